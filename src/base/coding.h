@@ -1,0 +1,45 @@
+// Byte coding shared by every stored format. Keys use big-endian, so that
+// RocksDB's bytewise order is numeric order; values use LEB128 varints (7 bits
+// a byte, low first), zigzag for signed, and length-prefixed byte strings.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace expirer {
+
+void PutBig16(std::string* out, uint16_t value);
+void PutBig64(std::string* out, uint64_t value);
+void PutVarint(std::string* out, uint64_t value);
+void PutSigned(std::string* out, int64_t value);
+void PutBytes(std::string* out, std::string_view bytes);
+
+[[nodiscard]] uint16_t Big16(const char* bytes);
+[[nodiscard]] uint64_t Big64(const char* bytes);
+
+// Reads a value front to back. After the first read past the end, or of a
+// malformed varint, every further read returns zero or empty and ok() is
+// false. Views point into the input.
+class Reader {
+ public:
+  explicit Reader(std::string_view bytes) : rest_(bytes) {}
+  [[nodiscard]] uint8_t Byte();
+  [[nodiscard]] uint16_t ReadBig16();
+  [[nodiscard]] uint64_t ReadBig64();
+  [[nodiscard]] uint64_t Varint();
+  [[nodiscard]] int64_t Signed();
+  [[nodiscard]] std::string_view Bytes();
+  [[nodiscard]] std::string_view rest() const { return rest_; }
+  [[nodiscard]] bool ok() const { return ok_; }
+  // True when everything was read and nothing failed.
+  [[nodiscard]] bool AtEnd() const { return ok_ && rest_.empty(); }
+
+ private:
+  std::string_view Take(size_t count);
+  std::string_view rest_;
+  bool ok_ = true;
+};
+
+}  // namespace expirer

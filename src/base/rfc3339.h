@@ -1,0 +1,39 @@
+// RFC 3339 times to and from milliseconds since 1970-01-01T00:00:00Z. Written
+// by hand because absl::ParseTime is lenient (infinite-future, spaces, year
+// 99999) and ten times slower.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/status.h"
+
+namespace expirer {
+
+// Parses a full RFC 3339 date-time with any offset: `T` or `t`, `Z` or `z` or
+// `+hh:mm`, and a fraction of any length, which is rounded UP to the next
+// millisecond, so that nothing due is ever early. Only real calendar dates; no
+// spaces; no trailing bytes. Second 60 is taken only where leap seconds happen
+// (23:59:60 UTC on June 30 or December 31) and names the second after it.
+//
+// Years are 0000 to 9999; the result may lie before 1970 or, by its offset or
+// by rounding, after 9999: the caller checks its own range. On error the
+// message is the reason alone ("there is no such day"), for the caller to
+// complete. Never allocates on success.
+[[nodiscard]] absl::StatusOr<int64_t> ParseRfc3339(std::string_view text);
+
+// The number of days from 1970-01-01 to a date of the proleptic Gregorian
+// calendar. REQUIRED: month 1-12, day 1-31.
+[[nodiscard]] int64_t DaysFromCivil(int64_t year, int month, int day);
+
+// "2026-11-22T17:48:44.123Z". Years outside 0000-9999 keep all their digits,
+// and ParseRfc3339 does not read them back.
+[[nodiscard]] std::string FormatRfc3339Ms(int64_t ms);
+// Appends the same to `out`.
+void AppendRfc3339Ms(int64_t ms, std::string* out);
+
+// "2026-11-22T17:48:44.123456789Z": nine digits, for traces.
+[[nodiscard]] std::string FormatRfc3339Ns(int64_t ns);
+
+}  // namespace expirer
