@@ -1,0 +1,323 @@
+#include "job/job.h"
+
+#include "base/coding.h"
+
+namespace expirer {
+namespace {
+
+constexpr uint8_t kVersion = 1;
+
+constexpr uint8_t kHasSchedule = 1;
+constexpr uint8_t kHasCancel = 2;
+constexpr uint8_t kHasJob = 4;
+constexpr uint8_t kHasTimes = 8;
+
+void PutMs(std::string* out, int64_t ms) {
+  PutVarint(out, static_cast<uint64_t>(ms));
+}
+
+int64_t ReadMs(Reader* in) { return static_cast<int64_t>(in->Varint()); }
+
+void PutPosition(std::string* out, const Position& position) {
+  PutVarint(out, position.stream);
+  PutVarint(out, position.epoch);
+  PutVarint(out, position.seq);
+  PutVarint(out, static_cast<uint64_t>(position.time_ns));
+  out->push_back(position.version.has_value() ? 1 : 0);
+  if (position.version) PutSigned(out, *position.version);
+}
+
+Position ReadPosition(Reader* in) {
+  Position position;
+  position.stream = static_cast<uint16_t>(in->Varint());
+  position.epoch = in->Varint();
+  position.seq = in->Varint();
+  position.time_ns = static_cast<int64_t>(in->Varint());
+  if (in->Byte() != 0) position.version = in->Signed();
+  return position;
+}
+
+void PutHeaders(std::string* out, const Headers& headers) {
+  PutVarint(out, headers.size());
+  for (const auto& [name, value] : headers) {
+    PutBytes(out, name);
+    PutBytes(out, value);
+  }
+}
+
+// `Out` is a vector of pairs of string or string_view.
+template <typename Out>
+void ReadHeaders(Reader* in, Out* headers) {
+  const uint64_t count = in->Varint();
+  headers->clear();
+  // Each header takes two bytes at least: a count past that is malformed and
+  // must not make us allocate for it.
+  if (count > in->rest().size() / 2) {
+    while (in->ok()) (void)in->Bytes();
+    return;
+  }
+  headers->reserve(count);
+  for (uint64_t i = 0; i < count && in->ok(); ++i) {
+    const std::string_view name = in->Bytes();
+    const std::string_view value = in->Bytes();
+    headers->emplace_back(name, value);
+  }
+}
+
+absl::Status Malformed(std::string_view what, std::string_view bytes) {
+  const int version = bytes.empty() ? -1 : static_cast<uint8_t>(bytes[0]);
+  return Corrupt(std::string(what) + " malformed: " +
+                 std::to_string(bytes.size()) + " bytes, version " +
+                 std::to_string(version) + ", expected version 1");
+}
+
+bool ValidState(uint8_t state) {
+  return state >= static_cast<uint8_t>(JobState::kPending) &&
+         state <= static_cast<uint8_t>(JobState::kDead);
+}
+
+}  // namespace
+
+int Compare(const Position& a, const Position& b) {
+  if (a.version && b.version && *a.version != *b.version)
+    return *a.version < *b.version ? -1 : 1;
+  if (a.stream == b.stream && a.epoch == b.epoch)
+    return a.seq == b.seq ? 0 : a.seq < b.seq ? -1 : 1;
+  if (a.time_ns == b.time_ns) return 0;
+  return a.time_ns < b.time_ns ? -1 : 1;
+}
+
+bool IsLive(JobState state) {
+  return state == JobState::kPending || state == JobState::kRetrying;
+}
+
+bool IsClosed(JobState state) {
+  return state == JobState::kFired || state == JobState::kCancelled ||
+         state == JobState::kSkipped;
+}
+
+std::string_view Name(JobState state) {
+  switch (state) {
+    case JobState::kPending: return "pending";
+    case JobState::kRetrying: return "retrying";
+    case JobState::kFired: return "fired";
+    case JobState::kCancelled: return "cancelled";
+    case JobState::kSkipped: return "skipped";
+    case JobState::kDead: return "dead";
+  }
+  return "invalid";
+}
+
+std::string MakeId(std::string_view rule, std::string_view key) {
+  std::string id;
+  id.reserve(rule.size() + 1 + key.size());
+  id.append(rule).push_back('\0');
+  return id.append(key);
+}
+
+std::string JobName(std::string_view rule, std::string_view key) {
+  std::string name;
+  name.reserve(rule.size() + 1 + key.size());
+  name.append(rule).push_back('/');
+  return name.append(key);
+}
+
+std::string DeadRejectKey(std::string_view rule, const Position& position) {
+  std::string key(rule);
+  key.push_back('\0');
+  key.push_back('r');
+  PutBig16(&key, position.stream);
+  PutBig64(&key, position.epoch);
+  PutBig64(&key, position.seq);
+  return key;
+}
+
+std::string DeadJobKey(std::string_view rule, std::string_view job_key) {
+  std::string key(rule);
+  key.push_back('\0');
+  key.push_back('j');
+  return key.append(job_key);
+}
+
+void EncodeJobKey(const JobKey& key, char (&out)[kJobKeyBytes]) {
+  out[0] = static_cast<char>(key.lane >> 8);
+  out[1] = static_cast<char>(key.lane);
+  const auto ms = static_cast<uint64_t>(key.key_ms);
+  for (int i = 0; i < 8; ++i) {
+    out[2 + i] = static_cast<char>(ms >> (56 - 8 * i));
+    out[10 + i] = static_cast<char>(key.seq >> (56 - 8 * i));
+  }
+}
+
+std::string EncodeJobKey(const JobKey& key) {
+  char bytes[kJobKeyBytes];
+  EncodeJobKey(key, bytes);
+  return {bytes, kJobKeyBytes};
+}
+
+absl::StatusOr<JobKey> DecodeJobKey(std::string_view bytes) {
+  if (bytes.size() != kJobKeyBytes || (bytes[2] & 0x80) != 0)
+    return Corrupt("job key malformed: " + std::to_string(bytes.size()) +
+                   " bytes, expected 18 with a time before year 292277025");
+  return JobKey{Big16(bytes.data()),
+                static_cast<int64_t>(Big64(bytes.data() + 2)),
+                Big64(bytes.data() + 10)};
+}
+
+std::string EncodeJob(const Job& job) {
+  std::string out;
+  size_t size = 80 + job.key.size() + job.target.size() + job.body.size();
+  for (const auto& [name, value] : job.headers)
+    size += 8 + name.size() + value.size();
+  out.reserve(size);
+  out.push_back(static_cast<char>(kVersion));
+  out.push_back(job.late_judged ? 1 : 0);
+  PutMs(&out, job.due_ms);
+  PutVarint(&out, job.sends);
+  PutVarint(&out, job.burned);
+  PutPosition(&out, job.source);
+  PutMs(&out, job.received_ms);
+  PutMs(&out, job.stored_ms);
+  PutBytes(&out, job.key);
+  PutBytes(&out, job.target);
+  PutHeaders(&out, job.headers);
+  PutBytes(&out, job.body);
+  return out;
+}
+
+absl::Status DecodeJob(std::string_view bytes, JobView* view) {
+  Reader in(bytes);
+  const uint8_t version = in.Byte();
+  view->late_judged = (in.Byte() & 1) != 0;
+  view->due_ms = ReadMs(&in);
+  view->sends = in.Varint();
+  view->burned = in.Varint();
+  view->source = ReadPosition(&in);
+  view->received_ms = ReadMs(&in);
+  view->stored_ms = ReadMs(&in);
+  view->key = in.Bytes();
+  view->target = in.Bytes();
+  ReadHeaders(&in, &view->headers);
+  view->body = in.Bytes();
+  if (version != kVersion || !in.AtEnd()) return Malformed("job", bytes);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Job> DecodeJob(std::string_view bytes) {
+  JobView view;
+  RETURN_IF_ERROR(DecodeJob(bytes, &view));
+  Job job{view.due_ms,      view.sends,     view.burned,
+          view.late_judged, view.source,    view.received_ms,
+          view.stored_ms,   std::string(view.key), std::string(view.target),
+          {},               std::string(view.body)};
+  job.headers.reserve(view.headers.size());
+  for (const auto& [name, value] : view.headers)
+    job.headers.emplace_back(name, value);
+  return job;
+}
+
+std::string EncodeRegister(const Register& reg) {
+  std::string out;
+  out.reserve(64);
+  out.push_back(static_cast<char>(kVersion));
+  out.push_back(static_cast<char>(reg.state));
+  PutMs(&out, reg.expires_ms);
+  out.push_back(static_cast<char>((reg.schedule ? kHasSchedule : 0) |
+                                  (reg.cancel ? kHasCancel : 0) |
+                                  (reg.job ? kHasJob : 0) |
+                                  (reg.times ? kHasTimes : 0)));
+  if (reg.schedule) {
+    PutPosition(&out, reg.schedule->position);
+    PutMs(&out, reg.schedule->due_ms);
+  }
+  if (reg.cancel) PutPosition(&out, *reg.cancel);
+  if (reg.job) {
+    PutVarint(&out, reg.job->lane);
+    PutMs(&out, reg.job->key_ms);
+    PutVarint(&out, reg.job->seq);
+  }
+  if (reg.times) {
+    PutMs(&out, reg.times->received_ms);
+    PutMs(&out, reg.times->stored_ms);
+    PutMs(&out, reg.times->published_ms);
+    PutMs(&out, reg.times->acked_ms);
+  }
+  return out;
+}
+
+absl::StatusOr<Register> DecodeRegister(std::string_view bytes) {
+  Reader in(bytes);
+  Register reg;
+  const uint8_t version = in.Byte();
+  const uint8_t state = in.Byte();
+  reg.state = static_cast<JobState>(state);
+  reg.expires_ms = ReadMs(&in);
+  const uint8_t has = in.Byte();
+  if (has & kHasSchedule) {
+    reg.schedule.emplace();
+    reg.schedule->position = ReadPosition(&in);
+    reg.schedule->due_ms = ReadMs(&in);
+  }
+  if (has & kHasCancel) reg.cancel = ReadPosition(&in);
+  if (has & kHasJob) {
+    reg.job.emplace();
+    reg.job->lane = static_cast<Lane>(in.Varint());
+    reg.job->key_ms = ReadMs(&in);
+    reg.job->seq = in.Varint();
+  }
+  if (has & kHasTimes) {
+    reg.times.emplace();
+    reg.times->received_ms = ReadMs(&in);
+    reg.times->stored_ms = ReadMs(&in);
+    reg.times->published_ms = ReadMs(&in);
+    reg.times->acked_ms = ReadMs(&in);
+  }
+  if (version != kVersion || !ValidState(state) || !in.AtEnd())
+    return Malformed("register", bytes);
+  if (IsLive(reg.state) && (!reg.job || !reg.schedule))
+    return Corrupt("register of a live job names no row");
+  return reg;
+}
+
+std::string EncodeDead(const Dead& dead) {
+  std::string out;
+  out.reserve(64 + dead.reason.size() + dead.subject.size() +
+              dead.payload.size() + dead.job_row.size());
+  out.push_back(static_cast<char>(kVersion));
+  out.push_back(dead.reference_only ? 1 : 0);
+  PutBytes(&out, dead.reason);
+  PutMs(&out, dead.at_ms);
+  PutPosition(&out, dead.source);
+  PutBytes(&out, dead.subject);
+  PutHeaders(&out, dead.headers);
+  PutBytes(&out, dead.payload);
+  PutBytes(&out, dead.job_row);
+  return out;
+}
+
+absl::StatusOr<Dead> DecodeDead(std::string_view bytes) {
+  Reader in(bytes);
+  Dead dead;
+  const uint8_t version = in.Byte();
+  dead.reference_only = (in.Byte() & 1) != 0;
+  dead.reason = in.Bytes();
+  dead.at_ms = ReadMs(&in);
+  dead.source = ReadPosition(&in);
+  dead.subject = in.Bytes();
+  ReadHeaders(&in, &dead.headers);
+  dead.payload = in.Bytes();
+  dead.job_row = in.Bytes();
+  if (version != kVersion || !in.AtEnd()) return Malformed("dead entry", bytes);
+  return dead;
+}
+
+int64_t ExpiresMs(std::string_view register_bytes) {
+  Reader in(register_bytes);
+  if (in.Byte() != kVersion) return 0;
+  const uint8_t state = in.Byte();
+  if (!ValidState(state) || !IsClosed(static_cast<JobState>(state))) return 0;
+  const int64_t expires_ms = ReadMs(&in);
+  return in.ok() && expires_ms > 0 ? expires_ms : 0;
+}
+
+}  // namespace expirer

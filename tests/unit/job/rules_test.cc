@@ -1,0 +1,386 @@
+#include "job/rules.h"
+
+#include <string>
+#include <utility>
+
+#include <gtest/gtest.h>
+
+namespace expirer {
+namespace {
+
+constexpr int64_t kNowMs = 1'795'369'000'000;  // 2026-11-22T17:36:40Z
+constexpr int64_t kTimeNs = kNowMs * 1'000'000 - 1;
+
+Source At(std::string_view text) { return *Source::Parse(text); }
+
+Entry MakeEntry(std::string_view subject, std::string_view key, std::string_view due = "") {
+  Entry entry;
+  entry.subject = subject;
+  entry.key.push_back(At(key));
+  if (!due.empty()) entry.due = At(due);
+  return entry;
+}
+
+Template Text(std::string_view text, Template::Place place) {
+  return *Template::Parse(text, place);
+}
+
+// The contract's ticketing rule.
+Rule Ticketing() {
+  Rule rule;
+  rule.name = "order-expiration";
+  rule.schedule.push_back(MakeEntry("order:created", "/id", "/expiresAt"));
+  rule.cancel.push_back(MakeEntry("order:cancelled", "/id"));
+  rule.cancel.push_back(MakeEntry("payment:created", "/orderId"));
+  rule.target = Text("expiration:complete", Template::Place::kSubject);
+  rule.body = Text("{\"orderId\":${/id}}", Template::Place::kBody);
+  return rule;
+}
+
+// A rule whose key is the second subject token and whose body is the event's.
+Rule Plain() {
+  Rule rule;
+  rule.name = "plain";
+  rule.schedule.push_back(MakeEntry("in.*", "subject:2"));
+  rule.target = Text("out", Template::Place::kSubject);
+  return rule;
+}
+
+Intent Evaluate(const Rule& rule, std::string_view subject, std::string_view payload,
+                const Headers& headers = {}, const JobLimits& limits = {}) {
+  RuleEvaluator evaluator(rule, limits);
+  return evaluator.Evaluate({subject, payload, &headers, kTimeNs}, kNowMs);
+}
+
+Job Scheduled(const Intent& intent) {
+  if (const auto* reject = std::get_if<RejectIntent>(&intent)) ADD_FAILURE() << reject->reason;
+  const auto* schedule = std::get_if<ScheduleIntent>(&intent);
+  EXPECT_NE(schedule, nullptr);
+  return schedule == nullptr ? Job() : schedule->job;
+}
+
+std::string Reason(const Intent& intent) {
+  const auto* reject = std::get_if<RejectIntent>(&intent);
+  return reject == nullptr ? "not rejected" : reject->reason;
+}
+
+// The reason or the key of an order:created with this key and due.
+std::string WhyKey(std::string_view key_json) {
+  return Reason(Evaluate(Ticketing(), "order:created",
+                         "{\"id\":" + std::string(key_json) +
+                             ",\"expiresAt\":\"2026-11-22T17:48:44.123Z\"}"));
+}
+Intent Due(std::string_view due_json, const JobLimits& limits = {}) {
+  return Evaluate(Ticketing(), "order:created",
+                  "{\"id\":\"1\",\"expiresAt\":" + std::string(due_json) + "}", {}, limits);
+}
+int64_t DueMs(std::string_view due_json) { return Scheduled(Due(due_json)).due_ms; }
+std::string WhyDue(std::string_view due_json) { return Reason(Due(due_json)); }
+
+TEST(Rules, AnEventBecomesTheJobOfTheContract) {
+  const Job job = Scheduled(Evaluate(
+      Ticketing(), "order:created",
+      R"({"id":"655f","version":0,"expiresAt":"2026-11-22T17:48:44.123Z","ticket":{"id":"t"}})"));
+  EXPECT_EQ(job.key, "655f");
+  EXPECT_EQ(job.due_ms, 1795369724123);
+  EXPECT_EQ(job.target, "expiration:complete");
+  EXPECT_EQ(job.body, R"({"orderId":"655f"})");
+  EXPECT_TRUE(job.headers.empty());
+  EXPECT_EQ(job.source.version, std::nullopt);
+}
+
+TEST(Rules, ACancelTakesItsOwnEntrysKey) {
+  const Intent intent =
+      Evaluate(Ticketing(), "payment:created", R"({"id":"p1","orderId":"655f"})");
+  ASSERT_TRUE(std::holds_alternative<CancelIntent>(intent));
+  EXPECT_EQ(std::get<CancelIntent>(intent).key, "655f");
+  EXPECT_EQ(std::get<CancelIntent>(intent).version, std::nullopt);
+}
+
+TEST(Rules, CancelEntryWinsOverSchedule) {
+  Rule rule = Ticketing();
+  rule.cancel.push_back(MakeEntry("order:*", "/id"));
+  const Intent intent = Evaluate(rule, "order:created", R"({"id":"1"})");
+  EXPECT_TRUE(std::holds_alternative<ScheduleIntent>(intent) ||
+              std::holds_alternative<RejectIntent>(intent))
+      << "order:* is one token, not a wildcard of order:created";
+  rule.cancel.push_back(MakeEntry(">", "/id"));
+  EXPECT_TRUE(
+      std::holds_alternative<CancelIntent>(Evaluate(rule, "order:created", R"({"id":"1"})")));
+}
+
+TEST(Rules, ARejectedCancelIsNotTriedAsSchedule) {
+  Rule rule = Ticketing();
+  rule.cancel.insert(rule.cancel.begin(), MakeEntry("order:created", "/other"));
+  EXPECT_EQ(Reason(Evaluate(rule, "order:created",
+                            R"({"id":"1","expiresAt":"2026-11-22T17:48:44Z"})")),
+            "key /other: it is missing, expected a string or an integer");
+}
+
+TEST(Rules, OtherSubjectsAreIgnored) {
+  EXPECT_TRUE(std::holds_alternative<IgnoreIntent>(Evaluate(Ticketing(), "ticket:created", "x")));
+}
+
+TEST(Rules, TheFirstMatchingScheduleEntryDecides) {
+  Rule rule = Plain();
+  rule.schedule[0].delay_ms = 1;
+  rule.schedule.push_back(MakeEntry("in.>", "subject:1"));
+  EXPECT_EQ(Scheduled(Evaluate(rule, "in.a", "")).key, "a");
+  EXPECT_EQ(Scheduled(Evaluate(rule, "in.a.b", "")).key, "in");
+}
+
+TEST(Rules, KeysAreStringsOrIntegersKeptByTheirDigits) {
+  const auto key = [](std::string_view json) {
+    return Scheduled(Evaluate(Ticketing(), "order:created",
+                              "{\"id\":" + std::string(json) +
+                                  ",\"expiresAt\":\"2026-11-22T17:48:44.123Z\"}"))
+        .key;
+  };
+  EXPECT_EQ(key("\"a/b\""), "a/b");
+  EXPECT_EQ(key("\"caf\\u00e9\""), "caf\xC3\xA9");
+  EXPECT_EQ(key("0"), "0");
+  EXPECT_EQ(key("-9223372036854775808"), "-9223372036854775808");
+  EXPECT_EQ(key("18446744073709551615"), "18446744073709551615");
+  EXPECT_EQ(key("\"" + std::string(512, 'k') + "\""), std::string(512, 'k'));
+}
+
+TEST(Rules, OtherKeysAreRejected) {
+  EXPECT_EQ(WhyKey("1.0"), "key /id: \"1.0\" is not an integer of 64 bits");
+  EXPECT_EQ(WhyKey("1e3"), "key /id: \"1e3\" is not an integer of 64 bits");
+  EXPECT_EQ(WhyKey("-0"), "key /id: \"-0\" is not an integer of 64 bits");
+  EXPECT_EQ(WhyKey("18446744073709551616"),
+            "key /id: \"18446744073709551616\" is not an integer of 64 bits");
+  EXPECT_EQ(WhyKey("null"), "key /id: it is null, expected a string or an integer");
+  EXPECT_EQ(WhyKey("true"), "key /id: it is a boolean, expected a string or an integer");
+  EXPECT_EQ(WhyKey("[1]"), "key /id: it is an array, expected a string or an integer");
+  EXPECT_EQ(WhyKey("\"\""), "key /id: it is empty");
+  EXPECT_EQ(WhyKey("\"a\\u0000b\""), "key /id: \"a\\x00b\" holds a zero byte");
+  EXPECT_EQ(WhyKey("\"\\ud800\""), "key /id: it holds half of a surrogate pair, which is no text");
+  EXPECT_EQ(WhyKey("\"" + std::string(513, 'k') + "\""),
+            "key /id: it has 513 bytes, expected at most 512");
+  EXPECT_EQ(WhyKey("1,\"id\":2"),
+            "the body is not usable JSON: the member \"id\" is there twice");
+}
+
+TEST(Rules, KeysComeFromSubjectsAndHeadersToo) {
+  Rule rule = Plain();
+  EXPECT_EQ(Scheduled(Evaluate(rule, "in.42", "")).key, "42");
+  rule.schedule[0].key = {At("header:Order-Id")};
+  EXPECT_EQ(Scheduled(Evaluate(rule, "in.x", "", {{"order-id", "h7"}})).key, "h7");
+  EXPECT_EQ(Reason(Evaluate(rule, "in.x", "")), "key header:Order-Id: there is no such header");
+  EXPECT_EQ(Reason(Evaluate(rule, "in.x", "", {{"Order-Id", "\xFF"}})),
+            "key header:Order-Id: \"\\xff\" is not valid UTF-8");
+  rule.schedule[0].key = {At("subject:3")};
+  EXPECT_EQ(Reason(Evaluate(rule, "in.x", "")),
+            "key subject:3: the subject \"in.x\" has fewer tokens");
+}
+
+TEST(Rules, SeveralKeysJoinWithoutCollisions) {
+  Rule rule = Plain();
+  rule.schedule[0].key = {At("header:A"), At("header:B")};
+  const auto key = [&rule](const char* a, const char* b) {
+    return Scheduled(Evaluate(rule, "in.x", "", {{"A", a}, {"B", b}})).key;
+  };
+  EXPECT_EQ(key("a", "b"), "a/b");
+  EXPECT_EQ(key("a/b", "c"), "a%2Fb/c");
+  EXPECT_EQ(key("a", "b/c"), "a/b%2Fc");
+  EXPECT_EQ(key("a%2Fb", "c"), "a%252Fb/c");
+  EXPECT_EQ(Reason(Evaluate(rule, "in.x", "", {{"A", "a"}, {"B", ""}})),
+            "key header:B: it is empty");
+}
+
+TEST(Rules, DueIsATimeOrMilliseconds) {
+  EXPECT_EQ(DueMs("\"2026-11-22T17:48:44.1234+00:00\""), 1795369724124);
+  EXPECT_EQ(DueMs("1795369724123"), 1795369724123);
+  EXPECT_EQ(DueMs("1795369724123.0"), 1795369724123);
+  EXPECT_EQ(DueMs("1795369724123.0001"), 1795369724124);
+  EXPECT_EQ(DueMs("\"1970-01-01T00:00:00Z\""), 0) << "due in the past fires at once";
+  EXPECT_EQ(DueMs("253402300799999"), kDueMaxMs);
+}
+
+TEST(Rules, OtherDueTimesAreRejectedWithTheReason) {
+  EXPECT_EQ(WhyDue("\"tomorrow\""),
+            "due /expiresAt: \"tomorrow\" is not an RFC 3339 time: it is too short for a date and "
+            "a time with an offset");
+  EXPECT_EQ(WhyDue("1795369724"), "due /expiresAt: 1795369724 looks like seconds, expected ms");
+  EXPECT_EQ(WhyDue("0"), "due /expiresAt: 0 looks like seconds, expected ms");
+  EXPECT_EQ(WhyDue("99999999999.9"),
+            "due /expiresAt: 99999999999.9 looks like seconds, expected ms");
+  EXPECT_EQ(WhyDue("-1"), "due /expiresAt: \"-1\" is outside 1970 to 9999");
+  EXPECT_EQ(WhyDue("99999999999999999999"),
+            "due /expiresAt: \"99999999999999999999\" is outside 1970 to 9999");
+  EXPECT_EQ(WhyDue("9223372036854775807.5"),
+            "due /expiresAt: 292278994-08-17T07:12:55.807Z is outside 1970 to 9999");
+  EXPECT_EQ(WhyDue("253402300799999.5"),
+            "due /expiresAt: 10000-01-01T00:00:00.000Z is outside 1970 to 9999");
+  EXPECT_EQ(WhyDue("\"1969-12-31T23:59:59Z\""),
+            "due /expiresAt: 1969-12-31T23:59:59.000Z is outside 1970 to 9999");
+  EXPECT_EQ(WhyDue("1.8e12"), "due /expiresAt: \"1.8e12\" is not in plain digits");
+  EXPECT_EQ(WhyDue("null"),
+            "due /expiresAt: it is null, expected an RFC 3339 time or a number of ms");
+  EXPECT_EQ(WhyDue("\"1795369724123\"").substr(0, 55),
+            "due /expiresAt: \"1795369724123\" is not an RFC 3339 time");
+}
+
+TEST(Rules, TheHorizonCountsFromNow) {
+  JobLimits limits;
+  limits.horizon_ms = 1'000;
+  EXPECT_EQ(Scheduled(Due(std::to_string(kNowMs + 1'000), limits)).due_ms, kNowMs + 1'000);
+  EXPECT_EQ(Reason(Due(std::to_string(kNowMs + 1'001), limits)),
+            "due /expiresAt: 2026-11-22T17:36:41.001Z is beyond limits.horizon");
+}
+
+TEST(Rules, AHeaderHoldsADueTimeOfEitherKind) {
+  Rule rule = Plain();
+  rule.schedule[0].due = At("header:At");
+  const auto due = [&rule](const char* text) {
+    return Evaluate(rule, "in.x", "", {{"At", text}});
+  };
+  EXPECT_EQ(Scheduled(due("2026-11-22T17:48:44.123Z")).due_ms, 1795369724123);
+  EXPECT_EQ(Scheduled(due("1795369724123")).due_ms, 1795369724123);
+  EXPECT_EQ(Reason(due("1795369724")),
+            "due header:At: 1795369724 looks like seconds, expected ms");
+  for (const char* bad : {"", "-", ".", "1795369724123.", "1.2.3", " 1795369724123"})
+    EXPECT_NE(Reason(due(bad)), "not rejected") << bad;
+}
+
+TEST(Rules, ADelayCountsFromTheMessagesTimeRoundedUp) {
+  Rule rule = Plain();
+  EXPECT_EQ(Scheduled(Evaluate(rule, "in.x", "")).due_ms, kNowMs) << "neither: that time itself";
+  rule.schedule[0].delay_ms = 900'000;
+  EXPECT_EQ(Scheduled(Evaluate(rule, "in.x", "")).due_ms, kNowMs + 900'000);
+  rule.schedule[0].delay_ms = INT64_MAX;
+  EXPECT_EQ(Reason(Evaluate(rule, "in.x", "")), "delay: it ends outside 1970 to 9999");
+}
+
+TEST(Rules, VersionsAreSignedIntegers) {
+  Rule rule = Ticketing();
+  rule.schedule[0].version = At("/version");
+  rule.cancel[0].version = At("/version");
+  const auto event = [](const std::string& version) {
+    return "{\"id\":\"1\",\"expiresAt\":1795369724123,\"version\":" + version + "}";
+  };
+  EXPECT_EQ(Scheduled(Evaluate(rule, "order:created", event("7"))).source.version, 7);
+  EXPECT_EQ(std::get<CancelIntent>(Evaluate(rule, "order:cancelled", event("-3"))).version, -3);
+  EXPECT_EQ(Reason(Evaluate(rule, "order:created", event("1.5"))),
+            "version /version: \"1.5\" is not an integer of 64 bits");
+  EXPECT_EQ(Reason(Evaluate(rule, "order:created", event("9223372036854775808"))),
+            "version /version: \"9223372036854775808\" is not an integer of 64 bits");
+  EXPECT_EQ(Reason(Evaluate(rule, "order:created", event("\"7\""))),
+            "version /version: it is a string, expected an integer");
+}
+
+TEST(Rules, ABodyIsReadAsJsonOnlyWhereAPointerNeedsIt) {
+  Rule rule = Plain();
+  EXPECT_EQ(Scheduled(Evaluate(rule, "in.x", "\xFF not JSON")).body, "\xFF not JSON");
+  rule.headers.emplace_back("Id", Text("${/id}", Template::Place::kHeader));
+  EXPECT_EQ(Reason(Evaluate(rule, "in.x", "\xFF not JSON")),
+            "the body is not usable JSON: it is not valid UTF-8");
+  EXPECT_EQ(Reason(Evaluate(rule, "in.x", "")), "the body is not usable JSON: it is empty");
+  rule.cancel.push_back(MakeEntry("stop.*", "subject:2"));
+  EXPECT_TRUE(std::holds_alternative<CancelIntent>(Evaluate(rule, "stop.x", "not JSON")));
+}
+
+TEST(Rules, HeadersPassThroughExceptReservedAndOverriddenOnes) {
+  Rule rule = Plain();
+  rule.headers.emplace_back("X-Shop", Text("new ${subject:2}", Template::Place::kHeader));
+  const Headers in = {{"traceparent", "00-4bf9-00f0-01"}, {"nats-msg-id", "1"},
+                      {"NATS-Expected-Stream", "S"},      {"Expirer-Job", "x"},
+                      {"eXpIrEr-At", "y"},                {"Natsy", "kept"},
+                      {"x-shop", "old"},                  {"b", " \xFF "},
+                      {"b", "2"}};
+  const Headers expected = {{"traceparent", "00-4bf9-00f0-01"},
+                            {"Natsy", "kept"},
+                            {"b", " \xFF "},
+                            {"b", "2"},
+                            {"X-Shop", "new k"}};
+  EXPECT_EQ(Scheduled(Evaluate(rule, "in.k", "", in)).headers, expected);
+}
+
+TEST(Rules, ARenderedTargetMustBeOneThatAnyoneMayPublishTo) {
+  Rule rule = Plain();
+  rule.target = Text("${/a}.${/b}", Template::Place::kSubject);
+  JobLimits limits;
+  limits.service = "expirer";
+  const auto target = [&](std::string_view a, std::string_view b) {
+    return Evaluate(rule, "in.x",
+                    "{\"a\":\"" + std::string(a) + "\",\"b\":\"" + std::string(b) + "\"}", {},
+                    limits);
+  };
+  EXPECT_EQ(Scheduled(target("out", "x")).target, "out.x");
+  EXPECT_EQ(Reason(target("$JS", "API")),
+            "publish.subject \"$JS.API\": expected a subject outside $... and _INBOX..., which "
+            "belong to NATS");
+  EXPECT_EQ(Reason(target("expirer", "v1")),
+            "publish.subject \"expirer.v1\": expected a subject outside expirer....");
+  EXPECT_EQ(Scheduled(target("expirers", "v1")).target, "expirers.v1");
+  EXPECT_EQ(Reason(target("a", "b.c")),
+            "publish.subject: ${/b}: \"b.c\" is not one plain subject token");
+  EXPECT_NE(Reason(target("a", std::string(kTargetBytesMax, 'x'))), "not rejected");
+}
+
+TEST(Rules, AMissingTemplateValueIsRejectedWithItsPlace) {
+  EXPECT_EQ(Reason(Evaluate(
+                [] {
+                  Rule rule = Ticketing();
+                  rule.body = Text("${/none}", Template::Place::kBody);
+                  return rule;
+                }(),
+                "order:created", R"({"id":"1","expiresAt":1795369724123})")),
+            "publish.body: ${/none}: there is no such value");
+}
+
+TEST(Rules, ThePayloadLimitCountsBodyAndAllHeaders) {
+  Rule rule = Plain();
+  JobLimits limits;
+  limits.payload_bytes = 1'000;
+  size_t largest = 0;
+  for (size_t size = 0; size <= 1'000; ++size) {
+    const Intent intent = Evaluate(rule, "in.x", std::string(size, 'b'), {}, limits);
+    if (std::holds_alternative<ScheduleIntent>(intent)) largest = size;
+  }
+  EXPECT_GT(largest, 750u);
+  EXPECT_LT(largest, 850u) << "the headers that firing adds count too";
+  const Headers headers = {{"Name", "value"}};  // "Name: value\r\n" is 13 bytes
+  const auto fits = [&](size_t size) {
+    return std::holds_alternative<ScheduleIntent>(
+        Evaluate(rule, "in.x", std::string(size, 'b'), headers, limits));
+  };
+  EXPECT_TRUE(fits(largest - 13));
+  EXPECT_FALSE(fits(largest - 12));
+}
+
+TEST(Rules, ReasonsAreShortPrintableSentences) {
+  const std::string reason = WhyDue("\"" + std::string(10'000, 'x') + "\"");
+  EXPECT_LE(reason.size(), 300u);
+  EXPECT_EQ(reason.substr(0, 82), "due /expiresAt: \"" + std::string(64, 'x') + "\"");
+  const std::string pointer = "/" + std::string(1'000, 'p');
+  Rule rule = Ticketing();
+  rule.schedule[0].key = {At(pointer)};
+  EXPECT_EQ(Reason(Evaluate(rule, "order:created", "{}")).size(), 300u);
+}
+
+TEST(Rules, AnEvaluatorKeepsNothingFromOneEventToTheNext) {
+  const Rule rule = Ticketing();
+  RuleEvaluator evaluator(rule, {});
+  const auto run = [&evaluator](std::string_view payload) {
+    return evaluator.Evaluate({"order:created", payload, nullptr, kTimeNs}, kNowMs);
+  };
+  const std::string good = R"({"id":"a\nb","expiresAt":1795369724123})";
+  EXPECT_EQ(Scheduled(run(good)).body, R"({"orderId":"a\nb"})");
+  EXPECT_NE(Reason(run(R"({"id":"x"})")), "not rejected");
+  EXPECT_NE(Reason(run("{")), "not rejected");
+  EXPECT_EQ(Scheduled(run(good)), Scheduled(run(good)));
+}
+
+TEST(Rules, SourcesAreReadAndSpelledAlike) {
+  for (const char* text : {"/a/b~1c", "subject:2", "header:Order-Id", "/"})
+    EXPECT_EQ(At(text).Spelling(), text);
+  for (const char* bad : {"", "id", "subject:", "subject:0", "subject:x", "subject:-1",
+                          "subject:+1", "subject:1 ", "subject:999", "header:", "/a~", "${/id}"}) {
+    EXPECT_FALSE(Source::Parse(bad).ok()) << bad;
+  }
+}
+
+}  // namespace
+}  // namespace expirer
