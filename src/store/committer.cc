@@ -1,0 +1,52 @@
+#include "store/committer.h"
+
+#include <utility>
+
+#include "base/check.h"
+
+namespace expirer {
+
+SyncThread::SyncThread(Store* store, std::function<void(uint64_t)> synced,
+                       std::function<void(const absl::Status&)> failed)
+    : store_(store),
+      synced_(std::move(synced)),
+      failed_(std::move(failed)),
+      thread_([this] { Run(); }) {}
+
+SyncThread::~SyncThread() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+  }
+  thread_.join();
+}
+
+void SyncThread::Request(uint64_t ticket) {
+  absl::MutexLock lock(&mutex_);
+  CHECK(ticket >= wanted_);
+  wanted_ = ticket;
+}
+
+void SyncThread::Run() {
+  uint64_t done = 0;
+  while (true) {
+    uint64_t ticket = 0;
+    {
+      absl::MutexLock lock(&mutex_);
+      const auto ready = [this, done]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+        return wanted_ > done || stopping_;
+      };
+      mutex_.Await(absl::Condition(&ready));
+      if (wanted_ == done) return;
+      ticket = wanted_;
+    }
+    if (const absl::Status status = store_->Sync(); !status.ok()) {
+      failed_(status);
+      return;
+    }
+    done = ticket;
+    synced_(ticket);
+  }
+}
+
+}  // namespace expirer

@@ -1,0 +1,61 @@
+// Makes writes durable away from the core thread: Write and Sync apart, so
+// that fsync's tail never delays a fire. A ticket numbers a write; a ticket is
+// durable when a Sync that began after its write has returned.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <thread>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "base/status.h"
+#include "store/store.h"
+
+namespace expirer {
+
+// The seam for tests, replay and simulation.
+class Committer {
+ public:
+  virtual ~Committer() = default;
+  // Asks that every write up to `ticket` become durable; returns at once.
+  // Core thread. Tickets only rise.
+  virtual void Request(uint64_t ticket) = 0;
+};
+
+// Syncs on a thread of its own, one Sync for all tickets asked for meanwhile
+// (group commit), and reports each result on that thread.
+class SyncThread final : public Committer {
+ public:
+  // `synced(ticket)`: everything up to `ticket` is durable. `failed(status)`:
+  // a Sync failed; nothing is synced after that (I7: the caller ends the
+  // process). Both are called on the committer's thread.
+  SyncThread(Store* store, std::function<void(uint64_t)> synced,
+             std::function<void(const absl::Status&)> failed);
+  // Syncs what was asked for and stops.
+  ~SyncThread() override;
+  void Request(uint64_t ticket) override;
+
+ private:
+  void Run();
+
+  Store* const store_;
+  const std::function<void(uint64_t)> synced_;
+  const std::function<void(const absl::Status&)> failed_;
+  absl::Mutex mutex_;
+  uint64_t wanted_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;
+};
+
+// Durable when the test says so: holds the newest ticket asked for.
+class ManualCommitter final : public Committer {
+ public:
+  void Request(uint64_t ticket) override { wanted_ = ticket; }
+  [[nodiscard]] uint64_t wanted() const { return wanted_; }
+
+ private:
+  uint64_t wanted_ = 0;
+};
+
+}  // namespace expirer

@@ -1,0 +1,10 @@
+// Which RocksDB is linked.
+#pragma once
+
+#include <string>
+
+namespace expirer {
+
+[[nodiscard]] std::string StoreLibrary();  // "RocksDB 7.8.3"
+
+}  // namespace expirer

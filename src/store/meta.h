@@ -1,0 +1,37 @@
+// Keys of the `meta` family, and its versions.
+//
+//   "format"            varint format version of the whole store
+//   "store_id"          32 hex digits
+//   "next_seq"          varint: no row has this seq or a higher one
+//   "lane/" rule        varint first lane of the rule (first attempts); the
+//                       retry lane is the next number. Never given twice.
+//   "next_lane"         varint
+//   "bound/" be16 lane  varint low bound, ms: no row of the lane stands before
+//   "stream/" name      StreamState (sched/streams.h)
+//   "consumer/" rule 0x00 stream   ack floor etc. (net's, opaque here)
+//   "count/" ...        counters (sched/counts.h)
+//   "alive"             varint ms of the last sign of life
+//   "down/"  be64 from  varint until: a span in which no process ran
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace expirer {
+
+// Raised when an older binary must refuse the store.
+inline constexpr uint64_t kFormatVersion = 1;
+
+inline constexpr std::string_view kMetaFormat = "format";
+inline constexpr std::string_view kMetaStoreId = "store_id";
+inline constexpr std::string_view kMetaNextSeq = "next_seq";
+inline constexpr std::string_view kMetaNextLane = "next_lane";
+inline constexpr std::string_view kMetaLane = "lane/";
+inline constexpr std::string_view kMetaBound = "bound/";
+inline constexpr std::string_view kMetaStream = "stream/";
+inline constexpr std::string_view kMetaConsumer = "consumer/";
+inline constexpr std::string_view kMetaCount = "count/";
+inline constexpr std::string_view kMetaAlive = "alive";
+inline constexpr std::string_view kMetaDown = "down/";
+
+}  // namespace expirer

@@ -1,0 +1,206 @@
+// Opening: who has the store, is it one, is it whole, is it of our format.
+#include <algorithm>
+#include <chrono>
+#include <random>
+#include <set>
+#include <thread>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "base/coding.h"
+#include "base/log.h"
+#include "rocksdb/convenience.h"
+#include "store/meta.h"
+#include "store/rep.h"
+#include "store/rocks.h"
+
+namespace expirer {
+namespace {
+
+using rocksdb::IOOptions;
+using rocksdb::IOStatus;
+
+// RocksDB's LOG belongs to the process that writes; a reader must not touch it.
+class SilentLogger final : public rocksdb::Logger {
+ public:
+  using rocksdb::Logger::Logv;
+  void Logv(const char*, va_list) override {}
+};
+
+std::string WithoutTrailingSlash(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path;
+}
+
+bool Exists(rocksdb::FileSystem* files, const std::string& path) {
+  return files->FileExists(path, IOOptions(), nullptr).ok();
+}
+
+absl::Status MakeDirectory(rocksdb::FileSystem* files, const std::string& path,
+                           bool read_only) {
+  bool is_dir = false;
+  if (Exists(files, path)) {
+    RETURN_IF_ERROR(FromRocks(
+        files->IsDirectory(path, IOOptions(), &is_dir, nullptr), path));
+    if (is_dir) return absl::OkStatus();
+    return Refused(fmt::format(
+        "store {} is a file, expected a directory", path));
+  }
+  if (read_only) return NotFound(fmt::format("store {} does not exist", path));
+  for (size_t slash = path.find('/', 1);; slash = path.find('/', slash + 1)) {
+    const IOStatus s = files->CreateDirIfMissing(path.substr(0, slash),
+                                                 IOOptions(), nullptr);
+    if (!s.ok())
+      return Refused(fmt::format("store {} cannot be created: {}", path,
+                                 s.ToString()));
+    if (slash == std::string::npos) return absl::OkStatus();
+  }
+}
+
+absl::Status CheckCompression() {
+  const std::vector<rocksdb::CompressionType> supported =
+      rocksdb::GetSupportedCompressions();
+  if (std::count(supported.begin(), supported.end(), rocksdb::kLZ4Compression))
+    return absl::OkStatus();
+  return Refused("this build of RocksDB lacks LZ4, which the store needs");
+}
+
+std::string DrawStoreId() {
+  std::random_device device;  // /dev/urandom
+  std::string id;
+  for (int i = 0; i < 4; ++i) id += fmt::format("{:08x}", device());
+  return id;
+}
+
+absl::Status NotOurs(const std::string& path) {
+  return Refused(fmt::format(
+      "{} holds a RocksDB database that is not a store of expirer; choose "
+      "another directory", path));
+}
+
+// The families there are; empty for a new store.
+absl::StatusOr<std::vector<std::string>> ListFamilies(
+    const rocksdb::DBOptions& options, const std::string& path,
+    rocksdb::FileSystem* files) {
+  std::vector<std::string> names;
+  if (!Exists(files, path + "/CURRENT")) return names;
+  RETURN_IF_ERROR(FromRocks(
+      rocksdb::DB::ListColumnFamilies(options, path, &names), path));
+  const std::set<std::string> present(names.begin(), names.end());
+  // A first start that was cut short left fewer, but it left SYNCED.
+  const bool marked = Exists(files, path + "/SYNCED");
+  for (const char* name : kFamilyNames)
+    if (!marked && present.count(name) == 0) return NotOurs(path);
+  return names;
+}
+
+// A reader takes no lock, so the writer may delete a log while it is being
+// checked: look again before calling it lost.
+absl::Status VerifyLogs(WalGuard* guard, const StoreOptions& options) {
+  absl::Status status = guard->Verify(options.recover_point_in_time);
+  for (int i = 0; options.read_only && absl::IsDataLoss(status) && i < 3; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    status = guard->Verify(options.recover_point_in_time);
+  }
+  return status;
+}
+
+rocksdb::WALRecoveryMode RecoveryMode(bool recover, bool understood) {
+  // The guard shows whole records only, so anything still wrong is damage.
+  return recover || !understood
+             ? rocksdb::WALRecoveryMode::kPointInTimeRecovery
+             : rocksdb::WALRecoveryMode::kAbsoluteConsistency;
+}
+
+absl::Status OpenRocks(
+    RocksSetup setup, const std::vector<std::string>& names,
+    const std::string& path, bool read_only, std::unique_ptr<rocksdb::DB>* out,
+    std::vector<rocksdb::ColumnFamilyHandle*>* families) {
+  // Families we do not know belong to a newer format, which says so itself.
+  for (const std::string& name : names)
+    if (std::none_of(setup.families.begin(), setup.families.end(),
+                     [&](const auto& family) { return family.name == name; }))
+      setup.families.emplace_back(name, rocksdb::ColumnFamilyOptions());
+  if (read_only) setup.db.info_log = std::make_shared<SilentLogger>();
+  rocksdb::DB* db = nullptr;
+  const rocksdb::Status s =
+      read_only ? rocksdb::DB::OpenForReadOnly(setup.db, path, setup.families,
+                                               families, &db)
+                : rocksdb::DB::Open(setup.db, path, setup.families, families,
+                                    &db);
+  out->reset(db);
+  return FromRocks(s, "opening store " + path);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Store>> Store::Open(const StoreOptions& options) {
+  RETURN_IF_ERROR(CheckCompression());
+  const std::string path = WithoutTrailingSlash(options.path);
+  auto rep = std::make_unique<Rep>(options, path);
+  rocksdb::FileSystem* const files = rep->guard->target();
+  WalGuard* const guard = rep->guard.get();
+
+  RETURN_IF_ERROR(MakeDirectory(files, path, options.read_only));
+  if (!options.read_only) RETURN_IF_ERROR(guard->Lock());
+  RocksSetup setup =
+      MakeRocksSetup(options, rep->env.get(), rep->expiry.get());
+  ASSIGN_OR_RETURN(const std::vector<std::string> names,
+                   ListFamilies(setup.db, path, files));
+  if (options.read_only && names.empty())
+    return NotFound(fmt::format("{} holds no store", path));
+  RETURN_IF_ERROR(VerifyLogs(guard, options));
+  if (!options.read_only) RETURN_IF_ERROR(guard->Start());
+
+  setup.db.listeners.push_back(rep->errors);
+  setup.db.wal_recovery_mode =
+      RecoveryMode(options.recover_point_in_time, guard->understood());
+  rep->cache = setup.cache;
+  RETURN_IF_ERROR(OpenRocks(std::move(setup), names, path, options.read_only,
+                            &rep->db, &rep->families));
+  auto store = std::unique_ptr<Store>(new Store(std::move(rep)));
+  store->note_ = guard->note();
+  if (!store->note_.empty())
+    Log(Level::kWarn, "write-ahead logs were not taken whole",
+        {{"store", path}, {"note", store->note_}});
+  RETURN_IF_ERROR(store->CheckFormat());
+  return store;
+}
+
+absl::Status Store::CheckFormat() {
+  for (uint32_t family = 0; family < kFamilies; ++family)
+    if (rep_->families[family]->GetID() != family) return NotOurs(rep_->path);
+  std::string value;
+  ASSIGN_OR_RETURN(const bool known, GetMeta(kMetaFormat, &value));
+  if (!known) {
+    // Nothing was ever written: a new store.
+    if (rep_->db->GetLatestSequenceNumber() != 0 || rep_->read_only)
+      return NotOurs(rep_->path);
+    return WriteIdentity();
+  }
+  Reader in(value);
+  const uint64_t format = in.Varint();
+  if (!in.AtEnd()) return Corrupt("the store's format number is malformed");
+  if (format > kFormatVersion)
+    return Refused(fmt::format(
+        "store {} has format {}, this version of expirer reads up to {}: run "
+        "the newer version that wrote it", rep_->path, format, kFormatVersion));
+  ASSIGN_OR_RETURN(const bool named, GetMeta(kMetaStoreId, &id_));
+  if (!named || id_.size() != 32) return Corrupt("the store's id is missing");
+  return absl::OkStatus();
+}
+
+absl::Status Store::WriteIdentity() {
+  id_ = DrawStoreId();
+  std::string format;
+  PutVarint(&format, kFormatVersion);
+  WriteSet set;
+  set.PutMeta(kMetaFormat, format);
+  set.PutMeta(kMetaStoreId, id_);
+  RETURN_IF_ERROR(Write(&set));
+  return Sync();
+}
+
+}  // namespace expirer

@@ -1,0 +1,133 @@
+#include "store/options.h"
+
+#include "job/job.h"
+#include "rocksdb/compaction_filter.h"
+#include "rocksdb/filter_policy.h"
+#include "rocksdb/slice_transform.h"
+#include "rocksdb/table.h"
+#include "rocksdb/utilities/table_properties_collectors.h"
+#include "rocksdb/write_buffer_manager.h"
+#include "store/rocks.h"
+
+namespace expirer {
+namespace {
+
+class ExpiryFilter final : public rocksdb::CompactionFilter {
+ public:
+  explicit ExpiryFilter(const Present* present) : present_(present) {}
+  const char* Name() const override { return "ExpirerExpiry"; }
+  bool Filter(int /*level*/, const rocksdb::Slice& /*key*/,
+              const rocksdb::Slice& value, std::string* /*new_value*/,
+              bool* /*value_changed*/) const override {
+    return present_->Forgets(ExpiresMs(ToView(value)));
+  }
+
+ private:
+  const Present* const present_;
+};
+
+rocksdb::BlockBasedTableOptions TableOptions(
+    const std::shared_ptr<rocksdb::Cache>& cache) {
+  rocksdb::BlockBasedTableOptions table;
+  // Pinned: 9.x writes 6 by default, which older releases cannot read.
+  table.format_version = 5;
+  table.checksum = rocksdb::kXXH3;
+  table.block_cache = cache;
+  table.block_size = 16 << 10;
+  // Inside the cache's limit; the busy top level's stay there.
+  table.cache_index_and_filter_blocks = true;
+  table.cache_index_and_filter_blocks_with_high_priority = true;
+  table.pin_l0_filter_and_index_blocks_in_cache = true;
+  table.optimize_filters_for_memory = true;
+  return table;
+}
+
+rocksdb::ColumnFamilyOptions PlainOptions(
+    const rocksdb::BlockBasedTableOptions& table, uint64_t memtable_bytes) {
+  rocksdb::ColumnFamilyOptions family;
+  family.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  family.compression = rocksdb::kLZ4Compression;
+  family.bottommost_compression = rocksdb::kDisableCompressionOption;
+  family.write_buffer_size = memtable_bytes;
+  family.max_write_buffer_number = 4;
+  family.level_compaction_dynamic_level_bytes = true;
+  return family;
+}
+
+rocksdb::ColumnFamilyOptions DueOptions(
+    const rocksdb::BlockBasedTableOptions& table, uint64_t memtable_bytes) {
+  rocksdb::ColumnFamilyOptions family = PlainOptions(table, memtable_bytes);
+  // Fired rows are deleted at the front; without this their tombstones stay
+  // until their level fills up.
+  family.table_properties_collector_factories.push_back(
+      rocksdb::NewCompactOnDeletionCollectorFactory(16384, 8192, 0.5));
+  // Rows of one lane and 65 s (the upper 6 bytes of key_ms) come near each
+  // other: the memtable looks from where it last put such a one.
+  family.memtable_insert_with_hint_prefix_extractor.reset(
+      rocksdb::NewFixedPrefixTransform(8));
+  return family;
+}
+
+rocksdb::ColumnFamilyOptions IdsOptions(rocksdb::BlockBasedTableOptions table,
+                                        uint64_t memtable_bytes,
+                                        const rocksdb::CompactionFilter* expiry) {
+  // Nearly every read asks for a key that is not there.
+  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+  table.whole_key_filtering = true;
+  rocksdb::ColumnFamilyOptions family = PlainOptions(table, memtable_bytes);
+  family.memtable_prefix_bloom_size_ratio = 0.05;
+  family.memtable_whole_key_filtering = true;
+  family.compaction_filter = expiry;
+  family.periodic_compaction_seconds = 24 * 60 * 60;
+  return family;
+}
+
+}  // namespace
+
+std::unique_ptr<rocksdb::CompactionFilter> MakeExpiryFilter(
+    const Present* present) {
+  return std::make_unique<ExpiryFilter>(present);
+}
+
+RocksSetup MakeRocksSetup(const StoreOptions& options, rocksdb::Env* env,
+                          const rocksdb::CompactionFilter* expiry) {
+  RocksSetup setup;
+  setup.cache = rocksdb::NewLRUCache(options.cache_bytes, 4, false, 0.5);
+
+  rocksdb::DBOptions& db = setup.db;
+  db.env = env;
+  db.create_if_missing = true;
+  db.create_missing_column_families = true;
+  db.paranoid_checks = true;
+  db.max_background_jobs = 2;
+  db.max_open_files = 256;  // safe under a low `ulimit -n`
+  db.skip_stats_update_on_db_open = true;  // start-up is O(window)
+  db.max_total_wal_size = options.wal_bytes_max;
+  db.recycle_log_file_num = 0;  // the guard digests a log from its first byte
+  // All memtables together, charged to the cache: one limit for both.
+  db.write_buffer_manager = std::make_shared<rocksdb::WriteBufferManager>(
+      options.memtable_bytes, setup.cache);
+  // One thread writes.
+  db.allow_concurrent_memtable_write = false;
+  db.bytes_per_sync = 1 << 20;  // no bursts of write-back beside our syncs
+  db.avoid_unnecessary_blocking_io = true;  // files are deleted in background
+  db.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
+  db.max_log_file_size = 10 << 20;
+  db.keep_log_file_num = 5;
+  db.stats_dump_period_sec = 0;
+  db.stats_persist_period_sec = 0;
+
+  const rocksdb::BlockBasedTableOptions table = TableOptions(setup.cache);
+  // due and ids, each one filling and one being flushed.
+  const uint64_t big = options.memtable_bytes / 4;
+  const uint64_t small = options.memtable_bytes / 8;
+  const rocksdb::ColumnFamilyOptions family_options[kFamilies] = {
+      PlainOptions(table, small), DueOptions(table, big),
+      IdsOptions(table, big, expiry), PlainOptions(table, small),
+      PlainOptions(table, small)};
+  for (uint32_t family = 0; family < kFamilies; ++family)
+    setup.families.emplace_back(kFamilyNames[family], family_options[family]);
+  return setup;
+}
+
+}  // namespace expirer

@@ -1,0 +1,72 @@
+// The inside of Store, shared by open.cc (getting there) and store.cc (verbs).
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "rocksdb/db.h"
+#include "rocksdb/listener.h"
+#include "rocksdb/write_batch.h"
+#include "store/options.h"
+#include "store/space.h"
+#include "store/store.h"
+#include "store/wal_guard.h"
+
+namespace expirer {
+
+// What RocksDB's background threads ran into.
+class BackgroundErrors final : public rocksdb::EventListener {
+ public:
+  void OnBackgroundError(rocksdb::BackgroundErrorReason reason,
+                         rocksdb::Status* error) override;
+  void OnErrorRecoveryCompleted(rocksdb::Status old_error) override;
+
+  // A flush or compaction found no space and has not recovered.
+  [[nodiscard]] bool no_space() const { return no_space_; }
+  void ClearNoSpace() { no_space_ = false; }
+  // OK, or why the database stopped for good.
+  [[nodiscard]] absl::Status fatal() const;
+
+ private:
+  std::atomic<bool> no_space_ = false;
+  mutable absl::Mutex mutex_;
+  absl::Status fatal_ ABSL_GUARDED_BY(mutex_);
+};
+
+struct Store::Rep {
+  Rep(const StoreOptions& options, std::string dir);
+  ~Rep();
+
+  [[nodiscard]] rocksdb::ColumnFamilyHandle* family(Family which) const {
+    return families[which];
+  }
+  // Syncs, flushes what is in memory (the next opening has nothing to replay)
+  // and closes RocksDB. The guard keeps the lock until it is destroyed.
+  void Close();
+
+  const std::string path;
+  const bool read_only;
+  Present present;
+  std::shared_ptr<BackgroundErrors> errors;
+  std::shared_ptr<WalGuard> guard;
+  std::unique_ptr<rocksdb::Env> env;
+  std::unique_ptr<rocksdb::CompactionFilter> expiry;
+  std::shared_ptr<rocksdb::Cache> cache;
+  std::unique_ptr<rocksdb::DB> db;
+  std::vector<rocksdb::ColumnFamilyHandle*> families;  // at least kFamilies
+
+  // Core thread only.
+  SpaceGauge space;
+  bool full = false;             // a write found no space
+  int64_t asked_at_ms = 0;       // monotonic; when Writable last looked
+};
+
+struct WriteSet::Rep {
+  rocksdb::WriteBatch batch;
+};
+
+}  // namespace expirer

@@ -1,0 +1,292 @@
+#include "store/store.h"
+
+#include <chrono>
+#include <thread>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "store/rep.h"
+#include "store/rocks.h"
+
+namespace expirer {
+namespace {
+
+constexpr int64_t kAskEveryMs = 1000;
+
+absl::Status NoSpaceOn(const std::string& path) {
+  return NoSpace(fmt::format(
+      "no space left on the volume of {}: nothing was written", path));
+}
+
+// The first key after all those beginning with `prefix`; empty = none.
+std::string PrefixEnd(std::string_view prefix) {
+  std::string end(prefix);
+  while (!end.empty() && end.back() == '\xff') end.pop_back();
+  if (!end.empty()) end.back() = static_cast<char>(end.back() + 1);
+  return end;
+}
+
+absl::StatusOr<bool> Get(rocksdb::DB* db, rocksdb::ColumnFamilyHandle* family,
+                         std::string_view key, std::string* value) {
+  const rocksdb::Status s =
+      db->Get(rocksdb::ReadOptions(), family, ToSlice(key), value);
+  if (s.IsNotFound()) return false;
+  RETURN_IF_ERROR(FromRocks(s, "reading " + family->GetName()));
+  return true;
+}
+
+absl::Status VisitFamily(rocksdb::DB* db, rocksdb::ColumnFamilyHandle* family,
+                         std::string_view prefix, const Store::Visit& visit) {
+  const std::string end = PrefixEnd(prefix);
+  const rocksdb::Slice bound = end;
+  rocksdb::ReadOptions read;
+  read.fill_cache = false;  // once through; the cache serves the core
+  if (!end.empty()) read.iterate_upper_bound = &bound;
+  std::unique_ptr<rocksdb::Iterator> it(db->NewIterator(read, family));
+  for (it->Seek(ToSlice(prefix)); it->Valid(); it->Next())
+    RETURN_IF_ERROR(visit(ToView(it->key()), ToView(it->value())));
+  return FromRocks(it->status(), "scanning " + family->GetName());
+}
+
+}  // namespace
+
+void BackgroundErrors::OnBackgroundError(
+    rocksdb::BackgroundErrorReason /*reason*/, rocksdb::Status* error) {
+  if (error->IsNoSpace() &&
+      error->severity() < rocksdb::Status::Severity::kFatalError) {
+    no_space_ = true;
+    return;
+  }
+  // Softer ones (a compaction to be tried again) are in RocksDB's own LOG.
+  if (error->severity() < rocksdb::Status::Severity::kHardError) return;
+  absl::MutexLock lock(&mutex_);
+  if (fatal_.ok()) fatal_ = FromRocks(*error, "RocksDB stopped");
+}
+
+void BackgroundErrors::OnErrorRecoveryCompleted(rocksdb::Status old_error) {
+  old_error.PermitUncheckedError();
+  no_space_ = false;
+}
+
+absl::Status BackgroundErrors::fatal() const {
+  absl::MutexLock lock(&mutex_);
+  return fatal_;
+}
+
+Store::Store(std::unique_ptr<Rep> rep) : rep_(std::move(rep)) {}
+
+Store::~Store() = default;
+
+Store::Rep::Rep(const StoreOptions& options, std::string dir)
+    : path(std::move(dir)),
+      read_only(options.read_only),
+      errors(std::make_shared<BackgroundErrors>()),
+      guard(std::make_shared<WalGuard>(
+          options.file_system ? options.file_system
+                              : rocksdb::FileSystem::Default(),
+          path)),
+      env(rocksdb::NewCompositeEnv(guard)),
+      expiry(MakeExpiryFilter(&present)),
+      space(options.file_system, path) {}
+
+Store::Rep::~Rep() {
+  Close();
+  guard->Stop();
+}
+
+void Store::Rep::Close() {
+  if (db == nullptr) return;
+  if (!read_only && guard->SyncAll().ok() && errors->fatal().ok() &&
+      !errors->no_space() && !full) {
+    rocksdb::FlushOptions flush;
+    flush.allow_write_stall = true;  // nobody writes any more
+    db->Flush(flush, families).PermitUncheckedError();
+  }
+  for (rocksdb::ColumnFamilyHandle* handle : families)
+    db->DestroyColumnFamilyHandle(handle).PermitUncheckedError();
+  families.clear();
+  db->Close().PermitUncheckedError();
+  db.reset();
+}
+
+absl::StatusOr<std::optional<Register>> Store::GetRegister(
+    std::string_view id) const {
+  rocksdb::PinnableSlice value;
+  const rocksdb::Status s = rep_->db->Get(
+      rocksdb::ReadOptions(), rep_->family(kIds), ToSlice(id), &value);
+  if (s.IsNotFound()) return std::optional<Register>();
+  RETURN_IF_ERROR(FromRocks(s, "reading ids"));
+  if (rep_->present.Forgets(ExpiresMs(ToView(value))))
+    return std::optional<Register>();
+  ASSIGN_OR_RETURN(Register reg, DecodeRegister(ToView(value)));
+  return std::optional<Register>(std::move(reg));
+}
+
+absl::StatusOr<bool> Store::GetJob(const JobKey& key, std::string* row) const {
+  char bytes[kJobKeyBytes];
+  EncodeJobKey(key, bytes);
+  return Get(rep_->db.get(), rep_->family(kDue), {bytes, kJobKeyBytes}, row);
+}
+
+absl::StatusOr<bool> Store::GetDead(std::string_view key,
+                                    std::string* value) const {
+  return Get(rep_->db.get(), rep_->family(kDead), key, value);
+}
+
+absl::StatusOr<bool> Store::GetMeta(std::string_view key,
+                                    std::string* value) const {
+  return Get(rep_->db.get(), rep_->family(kMeta), key, value);
+}
+
+absl::Status Store::VisitMeta(std::string_view prefix,
+                              const Visit& visit) const {
+  return VisitFamily(rep_->db.get(), rep_->family(kMeta), prefix, visit);
+}
+
+absl::Status Store::VisitDead(std::string_view prefix,
+                              const Visit& visit) const {
+  return VisitFamily(rep_->db.get(), rep_->family(kDead), prefix, visit);
+}
+
+absl::Status Store::VisitRegisters(std::string_view prefix,
+                                   const Visit& visit) const {
+  const auto visit_known = [&](std::string_view key, std::string_view value) {
+    return rep_->present.Forgets(ExpiresMs(value)) ? absl::OkStatus()
+                                                   : visit(key, value);
+  };
+  return VisitFamily(rep_->db.get(), rep_->family(kIds), prefix, visit_known);
+}
+
+struct DueScan::Rep {
+  Lane lane = 0;
+  std::string end;  // bounds the iterator, so it must outlive it
+  rocksdb::Slice bound;
+  std::unique_ptr<rocksdb::Iterator> it;
+  JobKey key;
+  absl::Status malformed;
+
+  void DecodeKey() {
+    if (!it->Valid()) return;
+    absl::StatusOr<JobKey> decoded = DecodeJobKey(ToView(it->key()));
+    if (decoded.ok()) key = *decoded;
+    malformed = decoded.status();
+  }
+};
+
+DueScan::DueScan(std::unique_ptr<Rep> rep) : rep_(std::move(rep)) {}
+DueScan::~DueScan() = default;
+
+void DueScan::Seek(const JobKey& key) {
+  CHECK(key.lane == rep_->lane);
+  char bytes[kJobKeyBytes];
+  EncodeJobKey(key, bytes);
+  rep_->it->Seek(rocksdb::Slice(bytes, kJobKeyBytes));
+  rep_->DecodeKey();
+}
+
+void DueScan::Next() {
+  CHECK(Valid());
+  rep_->it->Next();
+  rep_->DecodeKey();
+}
+
+bool DueScan::Valid() const {
+  return rep_->it->Valid() && rep_->malformed.ok();
+}
+JobKey DueScan::key() const { return rep_->key; }
+std::string_view DueScan::value() const { return ToView(rep_->it->value()); }
+
+absl::Status DueScan::status() const {
+  RETURN_IF_ERROR(rep_->malformed);
+  return FromRocks(rep_->it->status(), "scanning due");
+}
+
+std::unique_ptr<DueScan> Store::ScanDue(Lane lane) const {
+  auto rep = std::make_unique<DueScan::Rep>();
+  rep->lane = lane;
+  rocksdb::ReadOptions read;
+  if (lane != UINT16_MAX) {
+    rep->end = EncodeJobKey({static_cast<Lane>(lane + 1), 0, 0});
+    rep->bound = rep->end;
+    read.iterate_upper_bound = &rep->bound;
+  }
+  rep->it.reset(rep_->db->NewIterator(read, rep_->family(kDue)));
+  return std::unique_ptr<DueScan>(new DueScan(std::move(rep)));
+}
+
+absl::Status Store::Write(WriteSet* set) {
+  CHECK(!rep_->read_only);
+  const size_t bytes = set->bytes();
+  if (rep_->full || !rep_->space.HasRoom(bytes)) {
+    rep_->full = true;
+    return NoSpaceOn(rep_->path);
+  }
+  rocksdb::WriteOptions write;
+  write.no_slowdown = true;
+  while (true) {
+    RETURN_IF_ERROR(rep_->errors->fatal());
+    const rocksdb::Status s = rep_->db->Write(write, &set->rep_->batch);
+    if (s.ok()) {
+      rep_->space.Wrote(bytes);
+      return absl::OkStatus();
+    }
+    const bool stalled = s.IsIncomplete();  // compactions are behind
+    if (s.IsNoSpace() || (stalled && rep_->errors->no_space())) {
+      rep_->full = true;
+      return NoSpaceOn(rep_->path);
+    }
+    if (!stalled) return FromRocks(s, "writing to " + rep_->path);
+    // We wait ourselves: RocksDB would wait for a compaction that may by now
+    // have no space to run in.
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
+bool Store::Writable() {
+  if (!rep_->full) return true;
+  const int64_t now_ms = SystemClock().MonotonicMs();
+  if (now_ms - rep_->asked_at_ms < kAskEveryMs) return false;
+  rep_->asked_at_ms = now_ms;
+  if (!rep_->errors->fatal().ok()) {
+    rep_->full = false;  // the next Write says what happened
+    return true;
+  }
+  const absl::StatusOr<uint64_t> free = rep_->space.Free();
+  if (free.ok() && *free < SpaceGauge::kResumeBytes) return false;
+  // OK at once when nothing had stopped; Busy while RocksDB itself recovers.
+  if (!rep_->db->Resume().ok()) return false;
+  rep_->errors->ClearNoSpace();
+  rep_->full = false;
+  return true;
+}
+
+absl::Status Store::Sync() { return rep_->guard->SyncAll(); }
+
+void Store::SetNow(int64_t now_ms, int64_t forget_floor_ms) {
+  rep_->present.now_ms.store(now_ms, std::memory_order_relaxed);
+  rep_->present.forget_floor_ms.store(forget_floor_ms,
+                                      std::memory_order_relaxed);
+}
+
+absl::StatusOr<uint64_t> Store::FreeBytes() const { return rep_->space.Free(); }
+
+StoreSizes Store::Sizes() const {
+  StoreSizes sizes;
+  const auto aggregate = [this](const std::string& property) {
+    uint64_t value = 0;
+    rep_->db->GetAggregatedIntProperty(property, &value);
+    return value;
+  };
+  sizes.disk_bytes =
+      aggregate(rocksdb::DB::Properties::kLiveSstFilesSize) +
+      rep_->guard->LogBytes();
+  sizes.memtable_bytes =
+      aggregate(rocksdb::DB::Properties::kSizeAllMemTables);
+  sizes.cache_bytes = rep_->cache->GetUsage();
+  return sizes;
+}
+
+}  // namespace expirer

@@ -1,0 +1,159 @@
+// The store: RocksDB behind a few verbs. Four column families (due, ids, dead,
+// meta; bytes in job/job.h and store/meta.h), writes that are visible at once
+// and made durable apart by Sync, and an opening that never loses what was
+// synced in silence (store/wal_guard.h).
+//
+// Threads: Write and every read belong to one thread (the core); Sync to one
+// other (the committer); FreeBytes, Sizes and SetNow may be called from any.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/status.h"
+#include "job/job.h"
+
+namespace rocksdb {
+class FileSystem;
+}  // namespace rocksdb
+
+namespace expirer {
+
+struct StoreOptions {
+  std::string path;                       // directory; created when absent
+  uint64_t cache_bytes = 64 << 20;        // block cache; memtables are charged to it
+  uint64_t memtable_bytes = 32 << 20;     // of all memtables together
+  uint64_t wal_bytes_max = 128 << 20;     // bounds the replay at start
+  // Accept that synced jobs are lost: opens with the longest intact prefix of
+  // a damaged write-ahead log. Only by a person's flag.
+  bool recover_point_in_time = false;
+  bool read_only = false;
+  // For tests: a fault-injecting file system; null = the host's.
+  std::shared_ptr<rocksdb::FileSystem> file_system = nullptr;
+};
+
+// Changes applied together or not at all. Reused: Clear keeps the memory.
+class WriteSet {
+ public:
+  WriteSet();
+  ~WriteSet();
+  WriteSet(WriteSet&&) noexcept;
+  WriteSet& operator=(WriteSet&&) noexcept;
+
+  void PutJob(const JobKey& key, std::string_view row);
+  void DeleteJob(const JobKey& key);
+  void PutRegister(std::string_view id, std::string_view value);
+  void DeleteRegister(std::string_view id);
+  void PutDead(std::string_view key, std::string_view value);
+  void DeleteDead(std::string_view key);
+  void PutMeta(std::string_view key, std::string_view value);
+  void DeleteMeta(std::string_view key);
+  void Clear();
+  [[nodiscard]] bool empty() const;
+  [[nodiscard]] size_t bytes() const;
+
+ private:
+  friend class Store;
+  struct Rep;
+  std::unique_ptr<Rep> rep_;
+};
+
+// Forward over one lane of `due`, in order. Sees the store as it was when the
+// scan was made. key() and value() are valid until the next Seek or Next.
+class DueScan {
+ public:
+  ~DueScan();
+  // To the first row at or after `key`; `key` must be in the scan's lane.
+  void Seek(const JobKey& key);
+  void Next();
+  // False at the lane's end and on an error: look at status() then.
+  [[nodiscard]] bool Valid() const;
+  [[nodiscard]] JobKey key() const;
+  [[nodiscard]] std::string_view value() const;
+  [[nodiscard]] absl::Status status() const;
+
+ private:
+  friend class Store;
+  struct Rep;
+  explicit DueScan(std::unique_ptr<Rep> rep);
+  std::unique_ptr<Rep> rep_;
+};
+
+struct StoreSizes {
+  uint64_t disk_bytes = 0;      // live SST and WAL files
+  uint64_t memtable_bytes = 0;
+  uint64_t cache_bytes = 0;
+};
+
+class Store {
+ public:
+  // Opens or creates. Errors, each with what to do: another process has the
+  // store (kFailedPrecondition), a newer format, damaged files (kDataLoss),
+  // a directory that holds something else, no permission.
+  [[nodiscard]] static absl::StatusOr<std::unique_ptr<Store>> Open(
+      const StoreOptions& options);
+  // Makes everything written durable, then closes.
+  ~Store();
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+
+  // 32 lower-case hex digits, drawn when the store was created.
+  [[nodiscard]] const std::string& id() const { return id_; }
+  // What the opening left out of the write-ahead logs: unsynced writes torn by
+  // a power loss, or what recover_point_in_time dropped. Empty = nothing.
+  [[nodiscard]] const std::string& recovery_note() const { return note_; }
+
+  // Absent and expired entries are both nullopt; expired = closed with
+  // expires_ms <= max(now, floor) as last given to SetNow.
+  [[nodiscard]] absl::StatusOr<std::optional<Register>> GetRegister(
+      std::string_view id) const;
+  // False when the row is absent.
+  [[nodiscard]] absl::StatusOr<bool> GetJob(const JobKey& key, std::string* row) const;
+  [[nodiscard]] absl::StatusOr<bool> GetDead(std::string_view key, std::string* value) const;
+  [[nodiscard]] absl::StatusOr<bool> GetMeta(std::string_view key, std::string* value) const;
+  using Visit = std::function<absl::Status(std::string_view key, std::string_view value)>;
+  // In key order, every entry whose key begins with `prefix`; stops at the
+  // first status that is not OK and returns it. Expired registers are absent
+  // here too.
+  [[nodiscard]] absl::Status VisitMeta(std::string_view prefix, const Visit& visit) const;
+  [[nodiscard]] absl::Status VisitDead(std::string_view prefix, const Visit& visit) const;
+  [[nodiscard]] absl::Status VisitRegisters(std::string_view prefix, const Visit& visit) const;
+  [[nodiscard]] std::unique_ptr<DueScan> ScanDue(Lane lane) const;
+
+  // Visible at once, durable after the next successful Sync. kResourceExhausted
+  // when there is no space: nothing was applied, and the same set may be
+  // written again once Writable(). Any other error is the disk's: end the
+  // process (I7).
+  [[nodiscard]] absl::Status Write(WriteSet* set);
+  // False from a write that found no space until there is space again and
+  // RocksDB has recovered; asks at most once a second.
+  [[nodiscard]] bool Writable();
+  // Makes durable every write that returned before the call. An error is
+  // final: end the process (I7).
+  [[nodiscard]] absl::Status Sync();
+
+  // What the compaction filter and GetRegister take as the present, and the
+  // time up to which closed keys are forgotten early (limits.history; 0 = no).
+  void SetNow(int64_t now_ms, int64_t forget_floor_ms);
+
+  // Free bytes on the store's volume for an unprivileged process.
+  [[nodiscard]] absl::StatusOr<uint64_t> FreeBytes() const;
+  [[nodiscard]] StoreSizes Sizes() const;
+
+ private:
+  struct Rep;
+  explicit Store(std::unique_ptr<Rep> rep);
+  [[nodiscard]] absl::Status CheckFormat();
+  [[nodiscard]] absl::Status WriteIdentity();
+
+  std::unique_ptr<Rep> rep_;
+  std::string id_;
+  std::string note_;
+};
+
+}  // namespace expirer

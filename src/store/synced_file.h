@@ -1,0 +1,62 @@
+// SYNCED: a small file in the store's directory that says how much of each
+// write-ahead log was synced, so that an opening can tell bytes that were
+// promised from a tail that was not.
+//
+//   two slots of 16 KB, each:
+//   | "expsync1" | le64 sequence | le32 n
+//   | n x (le64 log number, le64 synced bytes, le64 XXH3 of these bytes)
+//   | le64 XXH3 of all before |
+//
+// The valid slot with the higher sequence counts. Between two fdatasyncs only
+// one slot is written, over and over; the other is what the last fdatasync
+// made durable. So a torn write never takes both.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "rocksdb/file_system.h"
+
+namespace expirer {
+
+struct SyncedLog {
+  uint64_t number = 0;
+  uint64_t bytes = 0;   // synced
+  uint64_t digest = 0;  // XXH3-64 of these bytes
+  bool operator==(const SyncedLog&) const = default;
+};
+
+// Not thread-safe.
+class SyncedFile {
+ public:
+  static constexpr std::string_view kName = "SYNCED";
+
+  // The list last written, without changing anything. kNotFound when there is
+  // no such file, kDataLoss when neither slot is whole.
+  [[nodiscard]] static absl::StatusOr<std::vector<SyncedLog>> Read(
+      rocksdb::FileSystem* files, const std::string& dir);
+
+  // Opens or creates, durable before it returns.
+  [[nodiscard]] static absl::StatusOr<std::unique_ptr<SyncedFile>> Open(
+      rocksdb::FileSystem* files, const std::string& dir);
+
+  // Survives the process from here on, a power loss after the next Sync.
+  [[nodiscard]] rocksdb::IOStatus Write(const std::vector<SyncedLog>& logs);
+  [[nodiscard]] rocksdb::IOStatus Sync();
+
+ private:
+  SyncedFile(std::unique_ptr<rocksdb::FSRandomRWFile> file, uint64_t sequence,
+             size_t slot)
+      : file_(std::move(file)), sequence_(sequence), slot_(slot) {}
+
+  const std::unique_ptr<rocksdb::FSRandomRWFile> file_;
+  uint64_t sequence_;     // last written
+  size_t slot_;           // to write next; the other one is durable
+  bool written_ = false;  // since the last Sync
+};
+
+}  // namespace expirer

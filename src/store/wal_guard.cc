@@ -1,0 +1,591 @@
+#include "store/wal_guard.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "store/rocks.h"
+#include "store/wal_scan.h"
+#include "xxhash.h"
+
+namespace expirer {
+
+using rocksdb::FileOptions;
+using rocksdb::IODebugContext;
+using rocksdb::IOOptions;
+using rocksdb::IOStatus;
+using rocksdb::Slice;
+
+namespace {
+
+constexpr int64_t kDurableEveryMs = 1000;
+
+constexpr std::string_view kWhatToDo =
+    "restore a backup, or start once with --recover=point-in-time, which "
+    "drops everything after that point";
+
+struct FreeDigest {
+  void operator()(XXH3_state_t* state) const { XXH3_freeState(state); }
+};
+
+// XXH3-64 of a stream.
+class Digest {
+ public:
+  Digest() : state_(XXH3_createState()) {
+    CHECK(state_ != nullptr);
+    XXH3_64bits_reset(state_.get());
+  }
+  void Add(std::string_view bytes) {
+    XXH3_64bits_update(state_.get(), bytes.data(), bytes.size());
+  }
+  [[nodiscard]] uint64_t value() const {
+    return XXH3_64bits_digest(state_.get());
+  }
+
+ private:
+  std::unique_ptr<XXH3_state_t, FreeDigest> state_;
+};
+
+std::string BaseName(const std::string& path) {
+  return path.substr(path.rfind('/') + 1);
+}
+
+bool EndsWith(std::string_view text, std::string_view end) {
+  return text.size() >= end.size() &&
+         text.substr(text.size() - end.size()) == end;
+}
+
+// "000123.log" -> 123; 0 for any other name.
+uint64_t LogNumberOf(std::string_view name) {
+  if (!EndsWith(name, ".log") || name.size() == 4 || name.size() > 4 + 19)
+    return 0;
+  uint64_t number = 0;
+  for (const char c : name.substr(0, name.size() - 4)) {
+    if (c < '0' || c > '9') return 0;
+    number = number * 10 + static_cast<uint64_t>(c - '0');
+  }
+  return number;
+}
+
+// A log as RocksDB may see it: nothing after `limit`.
+class ShortenedFile final : public rocksdb::FSSequentialFileOwnerWrapper {
+ public:
+  ShortenedFile(std::unique_ptr<rocksdb::FSSequentialFile>&& file,
+                uint64_t limit)
+      : FSSequentialFileOwnerWrapper(std::move(file)), rest_(limit) {}
+
+  IOStatus Read(size_t n, const IOOptions& options, Slice* result,
+                char* scratch, IODebugContext* dbg) override {
+    n = static_cast<size_t>(std::min<uint64_t>(n, rest_));
+    if (n == 0) {
+      *result = Slice(scratch, 0);
+      return IOStatus::OK();
+    }
+    IOStatus s = target()->Read(n, options, result, scratch, dbg);
+    if (s.ok()) rest_ -= std::min<uint64_t>(result->size(), rest_);
+    return s;
+  }
+  IOStatus Skip(uint64_t n) override {
+    n = std::min(n, rest_);
+    rest_ -= n;
+    return target()->Skip(n);
+  }
+
+ private:
+  uint64_t rest_;
+};
+
+}  // namespace
+
+// One log being written. Append comes from RocksDB's writer; Sync from our
+// committer and RocksDB's flushes; Detach when RocksDB closes the file.
+class Wal {
+ public:
+  Wal(uint64_t number, rocksdb::FSWritableFile* file, WalGuard* guard)
+      : number_(number), guard_(guard), file_(file) {}
+
+  void Appended(const Slice& data, bool whole) {
+    absl::MutexLock lock(&bytes_mutex_);
+    // After a failed append the file holds we know not what from here on:
+    // what was digested stays true, nothing later is counted.
+    if (!whole) tracked_ = false;
+    if (!tracked_) return;
+    digest_.Add(ToView(data));
+    bytes_ += data.size();
+  }
+
+  IOStatus Sync(bool metadata_too, const IOOptions& options,
+                IODebugContext* dbg) {
+    absl::MutexLock lock(&sync_mutex_);
+    return SyncLocked(metadata_too, options, dbg);
+  }
+
+  IOStatus SyncIfNeeded() {
+    absl::MutexLock lock(&sync_mutex_);
+    if (file_ == nullptr || bytes() == recorded_) return IOStatus::OK();
+    return SyncLocked(false, IOOptions(), nullptr);
+  }
+
+  IOStatus SyncIfNever() {
+    {
+      absl::MutexLock lock(&sync_mutex_);
+      if (recorded_ > 0) return IOStatus::OK();
+    }
+    return SyncIfNeeded();
+  }
+
+  // After this the file is no longer touched.
+  IOStatus Detach() {
+    const IOStatus s = SyncIfNeeded();
+    absl::MutexLock lock(&sync_mutex_);
+    file_ = nullptr;
+    return s;
+  }
+
+  uint64_t bytes() {
+    absl::MutexLock lock(&bytes_mutex_);
+    return bytes_;
+  }
+
+ private:
+  // Captured before the sync begins: what comes meanwhile may not be covered.
+  SyncedLog Capture() {
+    absl::MutexLock lock(&bytes_mutex_);
+    return {number_, bytes_, digest_.value()};
+  }
+
+  IOStatus SyncLocked(bool metadata_too, const IOOptions& options,
+                      IODebugContext* dbg)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(sync_mutex_) {
+    if (IOStatus s = guard_->Failure(); !s.ok()) return s;
+    const SyncedLog captured = Capture();
+    IOStatus s = metadata_too ? file_->Fsync(options, dbg)
+                              : file_->Sync(options, dbg);
+    if (s.ok() && captured.bytes > recorded_) s = guard_->Record(captured);
+    if (!s.ok()) return guard_->Fail(s);
+    recorded_ = captured.bytes;
+    return s;
+  }
+
+  const uint64_t number_;
+  WalGuard* const guard_;
+
+  absl::Mutex sync_mutex_;  // before bytes_mutex_
+  rocksdb::FSWritableFile* file_ ABSL_GUARDED_BY(sync_mutex_);
+  uint64_t recorded_ ABSL_GUARDED_BY(sync_mutex_) = 0;
+
+  absl::Mutex bytes_mutex_;
+  Digest digest_ ABSL_GUARDED_BY(bytes_mutex_);
+  uint64_t bytes_ ABSL_GUARDED_BY(bytes_mutex_) = 0;
+  bool tracked_ ABSL_GUARDED_BY(bytes_mutex_) = true;
+};
+
+namespace {
+
+class WalFile final : public rocksdb::FSWritableFileOwnerWrapper {
+ public:
+  WalFile(std::unique_ptr<rocksdb::FSWritableFile>&& file,
+          std::shared_ptr<Wal> wal)
+      : FSWritableFileOwnerWrapper(std::move(file)), wal_(std::move(wal)) {}
+  ~WalFile() override {
+    if (!detached_) wal_->Detach().PermitUncheckedError();
+  }
+
+  IOStatus Append(const Slice& data, const IOOptions& options,
+                  IODebugContext* dbg) override {
+    IOStatus s = target()->Append(data, options, dbg);
+    wal_->Appended(data, s.ok());
+    return s;
+  }
+  IOStatus Append(const Slice& data, const IOOptions& options,
+                  const rocksdb::DataVerificationInfo& info,
+                  IODebugContext* dbg) override {
+    IOStatus s = target()->Append(data, options, info, dbg);
+    wal_->Appended(data, s.ok());
+    return s;
+  }
+  // Only direct I/O, which we never ask for, writes logs by position.
+  IOStatus PositionedAppend(const Slice&, uint64_t, const IOOptions&,
+                            IODebugContext*) override {
+    return IOStatus::NotSupported("write-ahead logs are appended to");
+  }
+  IOStatus PositionedAppend(const Slice&, uint64_t, const IOOptions&,
+                            const rocksdb::DataVerificationInfo&,
+                            IODebugContext*) override {
+    return IOStatus::NotSupported("write-ahead logs are appended to");
+  }
+  IOStatus Truncate(uint64_t size, const IOOptions& options,
+                    IODebugContext* dbg) override {
+    wal_->Appended(Slice(), false);
+    return target()->Truncate(size, options, dbg);
+  }
+  IOStatus Sync(const IOOptions& options, IODebugContext* dbg) override {
+    return wal_->Sync(false, options, dbg);
+  }
+  IOStatus Fsync(const IOOptions& options, IODebugContext* dbg) override {
+    return wal_->Sync(true, options, dbg);
+  }
+  IOStatus Close(const IOOptions& options, IODebugContext* dbg) override {
+    IOStatus synced = IOStatus::OK();
+    if (!std::exchange(detached_, true)) synced = wal_->Detach();
+    IOStatus s = target()->Close(options, dbg);
+    return synced.ok() ? s : synced;
+  }
+
+ private:
+  const std::shared_ptr<Wal> wal_;
+  bool detached_ = false;
+};
+
+}  // namespace
+
+// A log present or listed at opening.
+struct WalGuard::Found {
+  uint64_t number = 0;
+  uint64_t size = 0;
+  bool exists = false;
+  SyncedLog listed;       // bytes == 0: not listed, nothing of it was synced
+  bool intact = true;     // the listed bytes are there, as they were
+  uint64_t whole_bytes = 0;
+  uint64_t first_sequence = 0;
+  uint64_t next_sequence = 0;
+  bool understood = true;
+};
+
+WalGuard::WalGuard(std::shared_ptr<rocksdb::FileSystem> target, std::string dir)
+    : FileSystemWrapper(target), dir_(std::move(dir)) {}
+
+WalGuard::~WalGuard() { Stop(); }
+
+absl::Status WalGuard::Lock() {
+  const std::string path = dir_ + "/LOCK";
+  const IOStatus s = target()->LockFile(path, IOOptions(), &lock_, nullptr);
+  if (s.ok()) return absl::OkStatus();
+  lock_ = nullptr;
+  const std::string words = s.ToString();
+  // RocksDB's words for a lock held in this process and in another one.
+  if (words.find("lock hold by current process") != std::string::npos ||
+      words.find("While lock file") != std::string::npos)
+    return Refused(fmt::format(
+        "store {} is in use by another process (lock file {})", dir_, path));
+  return Refused(fmt::format("store {} is not writable: {}", dir_, words));
+}
+
+absl::Status WalGuard::Verify(bool recover) {
+  ASSIGN_OR_RETURN(std::vector<Found> logs, FindLogs(recover));
+  return ChooseVisible(&logs, recover);
+}
+
+absl::StatusOr<std::vector<WalGuard::Found>> WalGuard::FindLogs(bool recover) {
+  std::vector<std::string> names;
+  RETURN_IF_ERROR(FromRocks(
+      target()->GetChildren(dir_, IOOptions(), &names, nullptr), dir_));
+  std::map<uint64_t, Found> found;
+  bool has_current = false;
+  bool has_table = false;
+  for (const std::string& name : names) {
+    has_current |= name == "CURRENT";
+    has_table |= EndsWith(name, ".sst");
+    if (const uint64_t number = LogNumberOf(name); number != 0) {
+      Found log;
+      log.number = number;
+      log.exists = true;
+      found[number] = log;
+    }
+  }
+  auto listed = SyncedFile::Read(target(), dir_);
+  if (!has_current) {
+    // A first start that was cut short leaves neither logs nor tables.
+    if (found.empty() && !has_table && (!listed.ok() || listed->empty()))
+      return std::vector<Found>();
+    return Corrupt(fmt::format(
+        "store {} has data but no file CURRENT, which names its state; "
+        "restore a backup", dir_));
+  }
+  if (!listed.ok()) {
+    const bool lost = absl::IsNotFound(listed.status()) ||
+                      absl::IsDataLoss(listed.status());
+    if (!lost) return listed.status();
+    if (!recover)
+      return Corrupt(fmt::format("store {}: {}, so nothing proves its "
+                                 "write-ahead logs whole; {}",
+                                 dir_, Message(listed.status()), kWhatToDo));
+    note_ += Message(listed.status()) + "; ";
+    listed = std::vector<SyncedLog>();
+  }
+  for (const SyncedLog& log : *listed) {
+    found[log.number].number = log.number;
+    found[log.number].listed = log;
+  }
+  std::vector<Found> logs;
+  for (auto& [number, log] : found) logs.push_back(log);
+  return logs;
+}
+
+absl::Status WalGuard::Inspect(Found* found) {
+  const std::string path = LogPath(found->number);
+  const IOOptions io;
+  std::unique_ptr<rocksdb::FSSequentialFile> file;
+  RETURN_IF_ERROR(FromRocks(
+      target()->NewSequentialFile(path, FileOptions(), &file, nullptr), path));
+  const uint64_t trusted = found->intact ? found->listed.bytes : 0;
+  WalScan scan(trusted);
+  Digest digest;
+  std::string buffer(WalScan::kBlockBytes, '\0');
+  bool scanning = true;
+  uint64_t at = 0;
+  for (size_t filled = buffer.size(); filled == buffer.size();) {
+    for (filled = 0; filled < buffer.size();) {
+      Slice got;
+      RETURN_IF_ERROR(FromRocks(
+          file->Read(buffer.size() - filled, io, &got, buffer.data() + filled,
+                     nullptr), path));
+      if (got.empty()) break;
+      if (got.data() != buffer.data() + filled)
+        buffer.replace(filled, got.size(), got.data(), got.size());
+      filled += got.size();
+    }
+    const std::string_view block = std::string_view(buffer).substr(0, filled);
+    if (at < trusted)
+      digest.Add(block.substr(0, std::min<uint64_t>(filled, trusted - at)));
+    if (scanning) scanning = scan.Block(block);
+    at += filled;
+  }
+  found->size = at;
+  found->intact = found->intact && at >= trusted &&
+                  (trusted == 0 || digest.value() == found->listed.digest);
+  found->whole_bytes = scan.whole_bytes();
+  found->first_sequence = scan.first_sequence();
+  found->next_sequence = scan.next_sequence();
+  found->understood = scan.understood();
+  return absl::OkStatus();
+}
+
+absl::Status WalGuard::ChooseVisible(std::vector<Found>* logs, bool recover) {
+  uint64_t last_synced = 0;
+  for (const Found& log : *logs)
+    if (log.listed.bytes > 0) last_synced = log.number;
+
+  bool damaged = false;    // a synced byte is gone: nothing after it is shown
+  bool torn = false;       // an unsynced tail is: nothing unsynced after it is
+  uint64_t next_sequence = 0;
+  for (Found& log : *logs) {
+    log.intact = log.exists;
+    if (log.exists) RETURN_IF_ERROR(Inspect(&log));
+    if (!log.intact) {
+      const std::string what =
+          !log.exists ? "is missing"
+          : log.size < log.listed.bytes
+              ? fmt::format("was cut to {} bytes", log.size)
+              : "is damaged within them";
+      const std::string words =
+          fmt::format("{}: its first {} bytes were synced and it {}",
+                      LogPath(log.number), log.listed.bytes, what);
+      if (!recover) return Corrupt(fmt::format("{}; {}", words, kWhatToDo));
+      note_ += words + "; ";
+      damaged = true;
+      if (!log.exists) continue;
+      RETURN_IF_ERROR(Inspect(&log));  // now by its own checksums
+      Hide(log, log.whole_bytes, "after the damage");
+      continue;
+    }
+    const bool synced = log.listed.bytes > 0;
+    const bool followed = log.number < last_synced;
+    if (damaged) {
+      Hide(log, 0, "after the damage");
+      continue;
+    }
+    if (synced) listed_at_open_[log.number] = log.listed;
+    // Taken off the list to be deleted: RocksDB needs no byte of it.
+    if (!synced && followed) continue;
+    if (!log.understood) {
+      understood_ = false;
+      next_sequence = 0;
+      continue;
+    }
+    const bool gap = next_sequence != 0 && log.first_sequence != 0 &&
+                     log.first_sequence != next_sequence;
+    if (!synced && (torn || gap)) {
+      torn = true;
+      Hide(log, 0, "unsynced, after a hole");
+      continue;
+    }
+    // A log that a synced one follows was finished, and synced to its end.
+    const uint64_t visible =
+        followed ? std::min(log.whole_bytes, log.listed.bytes)
+                 : log.whole_bytes;
+    if (visible < log.size) Hide(log, visible, "unsynced and torn");
+    torn = torn || (visible < log.size && !followed);
+    if (log.next_sequence != 0) next_sequence = log.next_sequence;
+  }
+  return absl::OkStatus();
+}
+
+void WalGuard::Hide(const Found& log, uint64_t visible,
+                    const std::string& why) {
+  visible_[log.number] = visible;
+  if (visible < log.size)
+    note_ += fmt::format("{}: left out {} bytes from {} on ({}); ",
+                         LogPath(log.number), log.size - visible, visible, why);
+}
+
+absl::Status WalGuard::Start() {
+  auto synced = SyncedFile::Open(target(), dir_);
+  RETURN_IF_ERROR(synced.status());
+  absl::MutexLock lock(&list_mutex_);
+  synced_ = *std::move(synced);
+  list_ = listed_at_open_;
+  return FromRocks(WriteList(true), dir_ + "/SYNCED");
+}
+
+void WalGuard::Stop() {
+  {
+    absl::MutexLock lock(&list_mutex_);
+    if (synced_ != nullptr && !failed_) {
+      // Best effort: the older slot is true as well.
+      WriteList(true).PermitUncheckedError();
+    }
+    synced_.reset();
+  }
+  if (lock_ != nullptr)
+    target()->UnlockFile(lock_, IOOptions(), nullptr).PermitUncheckedError();
+  lock_ = nullptr;
+}
+
+absl::Status WalGuard::SyncAll() {
+  // Oldest first: what is durable is always a prefix. Appends go to the newest
+  // log only, so those before it are complete.
+  RETURN_IF_ERROR(FromRocks(Failure(), "syncing the store"));
+  for (const auto& wal : OpenLogs())
+    RETURN_IF_ERROR(FromRocks(wal->SyncIfNeeded(), "syncing the store"));
+  return absl::OkStatus();
+}
+
+std::vector<std::shared_ptr<Wal>> WalGuard::OpenLogs() {
+  absl::MutexLock lock(&open_mutex_);
+  std::vector<std::shared_ptr<Wal>> logs;
+  for (const auto& [number, wal] : open_) logs.push_back(wal);
+  return logs;
+}
+
+uint64_t WalGuard::LogBytes() {
+  absl::MutexLock lock(&open_mutex_);
+  uint64_t bytes = 0;
+  for (const auto& [number, wal] : open_) bytes += wal->bytes();
+  return bytes;
+}
+
+IOStatus WalGuard::Record(const SyncedLog& synced) {
+  absl::MutexLock lock(&list_mutex_);
+  if (synced_ == nullptr) return IOStatus::OK();
+  const bool first = list_.count(synced.number) == 0;
+  // The log's name must be durable before SYNCED insists on it.
+  if (first)
+    if (IOStatus s = SyncDirectory(); !s.ok()) return s;
+  list_[synced.number] = synced;
+  const int64_t now_ms = SystemClock().MonotonicMs();
+  return WriteList(first || now_ms - durable_at_ms_ >= kDurableEveryMs);
+}
+
+IOStatus WalGuard::WriteList(bool durable) {
+  std::vector<SyncedLog> logs;
+  logs.reserve(list_.size());
+  for (const auto& [number, log] : list_) logs.push_back(log);
+  IOStatus s = synced_->Write(logs);
+  if (!s.ok() || !durable) return s;
+  durable_at_ms_ = SystemClock().MonotonicMs();
+  return synced_->Sync();
+}
+
+IOStatus WalGuard::SyncDirectory() {
+  std::unique_ptr<rocksdb::FSDirectory> directory;
+  IOStatus s = target()->NewDirectory(dir_, IOOptions(), &directory, nullptr);
+  if (s.ok()) s = directory->Fsync(IOOptions(), nullptr);
+  return s;
+}
+
+// A sync that failed may not be tried again: the kernel may have dropped the
+// dirty pages and would say OK.
+IOStatus WalGuard::Failure() const {
+  return failed_ ? IOStatus::IOError("an earlier sync failed")
+                 : IOStatus::OK();
+}
+
+IOStatus WalGuard::Fail(const IOStatus& status) {
+  failed_ = true;
+  return status;
+}
+
+uint64_t WalGuard::LogNumber(const std::string& path) const {
+  if (path.compare(0, dir_.size(), dir_) != 0 ||
+      path.find_first_not_of('/', dir_.size()) != path.rfind('/') + 1)
+    return 0;
+  return LogNumberOf(BaseName(path));
+}
+
+std::string WalGuard::LogPath(uint64_t number) const {
+  return fmt::format("{}/{:06}.log", dir_, number);
+}
+
+IOStatus WalGuard::NewWritableFile(
+    const std::string& name, const FileOptions& options,
+    std::unique_ptr<rocksdb::FSWritableFile>* result, IODebugContext* dbg) {
+  const uint64_t number = LogNumber(name);
+  if (number == 0) return target()->NewWritableFile(name, options, result, dbg);
+  // Its predecessor is listed before a log begins, so that a predecessor lost
+  // whole cannot go unnoticed. With a committer at work it was long ago.
+  IOStatus s = IOStatus::OK();
+  for (const auto& wal : OpenLogs())
+    if (s.ok()) s = wal->SyncIfNever();
+  if (s.ok()) s = target()->NewWritableFile(name, options, result, dbg);
+  if (!s.ok()) return s;
+  auto wal = std::make_shared<Wal>(number, result->get(), this);
+  *result = std::make_unique<WalFile>(std::move(*result), wal);
+  absl::MutexLock lock(&open_mutex_);
+  open_[number] = std::move(wal);
+  return s;
+}
+
+IOStatus WalGuard::NewSequentialFile(
+    const std::string& name, const FileOptions& options,
+    std::unique_ptr<rocksdb::FSSequentialFile>* result, IODebugContext* dbg) {
+  IOStatus s = target()->NewSequentialFile(name, options, result, dbg);
+  if (!s.ok() || visible_.empty()) return s;
+  const auto shown = visible_.find(LogNumber(name));
+  if (shown != visible_.end())
+    *result = std::make_unique<ShortenedFile>(std::move(*result), shown->second);
+  return s;
+}
+
+IOStatus WalGuard::DeleteFile(const std::string& name, const IOOptions& options,
+                              IODebugContext* dbg) {
+  if (const uint64_t number = LogNumber(name); number != 0) {
+    {
+      absl::MutexLock lock(&open_mutex_);
+      open_.erase(number);
+    }
+    absl::MutexLock lock(&list_mutex_);
+    if (list_.erase(number) > 0 && synced_ != nullptr)
+      if (IOStatus s = WriteList(true); !s.ok()) return s;
+  }
+  return target()->DeleteFile(name, options, dbg);
+}
+
+IOStatus WalGuard::LockFile(const std::string& name, const IOOptions& options,
+                            rocksdb::FileLock** lock, IODebugContext* dbg) {
+  if (lock_ == nullptr || name != dir_ + "/LOCK")
+    return target()->LockFile(name, options, lock, dbg);
+  *lock = lock_;
+  return IOStatus::OK();
+}
+
+IOStatus WalGuard::UnlockFile(rocksdb::FileLock* lock, const IOOptions& options,
+                              IODebugContext* dbg) {
+  if (lock == lock_) return IOStatus::OK();  // kept until Stop
+  return target()->UnlockFile(lock, options, dbg);
+}
+
+}  // namespace expirer

@@ -1,0 +1,545 @@
+#include "store/store.h"
+
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include "base/coding.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "rocksdb/db.h"
+#include "store/committer.h"
+#include "store/meta.h"
+#include "unit/store/page_fs.h"
+
+namespace expirer {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+// A directory of its own for each test, empty at its start.
+std::string TestDir() {
+  const auto* info = testing::UnitTest::GetInstance()->current_test_info();
+  const std::string dir =
+      fmt::format("{}/expirer_{}_{}_{}", std::filesystem::temp_directory_path().string(),
+                  getpid(), info->test_suite_name(), info->name());
+  std::filesystem::remove_all(dir);
+  return dir;
+}
+
+class StoreTest : public testing::Test {
+ protected:
+  StoreTest() : dir_(TestDir()) { options_.path = dir_; }
+  ~StoreTest() override {
+    store_.reset();
+    std::filesystem::remove_all(dir_);
+  }
+  absl::Status Open() {
+    store_.reset();
+    auto opened = Store::Open(options_);
+    if (opened.ok()) store_ = *std::move(opened);
+    return opened.status();
+  }
+  void MustOpen() {
+    const absl::Status status = Open();
+    ASSERT_TRUE(status.ok()) << status;
+  }
+  absl::Status Write() {
+    const absl::Status status = store_->Write(&set_);
+    set_.Clear();
+    return status;
+  }
+
+  const std::string dir_;
+  StoreOptions options_;
+  std::unique_ptr<Store> store_;
+  WriteSet set_;
+};
+
+Register Closed(int64_t expires_ms) {
+  Register reg;
+  reg.state = JobState::kFired;
+  reg.expires_ms = expires_ms;
+  return reg;
+}
+
+Register Pending(const JobKey& key) {
+  Register reg;
+  reg.schedule.emplace();
+  reg.job = key;
+  return reg;
+}
+
+TEST_F(StoreTest, WhatWasWrittenIsReadBackAlsoAfterReopening) {
+  MustOpen();
+  const std::string id = store_->id();
+  const JobKey key{3, 1000, 7};
+  set_.PutJob(key, "row");
+  set_.PutRegister(MakeId("r", "k"), EncodeRegister(Pending(key)));
+  set_.PutDead("r\0x", "dead");
+  set_.PutMeta("next_seq", "8");
+  EXPECT_FALSE(set_.empty());
+  EXPECT_GT(set_.bytes(), 20U);
+  ASSERT_TRUE(Write().ok());
+  EXPECT_TRUE(set_.empty());
+  for (int round = 0; round < 2; ++round) {
+    std::string value;
+    EXPECT_TRUE(*store_->GetJob(key, &value));
+    EXPECT_EQ(value, "row");
+    EXPECT_EQ(**store_->GetRegister(MakeId("r", "k")), Pending(key));
+    EXPECT_TRUE(*store_->GetDead("r\0x", &value));
+    EXPECT_TRUE(*store_->GetMeta("next_seq", &value));
+    EXPECT_EQ(value, "8");
+    EXPECT_FALSE(*store_->GetJob({3, 1000, 8}, &value));
+    EXPECT_FALSE(store_->GetRegister(MakeId("r", "other"))->has_value());
+    MustOpen();
+    EXPECT_EQ(store_->id(), id);
+  }
+  EXPECT_EQ(id.size(), 32U);
+}
+
+TEST_F(StoreTest, DeletedEntriesAreGone) {
+  MustOpen();
+  set_.PutJob({1, 1, 1}, "row");
+  set_.PutRegister("id", EncodeRegister(Pending({1, 1, 1})));
+  ASSERT_TRUE(Write().ok());
+  set_.DeleteJob({1, 1, 1});
+  set_.DeleteRegister("id");
+  ASSERT_TRUE(Write().ok());
+  std::string row;
+  EXPECT_FALSE(*store_->GetJob({1, 1, 1}, &row));
+  EXPECT_FALSE(store_->GetRegister("id")->has_value());
+}
+
+TEST_F(StoreTest, EveryStoreHasItsOwnId) {
+  MustOpen();
+  const std::string first = store_->id();
+  store_.reset();
+  std::filesystem::remove_all(dir_);
+  MustOpen();
+  EXPECT_NE(store_->id(), first);
+}
+
+std::vector<uint64_t> Seqs(Store* store, Lane lane, const JobKey& from) {
+  std::vector<uint64_t> seqs;
+  auto scan = store->ScanDue(lane);
+  for (scan->Seek(from); scan->Valid(); scan->Next())
+    seqs.push_back(scan->key().seq);
+  EXPECT_TRUE(scan->status().ok());
+  return seqs;
+}
+
+TEST_F(StoreTest, ScanStaysInItsLaneInOrder) {
+  MustOpen();
+  set_.PutJob({1, 99, 1}, "");
+  set_.PutJob({2, 300, 2}, "");
+  set_.PutJob({2, 20, 3}, "");
+  set_.PutJob({2, 20, 4}, "");
+  set_.PutJob({3, 0, 5}, "");
+  set_.PutJob({UINT16_MAX, 0, 6}, "");
+  ASSERT_TRUE(Write().ok());
+  EXPECT_THAT(Seqs(store_.get(), 2, {2, 0, 0}), ElementsAre(3, 4, 2));
+  EXPECT_THAT(Seqs(store_.get(), 2, {2, 20, 4}), ElementsAre(4, 2));
+  EXPECT_THAT(Seqs(store_.get(), UINT16_MAX, {UINT16_MAX, 0, 0}),
+              ElementsAre(6));
+  EXPECT_THAT(Seqs(store_.get(), 4, {4, 0, 0}), ElementsAre());
+}
+
+TEST_F(StoreTest, ScanSeesTheStoreAsItWasWhenMade) {
+  MustOpen();
+  set_.PutJob({1, 10, 1}, "old");
+  ASSERT_TRUE(Write().ok());
+  auto scan = store_->ScanDue(1);
+  set_.PutJob({1, 10, 1}, "new");
+  set_.PutJob({1, 20, 2}, "");
+  ASSERT_TRUE(Write().ok());
+  scan->Seek({1, 0, 0});
+  ASSERT_TRUE(scan->Valid());
+  EXPECT_EQ(scan->value(), "old");
+  scan->Next();
+  EXPECT_FALSE(scan->Valid());
+}
+
+TEST_F(StoreTest, VisitKeepsToThePrefixAndStopsWhenTold) {
+  MustOpen();
+  for (const char* key : {"a", "lane/1", "lane/2", "lane0", "z"})
+    set_.PutMeta(key, "");
+  ASSERT_TRUE(Write().ok());
+  std::vector<std::string> keys;
+  const auto collect = [&](std::string_view key, std::string_view) {
+    keys.emplace_back(key);
+    return absl::OkStatus();
+  };
+  EXPECT_TRUE(store_->VisitMeta("lane/", collect).ok());
+  EXPECT_THAT(keys, ElementsAre("lane/1", "lane/2"));
+  int calls = 0;
+  const absl::Status stop = store_->VisitMeta("", [&](auto, auto) {
+    ++calls;
+    return NotFound("enough");
+  });
+  EXPECT_TRUE(absl::IsNotFound(stop));
+  EXPECT_EQ(calls, 1);
+}
+
+TEST_F(StoreTest, ExpiredRegistersAreAbsentAndLiveOnesNever) {
+  MustOpen();
+  set_.PutRegister("closed", EncodeRegister(Closed(1000)));
+  set_.PutRegister("live", EncodeRegister(Pending({1, 1, 1})));
+  ASSERT_TRUE(Write().ok());
+  store_->SetNow(999, 0);
+  EXPECT_TRUE(store_->GetRegister("closed")->has_value());
+  store_->SetNow(1000, 0);
+  EXPECT_FALSE(store_->GetRegister("closed")->has_value());
+  store_->SetNow(500, 1000);  // forgotten early
+  EXPECT_FALSE(store_->GetRegister("closed")->has_value());
+  EXPECT_TRUE(store_->GetRegister("live")->has_value());
+  std::vector<std::string> ids;
+  EXPECT_TRUE(store_->VisitRegisters("", [&](std::string_view id, auto) {
+    ids.emplace_back(id);
+    return absl::OkStatus();
+  }).ok());
+  EXPECT_THAT(ids, ElementsAre("live"));
+}
+
+TEST_F(StoreTest, SecondHandleIsRefused) {
+  MustOpen();
+  const auto second = Store::Open(options_);
+  ASSERT_FALSE(second.ok());
+  EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(Message(second.status()),
+              HasSubstr("store " + dir_ +
+                        " is in use by another process (lock file"));
+  set_.PutMeta("still", "works");
+  EXPECT_TRUE(Write().ok());
+}
+
+TEST_F(StoreTest, SecondProcessIsRefused) {
+  MustOpen();
+  const pid_t child = fork();
+  if (child == 0) {
+    // exec-less child: only what fork leaves usable.
+    std::filesystem::path lock = dir_ + "/LOCK";
+    const FILE* file = std::fopen(lock.c_str(), "r+");
+    struct flock wanted{};
+    wanted.l_type = F_WRLCK;
+    wanted.l_whence = SEEK_SET;
+    _exit(file != nullptr &&
+                  fcntl(fileno(const_cast<FILE*>(file)), F_SETLK, &wanted) == -1
+              ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(WEXITSTATUS(status), 0) << "the lock is not held";
+}
+
+TEST_F(StoreTest, LockIsGivenBackOnClose) {
+  MustOpen();
+  MustOpen();
+  EXPECT_TRUE(Open().ok());
+}
+
+TEST_F(StoreTest, ReadOnlySeesEverythingBesideTheWriter) {
+  MustOpen();
+  set_.PutMeta("a", "1");
+  ASSERT_TRUE(Write().ok());
+  ASSERT_TRUE(store_->Sync().ok());
+  set_.PutMeta("b", "2");
+  ASSERT_TRUE(Write().ok());
+  StoreOptions reading = options_;
+  reading.read_only = true;
+  auto reader = Store::Open(reading);
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  std::string value;
+  EXPECT_TRUE(*(*reader)->GetMeta("a", &value));
+  EXPECT_TRUE(*(*reader)->GetMeta("b", &value));
+  EXPECT_EQ((*reader)->id(), store_->id());
+  reader->reset();
+  set_.PutMeta("c", "3");
+  EXPECT_TRUE(Write().ok());
+  EXPECT_TRUE(store_->Sync().ok());
+  MustOpen();
+}
+
+TEST_F(StoreTest, ReadOnlyOfNothingIsNotFoundAndMakesNothing) {
+  options_.read_only = true;
+  EXPECT_TRUE(absl::IsNotFound(Open()));
+  EXPECT_FALSE(std::filesystem::exists(dir_));
+}
+
+TEST_F(StoreTest, FileInPlaceOfTheDirectoryIsRefused) {
+  std::ofstream(dir_) << "not a store";
+  const absl::Status status = Open();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(Message(status), HasSubstr("is a file, expected a directory"));
+}
+
+TEST_F(StoreTest, NewerFormatIsRefused) {
+  MustOpen();
+  std::string format;
+  PutVarint(&format, kFormatVersion + 1);
+  set_.PutMeta(kMetaFormat, format);
+  ASSERT_TRUE(Write().ok());
+  const absl::Status status = Open();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(Message(status),
+              HasSubstr(fmt::format("has format {}", kFormatVersion + 1)));
+}
+
+TEST_F(StoreTest, ForeignRocksDbIsRefusedAndLeftAlone) {
+  rocksdb::Options options;
+  options.create_if_missing = true;
+  rocksdb::DB* db = nullptr;
+  ASSERT_TRUE(rocksdb::DB::Open(options, dir_, &db).ok());
+  ASSERT_TRUE(db->Put({}, "mine", "1").ok());
+  delete db;
+  const absl::Status status = Open();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(Message(status), HasSubstr("not a store of expirer"));
+  EXPECT_FALSE(std::filesystem::exists(dir_ + "/SYNCED"));
+  ASSERT_TRUE(rocksdb::DB::Open(options, dir_, &db).ok());
+  std::string value;
+  EXPECT_TRUE(db->Get({}, "mine", &value).ok());
+  delete db;
+}
+
+TEST_F(StoreTest, SizesAndFreeSpaceAreReported) {
+  MustOpen();
+  set_.PutMeta("a", std::string(100000, 'x'));
+  ASSERT_TRUE(Write().ok());
+  EXPECT_GT(store_->Sizes().disk_bytes, 100000U);
+  EXPECT_GT(store_->Sizes().memtable_bytes, 100000U);
+  EXPECT_GT(*store_->FreeBytes(), 0U);
+}
+
+// A volume of its own. Skips where mounting is not allowed.
+class Volume {
+ public:
+  Volume(std::string path, int megabytes) : path_(std::move(path)) {
+    std::filesystem::create_directories(path_);
+    mounted_ = mount("tmpfs", path_.c_str(), "tmpfs", 0,
+                     fmt::format("size={}m", megabytes).c_str()) == 0;
+  }
+  ~Volume() {
+    if (mounted_) umount(path_.c_str());
+  }
+  [[nodiscard]] bool mounted() const { return mounted_; }
+  [[nodiscard]] bool MakeReadOnly() const {
+    return mount("tmpfs", path_.c_str(), "tmpfs", MS_REMOUNT | MS_RDONLY,
+                 nullptr) == 0;
+  }
+
+ private:
+  const std::string path_;
+  bool mounted_ = false;
+};
+
+TEST_F(StoreTest, ReadOnlyVolumeIsRefused) {
+  Volume volume(dir_, 64);
+  if (!volume.mounted()) GTEST_SKIP() << "mount: " << std::strerror(errno);
+  options_.path = dir_ + "/store";
+  MustOpen();
+  store_.reset();
+  ASSERT_TRUE(volume.MakeReadOnly());
+  const absl::Status status = Open();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(Message(status), HasSubstr("is not writable"));
+  options_.read_only = true;
+  EXPECT_TRUE(Open().ok());
+  store_.reset();
+}
+
+class FullVolumeTest : public StoreTest {
+ protected:
+  static constexpr int kMegabytes = 96;
+
+  // Writes numbered rows until one is refused; returns how many there are.
+  uint64_t WriteUntilRefused(uint64_t from) {
+    for (uint64_t n = from;; ++n) {
+      set_.Clear();
+      set_.PutJob({1, static_cast<int64_t>(n), n}, Noise(4000, n));
+      const absl::Status status = store_->Write(&set_);
+      if (status.ok()) {
+        if (n % 32 == 0) {
+          EXPECT_TRUE(store_->Sync().ok());
+        }
+        continue;
+      }
+      EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+      return n;
+    }
+  }
+  static std::string Noise(size_t size, uint64_t seed) {
+    std::string bytes(size, '\0');
+    for (char& c : bytes) {
+      seed = seed * 6364136223846793005U + 1442695040888963407U;
+      c = static_cast<char>(seed >> 56);
+    }
+    return bytes;
+  }
+  uint64_t Count() {
+    uint64_t rows = 0;
+    auto scan = store_->ScanDue(1);
+    for (scan->Seek({1, 0, 0}); scan->Valid(); scan->Next())
+      EXPECT_EQ(scan->key().seq, rows++);
+    EXPECT_TRUE(scan->status().ok()) << scan->status();
+    return rows;
+  }
+  void Ballast(int megabytes) const {
+    std::ofstream file(dir_ + "/ballast", std::ios::binary);
+    file << std::string(static_cast<size_t>(megabytes) << 20, 'b');
+  }
+  bool WaitWritable() {
+    for (int i = 0; i < 150; ++i) {
+      if (store_->Writable()) return true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
+    return false;
+  }
+};
+
+TEST_F(FullVolumeTest, WriteIsRefusedWholeAndGoesOnWhenThereIsSpace) {
+  Volume volume(dir_, kMegabytes);
+  if (!volume.mounted()) GTEST_SKIP() << "mount: " << std::strerror(errno);
+  options_.path = dir_ + "/store";
+  options_.memtable_bytes = 4 << 20;
+  MustOpen();
+  Ballast(30);
+  uint64_t rows = WriteUntilRefused(0);
+  ASSERT_GT(rows, 100U);
+  EXPECT_FALSE(store_->Writable());
+  EXPECT_TRUE(absl::IsResourceExhausted(store_->Write(&set_)));
+  EXPECT_EQ(Count(), rows) << "a refused write was applied";
+  EXPECT_TRUE(store_->Sync().ok());
+  std::filesystem::remove(dir_ + "/ballast");
+  ASSERT_TRUE(WaitWritable());
+  EXPECT_TRUE(store_->Write(&set_).ok()) << "the same set, again";
+  ++rows;
+  EXPECT_TRUE(store_->Sync().ok());
+  MustOpen();
+  EXPECT_EQ(Count(), rows);
+  store_.reset();
+}
+
+// Space taken away behind our back: RocksDB itself runs into the wall.
+TEST_F(FullVolumeTest, VolumeFilledByOthersIsSurvived) {
+  Volume volume(dir_, kMegabytes);
+  if (!volume.mounted()) GTEST_SKIP() << "mount: " << std::strerror(errno);
+  options_.path = dir_ + "/store";
+  options_.memtable_bytes = 4 << 20;
+  MustOpen();
+  uint64_t rows = 0;
+  for (; rows < 2000; ++rows) {
+    set_.Clear();
+    set_.PutJob({1, static_cast<int64_t>(rows), rows}, Noise(4000, rows));
+    ASSERT_TRUE(store_->Write(&set_).ok());
+    if (rows == 1500) Ballast(kMegabytes);  // as much as fits
+    if (absl::IsResourceExhausted(store_->Write(&set_))) break;
+  }
+  rows = WriteUntilRefused(rows);
+  EXPECT_TRUE(store_->Sync().ok());
+  std::filesystem::remove(dir_ + "/ballast");
+  ASSERT_TRUE(WaitWritable());
+  const uint64_t more = rows + 500;
+  for (; rows < more; ++rows) {
+    set_.Clear();
+    set_.PutJob({1, static_cast<int64_t>(rows), rows}, "later");
+    ASSERT_TRUE(store_->Write(&set_).ok());
+  }
+  ASSERT_TRUE(store_->Sync().ok());
+  MustOpen();
+  EXPECT_EQ(Count(), rows);
+  store_.reset();
+}
+
+// The log itself finds no space, by injection.
+TEST(NoSpaceInTheLog, NothingIsAppliedAndWritingResumes) {
+  auto disk = std::make_shared<PageFs>();
+  StoreOptions options;
+  options.path = "/store";
+  options.file_system = disk;
+  auto store = Store::Open(options);
+  ASSERT_TRUE(store.ok()) << store.status();
+  WriteSet set;
+  set.PutMeta("a", "1");
+  ASSERT_TRUE((*store)->Write(&set).ok());
+  disk->OnAppend([](const std::string& path) {
+    return path.find(".log") == std::string::npos
+               ? rocksdb::IOStatus::OK()
+               : rocksdb::IOStatus::NoSpace("injected");
+  });
+  set.Clear();
+  set.PutMeta("b", "2");
+  EXPECT_TRUE(absl::IsResourceExhausted((*store)->Write(&set)));
+  EXPECT_TRUE(absl::IsResourceExhausted((*store)->Write(&set)));
+  std::string value;
+  EXPECT_FALSE(*(*store)->GetMeta("b", &value));
+  EXPECT_TRUE((*store)->Sync().ok()) << "what was written before is safe";
+  disk->OnAppend(nullptr);
+  for (int i = 0; i < 150 && !(*store)->Writable(); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  ASSERT_TRUE((*store)->Write(&set).ok());
+  ASSERT_TRUE((*store)->Sync().ok());
+  options.file_system = disk->AfterPowerLoss(3);
+  auto again = Store::Open(options);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_TRUE(*(*again)->GetMeta("a", &value));
+  EXPECT_TRUE(*(*again)->GetMeta("b", &value));
+}
+
+TEST_F(StoreTest, SyncThreadReportsTicketsInOrderUpToTheLast) {
+  MustOpen();
+  std::vector<uint64_t> reported;
+  {
+    SyncThread committer(
+        store_.get(), [&](uint64_t ticket) { reported.push_back(ticket); },
+        [](const absl::Status& status) { ADD_FAILURE() << status; });
+    for (uint64_t ticket = 1; ticket <= 200; ++ticket) {
+      set_.PutMeta("n", std::to_string(ticket));
+      ASSERT_TRUE(Write().ok());
+      committer.Request(ticket);
+    }
+  }
+  ASSERT_FALSE(reported.empty());
+  EXPECT_TRUE(std::is_sorted(reported.begin(), reported.end()));
+  EXPECT_EQ(reported.back(), 200U);
+}
+
+TEST(SyncThread, FailedSyncIsReportedOnceAndNothingAfterIt) {
+  auto disk = std::make_shared<PageFs>();
+  StoreOptions options;
+  options.path = "/store";
+  options.file_system = disk;
+  auto store = Store::Open(options);
+  ASSERT_TRUE(store.ok()) << store.status();
+  WriteSet set;
+  set.PutMeta("a", "1");
+  ASSERT_TRUE((*store)->Write(&set).ok());
+  disk->OnSync([](const std::string&) {
+    return rocksdb::IOStatus::IOError("injected");
+  });
+  std::atomic<int> synced = 0;
+  std::atomic<int> failed = 0;
+  {
+    SyncThread committer(
+        store->get(), [&](uint64_t) { ++synced; },
+        [&](const absl::Status&) { ++failed; });
+    committer.Request(1);
+    committer.Request(2);
+  }
+  EXPECT_EQ(synced, 0);
+  EXPECT_EQ(failed, 1);
+}
+
+}  // namespace
+}  // namespace expirer
