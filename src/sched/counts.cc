@@ -1,0 +1,172 @@
+#include "sched/counts.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/coding.h"
+#include "store/meta.h"
+
+namespace expirer {
+namespace {
+
+constexpr uint8_t kVersion = 1;
+constexpr std::string_view kRulePrefix = "count/r/";
+constexpr std::string_view kSpanPrefix = "count/h/";
+constexpr std::string_view kFloorKey = "count/floor";
+
+std::string SpanKey(int64_t span) {
+  std::string key(kSpanPrefix);
+  PutBig64(&key, static_cast<uint64_t>(span));
+  return key;
+}
+
+std::string Encode(const RuleCounts& counts) {
+  std::string out(1, static_cast<char>(kVersion));
+  PutVarint(&out, counts.pending);
+  PutVarint(&out, counts.retrying);
+  PutVarint(&out, counts.dead_jobs);
+  PutVarint(&out, counts.rejected);
+  return out;
+}
+
+absl::StatusOr<RuleCounts> Decode(std::string_view bytes) {
+  Reader in(bytes);
+  const uint8_t version = in.Byte();
+  RuleCounts counts;
+  counts.pending = in.Varint();
+  counts.retrying = in.Varint();
+  counts.dead_jobs = in.Varint();
+  counts.rejected = in.Varint();
+  if (version != kVersion || !in.AtEnd())
+    return Corrupt("rule counts malformed: expected version 1");
+  return counts;
+}
+
+// Where a register of this state is counted; null for closed ones.
+uint64_t* Counter(RuleCounts* counts, JobState state) {
+  switch (state) {
+    case JobState::kPending: return &counts->pending;
+    case JobState::kRetrying: return &counts->retrying;
+    case JobState::kDead: return &counts->dead_jobs;
+    default: return nullptr;
+  }
+}
+
+}  // namespace
+
+absl::Status Counts::Load(const Store& store) {
+  RETURN_IF_ERROR(store.VisitMeta(
+      kRulePrefix, [this](std::string_view key, std::string_view value) -> absl::Status {
+        ASSIGN_OR_RETURN(const RuleCounts counts, Decode(value));
+        rules_[std::string(key.substr(kRulePrefix.size()))] = counts;
+        return absl::OkStatus();
+      }));
+  RETURN_IF_ERROR(store.VisitMeta(
+      kSpanPrefix, [this](std::string_view key, std::string_view value) -> absl::Status {
+        if (key.size() != kSpanPrefix.size() + 8)
+          return Corrupt("history count malformed");
+        const auto span = static_cast<int64_t>(Big64(key.data() + kSpanPrefix.size()));
+        spans_[span].keys = Reader(value).Varint();
+        closed_ += spans_[span].keys;
+        return absl::OkStatus();
+      }));
+  std::string floor;
+  ASSIGN_OR_RETURN(const bool found, store.GetMeta(kFloorKey, &floor));
+  if (found) forget_floor_ms_ = static_cast<int64_t>(Reader(floor).Varint());
+  return absl::OkStatus();
+}
+
+RuleCounts& Counts::Change(std::string_view rule) {
+  auto it = rules_.find(rule);
+  if (it == rules_.end()) it = rules_.emplace(std::string(rule), RuleCounts{}).first;
+  auto dirty = dirty_rules_.find(rule);
+  if (dirty == dirty_rules_.end())
+    dirty_rules_.emplace(std::string(rule), true);
+  else
+    dirty->second = true;
+  return it->second;
+}
+
+uint64_t Counts::dead() const {
+  uint64_t sum = 0;
+  for (const auto& [name, counts] : rules_) sum += counts.dead_jobs + counts.rejected;
+  return sum;
+}
+
+void Counts::Move(std::string_view rule, const Register* from, const Register* to) {
+  RuleCounts& counts = Change(rule);
+  if (from != nullptr) {
+    if (uint64_t* counter = Counter(&counts, from->state)) {
+      CHECK(*counter > 0);
+      --*counter;
+    }
+    if (IsClosed(from->state)) Close(from->expires_ms, -1);
+  }
+  if (to != nullptr) {
+    if (uint64_t* counter = Counter(&counts, to->state)) ++*counter;
+    if (IsClosed(to->state)) Close(to->expires_ms, +1);
+  }
+}
+
+void Counts::Close(int64_t expires_ms, int64_t change) {
+  const int64_t number = expires_ms / kSpanMs;
+  auto it = spans_.find(number);
+  if (it == spans_.end()) {
+    // Of a span dropped meanwhile: its keys are counted no more.
+    if (change < 0) return;
+    it = spans_.emplace(number, Span{}).first;
+  }
+  Span& span = it->second;
+  if (change < 0 && span.keys == 0) return;
+  span.keys += static_cast<uint64_t>(change);
+  if (!span.dirty) dirty_spans_.push_back(number);
+  span.dirty = true;
+  closed_ += static_cast<uint64_t>(change);
+}
+
+uint64_t Counts::Expire(int64_t now_ms) {
+  uint64_t early = 0;
+  while (!spans_.empty()) {
+    const auto first = spans_.begin();
+    const int64_t end_ms = (first->first + 1) * kSpanMs;
+    const bool expired = end_ms <= now_ms;
+    if (!expired && closed_ <= history_max_) break;
+    if (!expired) {
+      early += first->second.keys;
+      forget_floor_ms_ = end_ms - 1;
+      floor_dirty_ = true;
+    }
+    closed_ -= first->second.keys;
+    dropped_spans_.push_back(first->first);
+    spans_.erase(first);
+  }
+  return early;
+}
+
+void Counts::Stage(WriteSet* set) {
+  for (auto& [rule, dirty] : dirty_rules_) {
+    if (!dirty) continue;
+    set->PutMeta(std::string(kRulePrefix) + rule, Encode(rules_.find(rule)->second));
+    dirty = false;
+  }
+  // Dropped first: a span that came back since is put after.
+  for (const int64_t span : dropped_spans_) set->DeleteMeta(SpanKey(span));
+  dropped_spans_.clear();
+  for (const int64_t number : dirty_spans_) {
+    const auto it = spans_.find(number);
+    if (it == spans_.end()) continue;  // dropped since
+    std::string value;
+    PutVarint(&value, it->second.keys);
+    set->PutMeta(SpanKey(number), value);
+    it->second.dirty = false;
+  }
+  dirty_spans_.clear();
+  if (floor_dirty_) {
+    std::string value;
+    PutVarint(&value, static_cast<uint64_t>(forget_floor_ms_));
+    set->PutMeta(kFloorKey, value);
+    floor_dirty_ = false;
+  }
+}
+
+}  // namespace expirer

@@ -1,0 +1,37 @@
+#include "sched/dispatcher.h"
+
+#include <algorithm>
+
+namespace expirer {
+namespace {
+
+// FNV-1a, 64 bits (Fowler, Noll, Vo): fixed for all time, unlike absl::Hash.
+uint64_t Hash(std::string_view bytes, uint64_t salt) {
+  uint64_t hash = 14695981039346656037u;
+  const auto mix = [&hash](uint8_t byte) { hash = (hash ^ byte) * 1099511628211u; };
+  for (const char byte : bytes) mix(static_cast<uint8_t>(byte));
+  for (int i = 0; i < 8; ++i) mix(static_cast<uint8_t>(salt >> (8 * i)));
+  return hash ^ (hash >> 32);
+}
+
+}  // namespace
+
+int64_t BackoffMs(const RetryPolicy& retry, std::string_view id, uint64_t sends) {
+  int64_t wait = std::max<int64_t>(retry.initial_ms, 1);
+  for (uint64_t i = 1; i < sends && wait < retry.max_ms; ++i) wait *= 2;
+  wait = std::min(wait, std::max<int64_t>(retry.max_ms, 1));
+  const auto spread = static_cast<uint64_t>(wait / 4) + 1;
+  return wait - static_cast<int64_t>(Hash(id, sends) % spread);
+}
+
+Decision Decide(const RetryPolicy& retry, const Attempt& attempt, AttemptEnd end,
+                std::string_view why, int64_t now_ms) {
+  if (end == AttemptEnd::kAck) return Done{};
+  const bool burned = end == AttemptEnd::kRefused;
+  if (burned && retry.attempts > 0 && attempt.burned + 1 >= retry.attempts)
+    return MoveToDead{"refused " + std::to_string(attempt.burned + 1) +
+                      " times, last: " + std::string(why)};
+  return RetryAt{now_ms + BackoffMs(retry, attempt.id, attempt.sends + 1), burned};
+}
+
+}  // namespace expirer

@@ -1,0 +1,45 @@
+// What to do with a job after an attempt: a pure decision, told apart from
+// doing it so that every case can be tested as a table.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "job/rules.h"
+#include "sched/events.h"
+
+namespace expirer {
+
+struct Attempt {
+  std::string_view id;   // what the jitter is drawn from
+  uint64_t sends = 0;    // before this one
+  uint64_t burned = 0;
+};
+
+// How an attempt ended; beside the answers' kinds, the core's own time-out.
+enum class AttemptEnd { kAck, kNoStream, kRefused, kRetry, kTimedOut };
+
+struct Done {};
+struct RetryAt {
+  int64_t at_ms = 0;
+  bool burned = false;  // counts for retry.attempts
+};
+struct MoveToDead {
+  std::string reason;
+};
+using Decision = std::variant<Done, RetryAt, MoveToDead>;
+
+// Only an explicit refusal burns an attempt: no stream, time-outs and a broker
+// that asks to come again say nothing about the job.
+[[nodiscard]] Decision Decide(const RetryPolicy& retry, const Attempt& attempt,
+                              AttemptEnd end, std::string_view why, int64_t now_ms);
+
+// Wait before the attempt after `sends` of them: initial x 2^(sends-1), at
+// most max, less up to a quarter drawn from a hash of id and sends, so that
+// jobs refused together do not come back together, and replay gives the same.
+[[nodiscard]] int64_t BackoffMs(const RetryPolicy& retry, std::string_view id,
+                                uint64_t sends);
+
+}  // namespace expirer

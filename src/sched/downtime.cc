@@ -1,0 +1,60 @@
+#include "sched/downtime.h"
+
+#include <algorithm>
+#include <string>
+
+#include "base/coding.h"
+#include "store/meta.h"
+
+namespace expirer {
+namespace {
+
+std::string DownKey(int64_t from_ms) {
+  std::string key(kMetaDown);
+  PutBig64(&key, static_cast<uint64_t>(from_ms));
+  return key;
+}
+
+std::string Varint(int64_t value) {
+  std::string out;
+  PutVarint(&out, static_cast<uint64_t>(value));
+  return out;
+}
+
+}  // namespace
+
+absl::Status Downtime::Load(const Store& store, int64_t now_ms, WriteSet* set) {
+  RETURN_IF_ERROR(store.VisitMeta(
+      kMetaDown, [this](std::string_view key, std::string_view value) -> absl::Status {
+        if (key.size() != kMetaDown.size() + 8) return Corrupt("downtime entry malformed");
+        spans_.push_back({static_cast<int64_t>(Big64(key.data() + kMetaDown.size())),
+                          static_cast<int64_t>(Reader(value).Varint())});
+        return absl::OkStatus();
+      }));
+  std::string alive;
+  ASSIGN_OR_RETURN(const bool found, store.GetMeta(kMetaAlive, &alive));
+  const int64_t from_ms = found ? static_cast<int64_t>(Reader(alive).Varint()) : now_ms;
+  // Nothing to note when the clock stepped back over the whole span.
+  if (from_ms < now_ms) {
+    set->PutMeta(DownKey(from_ms), Varint(now_ms));
+    spans_.push_back({from_ms, now_ms});
+    std::sort(spans_.begin(), spans_.end(),
+              [](const Span& a, const Span& b) { return a.from_ms < b.from_ms; });
+  }
+  for (; spans_.size() > kSpansMax; spans_.erase(spans_.begin()))
+    set->DeleteMeta(DownKey(spans_.front().from_ms));
+  StageAlive(now_ms, set);
+  return absl::OkStatus();
+}
+
+int64_t Downtime::LatenessMs(int64_t due_ms) const {
+  for (const Span& span : spans_)
+    if (span.from_ms < due_ms && due_ms < span.until_ms) return span.until_ms - due_ms;
+  return 0;
+}
+
+void Downtime::StageAlive(int64_t now_ms, WriteSet* set) {
+  set->PutMeta(kMetaAlive, Varint(now_ms));
+}
+
+}  // namespace expirer

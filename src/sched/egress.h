@@ -1,0 +1,63 @@
+// The seams between the core and the network: what the core sends out, and
+// what it says back to where its events came from. All calls come from the
+// core thread and return at once; answers come back through the Inbox.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "job/job.h"
+
+namespace expirer {
+
+using HeaderViews = std::vector<std::pair<std::string_view, std::string_view>>;
+
+// Publishes jobs. One real form (net/nats_egress), one in memory
+// (net/memory_bus).
+class Egress {
+ public:
+  virtual ~Egress() = default;
+
+  enum class Target {
+    kReady,    // a stream takes it
+    kLooking,  // being asked; TargetKnown will be posted
+    kRefused,  // no stream takes it now, or it could not be found out
+  };
+  // Whether a stream takes messages for `target`; a refused target is asked
+  // for again after at most a second. `why` (never null) gets the reason when
+  // refused.
+  [[nodiscard]] virtual Target Look(std::string_view target, std::string* why) = 0;
+
+  // Begins an attempt. Exactly one PubAnswer with this number will be posted,
+  // at most; an attempt may also never be answered (the core times it out).
+  // False when nothing was sent: not connected, or the socket's buffer is
+  // full; no answer comes then.
+  [[nodiscard]] virtual bool Publish(uint64_t attempt, std::string_view target,
+                                     const HeaderViews& headers,
+                                     std::string_view body) = 0;
+  // Pushes what was published to the socket; called once per batch.
+  virtual void Flush() = 0;
+  // An attempt the core no longer waits for: its answer will only be counted.
+  // `timed_out` lets the egress ask again for the target's stream.
+  virtual void Forget(uint64_t attempt, std::string_view target, bool timed_out) = 0;
+};
+
+// Answers the sources of requests, after the sync (I1).
+class Inbound {
+ public:
+  virtual ~Inbound() = default;
+  virtual void Ack(const std::string& reply) = 0;
+  // The message is never to be delivered again; `reason` for the broker's log.
+  virtual void Term(const std::string& reply, std::string_view reason) = 0;
+  // A plain core publish; lost when nobody listens.
+  virtual void Announce(const std::string& subject, const std::string& payload) = 0;
+  // Pushes what was said to the socket; called once per Step.
+  virtual void Flush() = 0;
+  // Whether new messages may be asked for (limits.disk_free).
+  virtual void SetIntake(bool open) = 0;
+};
+
+}  // namespace expirer

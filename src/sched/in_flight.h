@@ -1,0 +1,60 @@
+// The attempts begun and not answered yet.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "job/job.h"
+
+namespace expirer {
+
+// One attempt of one generation of a job; what is needed to close it without
+// reading anything again.
+struct InFlight {
+  // What happened to the job since the attempt began (I9).
+  enum class Fate { kCurrent, kCancelled, kReplaced };
+  JobKey row;
+  Fate fate = Fate::kCurrent;
+  uint64_t sends = 0;   // before this attempt
+  uint64_t burned = 0;
+  std::string key;
+  std::string target;
+  int64_t due_ms = 0;
+  Position source;
+  int64_t received_ms = 0;
+  int64_t stored_ms = 0;
+  int64_t published_ms = 0;
+};
+
+// Core thread only.
+class InFlightTable {
+ public:
+  [[nodiscard]] size_t size() const { return attempts_.size(); }
+  [[nodiscard]] bool Holds(uint64_t seq) const { return by_seq_.contains(seq); }
+
+  // Attempt numbers are never used again within a process (I9).
+  uint64_t Begin(InFlight attempt, int64_t deadline_mono_ms);
+  // Takes the attempt out; nullopt for one that is unknown or given up.
+  [[nodiscard]] std::optional<InFlight> End(uint64_t attempt);
+  // Marks the attempt of the row with this seq, if there is one.
+  bool SetFate(uint64_t seq, InFlight::Fate fate);
+  // The next attempt whose deadline is at or before `mono_ms`, if any.
+  [[nodiscard]] std::optional<uint64_t> Overdue(int64_t mono_ms);
+  // When Overdue may next have one; INT64_MAX when nothing is in flight.
+  [[nodiscard]] int64_t NextDeadline();
+  // The number Begin gives next.
+  [[nodiscard]] uint64_t next() const;
+
+ private:
+  uint64_t next_ = 1;
+  absl::flat_hash_map<uint64_t, InFlight> attempts_;
+  absl::flat_hash_map<uint64_t, uint64_t> by_seq_;  // row's seq -> attempt
+  // In order of Begin and so of deadline: the time-out is the same for all.
+  std::deque<std::pair<int64_t, uint64_t>> deadlines_;
+};
+
+}  // namespace expirer

@@ -1,0 +1,56 @@
+// The one way into the core: a queue of completions that cannot overflow and a
+// queue of requests bounded by credit (I5). Producers never block.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "sched/events.h"
+
+namespace expirer {
+
+// Thread-safe.
+class Inbox {
+ public:
+  // Room for `requests_max` requests. `wake` is called, on the producer's
+  // thread, when something arrives in an empty inbox.
+  Inbox(size_t requests_max, std::function<void()> wake);
+
+  // Takes `count` places for requests yet to come; false when there are not
+  // that many free: then `room` will be called once there may be again.
+  [[nodiscard]] bool Reserve(size_t count);
+  // Gives back places that were reserved and not used.
+  void Release(size_t count);
+  // Called (on the core thread) after places became free, if a Reserve failed
+  // before. Set once, before the first Reserve.
+  void OnRoom(std::function<void()> room);
+
+  // REQUIRES: a reserved place, which it uses.
+  void Push(Request request);
+  void Complete(Completion completion);
+
+  // Moves all completions and at most `requests_max` requests, in order of
+  // arrival, to the ends of the vectors. Core thread.
+  void Drain(size_t requests_max, std::vector<Completion>* completions,
+             std::vector<Request>* requests);
+  [[nodiscard]] bool empty() const;
+  [[nodiscard]] size_t requests() const;
+  [[nodiscard]] size_t capacity() const { return capacity_; }
+
+ private:
+  const size_t capacity_;
+  const std::function<void()> wake_;
+  std::function<void()> room_;
+
+  mutable absl::Mutex mutex_;
+  size_t reserved_ ABSL_GUARDED_BY(mutex_) = 0;  // places taken, used or not
+  bool starved_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<Completion> completions_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Request> requests_ ABSL_GUARDED_BY(mutex_);
+  size_t taken_ ABSL_GUARDED_BY(mutex_) = 0;  // of requests_, already drained
+};
+
+}  // namespace expirer

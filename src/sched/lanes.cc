@@ -1,0 +1,164 @@
+#include "sched/lanes.h"
+
+#include <algorithm>
+#include <map>
+
+#include "base/check.h"
+#include "base/coding.h"
+#include "store/meta.h"
+
+namespace expirer {
+namespace {
+
+constexpr int64_t kBoundLagMs = 1'000;
+
+std::string BoundKey(Lane lane) {
+  std::string key(kMetaBound);
+  PutBig16(&key, lane);
+  return key;
+}
+
+std::string Varint(uint64_t value) {
+  std::string out;
+  PutVarint(&out, value);
+  return out;
+}
+
+absl::StatusOr<int64_t> StoredBound(const Store& store, Lane lane) {
+  std::string value;
+  ASSIGN_OR_RETURN(const bool found, store.GetMeta(BoundKey(lane), &value));
+  return found ? static_cast<int64_t>(Reader(value).Varint()) : 0;
+}
+
+using LaneTable = std::map<std::string, Lane, std::less<>>;
+
+absl::StatusOr<LaneTable> StoredLanes(const Store& store) {
+  LaneTable lanes;
+  RETURN_IF_ERROR(store.VisitMeta(
+      kMetaLane, [&lanes](std::string_view key, std::string_view value) {
+        key.remove_prefix(kMetaLane.size());
+        lanes[std::string(key)] = static_cast<Lane>(Reader(value).Varint());
+        return absl::OkStatus();
+      }));
+  return lanes;
+}
+
+// Whether the lane has any row at all.
+absl::StatusOr<bool> HasRows(const Store& store, Lane lane) {
+  ASSIGN_OR_RETURN(const int64_t bound, StoredBound(store, lane));
+  auto scan = store.ScanDue(lane);
+  scan->Seek(JobKey{lane, bound, 0});
+  if (scan->Valid()) return true;
+  RETURN_IF_ERROR(scan->status());
+  return false;
+}
+
+absl::Status CheckOrphans(const Store& store, const LaneTable& stored,
+                          const std::vector<Rule>& rules) {
+  for (const auto& [name, lane] : stored) {
+    const bool configured = std::any_of(rules.begin(), rules.end(),
+                                        [&n = name](const Rule& r) { return r.name == n; });
+    if (configured) continue;
+    ASSIGN_OR_RETURN(const bool first, HasRows(store, lane));
+    ASSIGN_OR_RETURN(const bool retry, HasRows(store, static_cast<Lane>(lane + 1)));
+    if (first || retry)
+      return Refused("the store has pending jobs of rule \"" + name +
+                     "\", which is not configured: put the rule back, or start with "
+                     "--orphans=hold to leave its jobs untouched in the store");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+TimerEntry LaneState::Lowest() const {
+  const TimerEntry waiting = window.Lowest();
+  if (in_flight.empty()) return waiting;
+  return std::min(*in_flight.begin(), waiting);
+}
+
+absl::Status Lanes::Load(const Store& store, const std::vector<Rule>& rules,
+                         bool hold_orphans, WriteSet* set) {
+  ASSIGN_OR_RETURN(LaneTable stored, StoredLanes(store));
+  if (!hold_orphans) RETURN_IF_ERROR(CheckOrphans(store, stored, rules));
+  std::string value;
+  ASSIGN_OR_RETURN(const bool found, store.GetMeta(kMetaNextLane, &value));
+  uint64_t next = found ? Reader(value).Varint() : 1;
+  for (size_t i = 0; i < rules.size(); ++i) {
+    auto it = stored.find(rules[i].name);
+    if (it == stored.end()) {
+      if (next + 1 > UINT16_MAX)
+        return Refused("the store has had 32,767 rules, the most it can number");
+      it = stored.emplace(rules[i].name, static_cast<Lane>(next)).first;
+      set->PutMeta(std::string(kMetaLane) + rules[i].name, Varint(next));
+      next += 2;
+    }
+    for (const bool retry : {false, true}) {
+      const auto number = static_cast<Lane>(it->second + (retry ? 1 : 0));
+      ASSIGN_OR_RETURN(const int64_t bound, StoredBound(store, number));
+      if (index_by_number_.size() <= number) index_by_number_.resize(number + 1, -1);
+      index_by_number_[number] = static_cast<int32_t>(lanes_.size());
+      lanes_.emplace_back(number, static_cast<RuleIndex>(i), retry, bound);
+    }
+  }
+  set->PutMeta(kMetaNextLane, Varint(next));
+  return absl::OkStatus();
+}
+
+LaneState& Lanes::Numbered(Lane lane) {
+  CHECK(lane < index_by_number_.size() && index_by_number_[lane] >= 0);
+  return lanes_[static_cast<size_t>(index_by_number_[lane])];
+}
+
+size_t Lanes::held() const {
+  size_t held = 0;
+  for (const LaneState& lane : lanes_) held += lane.window.size();
+  return held;
+}
+
+absl::StatusOr<bool> Lanes::Refill(const Store& store, size_t window_max) {
+  // A lane never starves for another's size: each may load when it runs low.
+  constexpr size_t kLow = kBlockRows / 4;
+  size_t total = held();
+  bool more = false;
+  for (LaneState& lane : lanes_) {
+    if (lane.window.complete()) continue;
+    if (lane.window.size() >= kLow && total + kBlockRows > window_max) continue;
+    const size_t before = lane.window.size();
+    RETURN_IF_ERROR(lane.window.Refill(store, kBlockRows));
+    total += lane.window.size() - before;
+    more = more || !lane.window.complete();
+  }
+  // Trimming to three quarters of the limit costs ~20 ms a million entries,
+  // once for each quarter of a million further inserts.
+  while (total > window_max + kBlockRows * lanes_.size()) {
+    auto largest = std::max_element(
+        lanes_.begin(), lanes_.end(), [](const LaneState& a, const LaneState& b) {
+          return a.window.size() < b.window.size();
+        });
+    const size_t size = largest->window.size();
+    const size_t excess = total - window_max / 4 * 3;
+    const size_t keep = std::max(size > excess ? size - excess : 0, kLow);
+    if (keep >= size) break;
+    largest->window.Trim(keep);
+    total -= size - keep;
+  }
+  return more && total + kBlockRows <= window_max;
+}
+
+void Lanes::LowerBound(LaneState* lane, int64_t key_ms, WriteSet* set) {
+  if (key_ms >= lane->stored_bound_ms) return;
+  lane->stored_bound_ms = key_ms;
+  set->PutMeta(BoundKey(lane->lane), Varint(static_cast<uint64_t>(key_ms)));
+}
+
+void Lanes::RaiseBounds(int64_t now_ms, WriteSet* set) {
+  for (LaneState& lane : lanes_) {
+    const int64_t bound = std::min(lane.Lowest().key_ms, now_ms);
+    if (bound < lane.stored_bound_ms + kBoundLagMs) continue;
+    lane.stored_bound_ms = bound;
+    set->PutMeta(BoundKey(lane.lane), Varint(static_cast<uint64_t>(bound)));
+  }
+}
+
+}  // namespace expirer

@@ -1,0 +1,74 @@
+// The lanes of the configured rules: for each rule one of first attempts and
+// one of retries, each with its own window, bound and gates, so that a paused,
+// unsettled or refused rule never stands before another's jobs.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/container/btree_set.h"
+#include "base/status.h"
+#include "job/rules.h"
+#include "sched/events.h"
+#include "sched/timer_window.h"
+#include "store/store.h"
+
+namespace expirer {
+
+struct LaneState {
+  LaneState(Lane number, RuleIndex of_rule, bool is_retry, int64_t bound_ms)
+      : lane(number), rule(of_rule), retry(is_retry), window(number, bound_ms),
+        stored_bound_ms(bound_ms) {}
+
+  const Lane lane;
+  const RuleIndex rule;
+  const bool retry;
+  TimerWindow window;
+  absl::btree_set<TimerEntry> in_flight;
+  int64_t stored_bound_ms;  // low bound as last written
+  bool looking = false;     // its head waits for Egress::Look
+
+  // The earliest row not confirmed yet, or where unread rows may begin.
+  [[nodiscard]] TimerEntry Lowest() const;
+};
+
+// Core thread only.
+class Lanes {
+ public:
+  // Gives lanes to rules that have none yet (staged in `set`) and reads the
+  // others'. kFailedPrecondition, naming them, when a lane with jobs belongs
+  // to a rule that is not configured, unless `hold_orphans`: then they stay
+  // untouched on disk.
+  [[nodiscard]] absl::Status Load(const Store& store, const std::vector<Rule>& rules,
+                                  bool hold_orphans, WriteSet* set);
+
+  [[nodiscard]] LaneState& First(RuleIndex rule) { return lanes_[2 * size_t{rule}]; }
+  [[nodiscard]] LaneState& Retry(RuleIndex rule) { return lanes_[2 * size_t{rule} + 1]; }
+  // The lane numbered so in the store. REQUIRES: of a configured rule.
+  [[nodiscard]] LaneState& Numbered(Lane lane);
+  [[nodiscard]] std::vector<LaneState>& all() { return lanes_; }
+  [[nodiscard]] const std::vector<LaneState>& all() const { return lanes_; }
+
+  // Entries held over all lanes.
+  [[nodiscard]] size_t held() const;
+  // Loads blocks where a lane runs low, or while everything fits under
+  // `window_max`; trims the largest lane when it does not. False = nothing
+  // left to load at present.
+  [[nodiscard]] absl::StatusOr<bool> Refill(const Store& store, size_t window_max);
+
+  // A row is about to be written at `key_ms`: lowers the stored bound first
+  // where the clock stepped back behind it.
+  void LowerBound(LaneState* lane, int64_t key_ms, WriteSet* set);
+  // Raises the stored bounds that lag behind by a second or more.
+  void RaiseBounds(int64_t now_ms, WriteSet* set);
+
+  // Rows a Refill reads at a time: 16,384 take ~10 ms cold.
+  static constexpr size_t kBlockRows = 16'384;
+
+ private:
+  std::vector<LaneState> lanes_;          // two a rule, in the rules' order
+  std::vector<int32_t> index_by_number_;  // lane number -> index, -1 = none
+};
+
+}  // namespace expirer

@@ -1,0 +1,208 @@
+#include "sched/scheduler.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "base/check.h"
+#include "base/coding.h"
+#include "base/log.h"
+#include "base/mutant.h"
+#include "store/meta.h"
+
+namespace expirer {
+namespace {
+
+constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
+constexpr int64_t kHousekeepingMs = 1'000;
+// Signs of life while nothing else is written: a sync each is all it costs.
+constexpr int64_t kAliveIdleMs = 10'000;
+constexpr int64_t kStallPollMs = 200;
+
+}  // namespace
+
+Scheduler::Scheduler(const SchedulerOptions& options, const std::vector<Rule>& rules,
+                     Store* store, Committer* committer, Egress* egress, Inbound* inbound)
+    : options_(options), rules_(rules), store_(store), committer_(committer),
+      egress_(egress), inbound_(inbound), counts_(options.history_keys),
+      gates_(rules.size()) {}
+
+absl::Status Scheduler::Load(Instant now) {
+  now_ = now;
+  RETURN_IF_ERROR(lanes_.Load(*store_, rules_, options_.hold_orphans, &staged_));
+  RETURN_IF_ERROR(streams_.Load(*store_));
+  RETURN_IF_ERROR(counts_.Load(*store_));
+  RETURN_IF_ERROR(downtime_.Load(*store_, now.wall_ms, &staged_));
+  std::string value;
+  ASSIGN_OR_RETURN(const bool found, store_->GetMeta(kMetaNextSeq, &value));
+  if (found) next_seq_ = Reader(value).Varint();
+  CHECK(next_seq_ > 0);
+  // What an earlier process wrote was recovered from the log or made durable
+  // when the store was opened.
+  durable_seq_ = next_seq_;
+  for (RuleGate& gate : gates_) gate.deadline_mono_ms = kNever;
+  store_->SetNow(now.wall_ms, counts_.forget_floor_ms());
+  return absl::OkStatus();
+}
+
+absl::StatusOr<int64_t> Scheduler::Step(Instant now, std::vector<Completion>* completions,
+                                        std::vector<Request>* requests) {
+  now_ = now;
+  pushed_back_ = false;
+  if (stalled_) {
+    if (!store_->Writable()) return now_.wall_ms + kStallPollMs;
+    RETURN_IF_ERROR(WriteStaged());
+    if (stalled_) return now_.wall_ms + kStallPollMs;
+  }
+  store_->SetNow(now_.wall_ms, counts_.forget_floor_ms());
+  RETURN_IF_ERROR(ApplyCompletions(completions));
+  RETURN_IF_ERROR(ApplyTimeouts());
+  RETURN_IF_ERROR(ApplyRequests(requests));
+  StageHousekeeping();
+  RETURN_IF_ERROR(WriteStaged());
+  if (stalled_) return now_.wall_ms + kStallPollMs;
+  Release();
+  RETURN_IF_ERROR(Dispatch());
+  ASSIGN_OR_RETURN(const bool refilling, lanes_.Refill(*store_, options_.window));
+  loaded_ = true;
+  inbound_->Flush();
+  return NextWake(refilling);
+}
+
+bool Scheduler::Drained() const {
+  return in_flight_.size() == 0 && staged_.empty() && effects_.empty() &&
+         effects_now_.empty() && durable_ == ticket_;
+}
+
+void Scheduler::StageHousekeeping() {
+  if (next_seq_dirty_) {
+    std::string value;
+    PutVarint(&value, next_seq_);
+    staged_.PutMeta(kMetaNextSeq, value);
+    next_seq_dirty_ = false;
+  }
+  if (now_.mono_ms >= housekeeping_mono_ms_ + kHousekeepingMs) {
+    housekeeping_mono_ms_ = now_.mono_ms;
+    const uint64_t early = counts_.Expire(now_.wall_ms);
+    if (early > 0) {
+      stats_.forgotten += early;
+      Log(Level::kWarn, "history is full: the oldest closed keys are forgotten early",
+          {{"forgotten", early}, {"limit", options_.history_keys}});
+    }
+  }
+  counts_.Stage(&staged_);
+  streams_.Stage(&staged_);
+  const int64_t silent_ms = now_.mono_ms - alive_mono_ms_;
+  if (silent_ms >= kAliveIdleMs || (silent_ms >= kHousekeepingMs && !staged_.empty())) {
+    alive_mono_ms_ = now_.mono_ms;
+    Downtime::StageAlive(now_.wall_ms, &staged_);
+  }
+  if (!staged_.empty()) lanes_.RaiseBounds(now_.wall_ms, &staged_);
+}
+
+// Step 2. The set is kept, and nothing else is done, when there is no space.
+absl::Status Scheduler::WriteStaged() {
+  if (!staged_.empty()) {
+    const absl::Status written = store_->Write(&staged_);
+    if (absl::IsResourceExhausted(written)) {
+      if (!stalled_)
+        Log(Level::kError, "no space for the store: nothing is written until there is",
+            {{"error", Message(written)}});
+      stalled_ = true;
+      return absl::OkStatus();
+    }
+    RETURN_IF_ERROR(written);
+    if (stalled_) Log(Level::kInfo, "there is space for the store again");
+    stalled_ = false;
+    ++ticket_;
+    seq_by_ticket_.emplace_back(ticket_, next_seq_);
+    staged_.Clear();
+    staged_registers_.clear();
+    staged_dead_.clear();
+    staged_moves_.clear();
+    for (const auto& [lane, entry] : staged_rows_) lanes_.Numbered(lane).window.Insert(entry);
+    // An effect or a job waits for this write; deletes alone may wait longer.
+    sync_now_ = sync_now_ || !staged_rows_.empty();
+    staged_rows_.clear();
+    if (oldest_unsynced_mono_ms_ == 0) oldest_unsynced_mono_ms_ = now_.mono_ms;
+  }
+  // Also an event that staged nothing waits for the newest write it could
+  // have read (I1).
+  for (Effect& effect : effects_now_) effects_.emplace_back(ticket_, std::move(effect));
+  if (!effects_now_.empty()) sync_now_ = true;
+  effects_now_.clear();
+  RequestSync();
+  return absl::OkStatus();
+}
+
+void Scheduler::RequestSync() {
+  if (ticket_ == requested_) {
+    sync_now_ = false;
+    return;
+  }
+  const bool overdue = now_.mono_ms - oldest_unsynced_mono_ms_ >= options_.unsynced_ms;
+  if (!sync_now_ && !overdue) return;
+  committer_->Request(ticket_);
+  requested_ = ticket_;
+  oldest_unsynced_mono_ms_ = 0;
+  sync_now_ = false;
+}
+
+// Step 3.
+void Scheduler::Release() {
+  while (!effects_.empty() &&
+         (effects_.front().first <= durable_ || Mutant("ack_before_sync"))) {
+    const Effect& effect = effects_.front().second;
+    switch (effect.kind) {
+      case Effect::Kind::kAck: inbound_->Ack(effect.to); break;
+      case Effect::Kind::kTerm: inbound_->Term(effect.to, effect.text); break;
+      case Effect::Kind::kAnnounce: inbound_->Announce(effect.to, effect.text); break;
+    }
+    effects_.pop_front();
+  }
+}
+
+int64_t Scheduler::NextWake(bool refilling) {
+  if (!staged_.empty() || refilling) return now_.wall_ms;
+  int64_t mono = std::min(housekeeping_mono_ms_ + kHousekeepingMs, in_flight_.NextDeadline());
+  if (oldest_unsynced_mono_ms_ != 0)
+    mono = std::min(mono, oldest_unsynced_mono_ms_ + options_.unsynced_ms);
+  for (const RuleGate& gate : gates_)
+    if (!gate.settled) mono = std::min(mono, gate.deadline_mono_ms);
+  if (pushed_back_) mono = std::min(mono, now_.mono_ms + 1);
+  int64_t wake =
+      mono == kNever ? kNever : now_.wall_ms + std::max<int64_t>(mono - now_.mono_ms, 1);
+  if (!dispatching_ || !egress_up_ || pushed_back_) return wake;
+  const bool room = in_flight_.size() < options_.in_flight;
+  for (const LaneState& lane : lanes_.all()) {
+    if (lane.window.empty() || !Open(lane)) continue;
+    const TimerEntry& top = lane.window.top();
+    // A head that is due already waits for room or for its sync: an event
+    // brings either. One that Dispatch had no budget left for does not.
+    const bool waits = top.key_ms <= now_.wall_ms && (!room || top.seq >= durable_seq_);
+    if (!waits) wake = std::min(wake, std::max(top.key_ms, now_.wall_ms));
+  }
+  return wake;
+}
+
+Stats Scheduler::Snapshot(int64_t now_ms) const {
+  Stats stats = stats_;
+  stats.rules = counts_.rules();
+  stats.closed = counts_.closed();
+  stats.in_flight = in_flight_.size();
+  stats.window = lanes_.held();
+  stats.egress_up = egress_up_;
+  stats.intake_open = intake_open_;
+  stats.loaded = loaded_;
+  for (const RuleGate& gate : gates_) stats.unsettled += gate.settled ? 0 : 1;
+  for (const LaneState& lane : lanes_.all()) {
+    const TimerEntry lowest = lane.Lowest();
+    const bool known = !lane.window.empty() || !lane.in_flight.empty();
+    if (!known || lowest.key_ms >= now_ms) continue;
+    ++stats.overdue_rules;
+    if (stats.oldest_due_ms == 0 || lowest.key_ms < stats.oldest_due_ms)
+      stats.oldest_due_ms = lowest.key_ms;
+  }
+  return stats;
+}
+
+}  // namespace expirer

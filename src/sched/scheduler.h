@@ -1,0 +1,205 @@
+// The core of expirer. One thread calls Step for everything that happens;
+// Step takes time as an argument and never waits, so production, replay and
+// simulation run the same code over the same store.
+//
+// Invariants (src/README.md): I1 durable before acknowledged, I2 deleted only
+// after confirmation, I3 the window covers, I4 one order, I5 bounded, I6 never
+// early and never after a confirmed cancel, I7 a failed fsync ends the
+// process, I8 nothing unsynced for long and nothing dispatched unsynced, I9 an
+// answer closes only its own attempt's generation.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "base/status.h"
+#include "job/fired.h"
+#include "job/rules.h"
+#include "sched/counts.h"
+#include "sched/dispatcher.h"
+#include "sched/downtime.h"
+#include "sched/egress.h"
+#include "sched/events.h"
+#include "sched/in_flight.h"
+#include "sched/lanes.h"
+#include "sched/registers.h"
+#include "sched/stats.h"
+#include "sched/streams.h"
+#include "store/committer.h"
+#include "store/store.h"
+
+namespace expirer {
+
+// Limits, each with its default; see the README's table.
+struct SchedulerOptions {
+  std::string name = "expirer";            // prefixes announcements' subjects
+  size_t window = 1'000'000;               // entries of 16 bytes in memory
+  size_t in_flight = 4'096;                // attempts not answered yet
+  size_t batch = 1'024;                    // attempts begun in one Step
+  uint64_t dead = 100'000;                 // entries of the dead store
+  uint64_t history_keys = 10'000'000;      // closed keys remembered
+  int64_t history_ms = 168LL * 3'600'000;  // how long closed keys are remembered
+  int64_t unsynced_ms = 50;                // a write waits for its sync at most
+  int64_t settle_ms = 30'000;              // an overdue job waits for cancels at most
+  int64_t publish_timeout_ms = 5'000;      // for an answer to an attempt
+  uint64_t disk_free = 512'000'000;        // below it no more input is taken
+  bool hold_orphans = false;               // start although a rule with jobs is gone
+};
+
+// A moment on both clocks.
+struct Instant {
+  int64_t wall_ms = 0;
+  int64_t mono_ms = 0;
+};
+
+// Core thread only. Everything passed by pointer outlives it.
+class Scheduler {
+ public:
+  Scheduler(const SchedulerOptions& options, const std::vector<Rule>& rules, Store* store,
+            Committer* committer, Egress* egress, Inbound* inbound);
+
+  // Reads lanes, counts, streams and times from the store. Once, before Step.
+  [[nodiscard]] absl::Status Load(Instant now);
+
+  // Applies what happened, writes it, releases the effects of what is durable,
+  // dispatches what is due and refills the windows. Consumes the events; but
+  // while the disk has no space they stay in the vectors, to be passed again.
+  // Returns the wall time at which it wants to be called again at the latest.
+  // An error is the disk's: end the process (I7).
+  [[nodiscard]] absl::StatusOr<int64_t> Step(Instant now,
+                                             std::vector<Completion>* completions,
+                                             std::vector<Request>* requests);
+
+  // Begins no further attempts (drain).
+  void StopDispatch() { dispatching_ = false; }
+  // Nothing is in flight, unwritten, unsynced or unanswered.
+  [[nodiscard]] bool Drained() const;
+  [[nodiscard]] size_t in_flight() const { return in_flight_.size(); }
+
+  [[nodiscard]] Stats Snapshot(int64_t now_ms) const;
+
+ private:
+  // What is said to the outside once a ticket is durable.
+  struct Effect {
+    enum class Kind { kAck, kTerm, kAnnounce };
+    Kind kind = Kind::kAck;
+    std::string to;    // reply, or subject of the announcement
+    std::string text;  // reason of the TERM, or payload
+  };
+  struct RuleGate {
+    bool settled = false;
+    int64_t deadline_mono_ms = 0;  // when it opens all the same
+  };
+
+  // Step 1: scheduler_apply.cc.
+  [[nodiscard]] absl::Status ApplyCompletions(std::vector<Completion>* completions);
+  [[nodiscard]] absl::Status ApplyAnswer(const PubAnswer& answer);
+  [[nodiscard]] absl::Status ApplyTimeouts();
+  void ApplySynced(uint64_t ticket);
+  void ApplySettled(const RuleSettled& event);
+  void ApplyEgress(bool up);
+  void ApplyDiskSpace(uint64_t free_bytes);
+  [[nodiscard]] absl::Status ApplyRequests(std::vector<Request>* requests);
+  [[nodiscard]] absl::Status ApplyMessage(MessageRequest* message);
+  [[nodiscard]] absl::Status ApplyScheduleIntent(MessageRequest* message, Job job,
+                                                 const Position& position);
+  [[nodiscard]] absl::Status ApplyCancelIntent(const MessageRequest& message,
+                                               const CancelIntent& intent,
+                                               const Position& position);
+  [[nodiscard]] absl::Status Reject(MessageRequest* message, const Position& position,
+                                    std::string reason, std::string job_row);
+
+  // What becomes of jobs: scheduler_jobs.cc.
+  [[nodiscard]] absl::Status OpenJob(RuleIndex rule, const std::string& id, Job job,
+                                     const std::optional<Register>& known, Register reg);
+  void TakeAway(RuleIndex rule, const std::string& key, const Register& known,
+                InFlight::Fate fate);
+  void CloseFired(const InFlight& attempt);
+  [[nodiscard]] absl::Status CloseCancelledAsFired(const InFlight& attempt);
+  [[nodiscard]] absl::Status Retry(const InFlight& attempt, AttemptEnd end,
+                                   std::string_view why);
+  void MoveToRetry(const InFlight& attempt, Job job, const RetryAt& when);
+  void CloseSkipped(const InFlight& attempt);
+  void CloseDead(const InFlight& attempt, const std::string& row, std::string reason);
+  [[nodiscard]] absl::StatusOr<std::optional<Register>> Known(const std::string& id) const;
+  void Remember(RuleIndex rule, const std::string& id, const Register* from,
+                const Register& to);
+  void Quarantine(const LaneState& lane, const JobKey& key, std::string_view row,
+                  const absl::Status& why);
+  [[nodiscard]] Register LiveRegister(const InFlight& attempt);
+  void StageRow(LaneState* lane, const JobKey& key, std::string_view row);
+  [[nodiscard]] RegisterPolicy Policy(RuleIndex rule) const;
+
+  // Steps 2 and 3: scheduler.cc.
+  void StageHousekeeping();
+  [[nodiscard]] absl::Status WriteStaged();
+  void RequestSync();
+  void Release();
+  [[nodiscard]] int64_t NextWake(bool refilling);
+
+  // Step 4: scheduler_dispatch.cc.
+  [[nodiscard]] absl::Status Dispatch();
+  enum class LaneEnd { kNothingDue, kGate, kFull };
+  [[nodiscard]] absl::StatusOr<LaneEnd> DispatchLane(LaneState* lane, TimerEntry until,
+                                                     DueScan* scan, size_t* budget);
+  [[nodiscard]] absl::StatusOr<bool> DispatchRow(LaneState* lane, const JobKey& key,
+                                                 std::string_view row, LaneEnd* end);
+  [[nodiscard]] bool Open(const LaneState& lane) const;
+  [[nodiscard]] bool JudgeLate(LaneState* lane, const JobKey& key, const JobView& job,
+                               std::string_view row);
+  [[nodiscard]] InFlight Describe(const JobKey& key, const JobView& job) const;
+
+  const SchedulerOptions options_;
+  const std::vector<Rule>& rules_;
+  Store* const store_;
+  Committer* const committer_;
+  Egress* const egress_;
+  Inbound* const inbound_;
+
+  Instant now_;
+  Lanes lanes_;
+  Streams streams_;
+  Counts counts_;
+  Downtime downtime_;
+  InFlightTable in_flight_;
+  std::vector<RuleGate> gates_;
+  FiredHeaders headers_;
+  JobView view_;
+
+  // Staged since the last write; visible to reads through `staged_registers_`.
+  WriteSet staged_;
+  absl::flat_hash_map<std::string, Register> staged_registers_;
+  absl::flat_hash_set<std::string> staged_dead_;
+  std::vector<std::pair<Lane, TimerEntry>> staged_rows_;
+  absl::flat_hash_set<uint64_t> staged_moves_;  // rows dispatch took away
+  std::vector<Effect> effects_now_;
+
+  uint64_t next_seq_ = 1;
+  bool next_seq_dirty_ = false;
+  uint64_t ticket_ = 0;           // of the newest write
+  uint64_t requested_ = 0;        // newest ticket asked of the committer
+  uint64_t durable_ = 0;          // newest durable ticket
+  uint64_t durable_seq_ = 1;      // rows with a lower seq are durable
+  std::deque<std::pair<uint64_t, uint64_t>> seq_by_ticket_;
+  std::deque<std::pair<uint64_t, Effect>> effects_;
+  int64_t oldest_unsynced_mono_ms_ = 0;  // 0 = everything was asked for
+  bool sync_now_ = false;
+  int64_t housekeeping_mono_ms_ = 0;
+  int64_t alive_mono_ms_ = 0;
+
+  bool dispatching_ = true;
+  bool egress_up_ = false;
+  bool pushed_back_ = false;      // the socket took no more
+  bool stalled_ = false;          // the last write found no space
+  bool intake_open_ = true;
+  bool loaded_ = false;
+  Stats stats_;
+};
+
+}  // namespace expirer

@@ -1,0 +1,164 @@
+// Step 4 of the scheduler: sends what is due, durable and settled, least head
+// of the open lanes first, by one forward scan a lane.
+
+#include <algorithm>
+#include <limits>
+
+#include "base/log.h"
+#include "base/mutant.h"
+#include "sched/scheduler.h"
+
+namespace expirer {
+namespace {
+
+constexpr TimerEntry kLast{std::numeric_limits<int64_t>::max(),
+                           std::numeric_limits<uint64_t>::max()};
+
+}  // namespace
+
+// Whether the lane may send at all at present.
+bool Scheduler::Open(const LaneState& lane) const {
+  return gates_[lane.rule].settled && !lane.looking;
+}
+
+absl::Status Scheduler::Dispatch() {
+  if (!dispatching_ || !egress_up_) return absl::OkStatus();
+  size_t budget = options_.batch;
+  const auto ready = [this](const LaneState& lane) {
+    return Open(lane) && !lane.window.empty() &&
+           lane.window.top().key_ms <= now_.wall_ms &&
+           lane.window.top().seq < durable_seq_;
+  };
+  // One scan a lane, kept while lanes take turns.
+  absl::flat_hash_map<Lane, std::unique_ptr<DueScan>> scans;
+  while (budget > 0) {
+    LaneState* least = nullptr;
+    TimerEntry next = kLast;  // head of the lane after it
+    for (LaneState& lane : lanes_.all()) {
+      if (!ready(lane)) continue;
+      if (least == nullptr || lane.window.top() < least->window.top()) {
+        if (least != nullptr) next = least->window.top();
+        least = &lane;
+      } else {
+        next = std::min(next, lane.window.top());
+      }
+    }
+    if (least == nullptr) break;
+    auto& scan = scans[least->lane];
+    if (scan == nullptr) scan = store_->ScanDue(least->lane);
+    ASSIGN_OR_RETURN(const LaneEnd end, DispatchLane(least, next, scan.get(), &budget));
+    if (end == LaneEnd::kFull) break;
+  }
+  if (budget < options_.batch) egress_->Flush();
+  return absl::OkStatus();
+}
+
+// Sends the lane's due jobs up to `until`, another lane's head.
+absl::StatusOr<Scheduler::LaneEnd> Scheduler::DispatchLane(LaneState* lane, TimerEntry until,
+                                                           DueScan* scan, size_t* budget) {
+  // Rows between two heads are other keys' that moved in meanwhile or are in
+  // flight: a few Nexts are cheaper than a Seek.
+  constexpr int kNextsMax = 8;
+  bool positioned = false;
+  while (*budget > 0 && !lane->window.empty()) {
+    const TimerEntry head = lane->window.top();
+    if (head.key_ms > now_.wall_ms || head.seq >= durable_seq_ || until < head)
+      return LaneEnd::kNothingDue;
+    if (in_flight_.size() >= options_.in_flight) return LaneEnd::kFull;
+    --*budget;
+    if (in_flight_.Holds(head.seq) || staged_moves_.contains(head.seq)) {
+      lane->window.Pop();
+      continue;
+    }
+    const JobKey key{lane->lane, head.key_ms, head.seq};
+    for (int i = 0; positioned && i < kNextsMax && scan->Valid() && scan->key() < key; ++i)
+      scan->Next();
+    if (!positioned || (scan->Valid() && scan->key() < key)) scan->Seek(key);
+    positioned = true;
+    RETURN_IF_ERROR(scan->status());
+    if (!scan->Valid() || scan->key() != key) {
+      lane->window.Pop();  // cancelled or moved since
+      continue;
+    }
+    LaneEnd end = LaneEnd::kNothingDue;
+    ASSIGN_OR_RETURN(const bool more, DispatchRow(lane, key, scan->value(), &end));
+    if (!more) return end;
+  }
+  return LaneEnd::kNothingDue;
+}
+
+// Sends one row; false when the lane or all lanes must wait, as `*end` says.
+absl::StatusOr<bool> Scheduler::DispatchRow(LaneState* lane, const JobKey& key,
+                                            std::string_view row, LaneEnd* end) {
+  if (const absl::Status decoded = DecodeJob(row, &view_); !decoded.ok()) {
+    lane->window.Pop();
+    staged_moves_.insert(key.seq);
+    Quarantine(*lane, key, row, decoded);
+    return true;
+  }
+  if (JudgeLate(lane, key, view_, row)) return true;
+  const Rule& rule = rules_[lane->rule];
+  std::string why;
+  switch (egress_->Look(view_.target, &why)) {
+    case Egress::Target::kReady: break;
+    case Egress::Target::kLooking:
+      lane->looking = true;
+      *end = LaneEnd::kGate;
+      return false;
+    case Egress::Target::kRefused:
+      lane->window.Pop();
+      staged_moves_.insert(key.seq);
+      RETURN_IF_ERROR(Retry(Describe(key, view_), AttemptEnd::kNoStream, why));
+      return true;
+  }
+  const auto& headers = headers_.Build(rule.name, view_, view_.sends + 1);
+  if (!egress_->Publish(in_flight_.next(), view_.target, headers, view_.body)) {
+    pushed_back_ = true;
+    *end = LaneEnd::kFull;
+    return false;
+  }
+  lane->window.Pop();
+  lane->in_flight.insert(TimerEntry{key.key_ms, key.seq});
+  InFlight attempt = Describe(key, view_);
+  if (Mutant("delete_before_puback")) {
+    CloseFired(attempt);
+    attempt.fate = InFlight::Fate::kReplaced;
+  }
+  in_flight_.Begin(std::move(attempt), now_.mono_ms + options_.publish_timeout_ms);
+  ++stats_.published;
+  stats_.sent_late_ms.Add(now_.wall_ms - view_.due_ms);
+  return true;
+}
+
+InFlight Scheduler::Describe(const JobKey& key, const JobView& job) const {
+  return {key,
+          InFlight::Fate::kCurrent,
+          job.sends,
+          job.burned,
+          std::string(job.key),
+          std::string(job.target),
+          job.due_ms,
+          job.source,
+          job.received_ms,
+          job.stored_ms,
+          now_.wall_ms};
+}
+
+// True when the rule's `late` takes the job away: it fell due while no process
+// ran, and was found too late.
+bool Scheduler::JudgeLate(LaneState* lane, const JobKey& key, const JobView& job,
+                          std::string_view row) {
+  const LatePolicy& late = rules_[lane->rule].late;
+  if (late.after_ms == 0 || late.action == LateAction::kFire || job.late_judged) return false;
+  if (downtime_.LatenessMs(job.due_ms) <= late.after_ms) return false;
+  if (late.action == LateAction::kDead && counts_.dead() >= options_.dead) return false;
+  lane->window.Pop();
+  staged_moves_.insert(key.seq);
+  if (late.action == LateAction::kSkip)
+    CloseSkipped(Describe(key, job));
+  else
+    CloseDead(Describe(key, job), std::string(row), "found too late after a restart");
+  return true;
+}
+
+}  // namespace expirer

@@ -1,0 +1,61 @@
+// The part of one lane that is held in memory: every row of the lane at or
+// before the horizon (I3). A hint of where to look; the store is the truth. A
+// row that was cancelled or moved stays in the window until its time and is
+// then found missing (lazy deletion).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+
+#include "base/status.h"
+#include "sched/timer_heap.h"
+#include "store/store.h"
+
+namespace expirer {
+
+// Core thread only.
+class TimerWindow {
+ public:
+  // Starts empty, with nothing loaded: every row is at or after `low_bound_ms`.
+  TimerWindow(Lane lane, int64_t low_bound_ms);
+
+  // A row was written. Held when at or before the horizon, else left on disk.
+  void Insert(TimerEntry entry) {
+    if (entry <= horizon_) heap_.Push(entry);
+  }
+  // A row that was taken out is to be found again (its attempt was lost).
+  void PutBack(TimerEntry entry) { heap_.Push(entry); }
+
+  [[nodiscard]] bool empty() const { return heap_.empty(); }
+  [[nodiscard]] size_t size() const { return heap_.size(); }
+  // REQUIRES: not empty.
+  [[nodiscard]] const TimerEntry& top() const { return heap_.top(); }
+  void Pop() { heap_.Pop(); }
+
+  // Nothing of the lane is only on disk.
+  [[nodiscard]] bool complete() const { return horizon_ == kForever; }
+  [[nodiscard]] const TimerEntry& horizon() const { return horizon_; }
+
+  // Loads at most `rows_max` further rows from the horizon on.
+  [[nodiscard]] absl::Status Refill(const Store& store, size_t rows_max);
+  // Forgets all but the `count` earliest entries and lowers the horizon to the
+  // last of them. REQUIRES: 0 < count <= size().
+  void Trim(size_t count) { horizon_ = heap_.KeepLeast(count); }
+
+  // No row of the lane stands before this, whatever was taken out but not yet
+  // deleted aside.
+  [[nodiscard]] TimerEntry Lowest() const {
+    if (!heap_.empty()) return heap_.top();
+    return horizon_;
+  }
+
+ private:
+  static constexpr TimerEntry kForever{std::numeric_limits<int64_t>::max(),
+                                       std::numeric_limits<uint64_t>::max()};
+  const Lane lane_;
+  TimerHeap heap_;
+  TimerEntry horizon_;
+};
+
+}  // namespace expirer

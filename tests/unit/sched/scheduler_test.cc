@@ -1,0 +1,671 @@
+#include "sched/scheduler.h"
+
+#include <gmock/gmock.h>
+
+#include "unit/sched/world.h"
+
+namespace expirer {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+std::string Id(const std::string& key, int64_t due_ms, const std::string& rule = "r") {
+  return rule + "/" + key + "/" + std::to_string(due_ms);
+}
+
+TEST(Scheduler, FiresAtItsDueTimeAndNotAMillisecondEarlier) {
+  World w;
+  w.Schedule("a", kNow + 1'000, {1});
+  w.Run();
+  w.Advance(999);
+  EXPECT_THAT(w.bus_->published(), IsEmpty());
+  w.Advance(1);
+  EXPECT_THAT(w.Fires(), ElementsAre(Id("a", kNow + 1'000)));
+}
+
+TEST(Scheduler, AsksToBeWokenExactlyWhenTheNextJobIsDue) {
+  World w;
+  w.Schedule("a", kNow + 700, {1});
+  w.Run();
+  EXPECT_EQ(w.Step(), kNow + 700);
+}
+
+TEST(Scheduler, AckLeavesOnlyAfterTheSyncOfItsWrite) {
+  World w;
+  w.Schedule("a", kNow + 1'000, {1});
+  w.Step();
+  w.Step();
+  EXPECT_THAT(w.bus_->acked(), IsEmpty());
+  EXPECT_GT(w.committer_->wanted(), 0u);
+  w.Sync();
+  w.Step();
+  EXPECT_THAT(w.bus_->acked(), ElementsAre("ack.S.1"));
+}
+
+TEST(Scheduler, AckOfAnEventThatChangesNothingWaitsForTheWriteItRead) {
+  World w;
+  w.Schedule("a", kNow + 1'000, {1});
+  w.Step();  // written, not synced
+  w.Schedule("a", kNow + 1'000, {1});
+  w.Step();
+  EXPECT_THAT(w.bus_->acked(), IsEmpty());
+  w.Sync();
+  w.Step();
+  EXPECT_THAT(w.bus_->acked(), SizeIs(2));
+}
+
+TEST(Scheduler, OverdueArrivalIsNotDispatchedBeforeItIsDurable) {
+  World w;
+  w.Schedule("a", kNow - 5, {1});
+  w.Step();
+  w.Step();
+  EXPECT_THAT(w.bus_->published(), IsEmpty());
+  w.Sync();
+  w.Step();
+  EXPECT_THAT(w.Fires(), ElementsAre(Id("a", kNow - 5)));
+}
+
+TEST(Scheduler, RowStaysUntilThePubAck) {
+  World w;
+  w.Schedule("a", kNow + 10, {1});
+  w.Run();
+  w.Advance(10);
+  EXPECT_EQ(w.State("a"), JobState::kPending);
+  w.Confirm();
+  const auto known = w.Known("a");
+  ASSERT_TRUE(known && known->times);
+  EXPECT_EQ(known->state, JobState::kFired);
+  EXPECT_EQ(known->times->acked_ms, kNow + 10);
+  EXPECT_EQ(w.stats().rules.at("r").pending, 0u);
+}
+
+TEST(Scheduler, UnconfirmedJobFiresAgainAfterARestartWithTheSameMsgId) {
+  World w;
+  w.Schedule("a", kNow + 10, {1}, R"({"x":1})");
+  w.Run();
+  w.Advance(10);
+  ASSERT_THAT(w.bus_->published(), SizeIs(1));
+  w.Stop();
+  w.Start();
+  ASSERT_THAT(w.Fires(), ElementsAre(Id("a", kNow + 10)));
+  EXPECT_EQ(w.bus_->published()[0].body, R"({"x":1})");
+}
+
+TEST(Scheduler, CancelBeforeDueMeansNoFire) {
+  World w;
+  w.Schedule("a", kNow + 10, {1});
+  w.Cancel("a", {2});
+  w.Run();
+  w.Advance(1'000);
+  EXPECT_THAT(w.bus_->published(), IsEmpty());
+  EXPECT_EQ(w.State("a"), JobState::kCancelled);
+  EXPECT_THAT(w.bus_->acked(), SizeIs(2));
+}
+
+TEST(Scheduler, CancelThatCameFirstIsRemembered) {
+  World w;
+  w.Cancel("a", {2});
+  w.Run();
+  w.Schedule("a", kNow + 10, {1});
+  w.Run();
+  w.Advance(1'000);
+  EXPECT_THAT(w.bus_->published(), IsEmpty());
+}
+
+TEST(Scheduler, NewerScheduleMovesTheJob) {
+  World w;
+  w.Schedule("a", kNow + 100, {1}, "old");
+  w.Run();
+  w.Schedule("a", kNow + 50, {2}, "new");
+  w.Run();
+  w.Advance(50);
+  w.Confirm();
+  w.Advance(500);
+  ASSERT_THAT(w.Fires(), ElementsAre(Id("a", kNow + 50)));
+  EXPECT_EQ(w.bus_->published()[0].body, "new");
+}
+
+TEST(Scheduler, OlderScheduleThatComesLaterChangesNothing) {
+  World w;
+  w.Schedule("a", kNow + 50, {2}, "new");
+  w.Run();
+  w.Schedule("a", kNow + 100, {1}, "old");
+  w.Run();
+  w.Advance(50);
+  w.Confirm();
+  w.Advance(500);
+  EXPECT_THAT(w.Fires(), ElementsAre(Id("a", kNow + 50)));
+}
+
+TEST(Scheduler, FiredKeyWithTheSameDueIsNotFiredAgain) {
+  World w;
+  w.Schedule("a", kNow + 10, {1});
+  w.Run();
+  w.Advance(10);
+  w.Confirm();
+  w.Schedule("a", kNow + 10, {1});  // redelivered
+  w.Schedule("a", kNow + 10, {5});  // said again
+  w.Run();
+  w.Advance(100);
+  EXPECT_THAT(w.bus_->published(), SizeIs(1));
+}
+
+TEST(Scheduler, CancelWhileInFlightEndsFurtherAttempts) {
+  World w;
+  w.Schedule("a", kNow + 10, {1});
+  w.Run();
+  w.Advance(10);
+  w.Cancel("a", {2});
+  w.Run();
+  w.bus_->Answer(w.LastAttempt(), PubAnswer::Kind::kRefused, "stream full");
+  w.Run();
+  w.Advance(3'600'000);
+  EXPECT_THAT(w.bus_->published(), SizeIs(1));
+  EXPECT_EQ(w.State("a"), JobState::kCancelled);
+  EXPECT_EQ(w.stats().too_late, 1u);
+}
+
+TEST(Scheduler, CancelWhileInFlightThenConfirmedCountsAsFired) {
+  World w;
+  w.Schedule("a", kNow + 10, {1});
+  w.Run();
+  w.Advance(10);
+  w.Cancel("a", {2});
+  w.Run();
+  w.Confirm();
+  EXPECT_EQ(w.State("a"), JobState::kFired);
+  w.Schedule("a", kNow + 10, {1});
+  w.Run();
+  EXPECT_THAT(w.bus_->published(), SizeIs(1));
+}
+
+TEST(Scheduler, AnswerClosesOnlyItsOwnGeneration) {
+  World w;
+  w.Schedule("a", kNow + 10, {1}, "old");
+  w.Run();
+  w.Advance(10);
+  const uint64_t old_attempt = w.LastAttempt();
+  w.Schedule("a", kNow + 500, {2}, "new");
+  w.Run();
+  w.bus_->Confirm(old_attempt);
+  w.Run();
+  EXPECT_EQ(w.State("a"), JobState::kPending);
+  w.Advance(490);
+  ASSERT_THAT(w.bus_->published(), SizeIs(2));
+  EXPECT_EQ(w.bus_->published()[1].body, "new");
+  w.Confirm();
+  EXPECT_EQ(w.State("a"), JobState::kFired);
+}
+
+TEST(Scheduler, AnswerToAnUnknownAttemptIsOnlyCounted) {
+  World w;
+  w.Schedule("a", kNow + 10, {1});
+  w.Run();
+  w.Advance(10);
+  w.inbox_->Complete(PubAnswer{w.LastAttempt() + 77, PubAnswer::Kind::kAck, 1, ""});
+  w.Run();
+  EXPECT_EQ(w.State("a"), JobState::kPending);
+  EXPECT_EQ(w.stats().strange_answers, 1u);
+}
+
+TEST(Scheduler, RefusedJobRetriesInItsOwnLaneAndDelaysNobody) {
+  World w;
+  w.Schedule("bad", kNow + 10, {1}, "{}", "full");
+  w.Schedule("good", kNow + 10, {2}, "{}", "out");
+  w.Run();
+  w.Advance(10);
+  ASSERT_THAT(w.bus_->published(), SizeIs(2));
+  w.bus_->Answer(w.bus_->published()[0].attempt, PubAnswer::Kind::kRefused, "stream full");
+  w.bus_->Confirm(w.bus_->published()[1].attempt);
+  w.Run();
+  EXPECT_EQ(w.State("bad"), JobState::kRetrying);
+  EXPECT_EQ(w.State("good"), JobState::kFired);
+  w.Advance(1'000);
+  ASSERT_THAT(w.bus_->published(), SizeIs(3));
+  EXPECT_EQ(w.bus_->published()[2].MsgId(), w.bus_->published()[0].MsgId());
+  EXPECT_EQ(w.bus_->published()[2].Header("Expirer-Attempt"), "2");
+  w.Confirm();
+  EXPECT_EQ(w.State("bad"), JobState::kFired);
+}
+
+TEST(Scheduler, JobIsDeadAfterItsAttemptsAndNewerScheduleReplacesIt) {
+  Rule rule = TestRule("r");
+  rule.retry.attempts = 2;
+  World w({rule});
+  w.Schedule("a", kNow + 10, {1});
+  w.Run();
+  w.Advance(10);
+  w.bus_->Answer(w.LastAttempt(), PubAnswer::Kind::kRefused, "no");
+  w.Run();
+  w.Advance(1'000);
+  w.bus_->Answer(w.LastAttempt(), PubAnswer::Kind::kRefused, "still no");
+  w.Run();
+  EXPECT_EQ(w.State("a"), JobState::kDead);
+  EXPECT_EQ(w.stats().rules.at("r").dead_jobs, 1u);
+  std::string value;
+  ASSERT_TRUE(*w.store_->GetDead(DeadJobKey("r", "a"), &value));
+  EXPECT_EQ(DecodeDead(value)->reason, "refused 2 times, last: still no");
+  w.Schedule("a", kNow + 5'000, {2});
+  w.Run();
+  EXPECT_EQ(w.State("a"), JobState::kPending);
+  EXPECT_FALSE(*w.store_->GetDead(DeadJobKey("r", "a"), &value));
+  EXPECT_EQ(w.stats().rules.at("r").dead_jobs, 0u);
+}
+
+TEST(Scheduler, TimeoutsAndMissingStreamsBurnNoAttempt) {
+  Rule rule = TestRule("r");
+  rule.retry = {.initial_ms = 100, .max_ms = 100, .attempts = 1};
+  World w({rule});
+  w.Schedule("a", kNow + 10, {1});
+  w.Run();
+  w.Advance(10);
+  for (int i = 0; i < 12; ++i) w.Advance(6'000);
+  EXPECT_GE(w.stats().timeouts, 4u);
+  w.bus_->Answer(w.LastAttempt(), PubAnswer::Kind::kNoStream, "no stream");
+  w.Run();
+  EXPECT_EQ(w.State("a"), JobState::kRetrying);
+}
+
+TEST(Scheduler, TargetWithoutStreamIsNotPublishedTo) {
+  World w;
+  w.bus_->SetStream("nowhere", false);
+  w.Schedule("a", kNow + 10, {1}, "{}", "nowhere");
+  w.Schedule("b", kNow + 11, {2});
+  w.Run();
+  w.Advance(20);
+  EXPECT_THAT(w.Fires(), ElementsAre(Id("b", kNow + 11)));
+  w.bus_->SetStream("nowhere", true);
+  w.Advance(2'000);
+  EXPECT_THAT(w.bus_->published(), SizeIs(2));
+}
+
+TEST(Scheduler, UnknownTargetHoldsOnlyItsLane) {
+  World w({TestRule("r"), TestRule("other")});
+  w.bus_->SetLooking("slow");
+  w.Schedule("a", kNow + 10, {1}, "{}", "slow");
+  w.Schedule("b", kNow + 10, {.seq = 2, .rule = 1});
+  w.Run();
+  w.Advance(10);
+  EXPECT_THAT(w.Fires(), ElementsAre(Id("b", kNow + 10, "other")));
+  w.bus_->SetStream("slow", true);
+  w.Run();
+  EXPECT_THAT(w.bus_->published(), SizeIs(2));
+}
+
+TEST(Scheduler, LostConnectionSendsAgainInDueOrderWithoutBurning) {
+  World w;
+  w.Schedule("a", kNow + 10, {1});
+  w.Schedule("b", kNow + 11, {2});
+  w.Run();
+  w.Advance(20);
+  w.bus_->SetConnected(false);
+  w.Unsettle();
+  w.Run();
+  w.Schedule("c", kNow + 15, {3});
+  w.Run();
+  EXPECT_THAT(w.bus_->published(), SizeIs(2));
+  w.bus_->SetConnected(true);
+  w.Settle();
+  w.Run();
+  EXPECT_THAT(w.Fires(), ElementsAre(Id("a", kNow + 10), Id("b", kNow + 11),
+                                     Id("a", kNow + 10), Id("b", kNow + 11),
+                                     Id("c", kNow + 15)));
+}
+
+TEST(Scheduler, FirstAttemptsLeaveInDueOrderEqualDuesInArrivalOrder) {
+  World w;
+  w.Schedule("c", kNow + 30, {1});
+  w.Schedule("a2", kNow + 10, {2});
+  w.Schedule("a1", kNow + 10, {3});
+  w.Schedule("b", kNow + 20, {4});
+  w.Run();
+  w.Advance(100);
+  EXPECT_THAT(w.Fires(), ElementsAre(Id("a2", kNow + 10), Id("a1", kNow + 10),
+                                     Id("b", kNow + 20), Id("c", kNow + 30)));
+}
+
+TEST(Scheduler, OverdueJobWaitsUntilItsRuleIsSettledSoThatACancelInTimeWins) {
+  World w;
+  w.Schedule("paid", kNow + 1'000, {1});
+  w.Schedule("unpaid", kNow + 1'000, {2});
+  w.Run();
+  w.Stop();
+  w.clock_.Advance(60'000);
+  w.Start(/*settle=*/false);
+  EXPECT_THAT(w.bus_->published(), IsEmpty());
+  w.Cancel("paid", {3, kNow + 500});
+  w.Run();
+  EXPECT_THAT(w.bus_->published(), IsEmpty());
+  w.Settle();
+  w.Run();
+  EXPECT_THAT(w.Fires(), ElementsAre(Id("unpaid", kNow + 1'000)));
+}
+
+TEST(Scheduler, UnsettledRuleFiresAfterTheSettleLimit) {
+  World w;
+  w.Schedule("a", kNow + 1'000, {1});
+  w.Run();
+  w.Stop();
+  w.clock_.Advance(60'000);
+  w.Start(/*settle=*/false);
+  w.Advance(29'999);
+  EXPECT_THAT(w.bus_->published(), IsEmpty());
+  w.Advance(1);
+  EXPECT_THAT(w.bus_->published(), SizeIs(1));
+  EXPECT_EQ(w.stats().settle_timeouts, 1u);
+}
+
+TEST(Scheduler, RejectIsKeptAnnouncedAndTermedAfterTheSync) {
+  World w;
+  w.Reject("due is missing", {1});
+  w.Step();
+  EXPECT_THAT(w.bus_->termed(), IsEmpty());
+  w.Run();
+  ASSERT_THAT(w.bus_->termed(), SizeIs(1));
+  EXPECT_EQ(w.bus_->termed()[0].reason, "due is missing");
+  ASSERT_THAT(w.bus_->announced(), SizeIs(1));
+  EXPECT_EQ(w.bus_->announced()[0].subject, "expirer.v1.rejected.r");
+  EXPECT_EQ(w.bus_->announced()[0].payload,
+            R"({"reason":"due is missing","stream":"S","seq":1})");
+  size_t kept = 0;
+  ASSERT_TRUE(w.store_
+                  ->VisitDead("",
+                              [&](std::string_view, std::string_view value) {
+                                ++kept;
+                                EXPECT_EQ(DecodeDead(value)->payload, "bad bytes");
+                                return absl::OkStatus();
+                              })
+                  .ok());
+  EXPECT_EQ(kept, 1u);
+}
+
+TEST(Scheduler, RepeatedRejectIsTheSameEntry) {
+  World w;
+  w.Reject("bad", {1});
+  w.Reject("bad", {1});
+  w.Run();
+  w.Reject("bad", {1});
+  w.Run();
+  EXPECT_EQ(w.stats().rules.at("r").rejected, 1u);
+  EXPECT_THAT(w.bus_->termed(), SizeIs(3));
+}
+
+TEST(Scheduler, FullDeadStoreKeepsReferencesThenDropsAloudAndNeverStalls) {
+  SchedulerOptions options;
+  options.dead = 2;
+  World w({TestRule("r")}, options);
+  for (uint64_t seq = 1; seq <= 6; ++seq) w.Reject("bad", {seq, kNow + int64_t(seq)});
+  w.Schedule("good", kNow + 10, {7, kNow + 8});
+  w.Run();
+  EXPECT_THAT(w.bus_->termed(), SizeIs(6));
+  EXPECT_EQ(w.stats().rules.at("r").rejected, 4u);
+  EXPECT_EQ(w.stats().dropped, 2u);
+  size_t references = 0;
+  ASSERT_TRUE(w.store_
+                  ->VisitDead("",
+                              [&](std::string_view, std::string_view value) {
+                                references += DecodeDead(value)->reference_only ? 1 : 0;
+                                return absl::OkStatus();
+                              })
+                  .ok());
+  EXPECT_EQ(references, 2u);
+  w.Advance(10);
+  EXPECT_THAT(w.Fires(), ElementsAre(Id("good", kNow + 10)));
+}
+
+TEST(Scheduler, UnknownKeyDueBeforeHistoryIsStale) {
+  SchedulerOptions options;
+  options.history_ms = 1'000;
+  World w({TestRule("r")}, options);
+  w.Schedule("old", kNow - 1'001, {1});
+  w.Schedule("young", kNow - 1'000, {2});
+  w.Run();
+  EXPECT_THAT(w.Fires(), ElementsAre(Id("young", kNow - 1'000)));
+  ASSERT_THAT(w.bus_->termed(), SizeIs(1));
+  EXPECT_THAT(w.bus_->termed()[0].reason, ::testing::StartsWith("stale"));
+}
+
+TEST(Scheduler, RewoundStreamReadAgainChangesNothing) {
+  World w;
+  w.Schedule("a", kNow + 10, {5, kNow - 100});
+  w.Schedule("b", kNow + 5'000, {6, kNow - 90});
+  w.Cancel("b", {7, kNow - 80});
+  w.Run();
+  w.Advance(10);
+  w.Confirm();
+  w.Schedule("a", kNow + 10, {5, kNow - 100});
+  w.Schedule("b", kNow + 5'000, {6, kNow - 90});
+  w.Cancel("b", {7, kNow - 80});
+  w.Run();
+  w.Advance(10'000);
+  EXPECT_THAT(w.bus_->published(), SizeIs(1));
+}
+
+TEST(Scheduler, NewLifeOfAStreamOutranksTheOldDespiteLowerSequences) {
+  World w;
+  w.Schedule("a", kNow + 5'000, {900, kNow - 1'000}, "old life");
+  w.Run();
+  w.Schedule("a", kNow + 4'000, {3, kNow - 10}, "new life");
+  w.Run();
+  w.Advance(4'000);
+  w.Confirm();
+  w.Advance(5'000);
+  ASSERT_THAT(w.bus_->published(), SizeIs(1));
+  EXPECT_EQ(w.bus_->published()[0].body, "new life");
+  EXPECT_EQ(w.stats().rewinds, 1u);
+}
+
+TEST(Scheduler, ClockSteppedBackNeverFiresEarly) {
+  World w;
+  w.Schedule("a", kNow + 1'000, {1});
+  w.Run();
+  w.clock_.Step(kNow - 3'600'000);
+  w.Advance(1'500);
+  EXPECT_THAT(w.bus_->published(), IsEmpty());
+  w.Schedule("b", w.clock_.NowMs() + 10, {2});
+  w.Run();
+  w.Advance(10);
+  EXPECT_THAT(w.bus_->published(), SizeIs(1));
+  w.AdvanceTo(kNow + 1'000);
+  EXPECT_THAT(w.bus_->published(), SizeIs(2));
+}
+
+TEST(Scheduler, RowWrittenAfterTheClockSteppedBackIsFoundAfterARestart) {
+  World w;
+  w.Advance(100'000);  // bounds rise to the present
+  w.Schedule("x", w.clock_.NowMs() + 1, {1});
+  w.Run();
+  w.Advance(10);
+  w.Confirm();
+  w.Advance(5'000);
+  w.clock_.Step(kNow - 3'600'000);
+  const int64_t due = w.clock_.NowMs() + 500;
+  w.Schedule("b", due, {2, kNow + 200'000});
+  w.Run();
+  w.Stop();
+  w.Start();
+  w.AdvanceTo(due);
+  EXPECT_THAT(w.Fires(), ElementsAre(Id("b", due)));
+}
+
+TEST(Scheduler, ClockSteppedForwardFiresWhatIsDueOnce) {
+  World w;
+  w.Schedule("a", kNow + 3'600'000, {1});
+  w.Run();
+  w.clock_.Step(kNow + 3'600'000);
+  w.Run();
+  w.Confirm();
+  w.Advance(1'000);
+  EXPECT_THAT(w.bus_->published(), SizeIs(1));
+}
+
+TEST(Scheduler, MoreJobsThanTheWindowHoldsAllFireInOrder) {
+  SchedulerOptions options;
+  options.window = 10;
+  World w({TestRule("r")}, options);
+  constexpr int kJobs = 60'000;  // several blocks
+  for (int i = 0; i < kJobs; ++i) {
+    const int shuffled = static_cast<int>((int64_t{i} * 7919) % kJobs);
+    w.Schedule(std::to_string(shuffled), kNow + 1'000 + shuffled,
+               {static_cast<uint64_t>(i + 1), kNow + i});
+    if (i % 500 == 0) w.Run();
+  }
+  w.Run();
+  EXPECT_LT(w.stats().window, 40'000u);
+  w.Stop();
+  w.Start();
+  w.bus_->SetAnswers(MemoryBus::Answers::kAtOnce);
+  for (int i = 0; i < 400; ++i) w.Advance(200);
+  ASSERT_THAT(w.bus_->published(), SizeIs(kJobs));
+  for (int i = 0; i < kJobs; ++i)
+    ASSERT_EQ(w.bus_->published()[static_cast<size_t>(i)].MsgId(),
+              Id(std::to_string(i), kNow + 1'000 + i));
+}
+
+TEST(Scheduler, InFlightIsBounded) {
+  SchedulerOptions options;
+  options.in_flight = 3;
+  World w({TestRule("r")}, options);
+  for (uint64_t i = 1; i <= 10; ++i) w.Schedule(std::to_string(i), kNow + 10, {i});
+  w.Run();
+  w.Advance(10);
+  EXPECT_EQ(w.bus_->in_flight().size(), 3u);
+  w.Confirm();
+  EXPECT_EQ(w.bus_->in_flight().size(), 3u);
+}
+
+TEST(Scheduler, OneStepBeginsAtMostABatchSoThatAStormStarvesNobody) {
+  SchedulerOptions options;
+  options.batch = 5;
+  World w({TestRule("r")}, options);
+  for (uint64_t i = 1; i <= 20; ++i) w.Schedule(std::to_string(i), kNow + 10, {i});
+  w.Run();
+  w.clock_.Advance(10);
+  EXPECT_EQ(w.Step(), w.clock_.NowMs());
+  EXPECT_THAT(w.bus_->published(), SizeIs(5));
+}
+
+TEST(Scheduler, LateArrivalIsSkippedWhenTheRuleSaysSo) {
+  Rule rule = TestRule("r");
+  rule.late = {1'000, LateAction::kSkip};
+  World w({rule});
+  w.Schedule("late", kNow - 1'001, {1});
+  w.Schedule("ok", kNow - 1'000, {2});
+  w.Run();
+  EXPECT_THAT(w.Fires(), ElementsAre(Id("ok", kNow - 1'000)));
+  EXPECT_EQ(w.State("late"), JobState::kSkipped);
+}
+
+TEST(Scheduler, LateIsJudgedByTheFirstStartThatFoundTheJobOverdue) {
+  Rule rule = TestRule("r");
+  rule.late = {10'000, LateAction::kSkip};
+  World w({rule});
+  w.Schedule("soon", kNow + 1'000, {1});
+  w.Schedule("early", kNow - 500, {2});
+  w.Run();
+  w.Stop();
+  w.clock_.Step(kNow + 6'000);  // found 5 s late: not too late
+  w.Start(/*settle=*/false);
+  w.Stop();
+  w.clock_.Step(kNow + 3'600'000);  // our own slowness does not count
+  w.Start();
+  EXPECT_THAT(w.Fires(), ElementsAre(Id("early", kNow - 500), Id("soon", kNow + 1'000)));
+}
+
+TEST(Scheduler, JobFoundTooLateAfterADowntimeIsSkipped) {
+  Rule rule = TestRule("r");
+  rule.late = {10'000, LateAction::kSkip};
+  World w({rule});
+  w.Schedule("a", kNow + 1'000, {1});
+  w.Run();
+  w.Stop();
+  w.clock_.Step(kNow + 60'000);
+  w.Start();
+  EXPECT_THAT(w.bus_->published(), IsEmpty());
+  EXPECT_EQ(w.State("a"), JobState::kSkipped);
+}
+
+TEST(Scheduler, ReopenFalseKeepsAFiredOrCancelledKeyClosed) {
+  Rule rule = TestRule("r");
+  rule.reopen = false;
+  World w({rule});
+  w.Schedule("fired", kNow + 10, {1});
+  w.Schedule("cancelled", kNow + 10, {2});
+  w.Cancel("cancelled", {3});
+  w.Run();
+  w.Advance(10);
+  w.Confirm();
+  w.Schedule("fired", kNow + 100, {4});
+  w.Schedule("cancelled", kNow + 100, {5});
+  w.Run();
+  w.Advance(1'000);
+  EXPECT_THAT(w.bus_->published(), SizeIs(1));
+}
+
+TEST(Scheduler, OrphanedJobsRefuseTheStartUnlessHeld) {
+  World w({TestRule("r"), TestRule("gone")});
+  w.Schedule("a", kNow + 10, {.seq = 1, .rule = 1});
+  w.Run();
+  w.Stop();
+  w.rules_.pop_back();
+  w.store_ = *Store::Open({.path = w.dir_.path() + "/store"});
+  Scheduler refused(w.options_, w.rules_, w.store_.get(), nullptr, nullptr, nullptr);
+  const absl::Status status = refused.Load(w.Now());
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(Message(status), ::testing::HasSubstr("rule \"gone\""));
+  w.store_.reset();
+  w.options_.hold_orphans = true;
+  w.rules_.pop_back();
+  w.rules_.push_back(TestRule("next"));
+}
+
+TEST(Scheduler, DeletesAloneAreSyncedWithinTheUnsyncedLimit) {
+  World w;
+  w.Schedule("a", kNow + 10, {1});
+  w.Run();
+  w.Advance(10);
+  w.bus_->ConfirmAll();
+  const uint64_t before = w.committer_->wanted();
+  w.Step();
+  EXPECT_EQ(w.committer_->wanted(), before);
+  const int64_t wake = w.Step();
+  EXPECT_LE(wake, w.clock_.NowMs() + 50);
+  w.clock_.Advance(50);
+  w.Step();
+  EXPECT_GT(w.committer_->wanted(), before);
+}
+
+TEST(Scheduler, LittleDiskSpaceClosesTheIntakeAndFiringGoesOn) {
+  World w;
+  w.Schedule("a", kNow + 10, {1});
+  w.Run();
+  w.inbox_->Complete(DiskSpace{1'000});
+  w.Run();
+  EXPECT_FALSE(w.bus_->intake());
+  w.Advance(10);
+  EXPECT_THAT(w.bus_->published(), SizeIs(1));
+  w.inbox_->Complete(DiskSpace{1'000'000'000'000});
+  w.Run();
+  EXPECT_TRUE(w.bus_->intake());
+}
+
+TEST(Scheduler, FullHistoryForgetsTheOldestClosedKeysFirst) {
+  SchedulerOptions options;
+  options.history_keys = 10;
+  World w({TestRule("r")}, options);
+  w.bus_->SetAnswers(MemoryBus::Answers::kAtOnce);
+  for (uint64_t i = 1; i <= 30; ++i) {
+    w.Schedule(std::to_string(i), w.clock_.NowMs() + 10, {i, w.clock_.NowMs()});
+    w.Run();
+    w.Advance(700'000);
+  }
+  EXPECT_LE(w.stats().closed, 11u);
+  EXPECT_GT(w.stats().forgotten, 0u);
+  EXPECT_FALSE(w.Known("1"));
+  EXPECT_TRUE(w.Known("30"));
+}
+
+}  // namespace
+}  // namespace expirer
