@@ -1,0 +1,551 @@
+#include "net/connection.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <random>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "net/nats_handle.h"
+#include "net/random_id.h"
+
+namespace expirer {
+namespace {
+
+constexpr int64_t kTickMs = 100;
+constexpr int64_t kBackOffFirstMs = 100;
+// With its jitter and a connect this keeps a return within 5 s.
+constexpr int64_t kBackOffMaxMs = 3'000;
+// A connection that lived shorter was no success: it does not reset back-off.
+constexpr int64_t kProvenMs = 2'000;
+constexpr int64_t kComplainEveryMs = 60'000;
+// Read in one go; larger than nats.c's 32 KB to spare system calls.
+constexpr int kIoBufferBytes = 128 << 10;
+
+// True while this thread is in Publish: its Flush will write, no need to wake
+// the loop for it.
+thread_local bool publishing = false;
+
+int64_t NowMs() { return SystemClock().MonotonicMs(); }
+
+// Uniform in [ms / 2, ms].
+int64_t Jitter(int64_t ms) {
+  static thread_local std::mt19937_64 random{std::random_device{}()};
+  return ms / 2 + static_cast<int64_t>(random() % static_cast<uint64_t>(ms / 2 + 1));
+}
+
+std::string HostName() {
+  char host[256] = {};
+  if (gethostname(host, sizeof host - 1) != 0) return "host";
+  return host;
+}
+
+std::string Trimmed(std::string_view text) {
+  while (!text.empty() && static_cast<unsigned char>(text.front()) <= ' ') text.remove_prefix(1);
+  while (!text.empty() && static_cast<unsigned char>(text.back()) <= ' ') text.remove_suffix(1);
+  return std::string(text);
+}
+
+}  // namespace
+
+std::vector<std::string> SplitServers(std::string_view list) {
+  std::vector<std::string> servers;
+  while (!list.empty()) {
+    const size_t comma = list.find(',');
+    if (std::string one = Trimmed(list.substr(0, comma)); !one.empty()) {
+      servers.push_back(std::move(one));
+    }
+    if (comma == std::string_view::npos) break;
+    list.remove_prefix(comma + 1);
+  }
+  return servers;
+}
+
+std::string NormalizeServer(std::string_view server, bool* secure) {
+  const std::string trimmed = Trimmed(server);
+  const size_t scheme_end = trimmed.find("://");
+  if (scheme_end == std::string::npos) return "nats://" + trimmed;
+  const std::string scheme = trimmed.substr(0, scheme_end);
+  std::string rest = trimmed.substr(scheme_end + 3);
+  while (!rest.empty() && rest.back() == '/') rest.pop_back();
+  if (scheme == "tls") *secure = true;
+  return (scheme == "tls" ? "tls://" : "nats://") + rest;
+}
+
+// nats.c may call its callbacks after the connection is destroyed, so what it
+// gets as context stays for the life of the process: one of these (48 bytes)
+// for each Connection ever made.
+struct Connection::Link {
+  absl::Mutex mutex;
+  Connection* owner ABSL_GUARDED_BY(mutex) = nullptr;
+
+  static Link* Make(Connection* owner) {
+    static absl::Mutex all_mutex;
+    static auto* const all = new std::deque<Link>;
+    absl::MutexLock lock(&all_mutex);
+    Link* const link = &all->emplace_back();
+    absl::MutexLock link_lock(&link->mutex);
+    link->owner = owner;
+    return link;
+  }
+};
+
+struct Connection::Callbacks {
+  static natsStatus Attach(void** user_data, void* loop, natsConnection*, natsSock socket) {
+    auto* const self = static_cast<Connection*>(loop);
+    *user_data = self;
+    self->socket_ = static_cast<int>(socket);
+    return NATS_OK;
+  }
+  static natsStatus Read(void*, bool) { return NATS_OK; }
+  // Under nats.c's lock of the connection, so the last call always tells the
+  // truth about its buffer.
+  static natsStatus WantWrite(void* user_data, bool add) {
+    auto* const self = static_cast<Connection*>(user_data);
+    self->want_write_ = add;
+    if (add && !publishing) self->WakeLoop();
+    return NATS_OK;
+  }
+  static natsStatus Detach(void* user_data) {
+    auto* const self = static_cast<Connection*>(user_data);
+    self->socket_ = -1;
+    self->closed_ = true;
+    self->WakeLoop();
+    return NATS_OK;
+  }
+  static void OnMessage(natsConnection*, natsSubscription*, natsMsg* raw, void* closure) {
+    const NatsMessage message(raw);
+    static_cast<Subscription*>(closure)->handler(Delivery(message.get()));
+  }
+  static void OnDeliveryEnd(void* closure) {
+    Connection* const self = static_cast<Subscription*>(closure)->owner;
+    absl::MutexLock lock(&self->delivering_mutex_);
+    --self->delivering_;
+  }
+  static void OnError(natsConnection*, natsSubscription*, natsStatus status, void* closure) {
+    // `sub` may be freed already in old versions: never looked at.
+    natsStatus last = NATS_OK;
+    const char* detail = nats_GetLastError(&last);
+    const std::string text = last == status && detail != nullptr && *detail != '\0'
+                                 ? detail
+                                 : natsStatus_GetText(status);
+    auto* const link = static_cast<Link*>(closure);
+    absl::MutexLock lock(&link->mutex);
+    if (link->owner != nullptr && link->owner->handlers_.error) {
+      link->owner->handlers_.error(text);
+    }
+  }
+  static void OnLameDuck(natsConnection*, void* closure) {
+    auto* const link = static_cast<Link*>(closure);
+    absl::MutexLock lock(&link->mutex);
+    if (link->owner == nullptr) return;
+    link->owner->lame_duck_ = true;
+    link->owner->WakeLoop();
+  }
+  // natsOptions_SetNKey's way to sign the server's nonce.
+  static natsStatus Sign(char** error, unsigned char** signature, int* length,
+                         const char* nonce, void* closure);
+};
+
+Connection::Connection(ConnectionOptions options, std::string role, Handlers handlers)
+    : options_(std::move(options)),
+      name_(options_.name.empty() ? "expirer-" + HostName() + "-" + role
+                                  : options_.name + "-" + role),
+      inbox_(options_.inbox_prefix + "." + RandomId()),
+      handlers_(std::move(handlers)),
+      link_(Link::Make(this)),
+      wake_fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+  CHECK(wake_fd_ >= 0);
+}
+
+Connection::~Connection() {
+  Stop(0);
+  {
+    absl::MutexLock lock(&link_->mutex);
+    link_->owner = nullptr;
+  }
+  close(wake_fd_);
+}
+
+void Connection::Start() {
+  CHECK(!thread_.joinable());
+  thread_ = std::thread([this] { Run(); });
+}
+
+void Connection::Stop(int64_t flush_ms) {
+  if (!thread_.joinable()) return;
+  if (flush_ms > 0) {
+    absl::MutexLock flush_lock(&flush_mutex_);
+    natsConnection* nc = nullptr;
+    {
+      absl::MutexLock lock(&mutex_);
+      nc = nc_;
+    }
+    // The loop goes on reading, so the server's answer arrives.
+    if (nc != nullptr) (void)natsConnection_FlushTimeout(nc, flush_ms);
+  }
+  stopping_ = true;
+  WakeLoop();
+  thread_.join();
+}
+
+void Connection::WakeLoop() {
+  const uint64_t one = 1;
+  (void)!write(wake_fd_, &one, sizeof one);
+}
+
+void Connection::Run() {
+  int64_t back_off_ms = kBackOffFirstMs;
+  while (!stopping_) {
+    const absl::Status connected = Connect();
+    if (connected.ok()) {
+      const int64_t since_ms = NowMs();
+      Serve();
+      if (NowMs() - since_ms >= kProvenMs) back_off_ms = kBackOffFirstMs;
+    } else if (logged_ms_ < 0 || NowMs() - logged_ms_ >= kComplainEveryMs) {
+      logged_ms_ = NowMs();
+      Log(Level::kWarn, "cannot connect to NATS, trying on",
+          {{"connection", name_}, {"why", Message(connected)}});
+    }
+    BackOff(Jitter(back_off_ms));
+    back_off_ms = std::min(back_off_ms * 2, kBackOffMaxMs);
+  }
+}
+
+void Connection::BackOff(int64_t wait_ms) {
+  const int64_t until_ms = NowMs() + wait_ms;
+  while (!stopping_ && NowMs() < until_ms) {
+    const int64_t slice_ms = std::min(kTickMs, until_ms - NowMs());
+    pollfd wake{wake_fd_, POLLIN, 0};
+    if (poll(&wake, 1, static_cast<int>(std::max<int64_t>(slice_ms, 1))) > 0) {
+      uint64_t count = 0;
+      (void)!read(wake_fd_, &count, sizeof count);
+    }
+    Tick();
+  }
+}
+
+void Connection::Tick() {
+  const int64_t now_ms = NowMs();
+  if (now_ms < next_tick_ms_) return;
+  next_tick_ms_ = now_ms + kTickMs;
+  if (handlers_.tick) handlers_.tick();
+}
+
+absl::Status Connection::SetOptions(natsOptions* options, bool* secure) const {
+  std::vector<std::string> servers;
+  for (const std::string& server : options_.servers) {
+    servers.push_back(NormalizeServer(server, secure));
+  }
+  for (const std::string& server : discovered_) {
+    servers.push_back(NormalizeServer(server, secure));
+  }
+  std::vector<const char*> urls;
+  for (const std::string& server : servers) urls.push_back(server.c_str());
+  Link* const link = link_;
+  auto* const self = const_cast<Connection*>(this);
+  natsStatus s = natsOptions_SetServers(options, urls.data(), static_cast<int>(urls.size()));
+  if (s == NATS_OK) s = natsOptions_SetName(options, name_.c_str());
+  if (s == NATS_OK) s = natsOptions_SetTimeout(options, options_.connect_timeout_ms);
+  // One life a nats.c connection: what comes after is Run's business.
+  if (s == NATS_OK) s = natsOptions_SetAllowReconnect(options, false);
+  if (s == NATS_OK) s = natsOptions_SetPingInterval(options, 10'000);
+  if (s == NATS_OK) s = natsOptions_SetMaxPingsOut(options, 2);
+  // With an event loop "as soon as possible" means: call WantWrite at once
+  // instead of after up to a millisecond, from a flusher thread.
+  if (s == NATS_OK) s = natsOptions_SetSendAsap(options, true);
+  if (s == NATS_OK) s = natsOptions_SetIOBufSize(options, kIoBufferBytes);
+  if (s == NATS_OK) {
+    s = natsOptions_SetEventLoop(options, self, Callbacks::Attach, Callbacks::Read,
+                                 Callbacks::WantWrite, Callbacks::Detach);
+  }
+  if (s == NATS_OK) s = natsOptions_SetErrorHandler(options, Callbacks::OnError, link);
+  if (s == NATS_OK) s = natsOptions_SetLameDuckModeCB(options, Callbacks::OnLameDuck, link);
+  return FromNats(s, "connection options");
+}
+
+natsStatus Connection::Callbacks::Sign(char** error, unsigned char** signature, int* length,
+                                       const char* nonce, void* closure) {
+  std::string seed;
+  std::ifstream file(static_cast<const Connection*>(closure)->options_.nkey);
+  for (std::string line; std::getline(file, line);) {
+    if (line = Trimmed(line); line.rfind("SU", 0) == 0) seed = line;
+  }
+  const natsStatus s = nats_Sign(seed.c_str(), nonce, signature, length);
+  std::fill(seed.begin(), seed.end(), '\0');
+  if (s != NATS_OK) *error = strdup("cannot sign with the nkey file's seed");
+  return s;
+}
+
+absl::Status Connection::SetIdentity(natsOptions* options) const {
+  if (!options_.creds.empty()) {
+    RETURN_IF_ERROR(FromNats(
+        natsOptions_SetUserCredentialsFromFiles(options, options_.creds.c_str(), nullptr),
+        "credentials " + options_.creds));
+  }
+  if (!options_.nkey.empty()) {
+    std::string public_key;
+    std::ifstream file(options_.nkey);
+    for (std::string line; std::getline(file, line);) {
+      if (line = Trimmed(line); line.size() == 56 && line[0] == 'U') public_key = line;
+    }
+    if (public_key.empty()) {
+      return Unavailable("nkey file " + options_.nkey +
+                         " needs the public key (U...) on a line of its own beside the seed");
+    }
+    RETURN_IF_ERROR(FromNats(natsOptions_SetNKey(options, public_key.c_str(), Callbacks::Sign,
+                                                 const_cast<Connection*>(this)),
+                             "nkey " + options_.nkey));
+  }
+  natsStatus s = NATS_OK;
+  if (!options_.user.empty()) {
+    s = natsOptions_SetUserInfo(options, options_.user.c_str(), options_.password.c_str());
+  }
+  if (s == NATS_OK && !options_.token.empty()) {
+    s = natsOptions_SetToken(options, options_.token.c_str());
+  }
+  RETURN_IF_ERROR(FromNats(s, "user or token"));
+  if (!options_.tls_ca.empty()) {
+    RETURN_IF_ERROR(FromNats(
+        natsOptions_LoadCATrustedCertificates(options, options_.tls_ca.c_str()),
+        "TLS ca " + options_.tls_ca));
+  }
+  if (!options_.tls_cert.empty() || !options_.tls_key.empty()) {
+    RETURN_IF_ERROR(FromNats(
+        natsOptions_LoadCertificatesChain(options, options_.tls_cert.c_str(),
+                                          options_.tls_key.c_str()),
+        "TLS cert " + options_.tls_cert + " with key " + options_.tls_key));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Connection::Connect() {
+  natsOptions* raw_options = nullptr;
+  RETURN_IF_ERROR(FromNats(natsOptions_Create(&raw_options), "connection options"));
+  const NatsOptions options(raw_options);
+  bool secure = !options_.tls_ca.empty() || !options_.tls_cert.empty();
+  RETURN_IF_ERROR(SetOptions(options.get(), &secure));
+  RETURN_IF_ERROR(SetIdentity(options.get()));
+  if (secure) {
+    RETURN_IF_ERROR(FromNats(natsOptions_SetSecure(options.get(), true), "TLS"));
+  }
+  // A server may demand TLS of plain clients too, so it is only known for
+  // sure that writes must stay on the loop thread when we asked for it; else
+  // io_mutex_ keeps the two sides apart.
+  secure_ = secure;
+  closed_ = false;
+  lame_duck_ = false;
+  want_write_ = false;
+  natsConnection* nc = nullptr;
+  const natsStatus s = natsConnection_Connect(&nc, options.get());
+  if (s != NATS_OK) {
+    // The servers we were told of may be gone for good.
+    discovered_.clear();
+    return FromNats(s, "connect to " + fmt::format("{}", fmt::join(options_.servers, ",")));
+  }
+  max_payload_ = natsConnection_GetMaxPayload(nc);
+  ++generation_;
+  char url[256] = {};
+  (void)natsConnection_GetConnectedUrl(nc, url, sizeof url);
+  {
+    absl::MutexLock lock(&mutex_);
+    nc_ = nc;
+    for (Subscription& subscription : subscriptions_) SubscribeNow(&subscription);
+  }
+  up_ = true;
+  logged_ms_ = -1;
+  const std::string_view server(url);
+  // A URL may carry a password before its last @.
+  Log(Level::kInfo, "connected to NATS",
+      {{"connection", name_}, {"server", server.substr(server.rfind('@') + 1)}});
+  return absl::OkStatus();
+}
+
+void Connection::Subscribe(const std::string& subject, MessageHandler handler) {
+  absl::MutexLock lock(&mutex_);
+  subscriptions_.push_back({subject, std::move(handler), this, nullptr});
+  if (nc_ != nullptr) SubscribeNow(&subscriptions_.back());
+}
+
+void Connection::SubscribeNow(Subscription* subscription) {
+  natsStatus s = natsConnection_Subscribe(&subscription->live, nc_,
+                                          subscription->subject.c_str(),
+                                          Callbacks::OnMessage, subscription);
+  if (s != NATS_OK) {
+    // Closed in this very moment: the next connection subscribes.
+    subscription->live = nullptr;
+    return;
+  }
+  // What arrives is bounded by what was asked for (pulls, in flight).
+  (void)natsSubscription_SetPendingLimits(subscription->live, -1, -1);
+  absl::MutexLock lock(&delivering_mutex_);
+  s = natsSubscription_SetOnCompleteCB(subscription->live, Callbacks::OnDeliveryEnd,
+                                       subscription);
+  // Not OK when it was closed in between: then it delivers nothing.
+  if (s == NATS_OK) ++delivering_;
+}
+
+void Connection::Write(natsConnection* nc) {
+  // nats.c takes an empty write for a closed connection.
+  if (natsConnection_Buffered(nc) > 0) natsConnection_ProcessWriteEvent(nc);
+}
+
+void Connection::Serve() {
+  natsConnection* nc = nullptr;
+  {
+    absl::MutexLock lock(&mutex_);
+    nc = nc_;
+  }
+  if (handlers_.up) handlers_.up();
+  std::string why = "closed by the server";
+  while (!stopping_ && !closed_) {
+    const short want = static_cast<short>(want_write_ ? POLLIN | POLLOUT : POLLIN);
+    pollfd fds[2] = {{socket_.load(), want, 0}, {wake_fd_, POLLIN, 0}};
+    (void)poll(fds, 2, static_cast<int>(kTickMs));
+    if (fds[1].revents != 0) {
+      uint64_t count = 0;
+      (void)!read(wake_fd_, &count, sizeof count);
+    }
+    if (fds[0].revents != 0 && (fds[0].revents & POLLOUT) != fds[0].revents) {
+      absl::MutexLock lock(&io_mutex_);
+      if (!closed_) natsConnection_ProcessReadEvent(nc);
+    }
+    // Also what a caller could not write while this thread was reading.
+    if (want_write_ && !closed_) {
+      absl::MutexLock lock(&io_mutex_);
+      if (!closed_) Write(nc);
+    }
+    Tick();
+    if (lame_duck_.exchange(false)) {
+      int count = 0;
+      char** urls = nullptr;
+      if (natsConnection_GetServers(nc, &urls, &count) == NATS_OK) {
+        for (int i = 0; i < count; ++i) std::free(urls[i]);
+        std::free(urls);
+      }
+      // With nowhere else to go we stay until it really closes.
+      if (count > 1) {
+        why = "the server is about to shut down";
+        break;
+      }
+    }
+  }
+  TearDown(stopping_ ? "stopped" : why);
+}
+
+void Connection::TearDown(const std::string& why) {
+  natsConnection* nc = nullptr;
+  std::vector<natsSubscription*> subscriptions;
+  {
+    absl::MutexLock lock(&mutex_);
+    up_ = false;
+    nc = std::exchange(nc_, nullptr);
+    for (Subscription& subscription : subscriptions_) {
+      if (subscription.live != nullptr) {
+        subscriptions.push_back(std::exchange(subscription.live, nullptr));
+      }
+    }
+  }
+  int count = 0;
+  char** urls = nullptr;
+  if (natsConnection_GetDiscoveredServers(nc, &urls, &count) == NATS_OK) {
+    discovered_.clear();
+    for (int i = 0; i < count; ++i) {
+      discovered_.emplace_back(urls[i]);
+      std::free(urls[i]);
+    }
+    std::free(urls);
+  }
+  const char* last_error = nullptr;
+  std::string text = why;
+  if (natsConnection_GetLastError(nc, &last_error) != NATS_OK && last_error != nullptr) {
+    text += std::string(": ") + last_error;
+  }
+  {
+    absl::MutexLock io_lock(&io_mutex_);
+    Write(nc);  // one last try: what is left over is lost
+    natsConnection_Close(nc);
+  }
+  // Destroyed only once closed and with every delivery thread at its end, so
+  // that nothing of ours is called through it again.
+  {
+    absl::MutexLock lock(&delivering_mutex_);
+    const auto none = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(delivering_mutex_) {
+      return delivering_ == 0;
+    };
+    delivering_mutex_.Await(absl::Condition(&none));
+  }
+  for (natsSubscription* subscription : subscriptions) natsSubscription_Destroy(subscription);
+  {
+    absl::MutexLock flush_lock(&flush_mutex_);  // Stop may still flush
+    natsConnection_Destroy(nc);
+  }
+  if (!stopping_) {
+    Log(Level::kWarn, "connection to NATS lost", {{"connection", name_}, {"why", text}});
+  }
+  if (handlers_.down) handlers_.down(text);
+}
+
+Connection::Sent Connection::Publish(const std::string& subject, const std::string& reply,
+                                     std::string_view payload) {
+  static const HeaderViews kNone;
+  return Publish(subject, reply, kNone, payload);
+}
+
+Connection::Sent Connection::Publish(const std::string& subject, const std::string& reply,
+                                     const HeaderViews& headers, std::string_view payload) {
+  absl::MutexLock lock(&mutex_);
+  if (nc_ == nullptr || closed_) return Sent::kDown;
+  if (natsConnection_Buffered(nc_) > kBufferBytesMax) return Sent::kFull;
+  publishing = true;
+  natsStatus s = NATS_OK;
+  if (headers.empty()) {
+    s = reply.empty() ? natsConnection_Publish(nc_, subject.c_str(), payload.data(),
+                                               static_cast<int>(payload.size()))
+                      : natsConnection_PublishRequest(nc_, subject.c_str(), reply.c_str(),
+                                                      payload.data(),
+                                                      static_cast<int>(payload.size()));
+  } else {
+    natsMsg* raw = nullptr;
+    s = natsMsg_Create(&raw, subject.c_str(), reply.empty() ? nullptr : reply.c_str(),
+                       payload.data(), static_cast<int>(payload.size()));
+    const NatsMessage message(raw);
+    for (const auto& [name, value] : headers) {
+      if (s != NATS_OK) break;
+      header_name_.assign(name);
+      header_value_.assign(value);
+      s = natsMsgHeader_Add(raw, header_name_.c_str(), header_value_.c_str());
+    }
+    if (s == NATS_OK) s = natsConnection_PublishMsg(nc_, raw);
+  }
+  publishing = false;
+  if (s == NATS_OK) return Sent::kOk;
+  return s == NATS_MAX_PAYLOAD ? Sent::kTooLarge : Sent::kDown;
+}
+
+void Connection::Flush() {
+  if (!want_write_) return;
+  if (secure_) {
+    WakeLoop();
+    return;
+  }
+  absl::MutexLock lock(&mutex_);
+  if (nc_ == nullptr || closed_) return;
+  // The loop is at the socket: it looks at want_write_ when it has let go.
+  if (!io_mutex_.TryLock()) return;
+  Write(nc_);
+  io_mutex_.Unlock();
+  if (want_write_) WakeLoop();  // the socket is full: the loop waits for room
+}
+
+}  // namespace expirer

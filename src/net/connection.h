@@ -1,0 +1,182 @@
+// One connection to NATS that comes back for ever.
+//
+// nats.c speaks the protocol; everything that keeps a link alive is ours: a
+// thread of our own connects with back-off, polls the socket (nats.c's event
+// loop interface) and, when the link is gone, throws the nats.c connection
+// away and makes a new one. So nothing published before a disconnect is ever
+// sent after it, a publish never waits for the network, and the first connect
+// is retried like any other. Only one thread is ever at the socket, which also
+// keeps TLS safe with nats.c < 3.11.
+//
+//   caller ── Publish ──▶ nats.c's buffer ── Flush ──▶ socket (caller's thread,
+//                                        └─ when busy or full: loop thread)
+//   socket ── loop thread ──▶ nats.c ──▶ one delivery thread a subscription
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "base/status.h"
+#include "net/delivery.h"
+#include "sched/egress.h"
+
+struct __natsConnection;
+struct __natsSubscription;
+struct __natsOptions;
+
+namespace expirer {
+
+struct ConnectionOptions {
+  // nats://, tls:// (switches TLS on) or http:// (taken as nats://); one that
+  // lacks a scheme or port gets nats:// and 4222.
+  std::vector<std::string> servers = {"nats://127.0.0.1:4222"};
+  std::string creds;  // path of a credentials file; read at every connect
+  std::string nkey;   // path of a file with the seed and, on a line of its
+                      // own, the public key ("U...")
+  std::string user;
+  std::string password;
+  std::string token;
+  std::string tls_ca;    // paths of PEM files; any of them switches TLS on
+  std::string tls_cert;
+  std::string tls_key;
+  std::string inbox_prefix = "_INBOX";
+  std::string domain;  // of JetStream; "" = none
+  int64_t connect_timeout_ms = 2'000;
+  std::string name;  // as the server shows it; "" = expirer-<host>-<role>
+};
+
+// Splits NATS_URL's form of a server list ("a:4222, nats://b").
+[[nodiscard]] std::vector<std::string> SplitServers(std::string_view list);
+// `server` as nats.c wants it; sets `*secure` for tls://.
+[[nodiscard]] std::string NormalizeServer(std::string_view server, bool* secure);
+
+// Thread-safe.
+class Connection {
+ public:
+  using MessageHandler = std::function<void(const Delivery&)>;
+  // None may block, or call Stop. All may be empty.
+  struct Handlers {
+    // Loop thread. Connected, and every subscription sent.
+    std::function<void()> up;
+    // Loop thread. The connection is gone; no handler of a message received
+    // through it is running, or will be called.
+    std::function<void(const std::string& why)> down;
+    // A thread of nats.c. The server's words, e.g. 'Permissions Violation for
+    // Publish to "x"'; may come late, also after `down`.
+    std::function<void(const std::string& text)> error;
+    // Loop thread, about every 100 ms while connected or in back-off.
+    std::function<void()> tick;
+  };
+  enum class Sent {
+    kOk,
+    kDown,      // not connected: nothing was sent
+    kFull,      // too much is waiting for the socket: nothing was sent
+    kTooLarge,  // over the server's max_payload: can never be sent
+  };
+
+  // `role` ends the connection's name.
+  Connection(ConnectionOptions options, std::string role, Handlers handlers);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  // Begins to connect. Once.
+  void Start();
+  // Waits at most `flush_ms` until the server has everything that was
+  // published, closes and joins the thread. Not from a handler.
+  void Stop(int64_t flush_ms);
+
+  // Subscribes now and on every later connection; there is no way back. The
+  // handler runs on a thread of this subscription. Any thread.
+  void Subscribe(const std::string& subject, MessageHandler handler);
+
+  // Hand a message to nats.c's buffer; it leaves with the next Flush, or with
+  // the loop's next turn. Never wait for the network. `reply` may be "".
+  [[nodiscard]] Sent Publish(const std::string& subject, const std::string& reply,
+                             std::string_view payload);
+  [[nodiscard]] Sent Publish(const std::string& subject, const std::string& reply,
+                             const HeaderViews& headers, std::string_view payload);
+  // Writes what was published to the socket, as far as it takes it at once.
+  void Flush();
+
+  [[nodiscard]] bool up() const { return up_.load(std::memory_order_acquire); }
+  // 0 before the first connection.
+  [[nodiscard]] int64_t max_payload() const { return max_payload_.load(); }
+  // How often it has been connected.
+  [[nodiscard]] uint64_t generation() const { return generation_.load(); }
+  // "<inbox_prefix>.<random>": subjects below it are this connection's own.
+  [[nodiscard]] const std::string& inbox() const { return inbox_; }
+  [[nodiscard]] const ConnectionOptions& options() const { return options_; }
+
+  // Bytes that may wait for the socket before Publish says kFull.
+  static constexpr int kBufferBytesMax = 8 << 20;
+
+ private:
+  struct Subscription {
+    std::string subject;
+    MessageHandler handler;
+    Connection* owner = nullptr;
+    __natsSubscription* live = nullptr;
+  };
+  struct Callbacks;  // what nats.c calls
+  struct Link;       // outlives the connection: the context of its late calls
+
+  void Run();
+  [[nodiscard]] absl::Status Connect();
+  [[nodiscard]] absl::Status SetOptions(__natsOptions* options, bool* secure) const;
+  [[nodiscard]] absl::Status SetIdentity(__natsOptions* options) const;
+  void SubscribeNow(Subscription* subscription) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Polls and moves bytes until the connection closes or Stop is called.
+  void Serve();
+  void Write(__natsConnection* nc);
+  void TearDown(const std::string& why);
+  void BackOff(int64_t wait_ms);
+  void Tick();
+  void WakeLoop();
+
+  const ConnectionOptions options_;
+  const std::string name_;
+  const std::string inbox_;
+  const Handlers handlers_;
+  Link* const link_;
+  const int wake_fd_;
+
+  std::atomic<bool> up_ = false;
+  std::atomic<bool> stopping_ = false;
+  std::atomic<bool> closed_ = false;      // nats.c has let go of the socket
+  std::atomic<bool> lame_duck_ = false;   // the server asked us to leave
+  std::atomic<bool> want_write_ = false;  // nats.c's buffer holds something
+  std::atomic<int> socket_ = -1;
+  std::atomic<int64_t> max_payload_ = 0;
+  std::atomic<uint64_t> generation_ = 0;
+  std::atomic<bool> secure_ = false;
+
+  // Held while the socket is read or written. After mutex_ where both are.
+  absl::Mutex io_mutex_;
+  // Held by Stop while it flushes, so that the handle stays.
+  absl::Mutex flush_mutex_;
+  absl::Mutex mutex_;
+  __natsConnection* nc_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  std::deque<Subscription> subscriptions_ ABSL_GUARDED_BY(mutex_);
+  std::string header_name_ ABSL_GUARDED_BY(mutex_);   // scratch
+  std::string header_value_ ABSL_GUARDED_BY(mutex_);  // scratch
+  absl::Mutex delivering_mutex_;
+  int delivering_ ABSL_GUARDED_BY(delivering_mutex_) = 0;  // delivery threads
+
+  // Loop thread only.
+  std::vector<std::string> discovered_;
+  int64_t next_tick_ms_ = 0;
+  int64_t logged_ms_ = -1;
+  std::thread thread_;
+};
+
+}  // namespace expirer

@@ -1,0 +1,55 @@
+// Makes a rule's durable consumer what it has to be: found fit, mended by an
+// update, or created where the last one left off.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "net/jetstream.h"
+
+namespace expirer {
+
+// How far a consumer had acked in one life of its stream: what ConsumerFloor
+// carries. Bytes: the stream's creation time, '\n', decimal ack floor.
+struct FloorMark {
+  std::string created;
+  uint64_t floor = 0;
+};
+[[nodiscard]] std::string EncodeFloor(const FloorMark& mark);
+[[nodiscard]] std::optional<FloorMark> DecodeFloor(std::string_view value);
+// The key of ConsumerFloor: rule, 0x00, stream.
+[[nodiscard]] std::string FloorKey(std::string_view rule, std::string_view stream);
+
+struct ConsumerWish {
+  std::string durable;
+  std::vector<std::string> filters;  // what the rule reads of this stream
+  std::string store_id;              // "" = no store claims it
+  bool adopt = false;                // take over another store's durable
+  int64_t max_ack_pending = 20'000;
+  std::optional<FloorMark> floor;    // where a lost one had been
+};
+
+inline constexpr int64_t kAckWaitNs = 30'000'000'000;
+// While what was delivered before is asked back.
+inline constexpr int64_t kAskBackNs = 1'000'000'000;
+
+// OK with the consumer as it is now. kFailedPrecondition, with the reason, for
+// one that is unfit and cannot be mended.
+[[nodiscard]] absl::StatusOr<ConsumerInfo> EnsureConsumer(JetStream* js,
+                                                          const StreamInfo& stream,
+                                                          const ConsumerWish& wish);
+// Changes only ack_wait; OK when it is so already.
+[[nodiscard]] absl::Status SetAckWait(JetStream* js, const std::string& stream,
+                                      const std::string& durable, const ConsumerInfo& now,
+                                      int64_t ack_wait_ns);
+
+// `filters` without those that another one covers, sorted.
+[[nodiscard]] std::vector<std::string> NarrowFilters(std::vector<std::string> filters);
+// The first stream sequence a new consumer has to read; nothing = all.
+[[nodiscard]] std::optional<uint64_t> StartAfter(const std::optional<FloorMark>& mark,
+                                                 const StreamInfo& stream);
+
+}  // namespace expirer

@@ -1,0 +1,459 @@
+#include "net/ingress.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "absl/time/time.h"
+#include "base/log.h"
+
+namespace expirer {
+namespace {
+
+constexpr int64_t kSetupBackOffFirstMs = 100;
+constexpr int64_t kSetupBackOffMaxMs = 5'000;
+// A rule in order is looked at again for streams made meanwhile.
+constexpr int64_t kRediscoverMs = 60'000;
+constexpr int64_t kComplainEveryMs = 60'000;
+constexpr int64_t kPollFirstMs = 20;
+constexpr int64_t kPollMaxMs = 250;
+constexpr int64_t kFloorEveryMs = 5'000;
+constexpr int64_t kIdleMs = 1'000;
+
+int64_t NowMs() { return SystemClock().MonotonicMs(); }
+
+std::vector<std::string> FiltersOf(const Rule& rule) {
+  std::vector<std::string> filters;
+  for (const Entry& entry : rule.schedule) filters.push_back(entry.subject);
+  for (const Entry& entry : rule.cancel) filters.push_back(entry.subject);
+  return NarrowFilters(std::move(filters));
+}
+
+bool Overlaps(const std::vector<std::string>& subjects, const std::string& filter) {
+  return std::any_of(subjects.begin(), subjects.end(),
+                     [&](const std::string& s) { return SubjectsOverlap(s, filter); });
+}
+
+}  // namespace
+
+Ingress::Ingress(IngressOptions options, const std::vector<Rule>* rules, Inbox* inbox,
+                 const Clock* clock, std::map<std::string, std::string> floors)
+    : options_(std::move(options)),
+      rules_(rules),
+      inbox_(inbox),
+      clock_(clock),
+      connection_(options_.connection, "ingress",
+                  {[this] { OnUp(); }, [this](const std::string&) { OnDown(); },
+                   [](const std::string& text) {
+                     Log(Level::kWarn, "NATS reports an error",
+                         {{"connection", "ingress"}, {"error", text}});
+                   },
+                   [this] { OnTick(); }}),
+      requests_(&connection_),
+      js_(&requests_, options_.connection.domain),
+      floors_(std::move(floors)),
+      troubles_(rules->size(), "not connected to NATS yet") {
+  for (const Rule& rule : *rules_) {
+    RuleState state;
+    state.rule = &rule;
+    state.filters = FiltersOf(rule);
+    states_.push_back(std::move(state));
+  }
+  inbox_->OnRoom([this] { TickSources(); });
+}
+
+Ingress::~Ingress() {
+  Close(0);
+  inbox_->OnRoom([] {});
+}
+
+void Ingress::Start() {
+  connection_.Start();
+  control_ = std::thread([this] { Run(); });
+}
+
+void Ingress::Stop() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+    awake_ = true;
+  }
+  for (PullSource* pull : Pulls()) pull->Close(/*abandon=*/false);
+}
+
+void Ingress::Close(int64_t flush_ms) {
+  Stop();
+  connection_.Stop(flush_ms);  // ends a request the control thread waits for
+  if (control_.joinable()) control_.join();
+}
+
+void Ingress::Ack(const std::string& reply) { (void)connection_.Publish(reply, "", "+ACK"); }
+
+void Ingress::Term(const std::string& reply, std::string_view reason) {
+  // Servers before 2.10.4 take only the bare word.
+  (void)reason;
+  (void)connection_.Publish(reply, "", "+TERM");
+}
+
+void Ingress::Announce(const std::string& subject, const std::string& payload) {
+  (void)connection_.Publish(subject, "", payload);
+}
+
+void Ingress::Flush() { connection_.Flush(); }
+
+void Ingress::SetIntake(bool open) {
+  if (intake_.exchange(open) == open) return;
+  if (open) {
+    Wake();  // the control thread knows which sources are ready
+    return;
+  }
+  for (PullSource* pull : Pulls()) pull->Close(/*abandon=*/false);
+}
+
+std::vector<PullSource*> Ingress::Pulls() const {
+  absl::MutexLock lock(&mutex_);
+  return pulls_;
+}
+
+std::string Ingress::Trouble(RuleIndex rule) const {
+  absl::MutexLock lock(&mutex_);
+  return troubles_[rule];
+}
+
+void Ingress::OnUp() {
+  {
+    absl::MutexLock lock(&mutex_);
+    ++link_epoch_;
+    link_up_ = true;
+  }
+  Wake();
+}
+
+void Ingress::OnDown() {
+  {
+    absl::MutexLock lock(&mutex_);
+    ++link_epoch_;
+    link_up_ = false;
+    for (size_t i = 0; i < rules_->size() && !stopping_; ++i) {
+      inbox_->Complete(RuleSettled{static_cast<RuleIndex>(i), false});
+    }
+  }
+  requests_.ConnectionLost();
+  for (PullSource* pull : Pulls()) pull->Close(/*abandon=*/true);
+  Wake();
+}
+
+void Ingress::OnTick() {
+  requests_.Tick();
+  TickSources();
+}
+
+void Ingress::TickSources() {
+  for (PullSource* pull : Pulls()) pull->Tick();
+}
+
+void Ingress::Wake() {
+  absl::MutexLock lock(&mutex_);
+  awake_ = true;
+}
+
+void Ingress::PostSettled(RuleIndex rule, bool settled, uint64_t epoch) {
+  absl::MutexLock lock(&mutex_);
+  // Judged by what held before the link changed: no longer true.
+  if (epoch != link_epoch_ || stopping_) return;
+  inbox_->Complete(RuleSettled{rule, settled});
+}
+
+void Ingress::Run() {
+  int64_t next_ms = 0;
+  while (!stopping_) {
+    bool link_up = false;
+    uint64_t link_epoch = 0;
+    {
+      absl::MutexLock lock(&mutex_);
+      // At least a millisecond: no error can make this a busy loop.
+      const int64_t wait_ms = std::clamp<int64_t>(next_ms - NowMs(), 1, kIdleMs);
+      mutex_.AwaitWithTimeout(absl::Condition(&awake_), absl::Milliseconds(wait_ms));
+      awake_ = false;
+      link_up = link_up_;
+      link_epoch = link_epoch_;
+    }
+    if (stopping_) return;
+    next_ms = NowMs() + kIdleMs;
+    if (link_epoch != epoch_) {
+      epoch_ = link_epoch;
+      BeginEpoch();
+    }
+    if (!link_up) continue;
+    for (size_t i = 0; i < states_.size() && !stopping_; ++i) {
+      next_ms = std::min(next_ms, KeepRule(static_cast<RuleIndex>(i)));
+    }
+    OpenSources();
+    for (auto& [key, source] : sources_) {
+      if (!stopping_) next_ms = std::min(next_ms, KeepSource(source.get()));
+    }
+  }
+}
+
+void Ingress::BeginEpoch() {
+  for (auto& [key, source] : sources_) CloseSource(source.get());
+  for (size_t i = 0; i < states_.size(); ++i) {
+    RuleState& state = states_[i];
+    state.blocked = true;
+    state.settled = false;
+    state.next_setup_ms = 0;
+    state.back_off_ms = 0;
+    PostSettled(static_cast<RuleIndex>(i), false, epoch_);
+  }
+}
+
+void Ingress::CloseSource(Source* source) {
+  source->ready = false;
+  source->settled = false;
+  source->broken = false;
+  source->pull->Close(/*abandon=*/true);
+}
+
+int64_t Ingress::KeepRule(RuleIndex index) {
+  RuleState& state = states_[index];
+  for (Source* source : state.sources) {
+    if (!source->broken) continue;
+    CloseSource(source);
+    if (std::exchange(state.settled, false)) PostSettled(index, false, epoch_);
+    // The first repair at once, the next ones ever later until it holds.
+    if (!state.blocked) state.next_setup_ms = 0;
+    state.blocked = true;
+  }
+  const int64_t now_ms = NowMs();
+  if (now_ms < state.next_setup_ms) return state.next_setup_ms;
+  std::vector<std::string> missing;
+  absl::Status status = SetUpRule(&state, index, &missing);
+  state.blocked = !status.ok();
+  if (status.ok() && !missing.empty()) {
+    status = NotFound(fmt::format("no stream carries {}", fmt::join(missing, ", ")));
+  }
+  Complain(&state, status.ok() ? "" : Message(status));
+  if (status.ok()) {
+    // Not reset at once: a consumer that is deleted again and again must not
+    // make this a busy loop.
+    state.back_off_ms /= 2;
+    state.next_setup_ms = NowMs() + kRediscoverMs;
+  } else {
+    state.back_off_ms =
+        std::clamp(state.back_off_ms * 2, kSetupBackOffFirstMs, kSetupBackOffMaxMs);
+    state.next_setup_ms = NowMs() + state.back_off_ms;
+  }
+  return state.next_setup_ms;
+}
+
+void Ingress::Complain(RuleState* state, const std::string& why) {
+  const auto index = static_cast<size_t>(state - states_.data());
+  bool news = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    news = troubles_[index] != why;
+    troubles_[index] = why;
+  }
+  const int64_t now_ms = NowMs();
+  if (why.empty()) {
+    if (news) Log(Level::kInfo, "reading a rule's streams", {{"rule", state->rule->name}});
+    state->warned_ms = 0;
+  } else if (state->warned_ms == 0 || now_ms - state->warned_ms >= kComplainEveryMs) {
+    state->warned_ms = now_ms;
+    Log(Level::kWarn, "cannot read a rule's streams, trying on",
+        {{"rule", state->rule->name}, {"why", why}});
+  }
+}
+
+absl::StatusOr<std::vector<std::string>> Ingress::FindStreams(
+    const RuleState& state, std::vector<std::string>* missing) {
+  std::set<std::string> streams;
+  for (const std::string& filter : state.filters) {
+    ASSIGN_OR_RETURN(std::vector<std::string> names, js_.StreamNames(filter));
+    if (names.empty()) {
+      ASSIGN_OR_RETURN(const std::string made, MakeStream(filter));
+      if (made.empty()) {
+        missing->push_back(filter);
+        continue;
+      }
+      names.push_back(made);
+    }
+    streams.insert(names.begin(), names.end());
+  }
+  return std::vector<std::string>(streams.begin(), streams.end());
+}
+
+absl::StatusOr<std::string> Ingress::MakeStream(const std::string& filter) {
+  for (const StreamSpec& spec : options_.streams) {
+    if (!Overlaps(spec.subjects, filter)) continue;
+    for (const std::string& subject : spec.subjects) {
+      ASSIGN_OR_RETURN(const std::vector<std::string> names, js_.StreamNames(subject));
+      if (!names.empty()) {
+        return Refused(fmt::format(
+            "no stream carries {}, and stream {} is not made because {} already carries its {}",
+            filter, spec.name, names.front(), subject));
+      }
+    }
+    RETURN_IF_ERROR(js_.CreateStream(spec));
+    Log(Level::kInfo, "created a stream", {{"stream", spec.name}});
+    return spec.name;
+  }
+  return std::string();
+}
+
+Ingress::Source* Ingress::SourceOf(RuleIndex index, const std::string& stream) {
+  std::unique_ptr<Source>& slot = sources_[{index, stream}];
+  if (slot != nullptr) return slot.get();
+  const Rule& rule = (*rules_)[index];
+  slot = std::make_unique<Source>();
+  Source* const source = slot.get();
+  source->rule = index;
+  source->stream = stream;
+  source->durable = options_.name + "-" + rule.name;
+  source->evaluator = std::make_unique<RuleEvaluator>(rule, options_.job_limits);
+  PullSource::Options pull;
+  pull.rule = index;
+  pull.stream = &source->stream;
+  pull.consumer = source->durable;
+  pull.api_prefix = js_.prefix();
+  pull.inbox = fmt::format("{}.p{}", connection_.inbox(), sources_.size());
+  pull.outstanding = options_.outstanding;
+  source->pull = std::make_unique<PullSource>(
+      pull, &connection_, inbox_, clock_,
+      [source](const EventView& event, int64_t now_ms) {
+        return source->evaluator->Evaluate(event, now_ms);
+      },
+      [this, source](const std::string& why) {
+        Log(Level::kWarn, "a consumer broke off",
+            {{"stream", source->stream}, {"consumer", source->durable}, {"why", why}});
+        source->broken = true;
+        Wake();
+      });
+  states_[index].sources.push_back(source);
+  absl::MutexLock lock(&mutex_);
+  pulls_.push_back(source->pull.get());
+  return source;
+}
+
+absl::Status Ingress::SetUpRule(RuleState* state, RuleIndex index,
+                                std::vector<std::string>* missing) {
+  ASSIGN_OR_RETURN(const std::vector<std::string> streams, FindStreams(*state, missing));
+  for (Source* source : state->sources) {
+    if (std::find(streams.begin(), streams.end(), source->stream) == streams.end()) {
+      CloseSource(source);  // the stream is gone, or carries other subjects
+    }
+  }
+  absl::Status first_error;
+  for (const std::string& stream : streams) {
+    Source* const source = SourceOf(index, stream);
+    if (source->ready) continue;
+    const absl::Status status = SetUpSource(source);
+    if (!status.ok() && first_error.ok()) first_error = status;
+  }
+  return first_error;
+}
+
+absl::Status Ingress::SetUpSource(Source* source) {
+  ASSIGN_OR_RETURN(const StreamInfo stream, js_.Stream(source->stream));
+  ConsumerWish wish;
+  wish.durable = source->durable;
+  for (const std::string& filter : states_[source->rule].filters) {
+    if (Overlaps(stream.subjects, filter)) wish.filters.push_back(filter);
+  }
+  if (wish.filters.empty()) return NotFound("stream " + stream.name + " changed its subjects");
+  wish.store_id = options_.store_id;
+  wish.adopt = options_.adopt;
+  const std::string key = FloorKey((*rules_)[source->rule].name, source->stream);
+  if (const auto floor = floors_.find(key); floor != floors_.end()) {
+    wish.floor = DecodeFloor(floor->second);
+  }
+  ASSIGN_OR_RETURN(const ConsumerInfo consumer, EnsureConsumer(&js_, stream, wish));
+  // What was delivered to a process that is gone, or before the link was lost,
+  // is asked back now and not after ack_wait.
+  source->asking_back = consumer.num_ack_pending > 0;
+  source->asked_to = consumer.delivered_stream_seq;
+  const absl::Status ack_wait = SetAckWait(&js_, stream.name, source->durable, consumer,
+                                           source->asking_back ? kAskBackNs : kAckWaitNs);
+  if (!ack_wait.ok()) {
+    source->asking_back = false;
+    Log(Level::kWarn, "cannot change a consumer's ack_wait",
+        {{"consumer", source->durable}, {"why", Message(ack_wait)}});
+  }
+  source->created = stream.created;
+  source->mark = stream.last_seq;
+  source->settled = false;
+  source->ready = true;
+  source->floor = 0;
+  source->poll_every_ms = kPollFirstMs;
+  source->next_poll_ms = 0;
+  if (std::exchange(states_[source->rule].settled, false)) {
+    PostSettled(source->rule, false, epoch_);
+  }
+  return absl::OkStatus();
+}
+
+void Ingress::OpenSources() {
+  size_t ready = 0;
+  for (const auto& [key, source] : sources_) ready += source->ready ? 1 : 0;
+  if (ready == 0) return;
+  // Half the inbox at most is promised, so that a source found later finds
+  // room before the pulls of the others expire.
+  const size_t share =
+      inbox_->capacity() / (2 * ready * static_cast<size_t>(options_.outstanding));
+  const size_t batch = std::clamp<size_t>(share, 1, options_.batch);
+  for (auto& [key, source] : sources_) {
+    if (!source->ready || source->broken) continue;
+    absl::MutexLock lock(&mutex_);
+    // Under the lock: neither a loss nor Stop comes between.
+    if (link_epoch_ == epoch_ && intake_ && !stopping_) source->pull->Open(batch);
+  }
+}
+
+int64_t Ingress::KeepSource(Source* source) {
+  if (!source->ready) return INT64_MAX;
+  if (NowMs() < source->next_poll_ms) return source->next_poll_ms;
+  Poll(source);
+  const bool urgent = !source->settled || source->asking_back;
+  source->poll_every_ms =
+      urgent ? std::min(source->poll_every_ms * 3 / 2, kPollMaxMs) : kFloorEveryMs;
+  source->next_poll_ms = NowMs() + source->poll_every_ms;
+  RuleState& state = states_[source->rule];
+  const bool all = std::all_of(state.sources.begin(), state.sources.end(),
+                               [](const Source* s) { return !s->ready || s->settled; });
+  if (all && !state.blocked && !state.settled) {
+    state.settled = true;
+    PostSettled(source->rule, true, epoch_);
+  }
+  return source->next_poll_ms;
+}
+
+void Ingress::Poll(Source* source) {
+  const auto info = js_.Consumer(source->stream, source->durable);
+  if (!info.ok()) {
+    const int code = JetStreamCode(info.status());
+    if (code == kConsumerNotFound || code == kStreamNotFound) source->broken = true;
+    return;
+  }
+  const bool idle = info->num_pending == 0 && info->num_ack_pending == 0;
+  // Acked means applied: the core acks only after the sync.
+  if (idle || info->ack_floor_stream_seq >= source->mark) source->settled = true;
+  if (source->asking_back &&
+      (info->num_ack_pending == 0 || info->ack_floor_stream_seq >= source->asked_to)) {
+    source->asking_back = false;
+    if (const absl::Status back =
+            SetAckWait(&js_, source->stream, source->durable, *info, kAckWaitNs);
+        !back.ok()) {
+      source->asking_back = true;  // tried again at the next poll
+    }
+  }
+  if (info->ack_floor_stream_seq == source->floor) return;
+  source->floor = info->ack_floor_stream_seq;
+  const std::string key = FloorKey((*rules_)[source->rule].name, source->stream);
+  std::string value = EncodeFloor({source->created, source->floor});
+  floors_[key] = value;
+  inbox_->Complete(ConsumerFloor{key, std::move(value)});
+}
+
+}  // namespace expirer

@@ -1,0 +1,163 @@
+// Brings the messages of every rule's streams to the core, and the core's acks
+// back.
+//
+// A control thread keeps each rule supplied: it finds the streams that carry
+// the rule's subjects (making configured ones where there are none), makes the
+// rule's durable consumer in each fit, opens a PullSource on it and says when
+// the rule has been read up to where its streams stood. Whatever breaks (NATS
+// away or wiped, a stream or consumer deleted) ends in the same place: the
+// source is closed and the rule set up again, with back-off, for ever.
+#pragma once
+
+#include <cstdint>
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "base/clock.h"
+#include "job/rules.h"
+#include "net/connection.h"
+#include "net/consumer_setup.h"
+#include "net/jetstream.h"
+#include "net/pull_source.h"
+#include "net/requests.h"
+#include "sched/egress.h"
+#include "sched/inbox.h"
+
+namespace expirer {
+
+struct IngressOptions {
+  ConnectionOptions connection;
+  std::string name = "expirer";  // durables are <name>-<rule>
+  std::string store_id;
+  bool adopt = false;  // take over durables that belong to another store
+  std::vector<StreamSpec> streams;
+  JobLimits job_limits;
+  size_t batch = 1'000;  // largest; less when many sources share the inbox
+  int outstanding = 3;
+};
+
+// Inbound: core thread. Everything else: any one thread.
+class Ingress final : public Inbound {
+ public:
+  // `rules`, `inbox` and `clock` outlive it. `floors` are all ConsumerFloors
+  // ever posted, the last value by its key (meta "consumer/" without the
+  // prefix): which streams there are is known only once connected.
+  Ingress(IngressOptions options, const std::vector<Rule>* rules, Inbox* inbox,
+          const Clock* clock, std::map<std::string, std::string> floors);
+  ~Ingress() override;
+
+  // Begins to connect and read.
+  void Start();
+  // Asks for no more messages and returns; what was delivered may still be
+  // acked. RuleSettled is posted no more.
+  void Stop();
+  // Waits at most `flush_ms` until the server has the acks, then closes.
+  // Implies Stop.
+  void Close(int64_t flush_ms);
+
+  void Ack(const std::string& reply) override;
+  void Term(const std::string& reply, std::string_view reason) override;
+  void Announce(const std::string& subject, const std::string& payload) override;
+  void Flush() override;
+  void SetIntake(bool open) override;
+
+  [[nodiscard]] bool up() const { return connection_.up(); }
+  // For the service API, which shares it. Subscribe before Start.
+  [[nodiscard]] Connection& connection() { return connection_; }
+  // What keeps a rule from being read, in one sentence; "" when nothing does.
+  [[nodiscard]] std::string Trouble(RuleIndex rule) const;
+
+ private:
+  // One rule's consumer in one stream. Control thread, but for `broken`.
+  struct Source {
+    RuleIndex rule = 0;
+    std::string stream;
+    std::string durable;
+    std::unique_ptr<RuleEvaluator> evaluator;
+    std::unique_ptr<PullSource> pull;
+    bool ready = false;        // its consumer is fit and pulls may go
+    bool settled = false;
+    bool asking_back = false;
+    std::string created;       // of the stream
+    uint64_t mark = 0;         // the stream's end when reading began
+    uint64_t asked_to = 0;     // asking back what was delivered up to here
+    uint64_t floor = 0;        // as last posted
+    int64_t next_poll_ms = 0;
+    int64_t poll_every_ms = 0;
+    std::atomic<bool> broken = false;
+  };
+  struct RuleState {
+    const Rule* rule = nullptr;
+    std::vector<std::string> filters;
+    std::vector<Source*> sources;
+    bool blocked = true;       // not every stream of it could be set up
+    bool settled = false;
+    int64_t next_setup_ms = 0;
+    int64_t back_off_ms = 0;
+    int64_t warned_ms = 0;
+  };
+
+  // Loop thread.
+  void OnUp();
+  void OnDown();
+  void OnTick();
+  // Any thread.
+  void Wake();
+  void TickSources();
+  [[nodiscard]] std::vector<PullSource*> Pulls() const;
+  void PostSettled(RuleIndex rule, bool settled, uint64_t epoch);
+
+  // Control thread.
+  void Run();
+  void BeginEpoch();
+  // Each returns the monotonic time at which it wants to be called again.
+  int64_t KeepRule(RuleIndex index);
+  int64_t KeepSource(Source* source);
+  [[nodiscard]] absl::Status SetUpRule(RuleState* state, RuleIndex index,
+                                       std::vector<std::string>* missing);
+  [[nodiscard]] absl::StatusOr<std::vector<std::string>> FindStreams(
+      const RuleState& state, std::vector<std::string>* missing);
+  // The name of the configured stream that was made to carry `filter`; "" when
+  // none may be.
+  [[nodiscard]] absl::StatusOr<std::string> MakeStream(const std::string& filter);
+  [[nodiscard]] absl::Status SetUpSource(Source* source);
+  void CloseSource(Source* source);
+  void OpenSources();
+  void Poll(Source* source);
+  [[nodiscard]] Source* SourceOf(RuleIndex index, const std::string& stream);
+  void Complain(RuleState* state, const std::string& why);
+
+  const IngressOptions options_;
+  const std::vector<Rule>* const rules_;
+  Inbox* const inbox_;
+  const Clock* const clock_;
+  Connection connection_;
+  Requests requests_;
+  JetStream js_;
+
+  // Control thread only.
+  std::map<std::string, std::string> floors_;
+  std::vector<RuleState> states_;
+  std::map<std::pair<RuleIndex, std::string>, std::unique_ptr<Source>> sources_;
+  uint64_t epoch_ = 0;  // of the connection, as this thread last saw it
+
+  std::atomic<bool> stopping_ = false;
+  std::atomic<bool> intake_ = true;
+  mutable absl::Mutex mutex_;
+  bool awake_ ABSL_GUARDED_BY(mutex_) = false;
+  // Raised by each connect and each loss: what was learned before is old.
+  uint64_t link_epoch_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool link_up_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<PullSource*> pulls_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::string> troubles_ ABSL_GUARDED_BY(mutex_);
+  std::thread control_;
+};
+
+}  // namespace expirer

@@ -1,0 +1,98 @@
+// The few calls of JetStream's management API that expirer makes. Blocking:
+// for a control thread, never for the core or a handler of the connection.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "net/requests.h"
+
+namespace expirer {
+
+// A stream of the configuration (contract section 3).
+struct StreamSpec {
+  std::string name;
+  std::vector<std::string> subjects;
+  int replicas = 1;
+  bool memory = false;
+  int64_t max_age_ms = 168 * 3'600'000LL;
+  int64_t duplicates_ms = 120'000;
+};
+
+struct StreamInfo {
+  std::string name;
+  std::vector<std::string> subjects;
+  std::string created;  // as the server writes it
+  uint64_t first_seq = 0;
+  uint64_t last_seq = 0;
+};
+
+struct ConsumerInfo {
+  std::string config;  // the JSON of its configuration
+  std::string description;
+  std::vector<std::string> filters;  // empty: everything
+  std::string ack_policy;
+  std::string deliver_subject;  // "" for a pull consumer
+  int64_t max_deliver = -1;
+  int64_t ack_wait_ns = 0;
+  uint64_t delivered_stream_seq = 0;
+  uint64_t ack_floor_stream_seq = 0;
+  uint64_t num_pending = 0;
+  uint64_t num_ack_pending = 0;
+};
+
+// JetStream's err_code of a status this class returned; 0 for any other.
+[[nodiscard]] int JetStreamCode(const absl::Status& status);
+inline constexpr int kConsumerNotFound = 10014;
+inline constexpr int kStreamNotFound = 10059;
+inline constexpr int kBothFilters = 10136;
+
+// Thread-safe.
+class JetStream {
+ public:
+  JetStream(Requests* requests, std::string domain, int64_t timeout_ms = 2'000);
+
+  // Streams one of whose subjects overlaps `filter`.
+  [[nodiscard]] absl::StatusOr<std::vector<std::string>> StreamNames(const std::string& filter);
+  [[nodiscard]] absl::StatusOr<StreamInfo> Stream(const std::string& stream);
+  [[nodiscard]] absl::Status CreateStream(const StreamSpec& config);
+  [[nodiscard]] absl::Status DeleteStream(const std::string& stream);
+  [[nodiscard]] absl::StatusOr<ConsumerInfo> Consumer(const std::string& stream,
+                                                      const std::string& consumer);
+  // Creates the durable `consumer`, or updates it where it exists; `config` is
+  // the JSON of its configuration.
+  [[nodiscard]] absl::StatusOr<ConsumerInfo> PutConsumer(const std::string& stream,
+                                                         const std::string& consumer,
+                                                         const std::string& config);
+  [[nodiscard]] absl::Status DeleteConsumer(const std::string& stream,
+                                            const std::string& consumer);
+
+  // "$JS.API." or "$JS.<domain>.API.".
+  [[nodiscard]] const std::string& prefix() const { return prefix_; }
+  // The replies' readers, for those who ask on their own.
+  [[nodiscard]] static absl::StatusOr<std::vector<std::string>> ReadStreamNames(
+      std::string_view reply);
+  [[nodiscard]] static absl::StatusOr<StreamInfo> ReadStream(std::string_view reply);
+  [[nodiscard]] static absl::StatusOr<ConsumerInfo> ReadConsumer(std::string_view reply);
+
+ private:
+  [[nodiscard]] absl::StatusOr<std::string> Call(const std::string& verb,
+                                                 const std::string& body);
+  Requests* const requests_;
+  const std::string prefix_;
+  const int64_t timeout_ms_;
+};
+
+// `text` as a JSON string, quotes included.
+[[nodiscard]] std::string JsonQuoted(std::string_view text);
+[[nodiscard]] std::string JsonList(const std::vector<std::string>& texts);
+// `object` (the text of a JSON object) with the member `name` set to `value`
+// (JSON text), or without it when `value` is empty. Everything else stays byte
+// for byte. REQUIRED: `object` came from JsonReader, so it is well formed.
+[[nodiscard]] std::string WithMember(std::string_view object, std::string_view name,
+                                     std::string_view value);
+
+}  // namespace expirer

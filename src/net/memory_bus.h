@@ -1,0 +1,132 @@
+// The network in memory: an Egress and an Inbound that record what the core
+// says, and a stream that stores what it publishes. For tests, benchmarks and
+// replay. What goes wrong on a real network is switched on by hand here.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sched/egress.h"
+#include "sched/inbox.h"
+
+namespace expirer {
+
+// One thread (that of the core). Answers go through the inbox, so the core
+// sees them in its next Step.
+class MemoryBus final : public Egress, public Inbound {
+ public:
+  // One publish as it left the core.
+  struct Published {
+    uint64_t attempt = 0;
+    std::string target;
+    Headers headers;
+    std::string body;
+    // "" when there is none.
+    [[nodiscard]] std::string Header(std::string_view name) const;
+    [[nodiscard]] std::string MsgId() const { return Header("Nats-Msg-Id"); }
+  };
+  struct Termed {
+    std::string reply;
+    std::string reason;
+  };
+  struct Announced {
+    std::string subject;
+    std::string payload;
+  };
+  enum class Answers {
+    kAtOnce,  // every publish is stored and confirmed when it is flushed
+    kByHand,  // by Ack, Refuse, ...
+  };
+
+  // The inbox must outlive the bus. Starts connected; nothing is posted.
+  explicit MemoryBus(Inbox* inbox, Answers answers = Answers::kAtOnce);
+
+  // Egress.
+  [[nodiscard]] Target Look(std::string_view target, std::string* why) override;
+  [[nodiscard]] bool Publish(uint64_t attempt, std::string_view target,
+                             const HeaderViews& headers, std::string_view body) override;
+  void Flush() override;  // of both halves
+  void Forget(uint64_t attempt, std::string_view target, bool timed_out) override;
+
+  // Inbound.
+  void Ack(const std::string& reply) override;
+  void Term(const std::string& reply, std::string_view reason) override;
+  void Announce(const std::string& subject, const std::string& payload) override;
+  void SetIntake(bool open) override { intake_ = open; }
+
+  // Answers to an attempt, posted at once whether or not it is in flight. The
+  // stream stores the message first, unless it has its Nats-Msg-Id already.
+  void Confirm(uint64_t attempt);
+  void ConfirmAll();
+  // Stores the message, but its PubAck is lost on the way.
+  void StoreWithoutAnswer(uint64_t attempt);
+  void Answer(uint64_t attempt, PubAnswer::Kind kind, std::string text = "");
+
+  void SetAnswers(Answers answers) { answers_ = answers; }
+  // Down: what is in flight is lost, then EgressChanged{false}; up:
+  // EgressChanged{true}. Nothing when it is so already.
+  void SetConnected(bool connected);
+  // The next `count` publishes find the socket's buffer full.
+  void RefuseNextPublishes(size_t count) { refuse_next_ = count; }
+  // Makes Look say kLooking until SetStream decides.
+  void SetLooking(std::string_view target);
+  // Whether a stream takes `target` (default: yes), and if not, why. Posts
+  // TargetKnown when the target was being looked for.
+  void SetStream(std::string_view target, bool covered, std::string why = "no stream");
+  // Benchmarks: false keeps no record of publishes, acks and the stream.
+  void SetRecording(bool on) { recording_ = on; }
+  // Called for each publish at its Flush, in order.
+  void OnPublish(std::function<void(const Published&)> hook) { hook_ = std::move(hook); }
+
+  // Every publish, in order, repeats too.
+  [[nodiscard]] const std::vector<Published>& published() const { return published_; }
+  // What the target stream holds: one message for each Nats-Msg-Id.
+  [[nodiscard]] const std::vector<Published>& stored() const { return stored_; }
+  // Sent and not answered, by attempt number.
+  [[nodiscard]] const std::map<uint64_t, Published>& in_flight() const { return in_flight_; }
+  [[nodiscard]] const std::vector<std::string>& acked() const { return acked_; }
+  [[nodiscard]] const std::vector<Termed>& termed() const { return termed_; }
+  [[nodiscard]] const std::vector<Announced>& announced() const { return announced_; }
+  [[nodiscard]] const std::vector<uint64_t>& forgotten() const { return forgotten_; }
+  [[nodiscard]] uint64_t publishes() const { return publishes_; }
+  [[nodiscard]] uint64_t flushes() const { return flushes_; }
+  [[nodiscard]] bool intake() const { return intake_; }
+  [[nodiscard]] bool connected() const { return connected_; }
+  // Forgets what was recorded (not what is in flight, nor the stream's ids).
+  void ClearRecords();
+
+ private:
+  struct Route {
+    Target state = Target::kReady;
+    std::string why;
+  };
+  // Stores in the stream; returns the sequence the message has there.
+  uint64_t Store(const Published& message);
+
+  Inbox* const inbox_;
+  Answers answers_;
+  bool connected_ = true;
+  bool intake_ = true;
+  bool recording_ = true;
+  size_t refuse_next_ = 0;
+  uint64_t publishes_ = 0;
+  uint64_t flushes_ = 0;
+  uint64_t stream_seq_ = 0;
+  std::function<void(const Published&)> hook_;
+  std::map<std::string, Route, std::less<>> routes_;
+  std::map<std::string, uint64_t, std::less<>> ids_;  // Nats-Msg-Id -> seq
+  std::map<uint64_t, Published> in_flight_;
+  std::vector<uint64_t> unflushed_;
+  std::vector<Published> published_;
+  std::vector<Published> stored_;
+  std::vector<std::string> acked_;
+  std::vector<Termed> termed_;
+  std::vector<Announced> announced_;
+  std::vector<uint64_t> forgotten_;
+};
+
+}  // namespace expirer

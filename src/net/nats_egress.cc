@@ -1,0 +1,154 @@
+#include "net/nats_egress.h"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+#include <vector>
+
+#include "base/log.h"
+#include "net/jetstream.h"
+
+namespace expirer {
+
+std::string DeniedSubject(std::string_view error) {
+  // nats.c strips quotes at the ends: Permissions Violation for Publish to "x
+  constexpr std::string_view kBefore = "ermissions Violation for Publish to ";
+  const size_t at = error.find(kBefore);
+  if (at == std::string_view::npos) return "";
+  error.remove_prefix(at + kBefore.size());
+  while (!error.empty() && (error.front() == '"' || error.front() == '\'')) error.remove_prefix(1);
+  while (!error.empty() && (error.back() == '"' || error.back() == '\'')) error.remove_suffix(1);
+  return std::string(error);
+}
+
+NatsEgress::NatsEgress(const ConnectionOptions& options, Inbox* inbox)
+    : inbox_(inbox),
+      connection_(options, "egress",
+                  {[this] { OnUp(); }, [this](const std::string& why) { OnDown(why); },
+                   [this](const std::string& text) { OnError(text); },
+                   [this] { requests_.Tick(); }}),
+      requests_(&connection_),
+      routes_(&requests_,
+              options.domain.empty() ? "$JS.API." : "$JS." + options.domain + ".API.",
+              [this] { inbox_->Complete(TargetKnown{}); }),
+      reply_prefix_(connection_.inbox() + ".a.") {
+  connection_.Subscribe(reply_prefix_ + "*", [this](const Delivery& d) { OnAnswer(d); });
+}
+
+NatsEgress::~NatsEgress() { Stop(0); }
+
+void NatsEgress::Start() { connection_.Start(); }
+void NatsEgress::Stop(int64_t flush_ms) { connection_.Stop(flush_ms); }
+
+Egress::Target NatsEgress::Look(std::string_view target, std::string* why) {
+  return routes_.Look(target, why);
+}
+
+bool NatsEgress::Publish(uint64_t attempt, std::string_view target,
+                         const HeaderViews& headers, std::string_view body) {
+  if (!connection_.up()) return false;
+  subject_.assign(target);
+  char digits[20];
+  const auto end = std::to_chars(digits, digits + sizeof digits, attempt).ptr;
+  reply_.assign(reply_prefix_).append(digits, end);
+  {
+    // Before the first byte leaves, so that a loss cannot overlook it.
+    absl::MutexLock lock(&mutex_);
+    in_flight_[attempt] = subject_;
+  }
+  switch (connection_.Publish(subject_, reply_, headers, body)) {
+    case Connection::Sent::kOk:
+      return true;
+    case Connection::Sent::kTooLarge:
+      if (Take(attempt)) {
+        inbox_->Complete(PubAnswer{attempt, PubAnswer::Kind::kRefused, 0,
+                                   "larger than the server's max_payload"});
+      }
+      return true;
+    case Connection::Sent::kDown:
+    case Connection::Sent::kFull:
+      break;
+  }
+  // Already taken: it was declared lost, and is answered for.
+  return !Take(attempt);
+}
+
+void NatsEgress::Flush() { connection_.Flush(); }
+
+void NatsEgress::Forget(uint64_t attempt, std::string_view target, bool timed_out) {
+  Take(attempt);
+  if (timed_out) routes_.Forget(target);
+}
+
+bool NatsEgress::Take(uint64_t attempt) {
+  absl::MutexLock lock(&mutex_);
+  return in_flight_.erase(attempt) > 0;
+}
+
+void NatsEgress::OnAnswer(const Delivery& delivery) {
+  std::string_view token = delivery.subject();
+  token.remove_prefix(std::min(token.size(), reply_prefix_.size()));
+  uint64_t attempt = 0;
+  const auto [stop, error] =
+      std::from_chars(token.data(), token.data() + token.size(), attempt);
+  if (error != std::errc() || stop != token.data() + token.size()) return;
+  PubAnswer answer = pub_ack_.Read(attempt, delivery.status(), delivery.payload());
+  std::string target;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto found = in_flight_.find(attempt);
+    if (found != in_flight_.end()) {
+      target = std::move(found->second);
+      in_flight_.erase(found);
+    }
+  }
+  if (answer.kind == PubAnswer::Kind::kNoStream && !target.empty()) routes_.Forget(target);
+  inbox_->Complete(std::move(answer));
+}
+
+void NatsEgress::OnUp() {
+  // Another server, or the same with other streams.
+  routes_.ForgetAll();
+  inbox_->Complete(EgressChanged{true});
+}
+
+void NatsEgress::OnDown(const std::string&) {
+  requests_.ConnectionLost();
+  std::vector<uint64_t> lost;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const auto& [attempt, target] : in_flight_) lost.push_back(attempt);
+    in_flight_.clear();
+  }
+  std::sort(lost.begin(), lost.end());
+  for (const uint64_t attempt : lost) {
+    inbox_->Complete(PubAnswer{attempt, PubAnswer::Kind::kLost, 0, "connection lost"});
+  }
+  inbox_->Complete(EgressChanged{false});
+}
+
+void NatsEgress::OnError(const std::string& text) {
+  const std::string subject = DeniedSubject(text);
+  if (subject.empty()) {
+    Log(Level::kWarn, "NATS reports an error", {{"connection", "egress"}, {"error", text}});
+    return;
+  }
+  std::vector<uint64_t> denied;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const auto& [attempt, target] : in_flight_) {
+      if (target == subject) denied.push_back(attempt);
+    }
+    for (const uint64_t attempt : denied) in_flight_.erase(attempt);
+  }
+  if (denied.empty()) return;
+  Log(Level::kWarn, "no permission to publish", {{"target", subject}});
+  routes_.Deny(subject, "no permission to publish to " + subject, kDeniedMs);
+  std::sort(denied.begin(), denied.end());
+  for (const uint64_t attempt : denied) {
+    inbox_->Complete(PubAnswer{attempt, PubAnswer::Kind::kRefused, 0,
+                               "no permission to publish to " + subject});
+  }
+}
+
+}  // namespace expirer

@@ -1,0 +1,77 @@
+// Publishes jobs to JetStream over a connection of its own, so that neither
+// acks nor pulls stand before a fire.
+//
+// Every attempt asks for its PubAck at <inbox>.<random>.a.<attempt>: the
+// random part is new in each process, so an answer meant for another process,
+// or an earlier life of this one, finds nobody (I9).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/synchronization/mutex.h"
+#include "net/connection.h"
+#include "net/pub_ack.h"
+#include "net/requests.h"
+#include "net/routes.h"
+#include "sched/egress.h"
+#include "sched/inbox.h"
+
+namespace expirer {
+
+// Calls as Egress says: core thread. Answers are posted to the inbox from the
+// connection's threads.
+class NatsEgress final : public Egress {
+ public:
+  // The inbox must outlive it.
+  NatsEgress(const ConnectionOptions& options, Inbox* inbox);
+  ~NatsEgress() override;
+
+  // Begins to connect; EgressChanged{true} follows each success.
+  void Start();
+  // Waits at most `flush_ms` for the server to have everything, then closes.
+  void Stop(int64_t flush_ms);
+
+  [[nodiscard]] Target Look(std::string_view target, std::string* why) override;
+  [[nodiscard]] bool Publish(uint64_t attempt, std::string_view target,
+                             const HeaderViews& headers, std::string_view body) override;
+  void Flush() override;
+  void Forget(uint64_t attempt, std::string_view target, bool timed_out) override;
+
+  [[nodiscard]] bool up() const { return connection_.up(); }
+  [[nodiscard]] uint64_t connects() const { return connection_.generation(); }
+  // A target the server forbids us is not tried again for this long.
+  static constexpr int64_t kDeniedMs = 5'000;
+
+ private:
+  void OnUp();
+  void OnDown(const std::string& why);
+  void OnError(const std::string& text);
+  void OnAnswer(const Delivery& delivery);
+  // False when the attempt was not in flight (any more).
+  bool Take(uint64_t attempt);
+
+  Inbox* const inbox_;
+  Connection connection_;
+  Requests requests_;
+  Routes routes_;
+  const std::string reply_prefix_;
+  PubAckReader pub_ack_;  // the answers' delivery thread only
+
+  // Core thread only: scratch.
+  std::string subject_;
+  std::string reply_;
+
+  absl::Mutex mutex_;
+  // Attempt -> target, of what was sent and not answered.
+  absl::flat_hash_map<uint64_t, std::string> in_flight_ ABSL_GUARDED_BY(mutex_);
+};
+
+// The subject of a "Permissions Violation for Publish to ..." error; "" for
+// any other text.
+[[nodiscard]] std::string DeniedSubject(std::string_view error);
+
+}  // namespace expirer

@@ -1,0 +1,38 @@
+// Owners for the handles of nats.c, and its errors as absl::Status. Included
+// by .cc files of src/net only.
+#pragma once
+
+#include <nats/nats.h>
+
+#include <memory>
+#include <string>
+
+#include "base/status.h"
+
+namespace expirer {
+
+template <typename T, void (*Destroy)(T*)>
+struct NatsDeleter {
+  void operator()(T* handle) const { Destroy(handle); }
+};
+template <typename T, void (*Destroy)(T*)>
+using NatsHandle = std::unique_ptr<T, NatsDeleter<T, Destroy>>;
+
+using NatsOptions = NatsHandle<natsOptions, natsOptions_Destroy>;
+using NatsMessage = NatsHandle<natsMsg, natsMsg_Destroy>;
+using NatsSubscription = NatsHandle<natsSubscription, natsSubscription_Destroy>;
+using NatsConnection = NatsHandle<natsConnection, natsConnection_Destroy>;
+
+// OK, or kUnavailable with `context` and nats.c's text for this thread.
+[[nodiscard]] inline absl::Status FromNats(natsStatus status, const std::string& context) {
+  if (status == NATS_OK) return absl::OkStatus();
+  std::string text = context + ": " + natsStatus_GetText(status);
+  natsStatus last = NATS_OK;
+  const char* detail = nats_GetLastError(&last);
+  if (last == status && detail != nullptr && *detail != '\0') {
+    text += std::string(" (") + detail + ")";
+  }
+  return Unavailable(text);
+}
+
+}  // namespace expirer

@@ -1,0 +1,72 @@
+#include "net/pub_ack.h"
+
+#include <algorithm>
+#include <charconv>
+#include <string>
+
+#include <fmt/format.h>
+
+namespace expirer {
+namespace {
+
+constexpr uint64_t kDuplicateInProcess = 10158;
+constexpr size_t kTextBytesMax = 300;
+
+// 0 for anything but a positive integer that fits.
+uint64_t Positive(const JsonValue& value) {
+  if (value.kind != JsonValue::Kind::kNumber) return 0;
+  uint64_t number = 0;
+  const char* const end = value.raw.data() + value.raw.size();
+  const auto [stop, error] = std::from_chars(value.raw.data(), end, number);
+  return error == std::errc() && stop == end ? number : 0;
+}
+
+}  // namespace
+
+PubAckReader::PubAckReader()
+    : stream_(pointers_.Add("/stream")),
+      seq_(pointers_.Add("/seq")),
+      error_(pointers_.Add("/error")),
+      code_(pointers_.Add("/error/code")),
+      err_code_(pointers_.Add("/error/err_code")),
+      description_(pointers_.Add("/error/description")) {}
+
+PubAnswer PubAckReader::Read(uint64_t attempt, const Delivery::Status& status,
+                             std::string_view payload) {
+  PubAnswer answer;
+  answer.attempt = attempt;
+  if (status.code == 503) {
+    answer.kind = PubAnswer::Kind::kNoStream;
+    answer.text = "no stream has the target";
+    return answer;
+  }
+  answer.kind = PubAnswer::Kind::kRetry;
+  answer.text = "unexpected answer";
+  if (status.code != 0) {
+    answer.text += fmt::format(": status {} {}", status.code, status.description);
+    return answer;
+  }
+  if (!reader_.Read(payload, pointers_).ok()) return answer;
+  if (reader_.value(error_).kind != JsonValue::Kind::kMissing) {
+    const uint64_t err_code = Positive(reader_.value(err_code_));
+    std::string scratch;
+    const auto description = JsonText(reader_.value(description_), &scratch);
+    answer.text = fmt::format("{} ({})", description.ok() ? *description : "error",
+                              err_code != 0 ? err_code : Positive(reader_.value(code_)));
+    answer.text.resize(std::min(answer.text.size(), kTextBytesMax));
+    answer.kind = err_code == kDuplicateInProcess ? PubAnswer::Kind::kRetry
+                                                  : PubAnswer::Kind::kRefused;
+    return answer;
+  }
+  const JsonValue& stream = reader_.value(stream_);
+  const uint64_t seq = Positive(reader_.value(seq_));
+  if (stream.kind != JsonValue::Kind::kString || stream.raw.size() <= 2 || seq == 0) {
+    return answer;
+  }
+  answer.kind = PubAnswer::Kind::kAck;
+  answer.stream_seq = seq;
+  answer.text.clear();
+  return answer;
+}
+
+}  // namespace expirer

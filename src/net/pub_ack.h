@@ -1,0 +1,35 @@
+// What a broker's reply to a publish means for the attempt.
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "job/json.h"
+#include "net/delivery.h"
+#include "sched/events.h"
+
+namespace expirer {
+
+// Not thread-safe: one per thread.
+class PubAckReader {
+ public:
+  PubAckReader();
+  // A confirmation is JSON with a `stream` and a `seq` >= 1 and no `error`
+  // (contract section 4). 503 without payload: nobody listens. Error 10158,
+  // "in process": come again. An `error` object: refused, in the broker's
+  // words. Anything else is no answer, and asks to come again.
+  [[nodiscard]] PubAnswer Read(uint64_t attempt, const Delivery::Status& status,
+                               std::string_view payload);
+
+ private:
+  JsonPointers pointers_;
+  size_t stream_;
+  size_t seq_;
+  size_t error_;
+  size_t code_;
+  size_t err_code_;
+  size_t description_;
+  JsonReader reader_;
+};
+
+}  // namespace expirer

@@ -1,0 +1,13 @@
+// Ids nobody else has: nats.c's own come from rand(), which two processes
+// started together can share.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+namespace expirer {
+
+// `letters` random base62 letters from the kernel (22 hold 131 bits).
+[[nodiscard]] std::string RandomId(size_t letters = 22);
+
+}  // namespace expirer

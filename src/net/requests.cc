@@ -1,0 +1,106 @@
+#include "net/requests.h"
+
+#include <charconv>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/synchronization/notification.h"
+#include "base/clock.h"
+
+namespace expirer {
+
+Requests::Requests(Connection* connection)
+    : connection_(connection), prefix_(connection->inbox() + ".q.") {
+  connection_->Subscribe(prefix_ + "*", [this](const Delivery& d) { OnReply(d); });
+}
+
+void Requests::Ask(const std::string& subject, const std::string& body, int64_t timeout_ms,
+                   Done done) {
+  uint64_t number = 0;
+  {
+    absl::MutexLock lock(&mutex_);
+    number = next_++;
+    pending_[number] = {subject, SystemClock().MonotonicMs() + timeout_ms, std::move(done)};
+  }
+  const Connection::Sent sent =
+      connection_->Publish(subject, prefix_ + std::to_string(number), body);
+  connection_->Flush();
+  if (sent == Connection::Sent::kOk) return;
+  Done failed;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto found = pending_.find(number);
+    if (found == pending_.end()) return;  // ConnectionLost was faster
+    failed = std::move(found->second.done);
+    pending_.erase(found);
+  }
+  failed(Unavailable("not connected to NATS"));
+}
+
+absl::StatusOr<std::string> Requests::Call(const std::string& subject,
+                                           const std::string& body, int64_t timeout_ms) {
+  struct Waiter {
+    absl::Notification done;
+    absl::StatusOr<std::string> reply = Unavailable("no reply");
+  };
+  const auto waiter = std::make_unique<Waiter>();
+  Ask(subject, body, timeout_ms, [&waiter](absl::StatusOr<std::string> reply) {
+    waiter->reply = std::move(reply);
+    waiter->done.Notify();
+  });
+  waiter->done.WaitForNotification();
+  return std::move(waiter->reply);
+}
+
+void Requests::OnReply(const Delivery& delivery) {
+  std::string_view token = delivery.subject();
+  if (token.size() <= prefix_.size()) return;
+  token.remove_prefix(prefix_.size());
+  uint64_t number = 0;
+  (void)std::from_chars(token.data(), token.data() + token.size(), number);
+  Pending pending;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto found = pending_.find(number);
+    if (found == pending_.end()) return;  // too late
+    pending = std::move(found->second);
+    pending_.erase(found);
+  }
+  if (const auto status = delivery.status(); status.code != 0) {
+    pending.done(Unavailable(status.code == 503
+                                 ? "nobody answers " + pending.subject
+                                 : "status " + std::to_string(status.code) + " on " +
+                                       pending.subject));
+    return;
+  }
+  pending.done(std::string(delivery.payload()));
+}
+
+void Requests::Tick() {
+  const int64_t now_ms = SystemClock().MonotonicMs();
+  std::vector<Pending> late;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (auto it = pending_.begin(); it != pending_.end();) {
+      if (it->second.deadline_ms > now_ms) {
+        ++it;
+        continue;
+      }
+      late.push_back(std::move(it->second));
+      pending_.erase(it++);
+    }
+  }
+  for (Pending& one : late) one.done(Unavailable("no answer from " + one.subject));
+}
+
+void Requests::ConnectionLost() {
+  absl::flat_hash_map<uint64_t, Pending> lost;
+  {
+    absl::MutexLock lock(&mutex_);
+    lost.swap(pending_);
+  }
+  for (auto& [number, one] : lost) one.done(Unavailable("connection lost asking " + one.subject));
+}
+
+}  // namespace expirer

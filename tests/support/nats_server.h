@@ -1,0 +1,126 @@
+// A private real nats-server for tests, and a small client to look at it
+// from outside, which shares no code with expirer.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace expirer::test {
+
+// The server's binary: $EXPIRER_NATS_SERVER, or nats-server from PATH or
+// /usr/sbin; "" when there is none.
+[[nodiscard]] std::string NatsServerBinary();
+
+// One server process on a free loopback port, with JetStream in a directory of
+// its own. The process dies with this object, and with the test process.
+class NatsServer {
+ public:
+  struct Options {
+    std::string config;     // appended to the config file
+    bool jetstream = true;
+    std::string store_dir;  // "" = a new temporary one, removed at the end
+    int port = 0;           // 0 = a free one
+  };
+  // Started and answering; aborts the test process when that fails.
+  NatsServer() : NatsServer(Options{}) {}
+  explicit NatsServer(Options options);
+  ~NatsServer();
+  NatsServer(const NatsServer&) = delete;
+  NatsServer& operator=(const NatsServer&) = delete;
+
+  [[nodiscard]] std::string url() const;
+  [[nodiscard]] int port() const { return options_.port; }
+  [[nodiscard]] int pid() const { return pid_; }
+  // The tail of what the server wrote to its log.
+  [[nodiscard]] std::string LogTail() const;
+
+  void Kill();  // kill -9
+  void Stop();  // SIGTERM, waits
+  void Pause();   // SIGSTOP
+  void Resume();  // SIGCONT
+  // On the same port; waits until it answers.
+  void Start();
+  // Deletes the JetStream store. REQUIRES: not running.
+  void Wipe();
+  // Replaces the appended config; counts from the next Start.
+  void SetConfig(std::string config) { options_.config = std::move(config); }
+
+ private:
+  Options options_;
+  std::string dir_;
+  bool own_store_ = false;
+  int pid_ = -1;
+};
+
+struct StoredMessage {
+  std::string subject;
+  std::string payload;
+  std::multimap<std::string, std::string> headers;
+  uint64_t seq = 0;
+  int64_t time_ns = 0;
+  // "" when missing.
+  [[nodiscard]] std::string Header(const std::string& name) const;
+};
+
+// A client for tests. Blocking; every failure that the test did not ask for
+// aborts with a sentence. One thread.
+class TestClient {
+ public:
+  explicit TestClient(const std::string& url, const std::string& user = "",
+                      const std::string& password = "");
+  ~TestClient();
+  TestClient(const TestClient&) = delete;
+  TestClient& operator=(const TestClient&) = delete;
+
+  using HeaderList = std::vector<std::pair<std::string, std::string>>;
+
+  // `config` as JSON members beside name and subjects, e.g. "\"storage\":
+  // \"memory\"".
+  void CreateStream(const std::string& name, const std::vector<std::string>& subjects,
+                    const std::string& config = "");
+  void DeleteStream(const std::string& name);
+  void DeleteConsumer(const std::string& stream, const std::string& consumer);
+  // The raw reply of $JS.API.<verb>; "" when nobody answers in time.
+  [[nodiscard]] std::string Api(const std::string& verb, const std::string& body = "");
+
+  // Stored before it returns; the stream's sequence. 0 when no stream took it.
+  uint64_t Publish(const std::string& subject, const std::string& payload,
+                   const HeaderList& headers = {});
+  // `count` messages as fast as possible, confirmed together: payload(i).
+  void PublishMany(const std::string& subject, size_t count,
+                   const std::function<std::string(size_t)>& payload);
+  // A core publish, flushed.
+  void PublishCore(const std::string& subject, const std::string& payload,
+                   const HeaderList& headers = {});
+  // Payload of the reply; nothing after `timeout_ms`. `headers` may be null.
+  [[nodiscard]] std::optional<std::string> Request(const std::string& subject,
+                                                   const std::string& payload,
+                                                   int64_t timeout_ms = 2'000,
+                                                   HeaderList* reply_headers = nullptr);
+
+  // Everything the stream holds, in order.
+  [[nodiscard]] std::vector<StoredMessage> ReadStream(const std::string& name);
+  [[nodiscard]] uint64_t StreamMessages(const std::string& name);  // 0 if gone
+  [[nodiscard]] uint64_t StreamLastSeq(const std::string& name);   // 0 if gone
+
+  // Collects core messages from now on.
+  void Subscribe(const std::string& subject);
+  // The next one collected; nothing after `timeout_ms`.
+  [[nodiscard]] std::optional<StoredMessage> Next(int64_t timeout_ms);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// Polls until `condition` or the time-out; whether it came true.
+[[nodiscard]] bool WaitFor(const std::function<bool()>& condition,
+                           int64_t timeout_ms = 10'000);
+
+}  // namespace expirer::test

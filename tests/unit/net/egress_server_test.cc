@@ -1,0 +1,311 @@
+// The egress against a real server.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+
+#include "unit/net/net_world.h"
+
+namespace expirer {
+namespace {
+
+using test::NatsServer;
+using test::TestClient;
+using test::WaitFor;
+
+class EgressServer : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (test::NatsServerBinary().empty()) GTEST_SKIP() << "no nats-server";
+  }
+  void Connect(const NatsServer& server, const std::string& user = "",
+               const std::string& password = "") {
+    ConnectionOptions options;
+    options.servers = {server.url()};
+    options.user = user;
+    options.password = password;
+    egress_ = std::make_unique<NatsEgress>(options, &inbox_);
+    egress_->Start();
+    ASSERT_TRUE(WaitFor([&] { return Up(); }));
+  }
+  void TearDown() override {
+    if (egress_ != nullptr) egress_->Stop(1'000);
+  }
+  void Collect() {
+    std::vector<Completion> completions;
+    std::vector<Request> requests;
+    inbox_.Drain(1, &completions, &requests);
+    for (const Completion& one : completions) {
+      if (const auto* answer = std::get_if<PubAnswer>(&one)) {
+        EXPECT_EQ(answers_.count(answer->attempt), 0U) << "answered twice";
+        answers_[answer->attempt] = *answer;
+      } else if (const auto* changed = std::get_if<EgressChanged>(&one)) {
+        up_ = changed->up;
+        if (!up_) lost_before_down_ = answers_.size();
+      } else if (std::holds_alternative<TargetKnown>(one)) {
+        ++known_;
+      }
+    }
+  }
+  bool Up() {
+    Collect();
+    return up_;
+  }
+  bool Answered(uint64_t attempt) {
+    Collect();
+    return answers_.count(attempt) > 0;
+  }
+  Egress::Target LookedUp(const std::string& target) {
+    Egress::Target state = Egress::Target::kLooking;
+    (void)WaitFor([&] {
+      state = egress_->Look(target, &why_);
+      return state != Egress::Target::kLooking;
+    }, 5'000);
+    return state;
+  }
+  bool Send(uint64_t attempt, const std::string& target, const std::string& id) {
+    return egress_->Publish(attempt, target,
+                            {{"Nats-Msg-Id", id},
+                             {"Expirer-Job", "r/k"},
+                             {"Expirer-Due", "2030-01-01T00:00:00.000Z"},
+                             {"Expirer-Attempt", "1"}},
+                            "{\"orderId\":\"" + id + "\"}");
+  }
+
+  Inbox inbox_{10, [] {}};
+  std::unique_ptr<NatsEgress> egress_;
+  std::map<uint64_t, PubAnswer> answers_;
+  bool up_ = false;
+  size_t known_ = 0;
+  size_t lost_before_down_ = 0;
+  std::string why_;
+};
+
+TEST_F(EgressServer, AJobReachesTheStreamWithItsHeadersAndIsConfirmed) {
+  NatsServer server;
+  TestClient client(server.url());
+  client.CreateStream("OUT", {"out.>"});
+  Connect(server);
+  ASSERT_EQ(LookedUp("out.a"), Egress::Target::kReady);
+  EXPECT_EQ(known_, 0U);
+  ASSERT_TRUE(Send(7, "out.a", "id-1"));
+  ASSERT_TRUE(Send(8, "out.a", "id-1"));
+  egress_->Flush();
+  ASSERT_TRUE(WaitFor([&] { return Answered(7) && Answered(8); }));
+  EXPECT_EQ(known_, 1U);
+  EXPECT_EQ(answers_[7].kind, PubAnswer::Kind::kAck);
+  EXPECT_EQ(answers_[8].kind, PubAnswer::Kind::kAck);  // as a duplicate
+  EXPECT_EQ(answers_[8].stream_seq, answers_[7].stream_seq);
+  const auto stored = client.ReadStream("OUT");
+  ASSERT_EQ(stored.size(), 1U);
+  EXPECT_EQ(stored[0].subject, "out.a");
+  EXPECT_EQ(stored[0].payload, "{\"orderId\":\"id-1\"}");
+  EXPECT_EQ(stored[0].Header("Nats-Msg-Id"), "id-1");
+  EXPECT_EQ(stored[0].Header("Expirer-Job"), "r/k");
+  EXPECT_EQ(stored[0].Header("Expirer-Attempt"), "1");
+}
+
+TEST_F(EgressServer, ATargetWithoutAStreamIsRefusedUntilOneIsMade) {
+  NatsServer server;
+  TestClient client(server.url());
+  client.Subscribe("lonely");  // a core listener is no stream
+  Connect(server);
+  EXPECT_EQ(LookedUp("lonely"), Egress::Target::kRefused);
+  EXPECT_EQ(why_, "no stream takes lonely");
+  client.CreateStream("OUT", {"lonely"});
+  EXPECT_TRUE(WaitFor([&] { return LookedUp("lonely") == Egress::Target::kReady; }, 5'000));
+  EXPECT_FALSE(client.Next(100).has_value());
+}
+
+TEST_F(EgressServer, TargetsOfAKnownStreamAreReadyAtOnce) {
+  NatsServer server;
+  TestClient client(server.url());
+  client.CreateStream("OUT", {"out.>"});
+  Connect(server);
+  ASSERT_EQ(LookedUp("out.a"), Egress::Target::kReady);
+  EXPECT_EQ(egress_->Look("out.b.c", &why_), Egress::Target::kReady);
+  egress_->Forget(1, "out.b.c", /*timed_out=*/true);
+  EXPECT_EQ(egress_->Look("out.b.c", &why_), Egress::Target::kLooking);
+}
+
+TEST_F(EgressServer, AStreamThatWentAnswersNoStreamAndIsAskedForAgain) {
+  NatsServer server;
+  TestClient client(server.url());
+  client.CreateStream("OUT", {"out"});
+  Connect(server);
+  ASSERT_EQ(LookedUp("out"), Egress::Target::kReady);
+  client.DeleteStream("OUT");
+  ASSERT_TRUE(Send(1, "out", "x"));
+  egress_->Flush();
+  ASSERT_TRUE(WaitFor([&] { return Answered(1); }));
+  EXPECT_EQ(answers_[1].kind, PubAnswer::Kind::kNoStream);
+  EXPECT_EQ(LookedUp("out"), Egress::Target::kRefused);
+}
+
+TEST_F(EgressServer, AFullStreamsRefusalSaysWhy) {
+  NatsServer server;
+  TestClient client(server.url());
+  client.CreateStream("OUT", {"out"}, "\"max_msgs\":1,\"discard\":\"new\"");
+  Connect(server);
+  ASSERT_EQ(LookedUp("out"), Egress::Target::kReady);
+  ASSERT_TRUE(Send(1, "out", "x"));
+  ASSERT_TRUE(Send(2, "out", "y"));
+  egress_->Flush();
+  ASSERT_TRUE(WaitFor([&] { return Answered(1) && Answered(2); }));
+  EXPECT_EQ(answers_[1].kind, PubAnswer::Kind::kAck);
+  EXPECT_EQ(answers_[2].kind, PubAnswer::Kind::kRefused);
+  EXPECT_EQ(answers_[2].text, "maximum messages exceeded (10077)");
+}
+
+TEST_F(EgressServer, AForbiddenTargetIsRefusedByName) {
+  NatsServer::Options options;
+  options.config =
+      "authorization { users = [ {user: admin, password: a},"
+      "{user: x, password: y, permissions: {"
+      "publish: [\"$JS.API.>\", \"allowed\"], subscribe: [\"_INBOX.>\"]}} ] }";
+  NatsServer server(options);
+  TestClient client(server.url(), "admin", "a");
+  client.CreateStream("OUT", {"allowed", "denied"});
+  Connect(server, "x", "y");
+  ASSERT_EQ(LookedUp("denied"), Egress::Target::kReady);
+  ASSERT_TRUE(Send(1, "denied", "x"));
+  ASSERT_TRUE(Send(2, "allowed", "y"));
+  egress_->Flush();
+  ASSERT_TRUE(WaitFor([&] { return Answered(1) && Answered(2); }));
+  EXPECT_EQ(answers_[1].kind, PubAnswer::Kind::kRefused);
+  EXPECT_EQ(answers_[1].text, "no permission to publish to denied");
+  EXPECT_EQ(answers_[2].kind, PubAnswer::Kind::kAck);
+  EXPECT_EQ(egress_->Look("denied", &why_), Egress::Target::kRefused);
+}
+
+TEST_F(EgressServer, WrongCredentialsAreTriedUntilTheyAreRight) {
+  NatsServer::Options options;
+  options.config = "authorization { user: x, password: new }";
+  NatsServer server(options);
+  ConnectionOptions connection;
+  connection.servers = {server.url()};
+  connection.user = "x";
+  connection.password = "old";
+  egress_ = std::make_unique<NatsEgress>(connection, &inbox_);
+  egress_->Start();
+  EXPECT_FALSE(WaitFor([&] { return Up(); }, 1'500));
+  server.Stop();
+  server.SetConfig("authorization { user: x, password: old }");
+  server.Start();
+  EXPECT_TRUE(WaitFor([&] { return Up(); }, 6'000));
+}
+
+TEST_F(EgressServer, WhatIsInFlightIsLostBeforeTheConnectionIsReportedDown) {
+  NatsServer server;
+  TestClient client(server.url());
+  client.CreateStream("OUT", {"out"});
+  Connect(server);
+  ASSERT_EQ(LookedUp("out"), Egress::Target::kReady);
+  server.Pause();
+  for (uint64_t i = 1; i <= 100; ++i) ASSERT_TRUE(Send(i, "out", std::to_string(i)));
+  egress_->Flush();
+  server.Kill();
+  ASSERT_TRUE(WaitFor([&] { return !Up(); }));
+  EXPECT_EQ(lost_before_down_, 100U);
+  for (uint64_t i = 1; i <= 100; ++i) EXPECT_EQ(answers_[i].kind, PubAnswer::Kind::kLost);
+  EXPECT_FALSE(Send(101, "out", "late"));
+  const auto began = std::chrono::steady_clock::now();
+  server.Start();
+  ASSERT_TRUE(WaitFor([&] { return Up(); }));
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(5));
+  ASSERT_EQ(LookedUp("out"), Egress::Target::kReady);
+  ASSERT_TRUE(Send(102, "out", "again"));
+  egress_->Flush();
+  ASSERT_TRUE(WaitFor([&] { return Answered(102); }));
+  EXPECT_EQ(answers_[102].kind, PubAnswer::Kind::kAck);
+  EXPECT_EQ(answers_.count(101), 0U);
+}
+
+TEST_F(EgressServer, AnotherProcessAnswersAreNotOurs) {
+  NatsServer server;
+  TestClient client(server.url());
+  Connect(server);
+  client.PublishCore("_INBOX.other.a.5", R"({"stream":"S","seq":1})");
+  EXPECT_FALSE(WaitFor([&] { return Answered(5); }, 200));
+}
+
+TEST_F(EgressServer, AMessageOverTheServersLimitIsRefusedAtOnce) {
+  NatsServer::Options options;
+  options.config = "max_payload: 4096";
+  NatsServer server(options);
+  TestClient client(server.url());
+  client.CreateStream("OUT", {"out"});
+  Connect(server);
+  ASSERT_EQ(LookedUp("out"), Egress::Target::kReady);
+  ASSERT_TRUE(egress_->Publish(1, "out", {{"Nats-Msg-Id", "big"}}, std::string(5'000, 'x')));
+  ASSERT_TRUE(Answered(1));
+  EXPECT_EQ(answers_[1].kind, PubAnswer::Kind::kRefused);
+  EXPECT_TRUE(egress_->up());
+}
+
+TEST_F(EgressServer, AStoppedReaderPushesBackAndNeverBlocks) {
+  NatsServer server;
+  TestClient client(server.url());
+  client.CreateStream("OUT", {"out"});
+  Connect(server);
+  ASSERT_EQ(LookedUp("out"), Egress::Target::kReady);
+  server.Pause();
+  const std::string body(64 << 10, 'x');
+  uint64_t sent = 0;
+  const auto began = std::chrono::steady_clock::now();
+  while (sent < 5'000 && egress_->Publish(sent + 1, "out", {{"Nats-Msg-Id", std::to_string(sent)}}, body)) {
+    ++sent;
+    egress_->Flush();
+  }
+  EXPECT_LT(sent, 1'000U);  // 8 MB of ours, and the kernel's buffers
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(3));
+  server.Resume();
+  ASSERT_TRUE(WaitFor([&] { Collect(); return answers_.size() == sent; }, 20'000))
+      << answers_.size() << " of " << sent;
+}
+
+TEST_F(EgressServer, MeasuresPublishesAndTheirLatency) {
+  NatsServer server;
+  TestClient client(server.url());
+  client.CreateStream("OUT", {"out"}, "\"storage\":\"memory\"");
+  Connect(server);
+  ASSERT_EQ(LookedUp("out"), Egress::Target::kReady);
+  constexpr uint64_t kCount = 100'000;
+  std::vector<std::string> ids;
+  for (uint64_t i = 0; i < kCount; ++i) ids.push_back("r/" + std::to_string(i) + "/1900000000000");
+  using Clock = std::chrono::steady_clock;
+  const auto began = Clock::now();
+  Clock::duration publishing{};
+  for (uint64_t i = 0; i < kCount;) {
+    Collect();
+    if (i >= answers_.size() + 10'000) {
+      std::this_thread::yield();
+      continue;
+    }
+    const auto batch_began = Clock::now();
+    for (int j = 0; j < 256 && i < kCount; ++j, ++i) {
+      ASSERT_TRUE(Send(i + 1, "out", ids[i]));
+    }
+    egress_->Flush();
+    publishing += Clock::now() - batch_began;
+  }
+  ASSERT_TRUE(WaitFor([&] { Collect(); return answers_.size() == kCount; }, 30'000));
+  const auto seconds = [](Clock::duration d) { return std::chrono::duration<double>(d).count(); };
+  std::printf("publish on the core thread: %.0f/s; to PubAck: %.0f/s\n",
+              kCount / seconds(publishing), kCount / seconds(Clock::now() - began));
+  std::vector<double> micros;
+  client.Subscribe("out");
+  for (uint64_t i = 0; i < 200; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    const auto one = Clock::now();
+    ASSERT_TRUE(Send(kCount + i + 1, "out", "single" + std::to_string(i)));
+    egress_->Flush();
+    micros.push_back(seconds(Clock::now() - one) * 1e6);
+  }
+  std::sort(micros.begin(), micros.end());
+  std::printf("one publish to the socket: p50 %.1f us, p99 %.1f us\n", micros[100], micros[197]);
+}
+
+}  // namespace
+}  // namespace expirer

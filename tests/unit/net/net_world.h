@@ -1,0 +1,155 @@
+// A core that acks what it gets, and helpers for tests against a real server.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <map>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/check.h"
+#include "job/rules.h"
+#include "net/ingress.h"
+#include "net/nats_egress.h"
+#include "support/nats_server.h"
+
+namespace expirer::test {
+
+// `value` as a template; there is nothing in it but text.
+inline Template Literal(std::string_view value) {
+  auto parsed = Template::Parse(value, Template::Place::kSubject);
+  CHECK(parsed.ok());
+  return *std::move(parsed);
+}
+
+inline Rule MakeRule(const std::string& name, const std::string& schedule,
+                     const std::vector<std::string>& cancels = {}) {
+  Rule rule;
+  rule.name = name;
+  const Source key{Source::Kind::kPointer, "/id", 0};
+  const Source due{Source::Kind::kPointer, "/at", 0};
+  Entry entry;
+  entry.subject = schedule;
+  entry.key = {key};
+  entry.due = due;
+  rule.schedule = {entry};
+  for (const std::string& subject : cancels) {
+    Entry cancel;
+    cancel.subject = subject;
+    cancel.key = {key};
+    rule.cancel.push_back(cancel);
+  }
+  rule.target = Literal("target." + name);
+  return rule;
+}
+
+inline std::string Event(size_t id) {
+  return "{\"id\":\"" + std::to_string(id) + "\",\"at\":\"2030-01-01T00:00:00Z\"}";
+}
+
+// Drains the inbox like the scheduler would: acks every message after having
+// "stored" it.
+class FakeCore {
+ public:
+  explicit FakeCore(size_t places = 16'384) : inbox(places, [] {}) {}
+  ~FakeCore() { Stop(); }
+
+  void Start(Ingress* ingress) {
+    ingress_ = ingress;
+    thread_ = std::thread([this] { Run(); });
+  }
+  void Stop() {
+    stop_ = true;
+    if (thread_.joinable()) thread_.join();
+  }
+  size_t Distinct() {
+    std::lock_guard lock(mutex_);
+    return keys_.size();
+  }
+  size_t Deliveries() {
+    std::lock_guard lock(mutex_);
+    return deliveries_;
+  }
+  size_t Of(RuleIndex rule) {
+    std::lock_guard lock(mutex_);
+    return by_rule_[rule];
+  }
+  size_t Cancels() {
+    std::lock_guard lock(mutex_);
+    return cancels_;
+  }
+  bool Settled(RuleIndex rule) {
+    std::lock_guard lock(mutex_);
+    return settled_[rule];
+  }
+  std::vector<bool> SettledHistory(RuleIndex rule) {
+    std::lock_guard lock(mutex_);
+    return history_[rule];
+  }
+  std::map<std::string, std::string> Floors() {
+    std::lock_guard lock(mutex_);
+    return floors_;
+  }
+  std::atomic<bool> acking = true;
+  std::atomic<bool> draining = true;
+  Inbox inbox;
+
+ private:
+  void Run() {
+    std::vector<Completion> completions;
+    std::vector<Request> requests;
+    while (!stop_) {
+      completions.clear();
+      requests.clear();
+      if (draining) inbox.Drain(2'000, &completions, &requests);
+      if (completions.empty() && requests.empty()) {
+        std::this_thread::sleep_for(std::chrono::microseconds(200));
+        continue;
+      }
+      for (const Completion& one : completions) Note(one);
+      for (const Request& one : requests) Note(std::get<MessageRequest>(one));
+      ingress_->Flush();
+    }
+  }
+  void Note(const Completion& completion) {
+    std::lock_guard lock(mutex_);
+    if (const auto* settled = std::get_if<RuleSettled>(&completion)) {
+      settled_[settled->rule] = settled->settled;
+      history_[settled->rule].push_back(settled->settled);
+    } else if (const auto* floor = std::get_if<ConsumerFloor>(&completion)) {
+      floors_[floor->key] = floor->value;
+    }
+  }
+  void Note(const MessageRequest& message) {
+    {
+      std::lock_guard lock(mutex_);
+      ++deliveries_;
+      if (const auto* schedule = std::get_if<ScheduleIntent>(&message.intent)) {
+        if (keys_.insert(std::to_string(message.rule) + "/" + schedule->job.key).second) {
+          ++by_rule_[message.rule];
+        }
+      } else if (std::holds_alternative<CancelIntent>(message.intent)) {
+        ++cancels_;
+      }
+    }
+    if (acking) ingress_->Ack(message.reply);
+  }
+
+  Ingress* ingress_ = nullptr;
+  std::atomic<bool> stop_ = false;
+  std::mutex mutex_;
+  std::set<std::string> keys_;
+  std::map<RuleIndex, size_t> by_rule_;
+  std::map<RuleIndex, bool> settled_;
+  std::map<RuleIndex, std::vector<bool>> history_;
+  std::map<std::string, std::string> floors_;
+  size_t deliveries_ = 0;
+  size_t cancels_ = 0;
+  std::thread thread_;
+};
+
+}  // namespace expirer::test

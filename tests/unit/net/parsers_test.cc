@@ -1,0 +1,207 @@
+// The texts of the broker: ack subjects, PubAcks, statuses, errors, replies.
+#include <gtest/gtest.h>
+
+#include "net/ack_subject.h"
+#include "net/connection.h"
+#include "net/consumer_setup.h"
+#include "net/jetstream.h"
+#include "net/nats_egress.h"
+#include "net/pub_ack.h"
+#include "net/pull_source.h"
+#include "net/random_id.h"
+
+namespace expirer {
+namespace {
+
+TEST(AckSubject, Version1HasNineTokens) {
+  const auto ack =
+      ParseAckSubject("$JS.ACK.ORDERS.expirer-r.2.1234567890123.77.1700000000123456789.42");
+  ASSERT_TRUE(ack.has_value());
+  EXPECT_EQ(ack->stream, "ORDERS");
+  EXPECT_EQ(ack->consumer, "expirer-r");
+  EXPECT_EQ(ack->delivered, 2U);
+  EXPECT_EQ(ack->stream_seq, 1234567890123U);
+  EXPECT_EQ(ack->consumer_seq, 77U);
+  EXPECT_EQ(ack->time_ns, 1700000000123456789);
+  EXPECT_EQ(ack->pending, 42U);
+}
+
+TEST(AckSubject, Version2HasDomainAndAccountBefore) {
+  for (const char* tail : {"", ".random"}) {
+    const auto ack = ParseAckSubject(std::string("$JS.ACK.hub.AbC.S.C.1.9.8.7.6") + tail);
+    ASSERT_TRUE(ack.has_value()) << tail;
+    EXPECT_EQ(ack->stream, "S");
+    EXPECT_EQ(ack->stream_seq, 9U);
+    EXPECT_EQ(ack->consumer_seq, 8U);
+    EXPECT_EQ(ack->time_ns, 7);
+    EXPECT_EQ(ack->pending, 6U);
+  }
+}
+
+TEST(AckSubject, AnythingElseIsRefused) {
+  for (const char* bad :
+       {"", ".", "$JS.ACK", "$JS.ACK.S.C.1.2.3.4", "$JS.ACK.S.C.1.2.3.4.5.6",
+        "$JS.ACK.S.C.1.2.3.4.x", "$JS.ACK.S.C.1.0.3.4.5", "$JS.ACK.S.C.1.-2.3.4.5",
+        "$JS.ACK.S.C.1.2.3.4.5.", "$JS.ACK.S..1.2.3.4.5", "_INBOX.a.b.c.1.2.3.4.5",
+        "$JS.ACK.d.a.S.C.1.2.3.4.5.6.7", "$JS.ACK.S.C.1.99999999999999999999.3.4.5"}) {
+    EXPECT_FALSE(ParseAckSubject(bad).has_value()) << bad;
+  }
+}
+
+struct PubAckCase {
+  int status;
+  const char* payload;
+  PubAnswer::Kind kind;
+  uint64_t seq;
+  const char* text;
+};
+
+TEST(PubAck, OnlyAStreamAndASequenceConfirm) {
+  using Kind = PubAnswer::Kind;
+  const PubAckCase cases[] = {
+      {0, R"({"stream":"S","seq":7})", Kind::kAck, 7, ""},
+      {0, R"({"stream":"S", "domain":"hub", "seq":18446744073709551615})", Kind::kAck,
+       18446744073709551615U, ""},
+      {0, R"({"stream":"S","seq":3,"duplicate":true})", Kind::kAck, 3, ""},
+      {0, R"({"stream":"S","seq":0,"duplicate":true})", Kind::kRetry, 0, "unexpected answer"},
+      {0, R"({"stream":"S","seq":-1})", Kind::kRetry, 0, "unexpected answer"},
+      {0, R"({"stream":"S","seq":1.5})", Kind::kRetry, 0, "unexpected answer"},
+      {0, R"({"stream":"S","seq":"7"})", Kind::kRetry, 0, "unexpected answer"},
+      {0, R"({"stream":"","seq":7})", Kind::kRetry, 0, "unexpected answer"},
+      {0, R"({"seq":7})", Kind::kRetry, 0, "unexpected answer"},
+      {0, R"({"stream":"S"})", Kind::kRetry, 0, "unexpected answer"},
+      {0, R"({"stream":"S","seq":7)", Kind::kRetry, 0, "unexpected answer"},
+      {0, R"({"stream":"S","seq":7}x)", Kind::kRetry, 0, "unexpected answer"},
+      {0, R"({"stream":"S","seq":7,"seq":8})", Kind::kRetry, 0, "unexpected answer"},
+      {0, "+OK", Kind::kRetry, 0, "unexpected answer"},
+      {0, "", Kind::kRetry, 0, "unexpected answer"},
+      {0, "[]", Kind::kRetry, 0, "unexpected answer"},
+      {503, "", Kind::kNoStream, 0, "no stream has the target"},
+      {408, "", Kind::kRetry, 0, "unexpected answer: status 408 words"},
+      {0, R"({"error":{"code":503,"err_code":10077,"description":"maximum messages exceeded"},)"
+          R"("stream":"S","seq":0})",
+       Kind::kRefused, 0, "maximum messages exceeded (10077)"},
+      {0, R"({"error":{"code":409,"err_code":10158,"description":"in process"}})", Kind::kRetry,
+       0, "in process (10158)"},
+      {0, R"({"error":{"code":503,"description":"no"},"stream":"S","seq":5})", Kind::kRefused, 0,
+       "no (503)"},
+      {0, R"({"error":{}})", Kind::kRefused, 0, "error (0)"},
+  };
+  PubAckReader reader;
+  for (const PubAckCase& one : cases) {
+    const PubAnswer answer = reader.Read(42, {one.status, "words"}, one.payload);
+    EXPECT_EQ(answer.attempt, 42U);
+    EXPECT_EQ(answer.kind, one.kind) << one.payload;
+    EXPECT_EQ(answer.stream_seq, one.seq) << one.payload;
+    EXPECT_EQ(answer.text, one.text) << one.payload;
+  }
+}
+
+TEST(PullStatusTable, EveryStatusHasItsMeaning) {
+  const struct {
+    int code;
+    const char* text;
+    PullStatus meaning;
+  } cases[] = {
+      {100, "Idle Heartbeat", PullStatus::kHeartbeat},
+      {404, "No Messages", PullStatus::kPause},
+      {408, "Request Timeout", PullStatus::kEnded},
+      {408, "Requests Pending", PullStatus::kEnded},
+      {409, "Message Size Exceeds MaxBytes", PullStatus::kEnded},
+      {409, "Batch Completed", PullStatus::kEnded},
+      {409, "Exceeded MaxWaiting", PullStatus::kPause},
+      {409, "Leadership Change", PullStatus::kPause},
+      {409, "Server Shutdown", PullStatus::kPause},
+      {409, "Consumer Deleted", PullStatus::kBroken},
+      {409, "Consumer is push based", PullStatus::kBroken},
+      {400, "Bad Request", PullStatus::kBroken},
+      {503, "", PullStatus::kBroken},
+      {423, "Nats-Wrong-Pin-Id", PullStatus::kBroken},
+      {299, "New", PullStatus::kUnknown},
+  };
+  for (const auto& one : cases) {
+    EXPECT_EQ(ReadPullStatus({one.code, one.text}), one.meaning) << one.code << one.text;
+  }
+}
+
+TEST(DeniedSubject, IsTakenFromTheServersWords) {
+  EXPECT_EQ(DeniedSubject("Permissions Violation for Publish to \"a.b\""), "a.b");
+  EXPECT_EQ(DeniedSubject("Permissions Violation for Publish to \"a.b"), "a.b");
+  EXPECT_EQ(DeniedSubject("'Permissions Violation for Publish to \"a.b\"'"), "a.b");
+  EXPECT_EQ(DeniedSubject("Permissions Violation for Subscription to \"a.b\""), "");
+  EXPECT_EQ(DeniedSubject("Stale Connection"), "");
+}
+
+TEST(Servers, SchemesOfOtherToolsAreUnderstood) {
+  bool secure = false;
+  EXPECT_EQ(NormalizeServer("http://nats-srv:4222", &secure), "nats://nats-srv:4222");
+  EXPECT_EQ(NormalizeServer(" nats-srv ", &secure), "nats://nats-srv");
+  EXPECT_EQ(NormalizeServer("nats://u:p@h:4222/", &secure), "nats://u:p@h:4222");
+  EXPECT_FALSE(secure);
+  EXPECT_EQ(NormalizeServer("tls://h", &secure), "tls://h");
+  EXPECT_TRUE(secure);
+  EXPECT_EQ(SplitServers("a:1, nats://b,,"), (std::vector<std::string>{"a:1", "nats://b"}));
+  EXPECT_TRUE(SplitServers("").empty());
+}
+
+TEST(WithMember, ReplacesAddsAndRemovesOneMemberOnly) {
+  const std::string object =
+      R"({"a" : 1,"s":"x\",}{","filter_subject":"q","n":{"filter_subject":2,"l":[1,{"z":"]"}]}})";
+  EXPECT_EQ(WithMember(object, "filter_subject", "\"w\""),
+            R"({"a" : 1,"s":"x\",}{","n":{"filter_subject":2,"l":[1,{"z":"]"}]},"filter_subject":"w"})");
+  EXPECT_EQ(WithMember(object, "n", ""), R"({"a" : 1,"s":"x\",}{","filter_subject":"q"})");
+  EXPECT_EQ(WithMember("{}", "a", "1"), R"({"a":1})");
+  EXPECT_EQ(WithMember("{\"a\":1}", "a", ""), "{}");
+}
+
+TEST(JetStreamReply, AnErrorKeepsItsCode) {
+  const auto info = JetStream::ReadConsumer(
+      R"({"type":"t","error":{"code":404,"err_code":10014,"description":"consumer not found"}})");
+  ASSERT_FALSE(info.ok());
+  EXPECT_EQ(JetStreamCode(info.status()), kConsumerNotFound);
+  EXPECT_EQ(info.status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(Message(info.status()), "consumer not found (10014)");
+  EXPECT_EQ(JetStreamCode(Unavailable("x")), 0);
+}
+
+TEST(JetStreamReply, SubjectsAreReadInOrder) {
+  const auto info = JetStream::ReadStream(
+      R"({"config":{"name":"S","subjects":["a.*","b\"\\>","c"]},"created":"2026-01-01T00:00:00Z",)"
+      R"("state":{"first_seq":2,"last_seq":9}})");
+  ASSERT_TRUE(info.ok());
+  EXPECT_EQ(info->subjects, (std::vector<std::string>{"a.*", "b\"\\>", "c"}));
+  EXPECT_EQ(info->last_seq, 9U);
+  EXPECT_TRUE(JetStream::ReadStreamNames(R"({"total":0,"streams":null})")->empty());
+}
+
+TEST(FloorMark, SurvivesCodingAndRefusesNonsense) {
+  const auto mark = DecodeFloor(EncodeFloor({"2026-01-01T00:00:00.5Z", 77}));
+  ASSERT_TRUE(mark.has_value());
+  EXPECT_EQ(mark->created, "2026-01-01T00:00:00.5Z");
+  EXPECT_EQ(mark->floor, 77U);
+  EXPECT_FALSE(DecodeFloor("").has_value());
+  EXPECT_FALSE(DecodeFloor("x\n").has_value());
+  EXPECT_FALSE(DecodeFloor("x\n7y").has_value());
+}
+
+TEST(FloorMark, CountsOnlyForTheSameLifeOfTheStream) {
+  const StreamInfo stream{"S", {"a"}, "t1", 1, 100};
+  EXPECT_EQ(StartAfter(FloorMark{"t1", 40}, stream), 40U);
+  EXPECT_EQ(StartAfter(FloorMark{"t1", 100}, stream), 100U);
+  EXPECT_FALSE(StartAfter(FloorMark{"t1", 101}, stream).has_value());
+  EXPECT_FALSE(StartAfter(FloorMark{"t2", 40}, stream).has_value());
+  EXPECT_FALSE(StartAfter(FloorMark{"t1", 0}, stream).has_value());
+  EXPECT_FALSE(StartAfter(std::nullopt, stream).has_value());
+}
+
+TEST(NarrowFilters, DropsWhatAnotherCovers) {
+  EXPECT_EQ(NarrowFilters({"b", "a.*", "a.x", "b"}), (std::vector<std::string>{"a.*", "b"}));
+}
+
+TEST(RandomId, IsLongAndNeverTheSame) {
+  EXPECT_EQ(RandomId().size(), 22U);
+  EXPECT_NE(RandomId(), RandomId());
+}
+
+}  // namespace
+}  // namespace expirer
