@@ -1,0 +1,208 @@
+#include "app/command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include "app/config.h"
+#include "app/server.h"
+#include "app/status.h"
+#include "app/version.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+namespace expirer {
+namespace {
+
+constexpr int kDone = 0;
+constexpr int kFailed = 1;
+constexpr int kUsage = 2;
+
+// What the flags of all subcommands say; empty = not given.
+struct Flags {
+  std::string config;
+  std::string store;
+  std::string servers;
+  std::string user, password, creds, nkey;
+  std::string tls_ca, tls_cert, tls_key;
+  std::string orphans;
+  std::string recover;
+  std::string adopt;
+  std::string status_file;
+  std::string file;  // of `config check`
+  bool live = false;
+  bool ready = false;
+};
+
+void AddConnectionFlags(CLI::App* command, Flags* flags) {
+  command->add_option("-s,--server", flags->servers,
+                      "NATS servers, comma-separated (NATS_URL)");
+  command->add_option("--user", flags->user, "user name (NATS_USER)");
+  command->add_option("--password", flags->password, "password (NATS_PASSWORD)");
+  command->add_option("--creds", flags->creds, "credentials file (NATS_CREDS)");
+  command->add_option("--nkey", flags->nkey, "nkey seed file (NATS_NKEY)");
+  command->add_option("--tlsca", flags->tls_ca, "CA certificates, PEM (NATS_CA)");
+  command->add_option("--tlscert", flags->tls_cert, "client certificate, PEM (NATS_CERT)");
+  command->add_option("--tlskey", flags->tls_key, "client key, PEM (NATS_KEY)");
+}
+
+void Override(std::string* value, const std::string& flag) {
+  if (!flag.empty()) *value = flag;
+}
+
+std::string FromEnvironment(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : "";
+}
+
+absl::StatusOr<std::string> ReadFile(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return Invalid(path + ": cannot be read: is the path right?");
+  return std::string(std::istreambuf_iterator<char>(file), {});
+}
+
+int Report(const std::vector<std::string>& errors) {
+  for (const std::string& error : errors) std::fprintf(stderr, "%s\n", error.c_str());
+  return kUsage;
+}
+
+// Defaults < file < environment < flags. On an error prints it and returns
+// the exit code.
+int LoadConfig(const Flags& flags, Config* config, bool* built_in) {
+  std::string path = flags.config;
+  if (path.empty()) path = FromEnvironment("EXPIRER_CONFIG");
+  *built_in = path.empty();
+  *config = DefaultConfig();
+  if (!path.empty()) {
+    const auto text = ReadFile(path);
+    if (!text.ok()) return Report({Message(text.status())});
+    ConfigResult result = ParseConfig(*text, path);
+    for (const std::string& warning : result.warnings)
+      Log(Level::kWarn, "config", {{"warning", warning}});
+    if (!result.errors.empty()) return Report(result.errors);
+    *config = std::move(result.config);
+  }
+  const std::vector<std::string> errors =
+      ApplyEnvironment(config, [](const char* name) { return std::getenv(name); });
+  if (!errors.empty()) return Report(errors);
+  if (!flags.servers.empty()) {
+    auto servers = ParseServers(flags.servers);
+    if (!servers.ok()) return Report({"--server: " + Message(servers.status())});
+    config->nats.urls = *std::move(servers);
+  }
+  Override(&config->store.path, flags.store);
+  Override(&config->nats.user, flags.user);
+  Override(&config->nats.password, flags.password);
+  Override(&config->nats.creds, flags.creds);
+  Override(&config->nats.nkey, flags.nkey);
+  Override(&config->nats.tls.ca, flags.tls_ca);
+  Override(&config->nats.tls.cert, flags.tls_cert);
+  Override(&config->nats.tls.key, flags.tls_key);
+  return kDone;
+}
+
+int RunServe(const Flags& flags) {
+  ServeOptions options;
+  const int code = LoadConfig(flags, &options.config, &options.built_in);
+  if (code != kDone) return code;
+  Level level = Level::kInfo;
+  if (!ParseLevel(options.config.log.level, &level))
+    return Report({"log.level: expected debug, info, warn or error"});
+  SetLog(level, options.config.log.format == "json" ? LogFormat::kJson : LogFormat::kText);
+  options.recover_point_in_time = flags.recover == "point-in-time";
+  options.hold_orphans = flags.orphans == "hold";
+  options.adopt_new = flags.adopt == "new";
+  return Serve(options);
+}
+
+int RunConfigCheck(const Flags& flags) {
+  const std::string path = flags.file.empty() ? FromEnvironment("EXPIRER_CONFIG") : flags.file;
+  if (path.empty())
+    return Report({"config check: no file given, and EXPIRER_CONFIG is not set"});
+  const auto text = ReadFile(path);
+  if (!text.ok()) return Report({Message(text.status())});
+  const ConfigResult result = ParseConfig(*text, path);
+  for (const std::string& warning : result.warnings)
+    std::fprintf(stderr, "warning: %s\n", warning.c_str());
+  if (!result.errors.empty()) return Report(result.errors);
+  std::printf("%s: ok, %zu rules\n", path.c_str(), result.config.rules.size());
+  return kDone;
+}
+
+int RunHealth(const Flags& flags) {
+  std::string path = flags.status_file;
+  if (path.empty()) {
+    Config config;
+    bool built_in = false;
+    const int code = LoadConfig(flags, &config, &built_in);
+    if (code != kDone) return code;
+    path = config.StatusFile();
+  }
+  const Health health = ReadHealth(path, SystemClock().MonotonicMs());
+  const bool good = flags.ready ? health.ready : health.live;
+  if (!good) std::fprintf(stderr, "%s\n", health.why.c_str());
+  return good ? kDone : kFailed;
+}
+
+}  // namespace
+
+int RunCommandLine(int argc, char** argv) {
+  CLI::App app{"expirer: durable delayed messages for NATS", "expirer"};
+  app.require_subcommand(1);
+  app.footer("Exit codes: 0 done, 1 failed at run time, 2 bad usage or config.");
+  Flags flags;
+  int code = kDone;
+
+  CLI::App* serve = app.add_subcommand("serve", "run the service until SIGTERM");
+  serve->add_option("--config", flags.config,
+                    "config file (EXPIRER_CONFIG); without one the built-in rule of the "
+                    "ticketing example");
+  serve->add_option("--store", flags.store, "directory of the store (EXPIRER_STORE)");
+  serve->add_option("--orphans", flags.orphans,
+                    "hold: start although a rule that is gone still has jobs, and leave "
+                    "them untouched")
+      ->check(CLI::IsMember({"hold"}));
+  serve->add_option("--adopt", flags.adopt,
+                    "new: read on where consumers stand that belong to another store, whose "
+                    "jobs are not here")
+      ->check(CLI::IsMember({"new"}));
+  serve->add_option("--recover", flags.recover,
+                    "point-in-time: open a damaged store and drop what lies after the "
+                    "damage")
+      ->check(CLI::IsMember({"point-in-time"}));
+  AddConnectionFlags(serve, &flags);
+  serve->callback([&] { code = RunServe(flags); });
+
+  CLI::App* config = app.add_subcommand("config", "check or print a configuration");
+  config->require_subcommand(1);
+  CLI::App* check = config->add_subcommand("check", "report every error of a config file");
+  check->add_option("FILE", flags.file, "the file (EXPIRER_CONFIG)");
+  check->callback([&] { code = RunConfigCheck(flags); });
+  config->add_subcommand("default", "print the built-in configuration, commented")
+      ->callback([] { std::fputs(std::string(DefaultConfigText()).c_str(), stdout); });
+
+  CLI::App* health = app.add_subcommand(
+      "health", "exec probe: reads the status file, no network; without a flag, --live");
+  health->add_flag("--live", flags.live, "the process turns (never depends on NATS)");
+  health->add_flag("--ready", flags.ready, "it is connected and takes messages");
+  health->add_option("--config", flags.config, "config file (EXPIRER_CONFIG)");
+  health->add_option("--store", flags.store, "directory of the store (EXPIRER_STORE)");
+  health->add_option("--status-file", flags.status_file, "path of the status file");
+  health->callback([&] { code = RunHealth(flags); });
+
+  app.add_subcommand("version", "version, commit and linked libraries")->callback([] {
+    std::fputs(VersionText().c_str(), stdout);
+  });
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kDone : kUsage;
+  }
+  return code;
+}
+
+}  // namespace expirer

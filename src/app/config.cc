@@ -1,0 +1,292 @@
+#include "app/config.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "app/config_rules.h"
+#include "app/section.h"
+#include "app/yaml.h"
+#include "base/check.h"
+
+namespace expirer {
+namespace {
+
+constexpr std::string_view kDefaultText = R"(# expirer's built-in configuration: unpaid orders of the ticketing example
+# expire. Every key that is left out has its default; `expirer config show`
+# prints them all.
+name: expirer                 # prefixes durables, queue groups, service and API subjects
+nats: { url: "nats://127.0.0.1:4222" }
+store: { path: data, history: 168h }
+streams:                      # created only where no stream covers any of the subjects; never altered, never deleted
+  - { name: TICKETING, subjects: ["order:created", "order:cancelled", "payment:created", "expiration:complete"] }
+rules:
+  - name: order-expiration
+    reopen: false             # an order once fired or cancelled is never scheduled again
+    schedule: { subject: "order:created", key: /id, due: /expiresAt }
+    cancel:
+      - { subject: "order:cancelled", key: /id }
+      - { subject: "payment:created", key: /orderId }
+    publish: { subject: "expiration:complete", body: '{"orderId":${/id}}' }
+)";
+
+bool IsName(std::string_view name) {
+  return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           c == '-' || c == '_';
+  });
+}
+
+NatsConfig ReadNats(const Section& section) {
+  NatsConfig nats;
+  absl::StatusOr<std::vector<std::string>> servers = ParseServers(section.Text("url"));
+  if (servers.ok()) {
+    nats.urls = *std::move(servers);
+  } else {
+    section.Fail("url", Message(servers.status()));
+  }
+  nats.creds = section.Text("creds");
+  nats.nkey = section.Text("nkey");
+  nats.user = section.Text("user");
+  nats.password = section.Text("password");
+  nats.token = section.Text("token");
+  const Section tls = section.Map("tls");
+  nats.tls = {tls.Text("ca"), tls.Text("cert"), tls.Text("key")};
+  if (nats.tls.cert.empty() != nats.tls.key.empty())
+    section.Fail("tls", "expected cert and key together, found one of them");
+  nats.domain = section.Text("domain");
+  if (section.Has("domain") && !IsName(nats.domain))
+    section.Fail("domain", "expected letters, digits, - and _ only");
+  nats.inbox_prefix = section.Text("inbox_prefix");
+  if (absl::Status status = CheckSubjectFilter(nats.inbox_prefix);
+      !status.ok() || nats.inbox_prefix.find_first_of("*>") != std::string::npos) {
+    section.Fail("inbox_prefix", "expected a subject without wildcards, such as _INBOX_mine");
+  }
+  nats.connect_timeout_ms = section.DurationMs("connect_timeout");
+  return nats;
+}
+
+StreamConfig ReadStream(const Section& section) {
+  StreamConfig stream;
+  stream.name = section.Text("name");
+  if (section.Has("name") && !IsName(stream.name))
+    section.Fail("name", "expected letters, digits, - and _ only");
+  stream.subjects = section.Texts("subjects");
+  for (const std::string& subject : stream.subjects) {
+    absl::Status status = CheckSubjectFilter(subject);
+    if (!status.ok())
+      section.Fail("subjects", fmt::format("{}, found {}", Message(status), Quote(subject)));
+  }
+  stream.replicas = section.Integer("replicas");
+  stream.in_memory = section.Choice("storage") == "memory";
+  stream.max_age_ms = section.DurationMs("max_age");
+  stream.duplicates_ms = section.DurationMs("duplicates");
+  if (stream.max_age_ms > 0 && stream.duplicates_ms > stream.max_age_ms)
+    section.Fail("duplicates", "expected at most as long as max_age");
+  return stream;
+}
+
+Limits ReadLimits(const Section& section) {
+  Limits limits;
+  limits.window = section.Integer("window");
+  limits.inflight = section.Integer("inflight");
+  limits.inbox = section.Integer("inbox");
+  limits.batch = section.Integer("batch");
+  limits.payload_bytes = section.Bytes("payload");
+  limits.horizon_ms = section.DurationMs("horizon");
+  limits.dead = section.Integer("dead");
+  limits.history = section.Integer("history");
+  limits.unsynced_ms = section.DurationMs("unsynced");
+  limits.disk_free_bytes = section.Bytes("disk_free");
+  limits.settle_ms = section.DurationMs("settle");
+  return limits;
+}
+
+// Streams of one file must not overlap: NATS would refuse the second.
+void CheckStreams(const Config& config, const std::vector<Section>& sections) {
+  for (size_t i = 0; i < sections.size(); ++i) {
+    for (size_t j = 0; j < i; ++j) {
+      if (!config.streams[i].name.empty() && config.streams[i].name == config.streams[j].name)
+        sections[i].Fail("name", fmt::format("streams[{}] has this name; expected another", j));
+      for (const std::string& subject : config.streams[i].subjects) {
+        for (const std::string& other : config.streams[j].subjects) {
+          if (!SubjectsOverlap(subject, other)) continue;
+          sections[i].Fail("subjects", fmt::format("streams[{}] keeps {} already; expected "
+                                                   "subjects that no other stream keeps",
+                                                   j, Quote(other)));
+        }
+      }
+    }
+  }
+}
+
+// A key forgotten before the stream forgets its event could be scheduled by
+// reading that event again.
+void WarnOfHistory(const Config& config, const std::vector<Section>& streams,
+                   std::vector<YamlIssue>* warnings) {
+  for (size_t i = 0; i < streams.size(); ++i) {
+    const int64_t max_age_ms = config.streams[i].max_age_ms;
+    if (max_age_ms > 0 && config.store.history_ms >= max_age_ms) continue;
+    warnings->push_back(streams[i].Issue(
+        "max_age", "store.history is shorter than this stream keeps its events, so an event read "
+                   "again could schedule a job that was closed; expected history to be longer"));
+  }
+}
+
+Config ReadConfig(const Section& root, std::vector<YamlIssue>* warnings) {
+  Config config;
+  config.name = root.Text("name");
+  if (!IsName(config.name)) root.Fail("name", "expected letters, digits, - and _ only");
+  config.nats = ReadNats(root.Map("nats"));
+  const Section store = root.Map("store");
+  config.store = {store.Text("path"), store.DurationMs("history")};
+  const std::vector<Section> streams = root.List("streams");
+  for (const Section& section : streams) config.streams.push_back(ReadStream(section));
+  CheckStreams(config, streams);
+  config.limits = ReadLimits(root.Map("limits"));
+  config.status_file = root.Text("status_file");
+  const Section log = root.Map("log");
+  config.log = {log.Choice("level"), log.Choice("format")};
+  const std::vector<Section> rules = root.List("rules");
+  for (const Section& section : rules) config.rules.push_back(ReadRule(section));
+  *warnings = CheckRules(config, rules);
+  WarnOfHistory(config, streams, warnings);
+  if (rules.empty()) warnings->push_back(root.Issue("rules", "there are none, so nothing is scheduled"));
+  return config;
+}
+
+// As messages, in the file's order and each once (sections are read twice
+// where rules are checked against each other).
+std::vector<std::string> Format(std::vector<YamlIssue> issues, std::string_view file) {
+  std::stable_sort(issues.begin(), issues.end(), [](const YamlIssue& a, const YamlIssue& b) {
+    return std::pair(a.line, a.column) < std::pair(b.line, b.column);
+  });
+  std::vector<std::string> messages;
+  std::set<std::string> seen;
+  for (const YamlIssue& issue : issues) {
+    std::string message = fmt::format("{}:{}:{}: {}{}{}", file, issue.line, issue.column,
+                                      issue.path, issue.path.empty() ? "" : ": ", issue.what);
+    if (seen.insert(message).second) messages.push_back(std::move(message));
+  }
+  return messages;
+}
+
+// A variable and the value it overrides.
+struct Variable {
+  const char* name;
+  const char* path;
+  std::string* value;
+};
+
+}  // namespace
+
+std::string Config::StatusFile() const {
+  return status_file.empty() ? store.path + "/status.json" : status_file;
+}
+
+JobLimits Config::job_limits() const {
+  JobLimits bounds;
+  bounds.payload_bytes = static_cast<size_t>(limits.payload_bytes);
+  bounds.horizon_ms = limits.horizon_ms;
+  bounds.service = name;
+  return bounds;
+}
+
+ConfigResult ParseConfig(std::string_view text, std::string_view file_name) {
+  ConfigResult result;
+  ConfigReport report;
+  std::vector<YamlIssue> warnings;
+  const Yaml tree = ParseYaml(text, &report.issues);
+  result.config = ReadConfig(Section(&tree, "", &tree, &report), &warnings);
+  for (const auto& [path, line] : report.lines)
+    result.config.origins[path] = fmt::format("{}:{}", file_name, line);
+  result.errors = Format(std::move(report.issues), file_name);
+  result.warnings = Format(std::move(warnings), file_name);
+  return result;
+}
+
+std::string_view DefaultConfigText() { return kDefaultText; }
+
+Config DefaultConfig() {
+  ConfigResult result = ParseConfig(kDefaultText, "(built-in)");
+  CHECK(result.errors.empty());
+  result.config.origins.clear();
+  return std::move(result.config);
+}
+
+absl::StatusOr<std::vector<std::string>> ParseServers(std::string_view text) {
+  std::vector<std::string> servers;
+  for (size_t at = 0; at <= text.size();) {
+    const size_t comma = std::min(text.find(',', at), text.size());
+    std::string_view server = text.substr(at, comma - at);
+    at = comma + 1;
+    while (server.starts_with(' ')) server.remove_prefix(1);
+    while (server.ends_with(' ')) server.remove_suffix(1);
+    std::string_view scheme = "nats";
+    if (const size_t end = server.find("://"); end != server.npos) {
+      scheme = server.substr(0, end);
+      server.remove_prefix(end + 3);
+    }
+    if (scheme == "http") scheme = "nats";
+    while (server.ends_with('/')) server.remove_suffix(1);
+    const bool plain = !server.empty() && std::none_of(server.begin(), server.end(), [](char c) {
+      return static_cast<unsigned char>(c) <= 0x20 || c == 0x7F || c == '/';
+    });
+    if (!plain || (scheme != "nats" && scheme != "tls")) {
+      return Invalid("expected servers such as nats://host:4222 or tls://host, separated by commas");
+    }
+    servers.push_back(fmt::format("{}://{}", scheme, server));
+  }
+  return servers;
+}
+
+std::vector<std::string> ApplyEnvironment(Config* config, const Environment& getenv) {
+  std::vector<std::string> errors;
+  const auto read = [&getenv](const char* name) {
+    const char* value = getenv(name);
+    return std::string(value == nullptr ? "" : value);
+  };
+  if (const std::string url = read("NATS_URL"); !url.empty()) {
+    absl::StatusOr<std::vector<std::string>> servers = ParseServers(url);
+    if (servers.ok()) {
+      config->nats.urls = *std::move(servers);
+      config->origins["nats.url"] = "NATS_URL";
+    } else {
+      errors.push_back("NATS_URL: " + Message(servers.status()));
+    }
+  }
+  const Variable variables[] = {
+      {"NATS_CREDS", "nats.creds", &config->nats.creds},
+      {"NATS_NKEY", "nats.nkey", &config->nats.nkey},
+      {"NATS_USER", "nats.user", &config->nats.user},
+      {"NATS_PASSWORD", "nats.password", &config->nats.password},
+      {"NATS_TOKEN", "nats.token", &config->nats.token},
+      {"NATS_CA", "nats.tls.ca", &config->nats.tls.ca},
+      {"NATS_CERT", "nats.tls.cert", &config->nats.tls.cert},
+      {"NATS_KEY", "nats.tls.key", &config->nats.tls.key},
+      {"EXPIRER_STORE", "store.path", &config->store.path},
+      {"EXPIRER_LOG_LEVEL", "log.level", &config->log.level},
+      {"EXPIRER_LOG_FORMAT", "log.format", &config->log.format},
+  };
+  for (const Variable& variable : variables) {
+    std::string value = read(variable.name);
+    if (value.empty()) continue;
+    const Key* key = FindKey(variable.path);
+    CHECK(key != nullptr);
+    const std::string words = fmt::format("|{}|", key->choices);
+    if (key->type == KeyType::kChoice &&
+        (value.find('|') != value.npos || words.find("|" + value + "|") == words.npos)) {
+      errors.push_back(fmt::format("{}: {}, found {}", variable.name, Expected(*key), Quote(value)));
+      continue;
+    }
+    *variable.value = std::move(value);
+    config->origins[variable.path] = variable.name;
+  }
+  if (config->nats.tls.cert.empty() != config->nats.tls.key.empty())
+    errors.push_back("NATS_CERT, NATS_KEY: expected a certificate and its key together");
+  return errors;
+}
+
+}  // namespace expirer

@@ -1,0 +1,240 @@
+#include "app/section.h"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "base/duration.h"
+#include "job/template.h"
+
+namespace expirer {
+namespace {
+
+// "rules[0].cancel[12]" as the table has it: "rules[].cancel[]".
+std::string TablePath(std::string_view path) {
+  std::string out;
+  bool index = false;
+  for (char c : path) {
+    if (c == ']') index = false;
+    if (!index) out += c;
+    if (c == '[') index = true;
+  }
+  return out;
+}
+
+// What a node is, for "found ...".
+std::string Found(const Yaml& node) {
+  switch (node.kind) {
+    case Yaml::Kind::kNull: return "found nothing";
+    case Yaml::Kind::kScalar: return "found " + Quote(node.text);
+    case Yaml::Kind::kList: return "found a list";
+    case Yaml::Kind::kMap: return "found a map";
+  }
+  return "";
+}
+
+std::optional<int64_t> ParseNumber(const Key& key, std::string_view text) {
+  if (key.type == KeyType::kInteger) {
+    int64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+    return value;
+  }
+  const absl::StatusOr<int64_t> value =
+      key.type == KeyType::kDuration ? ParseDuration(text) : ParseBytes(text);
+  return value.ok() ? std::optional<int64_t>(*value) : std::nullopt;
+}
+
+bool IsChoice(std::string_view choices, std::string_view word) {
+  while (!choices.empty()) {
+    const size_t bar = std::min(choices.find('|'), choices.size());
+    if (choices.substr(0, bar) == word) return true;
+    choices.remove_prefix(std::min(bar + 1, choices.size()));
+  }
+  return false;
+}
+
+}  // namespace
+
+Section::Section(const Yaml* node, std::string path, const Yaml* place, ConfigReport* report)
+    : node_(node), path_(std::move(path)), table_path_(TablePath(path_)), place_(place),
+      report_(report) {
+  if (node_ != nullptr && node_->kind != Yaml::Kind::kMap) {
+    Report(*node_, path_, "expected a map of keys, " + Found(*node_));
+    place_ = node_;
+    node_ = nullptr;
+  }
+  if (node_ == nullptr) return;
+  place_ = node_;
+  CheckNames();
+}
+
+void Section::CheckNames() const {
+  const std::vector<std::string_view> known = KeysUnder(table_path_);
+  for (const YamlMember& member : node_->members) {
+    const std::string& name = member.key.text;
+    const Key* key = FindKey(table_path_.empty() ? name : table_path_ + "." + name);
+    if (key != nullptr && key->type == KeyType::kLater) {
+      Report(member.key, PathOf(name), "this key is not in this release; expected it left out");
+    } else if (key == nullptr || name.find_first_of(".[") != name.npos) {
+      const std::string_view nearest = Nearest(name, known);
+      Report(member.key, PathOf(name),
+             nearest.empty() ? fmt::format("unknown key; expected one of {}", fmt::join(known, ", "))
+                             : fmt::format("unknown key; expected perhaps \"{}\"", nearest));
+    }
+  }
+}
+
+void Section::Report(const Yaml& at, const std::string& path, const std::string& what) const {
+  report_->issues.push_back({at.line, at.column, path, what});
+}
+
+void Section::Fail(std::string_view name, const std::string& what) const {
+  report_->issues.push_back(Issue(name, what));
+}
+
+YamlIssue Section::Issue(std::string_view name, const std::string& what) const {
+  const Yaml* at = Find(name);
+  if (at == nullptr) at = place_;
+  return {at->line, at->column, PathOf(name), what};
+}
+
+const Yaml* Section::Find(std::string_view name) const {
+  if (node_ == nullptr) return nullptr;
+  for (const YamlMember& member : node_->members)
+    if (member.key.text == name) return &member.value;
+  return nullptr;
+}
+
+std::string Section::PathOf(std::string_view name) const {
+  return path_.empty() ? std::string(name) : fmt::format("{}.{}", path_, name);
+}
+
+const Key& Section::KeyOf(std::string_view name) const {
+  const Key* key = FindKey(table_path_.empty() ? std::string(name)
+                                               : fmt::format("{}.{}", table_path_, name));
+  CHECK(key != nullptr);
+  return *key;
+}
+
+// The node of `name`, noting where it came from and, when a required key of a
+// section that is there is missing, reporting that.
+const Yaml* Section::Scalar(std::string_view name) const {
+  const Yaml* node = Find(name);
+  if (node != nullptr) {
+    report_->lines[PathOf(name)] = node->line;
+  } else if (KeyOf(name).required && present()) {
+    Report(*place_, PathOf(name), "it is missing; " + Expected(KeyOf(name)));
+  }
+  return node;
+}
+
+// The text of a scalar of this type, or nothing, reported, when it is none.
+std::optional<std::string> Section::Checked(const Yaml& node, const Key& key,
+                                            const std::string& path) const {
+  const auto size = static_cast<int64_t>(node.text.size());
+  const bool text_type = key.type == KeyType::kText || key.type == KeyType::kTexts ||
+                         key.type == KeyType::kTextMap;
+  bool good = node.kind == Yaml::Kind::kScalar;
+  if (good && text_type) {
+    good = size >= key.min && size <= key.max;
+  } else if (good && key.type == KeyType::kBool) {
+    good = node.plain && (node.text == "true" || node.text == "false");
+  } else if (good && key.type == KeyType::kChoice) {
+    good = IsChoice(key.choices, node.text);
+  } else if (good) {
+    const std::optional<int64_t> number = ParseNumber(key, node.text);
+    good = number && *number >= key.min && *number <= key.max;
+  }
+  if (good) return node.text;
+  Report(node, path, fmt::format("{}, {}", Expected(key), Found(node)));
+  return std::nullopt;
+}
+
+std::optional<std::string> Section::OptionalText(std::string_view name) const {
+  const Yaml* node = Scalar(name);
+  if (node == nullptr) return std::nullopt;
+  return Checked(*node, KeyOf(name), PathOf(name));
+}
+
+std::string Section::Text(std::string_view name) const {
+  return OptionalText(name).value_or(std::string(KeyOf(name).fallback));
+}
+
+std::string Section::Choice(std::string_view name) const { return Text(name); }
+
+bool Section::Bool(std::string_view name) const { return Text(name) == "true"; }
+
+std::optional<int64_t> Section::Number(std::string_view name) const {
+  const Key& key = KeyOf(name);
+  const std::optional<std::string> text = OptionalText(name);
+  return ParseNumber(key, text ? std::string_view(*text) : key.fallback);
+}
+
+int64_t Section::Integer(std::string_view name) const { return Number(name).value_or(0); }
+int64_t Section::DurationMs(std::string_view name) const { return Number(name).value_or(0); }
+int64_t Section::Bytes(std::string_view name) const { return Number(name).value_or(0); }
+std::optional<int64_t> Section::OptionalDurationMs(std::string_view name) const {
+  return Number(name);
+}
+
+std::vector<std::string> Section::Texts(std::string_view name) const {
+  const Yaml* node = Scalar(name);
+  if (node == nullptr) return {};
+  std::vector<std::string> texts;
+  if (node->kind != Yaml::Kind::kList) {
+    if (auto text = Checked(*node, KeyOf(name), PathOf(name))) texts.push_back(*std::move(text));
+    return texts;
+  }
+  for (size_t i = 0; i < node->items.size(); ++i) {
+    auto text = Checked(node->items[i], KeyOf(name), fmt::format("{}[{}]", PathOf(name), i));
+    if (text) texts.push_back(*std::move(text));
+  }
+  if (node->items.empty()) Report(*node, PathOf(name), "expected at least one, found none");
+  return texts;
+}
+
+std::vector<std::pair<std::string, std::string>> Section::TextMap(std::string_view name) const {
+  const Yaml* node = Scalar(name);
+  std::vector<std::pair<std::string, std::string>> texts;
+  if (node == nullptr) return texts;
+  if (node->kind != Yaml::Kind::kMap) {
+    Report(*node, PathOf(name), fmt::format("{}, {}", Expected(KeyOf(name)), Found(*node)));
+    return texts;
+  }
+  for (const YamlMember& member : node->members) {
+    auto text = Checked(member.value, KeyOf(name), PathOf(name) + "." + member.key.text);
+    if (text) texts.emplace_back(member.key.text, *std::move(text));
+  }
+  return texts;
+}
+
+Section Section::Map(std::string_view name) const {
+  const Yaml* node = Scalar(name);
+  return Section(node, PathOf(name), node == nullptr ? place_ : node, report_);
+}
+
+std::vector<Section> Section::List(std::string_view name) const {
+  const Yaml* node = Scalar(name);
+  if (node == nullptr) return {};
+  const Key& key = KeyOf(name);
+  std::vector<Section> sections;
+  if (node->kind == Yaml::Kind::kMap && key.type == KeyType::kEntries) {
+    sections.emplace_back(node, PathOf(name) + "[0]", node, report_);
+  } else if (node->kind == Yaml::Kind::kList) {
+    for (size_t i = 0; i < node->items.size(); ++i) {
+      sections.emplace_back(&node->items[i], fmt::format("{}[{}]", PathOf(name), i),
+                            &node->items[i], report_);
+    }
+    if (key.required && sections.empty())
+      Report(*node, PathOf(name), "expected at least one, found none");
+  } else {
+    Report(*node, PathOf(name), fmt::format("{}, {}", Expected(key), Found(*node)));
+  }
+  return sections;
+}
+
+}  // namespace expirer

@@ -1,0 +1,351 @@
+#include "app/server.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <thread>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "app/status.h"
+#include "app/version.h"
+#include "base/alarm.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "net/ingress.h"
+#include "net/nats_egress.h"
+#include "sched/scheduler.h"
+#include "store/committer.h"
+#include "store/meta.h"
+#include "store/store.h"
+
+namespace expirer {
+namespace {
+
+constexpr int64_t kStatusMs = 1'000;
+// The drain as a whole stays under 20 s: 10 s for answers, then the closing of
+// both connections.
+constexpr int64_t kDrainMs = 10'000;
+constexpr int64_t kCloseFlushMs = 2'000;
+
+// Set once; the process's one piece of global state, since signals are too.
+std::atomic<bool> stop_asked{false};
+
+sigset_t StopSignals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  return set;
+}
+
+// Waits for SIGTERM or SIGINT on a thread of its own.
+class SignalThread {
+ public:
+  explicit SignalThread(Alarm* alarm) : thread_([this, alarm] { Run(alarm); }) {}
+  ~SignalThread() {
+    done_ = true;
+    thread_.join();
+  }
+
+ private:
+  void Run(Alarm* alarm) {
+    const sigset_t set = StopSignals();
+    const timespec poll{0, 200'000'000};
+    while (!done_) {
+      if (sigtimedwait(&set, nullptr, &poll) <= 0) continue;
+      stop_asked = true;
+      alarm->Wake();
+    }
+  }
+  std::atomic<bool> done_{false};
+  std::thread thread_;
+};
+
+ConnectionOptions ConnectionFrom(const Config& config) {
+  const NatsConfig& nats = config.nats;
+  ConnectionOptions options;
+  options.servers = nats.urls;
+  options.creds = nats.creds;
+  options.nkey = nats.nkey;
+  options.user = nats.user;
+  options.password = nats.password;
+  options.token = nats.token;
+  options.tls_ca = nats.tls.ca;
+  options.tls_cert = nats.tls.cert;
+  options.tls_key = nats.tls.key;
+  if (!nats.inbox_prefix.empty()) options.inbox_prefix = nats.inbox_prefix;
+  options.domain = nats.domain;
+  options.connect_timeout_ms = nats.connect_timeout_ms;
+  return options;
+}
+
+SchedulerOptions SchedulerFrom(const ServeOptions& serve) {
+  const Config& config = serve.config;
+  SchedulerOptions options;
+  options.name = config.name;
+  options.window = static_cast<size_t>(config.limits.window);
+  options.in_flight = static_cast<size_t>(config.limits.inflight);
+  options.batch = static_cast<size_t>(config.limits.batch);
+  options.dead = static_cast<uint64_t>(config.limits.dead);
+  options.history_keys = static_cast<uint64_t>(config.limits.history);
+  options.history_ms = config.store.history_ms;
+  options.unsynced_ms = config.limits.unsynced_ms;
+  options.settle_ms = config.limits.settle_ms;
+  options.disk_free = static_cast<uint64_t>(config.limits.disk_free_bytes);
+  options.hold_orphans = serve.hold_orphans;
+  return options;
+}
+
+IngressOptions IngressFrom(const ServeOptions& serve, const std::string& store_id) {
+  const Config& config = serve.config;
+  IngressOptions options;
+  options.adopt = serve.adopt_new;
+  options.connection = ConnectionFrom(config);
+  options.name = config.name;
+  options.store_id = store_id;
+  options.job_limits = config.job_limits();
+  for (const StreamConfig& stream : config.streams)
+    options.streams.push_back({stream.name, stream.subjects,
+                               static_cast<int>(stream.replicas), stream.in_memory,
+                               stream.max_age_ms, stream.duplicates_ms});
+  return options;
+}
+
+// The path without symbolic links where it exists already.
+std::string Absolute(const std::string& path) {
+  std::error_code ignored;
+  const auto absolute = std::filesystem::absolute(path, ignored);
+  return ignored ? path : absolute.lexically_normal().string();
+}
+
+// Every part of the running service, in the order in which they are built.
+class Server {
+ public:
+  explicit Server(const ServeOptions& options) : options_(options), config_(options.config) {}
+
+  int Run() {
+    if (const absl::Status status = Open(); !status.ok()) {
+      Log(Level::kError, "expirer does not start", {{"why", Message(status)}});
+      return 1;
+    }
+    SignalThread signals(&alarm_);
+    ingress_->Start();
+    egress_->Start();
+    std::thread watcher([this] { Watch(); });
+    Loop();
+    const bool drained = Drain();
+    watching_ = false;
+    watcher.join();
+    Close();
+    Log(Level::kInfo, "stopped", {{"drained", drained}});
+    return failed_ ? 1 : 0;
+  }
+
+ private:
+  absl::Status Open() {
+    const std::string path = Absolute(config_.store.path);
+    Announce(path);
+    StoreOptions store;
+    store.path = path;
+    store.recover_point_in_time = options_.recover_point_in_time;
+    ASSIGN_OR_RETURN(store_, Store::Open(store));
+    committer_ = std::make_unique<SyncThread>(
+        store_.get(), [this](uint64_t ticket) { inbox_.Complete(Synced{ticket}); },
+        [](const absl::Status& status) { Die("a sync of the store failed", status); });
+    egress_ = std::make_unique<NatsEgress>(ConnectionFrom(config_), &inbox_);
+    ASSIGN_OR_RETURN(auto floors, StoredFloors());
+    ingress_ = std::make_unique<Ingress>(IngressFrom(options_, store_->id()), &config_.rules,
+                                         &inbox_, &clock_, std::move(floors));
+    scheduler_ =
+        std::make_unique<Scheduler>(SchedulerFrom(options_), config_.rules, store_.get(),
+                                    committer_.get(), egress_.get(), ingress_.get());
+    return scheduler_->Load(Now());
+  }
+
+  void Announce(const std::string& path) {
+    if (options_.built_in)
+      Log(Level::kWarn,
+          "no config: using the built-in ticketing rule order-expiration, which may create "
+          "the stream TICKETING",
+          {{"store", path}});
+    Log(Level::kInfo, "expirer starts",
+        {{"version", Version()}, {"name", config_.name}, {"store", path},
+         {"rules", config_.rules.size()}});
+  }
+
+  // I7: what was not synced may be gone; only a restart knows.
+  [[noreturn]] static void Die(std::string_view what, const absl::Status& status) {
+    Log(Level::kError, what, {{"error", Message(status)}, {"exit", 1}});
+    _exit(1);
+  }
+
+  absl::StatusOr<std::map<std::string, std::string>> StoredFloors() const {
+    std::map<std::string, std::string> floors;
+    RETURN_IF_ERROR(store_->VisitMeta(
+        kMetaConsumer, [&floors](std::string_view key, std::string_view value) {
+          floors.emplace(key.substr(kMetaConsumer.size()), value);
+          return absl::OkStatus();
+        }));
+    return floors;
+  }
+
+  [[nodiscard]] Instant Now() const { return {clock_.NowMs(), clock_.MonotonicMs()}; }
+
+  // One turn of the core; returns when it wants the next.
+  int64_t Turn() {
+    // Events stay in the vectors while the store has no space.
+    const size_t room = requests_.empty() ? static_cast<size_t>(config_.limits.batch) : 0;
+    inbox_.Drain(room, &completions_, &requests_);
+    const Instant now = Now();
+    beat_mono_ms_ = now.mono_ms;
+    const auto wake = scheduler_->Step(now, &completions_, &requests_);
+    if (!wake.ok()) Die("the store failed", wake.status());
+    if (now.mono_ms >= snapshot_mono_ms_ + kStatusMs / 2) {
+      snapshot_mono_ms_ = now.mono_ms;
+      Stats stats = scheduler_->Snapshot(now.wall_ms);
+      absl::MutexLock lock(&mutex_);
+      stats_ = std::move(stats);
+    }
+    return *wake;
+  }
+
+  void Wait(int64_t wake_ms) {
+    const bool more = !inbox_.empty() && requests_.empty();
+    if (!more && wake_ms > clock_.NowMs()) alarm_.WaitUntil(wake_ms);
+  }
+
+  void Loop() {
+    while (!stop_asked) Wait(Turn());
+  }
+
+  // Stops taking in, finishes what is in flight up to a limit, makes all of it
+  // durable and tells the sources. Without NATS nothing is in flight.
+  bool Drain() {
+    Log(Level::kInfo, "draining", {{"in_flight", scheduler_->in_flight()}});
+    ingress_->Stop();
+    scheduler_->StopDispatch();
+    const int64_t deadline = clock_.MonotonicMs() + kDrainMs;
+    while (clock_.MonotonicMs() < deadline) {
+      const int64_t wake = Turn();
+      if (scheduler_->Drained() && inbox_.empty()) return true;
+      Wait(std::min(wake, clock_.NowMs() + 100));
+    }
+    return false;
+  }
+
+  // Connections first: their threads post to the inbox and read the store.
+  void Close() {
+    egress_->Stop(kCloseFlushMs);
+    ingress_->Close(kCloseFlushMs);
+    scheduler_.reset();
+    committer_.reset();
+    if (const absl::Status synced = store_->Sync(); !synced.ok()) {
+      Log(Level::kError, "the last sync failed", {{"error", Message(synced)}});
+      failed_ = true;
+    }
+    WriteStatus(/*stopped=*/true);
+    store_.reset();
+  }
+
+  // Beside the core: what may block on the disk or is only told.
+  void Watch() {
+    int64_t next = 0;
+    while (watching_) {
+      if (clock_.MonotonicMs() >= next) {
+        next = clock_.MonotonicMs() + kStatusMs;
+        const auto free = store_->FreeBytes();
+        if (free.ok()) {
+          disk_free_ = *free;
+          inbox_.Complete(DiskSpace{*free});
+        }
+        WriteStatus(/*stopped=*/false);
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+  }
+
+  void WriteStatus(bool stopped) {
+    Status status;
+    status.pid = getpid();
+    status.version = Version();
+    status.name = config_.name;
+    status.store = Absolute(config_.store.path);
+    status.store_id = store_->id();
+    status.started_ms = started_ms_;
+    status.now_ms = clock_.NowMs();
+    status.mono_ms = clock_.MonotonicMs();
+    status.beat_mono_ms = beat_mono_ms_;
+    status.ingress_up = ingress_->up();
+    status.disk_free_bytes = disk_free_;
+    status.rss_bytes = ResidentBytes();
+    status.sizes = store_->Sizes();
+    {
+      absl::MutexLock lock(&mutex_);
+      status.stats = stats_;
+    }
+    status.not_ready_why = stopped ? "stopped" : NotReadyWhy(status);
+    status.ready = status.not_ready_why.empty();
+    if (const absl::Status written = WriteStatusFile(config_.StatusFile(), status);
+        !written.ok() && !status_failed_) {
+      status_failed_ = true;
+      Log(Level::kError, "the status file cannot be written", {{"error", Message(written)}});
+    }
+  }
+
+  std::string NotReadyWhy(const Status& status) {
+    if (stop_asked) return "draining";
+    if (!status.stats.loaded) return "jobs are being loaded";
+    if (!status.ingress_up || !status.stats.egress_up) return "not connected to NATS";
+    for (RuleIndex i = 0; i < config_.rules.size(); ++i) {
+      const std::string trouble = ingress_->Trouble(i);
+      if (!trouble.empty()) return "rule " + config_.rules[i].name + ": " + trouble;
+    }
+    return "";
+  }
+
+  const ServeOptions& options_;
+  const Config& config_;
+  const SystemClock clock_;
+  const int64_t started_ms_ = clock_.NowMs();
+  Alarm alarm_;
+  Inbox inbox_{static_cast<size_t>(config_.limits.inbox), [this] { alarm_.Wake(); }};
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<SyncThread> committer_;
+  std::unique_ptr<NatsEgress> egress_;
+  std::unique_ptr<Ingress> ingress_;
+  std::unique_ptr<Scheduler> scheduler_;
+
+  // Core thread.
+  std::vector<Completion> completions_;
+  std::vector<Request> requests_;
+  int64_t snapshot_mono_ms_ = 0;
+  bool failed_ = false;
+
+  // Watcher thread.
+  bool status_failed_ = false;
+
+  std::atomic<bool> watching_{true};
+  std::atomic<int64_t> beat_mono_ms_{clock_.MonotonicMs()};
+  std::atomic<uint64_t> disk_free_{0};
+  absl::Mutex mutex_;
+  Stats stats_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace
+
+int Serve(const ServeOptions& options) {
+  const sigset_t set = StopSignals();
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  return Server(options).Run();
+}
+
+}  // namespace expirer

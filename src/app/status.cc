@@ -1,0 +1,149 @@
+#include "app/status.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+
+#include "base/rfc3339.h"
+#include "job/json.h"
+
+namespace expirer {
+namespace {
+
+std::string Quoted(std::string_view text) {
+  std::string out = "\"";
+  if (IsUtf8(text)) AppendJsonEscaped(text, &out);
+  return out.append("\"");
+}
+
+std::string LatenessJson(const Histogram& h) {
+  return fmt::format(R"({{"count":{},"p50":{},"p99":{},"p999":{},"max":{}}})", h.count(),
+                     h.Quantile(0.5), h.Quantile(0.99), h.Quantile(0.999), h.max());
+}
+
+std::string RulesJson(const Stats& stats) {
+  std::string out = "{";
+  for (const auto& [name, counts] : stats.rules) {
+    if (out.size() > 1) out.push_back(',');
+    out += fmt::format(R"({}:{{"pending":{},"retrying":{},"dead":{},"rejected":{}}})",
+                       Quoted(name), counts.pending, counts.retrying, counts.dead_jobs,
+                       counts.rejected);
+  }
+  return out + "}";
+}
+
+std::string CountersJson(const Stats& s) {
+  return fmt::format(
+      R"({{"scheduled":{},"moved":{},"cancelled":{},"too_late":{},"unchanged":{},)"
+      R"("ignored":{},"rejected":{},"dropped":{},"rewinds":{},"published":{},"fired":{},)"
+      R"("skipped":{},"dead":{},"retries":{},"timeouts":{},"lost":{},)"
+      R"("strange_answers":{},"settle_timeouts":{},"forgotten":{}}})",
+      s.scheduled, s.moved, s.cancelled, s.too_late, s.unchanged, s.ignored, s.rejected,
+      s.dropped, s.rewinds, s.published, s.fired, s.skipped, s.dead, s.retries, s.timeouts,
+      s.lost, s.strange_answers, s.settle_timeouts, s.forgotten);
+}
+
+absl::Status Failed(std::string_view what, const std::string& path) {
+  return Unavailable(fmt::format("cannot {} {}: {}", what, path, std::strerror(errno)));
+}
+
+// The whole number at `pointer`, or 0.
+int64_t Whole(const JsonReader& reader, size_t slot) {
+  std::string scratch;
+  const auto text = JsonText(reader.value(slot), &scratch);
+  return text.ok() ? std::strtoll(std::string(*text).c_str(), nullptr, 10) : 0;
+}
+
+}  // namespace
+
+std::string FormatStatus(const Status& status) {
+  const Stats& s = status.stats;
+  uint64_t pending = 0;
+  uint64_t retrying = 0;
+  for (const auto& [name, counts] : s.rules) {
+    pending += counts.pending;
+    retrying += counts.retrying;
+  }
+  const int64_t oldest_ms =
+      s.oldest_due_ms == 0 ? 0 : std::max<int64_t>(status.now_ms - s.oldest_due_ms, 0);
+  std::string out = "{\n";
+  out += fmt::format("\"pid\":{},\"version\":{},\"name\":{},\n", status.pid,
+                     Quoted(status.version), Quoted(status.name));
+  out += fmt::format("\"store\":{},\"store_id\":{},\n", Quoted(status.store),
+                     Quoted(status.store_id));
+  out += fmt::format("\"started\":\"{}\",\"at\":\"{}\",\"mono_ms\":{},\"beat_mono_ms\":{},\n",
+                     FormatRfc3339Ms(status.started_ms), FormatRfc3339Ms(status.now_ms),
+                     status.mono_ms, status.beat_mono_ms);
+  out += fmt::format("\"ready\":{},\"not_ready_why\":{},\"ingress_up\":{},\"egress_up\":{},\n",
+                     status.ready, Quoted(status.not_ready_why), status.ingress_up,
+                     s.egress_up);
+  out += fmt::format(
+      "\"pending\":{},\"retrying\":{},\"in_flight\":{},\"oldest_overdue_ms\":{},"
+      "\"unsettled_rules\":{},\"history\":{},\"window\":{},\n",
+      pending, retrying, s.in_flight, oldest_ms, s.unsettled, s.closed, s.window);
+  out += fmt::format("\"lateness_ms\":{{\"sent\":{},\"acked\":{}}},\n",
+                     LatenessJson(s.sent_late_ms), LatenessJson(s.acked_late_ms));
+  out += fmt::format("\"rules\":{},\n\"counters\":{},\n", RulesJson(s), CountersJson(s));
+  out += fmt::format(
+      "\"intake_open\":{},\"disk_free_bytes\":{},\"disk_bytes\":{},\"memtable_bytes\":{},"
+      "\"cache_bytes\":{},\"rss_bytes\":{}\n}}\n",
+      s.intake_open, status.disk_free_bytes, status.sizes.disk_bytes,
+      status.sizes.memtable_bytes, status.sizes.cache_bytes, status.rss_bytes);
+  return out;
+}
+
+absl::Status WriteStatusFile(const std::string& path, const Status& status) {
+  const std::string text = FormatStatus(status);
+  const std::string next = path + ".next";
+  const int fd = open(next.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (fd < 0) return Failed("write", next);
+  const ssize_t written = write(fd, text.data(), text.size());
+  const bool closed = close(fd) == 0;
+  if (written != static_cast<ssize_t>(text.size()) || !closed) return Failed("write", next);
+  if (rename(next.c_str(), path.c_str()) != 0) return Failed("replace", path);
+  return absl::OkStatus();
+}
+
+Health ReadHealth(const std::string& path, int64_t mono_ms) {
+  std::ifstream file(path);
+  if (!file) return {false, false, "no status file at " + path + ": is expirer running?"};
+  const std::string text(std::istreambuf_iterator<char>(file), {});
+  JsonPointers pointers;
+  const size_t beat = pointers.Add("/beat_mono_ms");
+  const size_t written = pointers.Add("/mono_ms");
+  const size_t ready = pointers.Add("/ready");
+  const size_t why = pointers.Add("/not_ready_why");
+  const size_t pid = pointers.Add("/pid");
+  JsonReader reader;
+  if (const absl::Status read = reader.Read(text, pointers); !read.ok())
+    return {false, false, path + " is no status file: " + Message(read)};
+  const int64_t silent_ms = mono_ms - Whole(reader, beat);
+  const int64_t stale_ms = mono_ms - Whole(reader, written);
+  // A monotonic clock that lies before the file's: the host started anew.
+  if (silent_ms < 0 || stale_ms < 0 || silent_ms > kBeatMaxMs || stale_ms > kBeatMaxMs)
+    return {false, false,
+            fmt::format("process {} has given no sign of life for {} ms (limit {} ms)",
+                        Whole(reader, pid), std::max(silent_ms, stale_ms), kBeatMaxMs)};
+  Health health{true, reader.value(ready).raw == "true", ""};
+  if (health.ready) return health;
+  std::string scratch;
+  const auto sentence = JsonText(reader.value(why), &scratch);
+  health.why = sentence.ok() ? std::string(*sentence) : "not ready";
+  return health;
+}
+
+uint64_t ResidentBytes() {
+  std::ifstream statm("/proc/self/statm");
+  uint64_t total = 0;
+  uint64_t resident = 0;
+  if (!(statm >> total >> resident)) return 0;
+  return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+}  // namespace expirer
