@@ -153,7 +153,8 @@ Config ReadConfig(const Section& root, std::vector<YamlIssue>* warnings) {
   for (const Section& section : rules) config.rules.push_back(ReadRule(section));
   *warnings = CheckRules(config, rules);
   WarnOfHistory(config, streams, warnings);
-  if (rules.empty()) warnings->push_back(root.Issue("rules", "there are none, so nothing is scheduled"));
+  if (rules.empty())
+    warnings->push_back(root.Issue("rules", "there are none, so nothing is scheduled"));
   return config;
 }
 
@@ -235,7 +236,8 @@ absl::StatusOr<std::vector<std::string>> ParseServers(std::string_view text) {
       return static_cast<unsigned char>(c) <= 0x20 || c == 0x7F || c == '/';
     });
     if (!plain || (scheme != "nats" && scheme != "tls")) {
-      return Invalid("expected servers such as nats://host:4222 or tls://host, separated by commas");
+      return Invalid(
+          "expected servers such as nats://host:4222 or tls://host, separated by commas");
     }
     servers.push_back(fmt::format("{}://{}", scheme, server));
   }
@@ -278,7 +280,8 @@ std::vector<std::string> ApplyEnvironment(Config* config, const Environment& get
     const std::string words = fmt::format("|{}|", key->choices);
     if (key->type == KeyType::kChoice &&
         (value.find('|') != value.npos || words.find("|" + value + "|") == words.npos)) {
-      errors.push_back(fmt::format("{}: {}, found {}", variable.name, Expected(*key), Quote(value)));
+      errors.push_back(
+          fmt::format("{}: {}, found {}", variable.name, Expected(*key), Quote(value)));
       continue;
     }
     *variable.value = std::move(value);

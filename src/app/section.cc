@@ -82,8 +82,9 @@ void Section::CheckNames() const {
     } else if (key == nullptr || name.find_first_of(".[") != name.npos) {
       const std::string_view nearest = Nearest(name, known);
       Report(member.key, PathOf(name),
-             nearest.empty() ? fmt::format("unknown key; expected one of {}", fmt::join(known, ", "))
-                             : fmt::format("unknown key; expected perhaps \"{}\"", nearest));
+             nearest.empty()
+                 ? fmt::format("unknown key; expected one of {}", fmt::join(known, ", "))
+                 : fmt::format("unknown key; expected perhaps \"{}\"", nearest));
     }
   }
 }

@@ -28,7 +28,9 @@ constexpr Unit kSizes[] = {
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 bool IsLetter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
-absl::Status BadDuration() { return Invalid("expected a duration such as 90s, 15m, 168h or 1h30m"); }
+absl::Status BadDuration() {
+  return Invalid("expected a duration such as 90s, 15m, 168h or 1h30m");
+}
 absl::Status BadBytes() { return Invalid("expected a size such as 512MB, 64MiB or 1048576"); }
 
 // Takes the leading run of bytes for which `is` holds off `rest`.

@@ -146,13 +146,16 @@ struct Times {
   bool operator==(const Times&) const = default;
 };
 
+// The newest schedule of a key. (Not nested: clang 14 wants it complete.)
+struct RegisterSchedule {
+  Position position;
+  int64_t due_ms = 0;
+  bool operator==(const RegisterSchedule&) const = default;
+};
+
 // What is known of one user key of one rule.
 struct Register {
-  struct Schedule {
-    Position position;
-    int64_t due_ms = 0;
-    bool operator==(const Schedule&) const = default;
-  };
+  using Schedule = RegisterSchedule;
   JobState state = JobState::kPending;
   std::optional<Schedule> schedule;  // the newest
   std::optional<Position> cancel;    // the newest, when newer than `schedule`

@@ -218,7 +218,8 @@ absl::StatusOr<std::string_view> RuleEvaluator::State::KeyPart(const Source& sou
     if (value.kind == JsonValue::Kind::kNumber) {
       int64_t as_signed = 0;
       uint64_t as_unsigned = 0;
-      const bool fits = ParseInteger(value.raw, &as_signed) || ParseInteger(value.raw, &as_unsigned);
+      const bool fits =
+          ParseInteger(value.raw, &as_signed) || ParseInteger(value.raw, &as_unsigned);
       if (value.IsInteger() && fits) return value.raw;
       return Invalid(fmt::format("{} is not an integer of 64 bits", Quote(value.raw)));
     }
@@ -369,7 +370,8 @@ absl::Status RuleEvaluator::State::RenderHeaders(const RenderContext& context,
 // part of any length is the job's percent-encoded name, twice.
 absl::Status RuleEvaluator::State::CheckSize(const Job& job) const {
   constexpr size_t kLine = 4;  // ": " and "\r\n"
-  constexpr size_t kOwn = 12 + 4 * kLine + sizeof("Nats-Msg-IdExpirer-JobExpirer-DueExpirer-Attempt") +
+  constexpr size_t kOwn = 12 + 4 * kLine +
+                          sizeof("Nats-Msg-IdExpirer-JobExpirer-DueExpirer-Attempt") +
                           sizeof("/9999-12-31T23:59:59.999Z") + 15 + 20;
   // A fired name is at most three times as long as the key: only count it
   // exactly where that could matter.

@@ -229,8 +229,10 @@ absl::Status Template::RenderJson(const Value& value, const RenderContext& conte
   }
   std::string scratch;
   const absl::StatusOr<std::string_view> text = JsonText(found, &scratch);
-  if (!text.ok())
-    return Invalid(fmt::format("{}: {}, expected a text", value.Spelling(), Message(text.status())));
+  if (!text.ok()) {
+    return Invalid(
+        fmt::format("{}: {}, expected a text", value.Spelling(), Message(text.status())));
+  }
   return RenderText(value, *text, out);
 }
 

@@ -6,8 +6,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <cstring>
-#include <fstream>
 #include <random>
 #include <utility>
 
@@ -16,6 +14,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread_name.h"
 #include "net/nats_handle.h"
 #include "net/random_id.h"
 
@@ -50,37 +49,7 @@ std::string HostName() {
   return host;
 }
 
-std::string Trimmed(std::string_view text) {
-  while (!text.empty() && static_cast<unsigned char>(text.front()) <= ' ') text.remove_prefix(1);
-  while (!text.empty() && static_cast<unsigned char>(text.back()) <= ' ') text.remove_suffix(1);
-  return std::string(text);
-}
-
 }  // namespace
-
-std::vector<std::string> SplitServers(std::string_view list) {
-  std::vector<std::string> servers;
-  while (!list.empty()) {
-    const size_t comma = list.find(',');
-    if (std::string one = Trimmed(list.substr(0, comma)); !one.empty()) {
-      servers.push_back(std::move(one));
-    }
-    if (comma == std::string_view::npos) break;
-    list.remove_prefix(comma + 1);
-  }
-  return servers;
-}
-
-std::string NormalizeServer(std::string_view server, bool* secure) {
-  const std::string trimmed = Trimmed(server);
-  const size_t scheme_end = trimmed.find("://");
-  if (scheme_end == std::string::npos) return "nats://" + trimmed;
-  const std::string scheme = trimmed.substr(0, scheme_end);
-  std::string rest = trimmed.substr(scheme_end + 3);
-  while (!rest.empty() && rest.back() == '/') rest.pop_back();
-  if (scheme == "tls") *secure = true;
-  return (scheme == "tls" ? "tls://" : "nats://") + rest;
-}
 
 // nats.c may call its callbacks after the connection is destroyed, so what it
 // gets as context stays for the life of the process: one of these (48 bytes)
@@ -152,9 +121,6 @@ struct Connection::Callbacks {
     link->owner->lame_duck_ = true;
     link->owner->WakeLoop();
   }
-  // natsOptions_SetNKey's way to sign the server's nonce.
-  static natsStatus Sign(char** error, unsigned char** signature, int* length,
-                         const char* nonce, void* closure);
 };
 
 Connection::Connection(ConnectionOptions options, std::string role, Handlers handlers)
@@ -205,6 +171,7 @@ void Connection::WakeLoop() {
 }
 
 void Connection::Run() {
+  NameThread("nats-" + name_.substr(name_.rfind('-') + 1));
   int64_t back_off_ms = kBackOffFirstMs;
   while (!stopping_) {
     const absl::Status connected = Connect();
@@ -242,23 +209,9 @@ void Connection::Tick() {
   if (handlers_.tick) handlers_.tick();
 }
 
-absl::Status Connection::SetOptions(natsOptions* options, bool* secure) const {
-  std::vector<std::string> servers;
-  for (const std::string& server : options_.servers) {
-    servers.push_back(NormalizeServer(server, secure));
-  }
-  for (const std::string& server : discovered_) {
-    servers.push_back(NormalizeServer(server, secure));
-  }
-  std::vector<const char*> urls;
-  for (const std::string& server : servers) urls.push_back(server.c_str());
-  Link* const link = link_;
-  auto* const self = const_cast<Connection*>(this);
-  natsStatus s = natsOptions_SetServers(options, urls.data(), static_cast<int>(urls.size()));
-  if (s == NATS_OK) s = natsOptions_SetName(options, name_.c_str());
-  if (s == NATS_OK) s = natsOptions_SetTimeout(options, options_.connect_timeout_ms);
+absl::Status Connection::SetHandlers(natsOptions* options) {
   // One life a nats.c connection: what comes after is Run's business.
-  if (s == NATS_OK) s = natsOptions_SetAllowReconnect(options, false);
+  natsStatus s = natsOptions_SetAllowReconnect(options, false);
   if (s == NATS_OK) s = natsOptions_SetPingInterval(options, 10'000);
   if (s == NATS_OK) s = natsOptions_SetMaxPingsOut(options, 2);
   // With an event loop "as soon as possible" means: call WantWrite at once
@@ -266,79 +219,21 @@ absl::Status Connection::SetOptions(natsOptions* options, bool* secure) const {
   if (s == NATS_OK) s = natsOptions_SetSendAsap(options, true);
   if (s == NATS_OK) s = natsOptions_SetIOBufSize(options, kIoBufferBytes);
   if (s == NATS_OK) {
-    s = natsOptions_SetEventLoop(options, self, Callbacks::Attach, Callbacks::Read,
+    s = natsOptions_SetEventLoop(options, this, Callbacks::Attach, Callbacks::Read,
                                  Callbacks::WantWrite, Callbacks::Detach);
   }
-  if (s == NATS_OK) s = natsOptions_SetErrorHandler(options, Callbacks::OnError, link);
-  if (s == NATS_OK) s = natsOptions_SetLameDuckModeCB(options, Callbacks::OnLameDuck, link);
+  if (s == NATS_OK) s = natsOptions_SetErrorHandler(options, Callbacks::OnError, link_);
+  if (s == NATS_OK) s = natsOptions_SetLameDuckModeCB(options, Callbacks::OnLameDuck, link_);
   return FromNats(s, "connection options");
-}
-
-natsStatus Connection::Callbacks::Sign(char** error, unsigned char** signature, int* length,
-                                       const char* nonce, void* closure) {
-  std::string seed;
-  std::ifstream file(static_cast<const Connection*>(closure)->options_.nkey);
-  for (std::string line; std::getline(file, line);) {
-    if (line = Trimmed(line); line.rfind("SU", 0) == 0) seed = line;
-  }
-  const natsStatus s = nats_Sign(seed.c_str(), nonce, signature, length);
-  std::fill(seed.begin(), seed.end(), '\0');
-  if (s != NATS_OK) *error = strdup("cannot sign with the nkey file's seed");
-  return s;
-}
-
-absl::Status Connection::SetIdentity(natsOptions* options) const {
-  if (!options_.creds.empty()) {
-    RETURN_IF_ERROR(FromNats(
-        natsOptions_SetUserCredentialsFromFiles(options, options_.creds.c_str(), nullptr),
-        "credentials " + options_.creds));
-  }
-  if (!options_.nkey.empty()) {
-    std::string public_key;
-    std::ifstream file(options_.nkey);
-    for (std::string line; std::getline(file, line);) {
-      if (line = Trimmed(line); line.size() == 56 && line[0] == 'U') public_key = line;
-    }
-    if (public_key.empty()) {
-      return Unavailable("nkey file " + options_.nkey +
-                         " needs the public key (U...) on a line of its own beside the seed");
-    }
-    RETURN_IF_ERROR(FromNats(natsOptions_SetNKey(options, public_key.c_str(), Callbacks::Sign,
-                                                 const_cast<Connection*>(this)),
-                             "nkey " + options_.nkey));
-  }
-  natsStatus s = NATS_OK;
-  if (!options_.user.empty()) {
-    s = natsOptions_SetUserInfo(options, options_.user.c_str(), options_.password.c_str());
-  }
-  if (s == NATS_OK && !options_.token.empty()) {
-    s = natsOptions_SetToken(options, options_.token.c_str());
-  }
-  RETURN_IF_ERROR(FromNats(s, "user or token"));
-  if (!options_.tls_ca.empty()) {
-    RETURN_IF_ERROR(FromNats(
-        natsOptions_LoadCATrustedCertificates(options, options_.tls_ca.c_str()),
-        "TLS ca " + options_.tls_ca));
-  }
-  if (!options_.tls_cert.empty() || !options_.tls_key.empty()) {
-    RETURN_IF_ERROR(FromNats(
-        natsOptions_LoadCertificatesChain(options, options_.tls_cert.c_str(),
-                                          options_.tls_key.c_str()),
-        "TLS cert " + options_.tls_cert + " with key " + options_.tls_key));
-  }
-  return absl::OkStatus();
 }
 
 absl::Status Connection::Connect() {
   natsOptions* raw_options = nullptr;
   RETURN_IF_ERROR(FromNats(natsOptions_Create(&raw_options), "connection options"));
   const NatsOptions options(raw_options);
-  bool secure = !options_.tls_ca.empty() || !options_.tls_cert.empty();
-  RETURN_IF_ERROR(SetOptions(options.get(), &secure));
-  RETURN_IF_ERROR(SetIdentity(options.get()));
-  if (secure) {
-    RETURN_IF_ERROR(FromNats(natsOptions_SetSecure(options.get(), true), "TLS"));
-  }
+  bool secure = false;
+  RETURN_IF_ERROR(ApplyOptions(options_, discovered_, name_, options.get(), &secure));
+  RETURN_IF_ERROR(SetHandlers(options.get()));
   // A server may demand TLS of plain clients too, so it is only known for
   // sure that writes must stay on the loop thread when we asked for it; else
   // io_mutex_ keeps the two sides apart.

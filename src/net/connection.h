@@ -26,6 +26,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "base/status.h"
+#include "net/connection_options.h"
 #include "net/delivery.h"
 #include "sched/egress.h"
 
@@ -34,30 +35,6 @@ struct __natsSubscription;
 struct __natsOptions;
 
 namespace expirer {
-
-struct ConnectionOptions {
-  // nats://, tls:// (switches TLS on) or http:// (taken as nats://); one that
-  // lacks a scheme or port gets nats:// and 4222.
-  std::vector<std::string> servers = {"nats://127.0.0.1:4222"};
-  std::string creds;  // path of a credentials file; read at every connect
-  std::string nkey;   // path of a file with the seed and, on a line of its
-                      // own, the public key ("U...")
-  std::string user;
-  std::string password;
-  std::string token;
-  std::string tls_ca;    // paths of PEM files; any of them switches TLS on
-  std::string tls_cert;
-  std::string tls_key;
-  std::string inbox_prefix = "_INBOX";
-  std::string domain;  // of JetStream; "" = none
-  int64_t connect_timeout_ms = 2'000;
-  std::string name;  // as the server shows it; "" = expirer-<host>-<role>
-};
-
-// Splits NATS_URL's form of a server list ("a:4222, nats://b").
-[[nodiscard]] std::vector<std::string> SplitServers(std::string_view list);
-// `server` as nats.c wants it; sets `*secure` for tls://.
-[[nodiscard]] std::string NormalizeServer(std::string_view server, bool* secure);
 
 // Thread-safe.
 class Connection {
@@ -132,8 +109,7 @@ class Connection {
 
   void Run();
   [[nodiscard]] absl::Status Connect();
-  [[nodiscard]] absl::Status SetOptions(__natsOptions* options, bool* secure) const;
-  [[nodiscard]] absl::Status SetIdentity(__natsOptions* options) const;
+  [[nodiscard]] absl::Status SetHandlers(__natsOptions* options);
   void SubscribeNow(Subscription* subscription) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Polls and moves bytes until the connection closes or Stop is called.
   void Serve();
@@ -169,6 +145,7 @@ class Connection {
   std::deque<Subscription> subscriptions_ ABSL_GUARDED_BY(mutex_);
   std::string header_name_ ABSL_GUARDED_BY(mutex_);   // scratch
   std::string header_value_ ABSL_GUARDED_BY(mutex_);  // scratch
+
   absl::Mutex delivering_mutex_;
   int delivering_ ABSL_GUARDED_BY(delivering_mutex_) = 0;  // delivery threads
 

@@ -8,6 +8,7 @@
 
 #include "absl/time/time.h"
 #include "base/log.h"
+#include "base/thread_name.h"
 
 namespace expirer {
 namespace {
@@ -21,6 +22,11 @@ constexpr int64_t kPollFirstMs = 20;
 constexpr int64_t kPollMaxMs = 250;
 constexpr int64_t kFloorEveryMs = 5'000;
 constexpr int64_t kIdleMs = 1'000;
+// A stream that was there is not made again before. nats-server 2.9 says it
+// has deleted one while it still removes its directory, and takes the files of
+// a new one of that name with it; and who deletes a stream may mean to make it
+// again in another way.
+constexpr int64_t kRemakeAfterMs = 2'000;
 
 int64_t NowMs() { return SystemClock().MonotonicMs(); }
 
@@ -71,7 +77,10 @@ Ingress::~Ingress() {
 
 void Ingress::Start() {
   connection_.Start();
-  control_ = std::thread([this] { Run(); });
+  control_ = std::thread([this] {
+    NameThread("nats-control");
+    Run();
+  });
 }
 
 void Ingress::Stop() {
@@ -296,11 +305,25 @@ absl::StatusOr<std::string> Ingress::MakeStream(const std::string& filter) {
             filter, spec.name, names.front(), subject));
       }
     }
+    if (const int64_t wait_ms = RemakeWaitMs(spec.name); wait_ms > 0) {
+      return Unavailable(fmt::format(
+          "stream {} is gone and will be made again in {} ms unless somebody else does",
+          spec.name, wait_ms));
+    }
     RETURN_IF_ERROR(js_.CreateStream(spec));
     Log(Level::kInfo, "created a stream", {{"stream", spec.name}});
     return spec.name;
   }
   return std::string();
+}
+
+int64_t Ingress::RemakeWaitMs(const std::string& stream) {
+  const bool was_there =
+      std::any_of(sources_.begin(), sources_.end(),
+                  [&](const auto& entry) { return entry.first.second == stream; });
+  if (!was_there) return 0;
+  const int64_t since_ms = gone_since_ms_.try_emplace(stream, NowMs()).first->second;
+  return since_ms + kRemakeAfterMs - NowMs();
 }
 
 Ingress::Source* Ingress::SourceOf(RuleIndex index, const std::string& stream) {
@@ -381,6 +404,7 @@ absl::Status Ingress::SetUpSource(Source* source) {
     Log(Level::kWarn, "cannot change a consumer's ack_wait",
         {{"consumer", source->durable}, {"why", Message(ack_wait)}});
   }
+  gone_since_ms_.erase(source->stream);
   source->created = stream.created;
   source->mark = stream.last_seq;
   source->settled = false;

@@ -43,7 +43,8 @@ struct IngressOptions {
   int outstanding = 3;
 };
 
-// Inbound: core thread. Everything else: any one thread.
+// Inbound: core thread. Everything else: any one thread. Destroyed only when
+// nobody drains the inbox any more.
 class Ingress final : public Inbound {
  public:
   // `rules`, `inbox` and `clock` outlive it. `floors` are all ConsumerFloors
@@ -127,6 +128,9 @@ class Ingress final : public Inbound {
   // The name of the configured stream that was made to carry `filter`; "" when
   // none may be.
   [[nodiscard]] absl::StatusOr<std::string> MakeStream(const std::string& filter);
+  // How long a stream that is gone must stay so before it is made again; not
+  // above 0: make it now.
+  [[nodiscard]] int64_t RemakeWaitMs(const std::string& stream);
   [[nodiscard]] absl::Status SetUpSource(Source* source);
   void CloseSource(Source* source);
   void OpenSources();
@@ -146,6 +150,7 @@ class Ingress final : public Inbound {
   std::map<std::string, std::string> floors_;
   std::vector<RuleState> states_;
   std::map<std::pair<RuleIndex, std::string>, std::unique_ptr<Source>> sources_;
+  std::map<std::string, int64_t> gone_since_ms_;  // streams that were read once
   uint64_t epoch_ = 0;  // of the connection, as this thread last saw it
 
   std::atomic<bool> stopping_ = false;

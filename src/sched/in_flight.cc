@@ -10,19 +10,19 @@ uint64_t InFlightTable::next() const {
   return Mutant("reused_reply_numbers") ? next_ % 8 + 1 : next_;
 }
 
-uint64_t InFlightTable::Begin(InFlight attempt, int64_t deadline_mono_ms) {
+uint64_t InFlightTable::Begin(std::unique_ptr<InFlight> attempt, int64_t deadline_mono_ms) {
   const uint64_t number = next();
   ++next_;
-  by_seq_[attempt.row.seq] = number;
+  by_seq_[attempt->row.seq] = number;
   attempts_[number] = std::move(attempt);
   deadlines_.emplace_back(deadline_mono_ms, number);
   return number;
 }
 
-std::optional<InFlight> InFlightTable::End(uint64_t attempt) {
+std::unique_ptr<InFlight> InFlightTable::End(uint64_t attempt) {
   const auto it = attempts_.find(attempt);
-  if (it == attempts_.end()) return std::nullopt;
-  std::optional<InFlight> ended = std::move(it->second);
+  if (it == attempts_.end()) return nullptr;
+  std::unique_ptr<InFlight> ended = std::move(it->second);
   attempts_.erase(it);
   by_seq_.erase(ended->row.seq);
   return ended;
@@ -31,7 +31,7 @@ std::optional<InFlight> InFlightTable::End(uint64_t attempt) {
 bool InFlightTable::SetFate(uint64_t seq, InFlight::Fate fate) {
   const auto it = by_seq_.find(seq);
   if (it == by_seq_.end()) return false;
-  attempts_[it->second].fate = fate;
+  attempts_[it->second]->fate = fate;
   return true;
 }
 

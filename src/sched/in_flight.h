@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -37,9 +38,9 @@ class InFlightTable {
   [[nodiscard]] bool Holds(uint64_t seq) const { return by_seq_.contains(seq); }
 
   // Attempt numbers are never used again within a process (I9).
-  uint64_t Begin(InFlight attempt, int64_t deadline_mono_ms);
-  // Takes the attempt out; nullopt for one that is unknown or given up.
-  [[nodiscard]] std::optional<InFlight> End(uint64_t attempt);
+  uint64_t Begin(std::unique_ptr<InFlight> attempt, int64_t deadline_mono_ms);
+  // Takes the attempt out; null for one that is unknown or given up.
+  [[nodiscard]] std::unique_ptr<InFlight> End(uint64_t attempt);
   // Marks the attempt of the row with this seq, if there is one.
   bool SetFate(uint64_t seq, InFlight::Fate fate);
   // The next attempt whose deadline is at or before `mono_ms`, if any.
@@ -51,7 +52,7 @@ class InFlightTable {
 
  private:
   uint64_t next_ = 1;
-  absl::flat_hash_map<uint64_t, InFlight> attempts_;
+  absl::flat_hash_map<uint64_t, std::unique_ptr<InFlight>> attempts_;
   absl::flat_hash_map<uint64_t, uint64_t> by_seq_;  // row's seq -> attempt
   // In order of Begin and so of deadline: the time-out is the same for all.
   std::deque<std::pair<int64_t, uint64_t>> deadlines_;

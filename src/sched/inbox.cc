@@ -7,13 +7,33 @@
 #include "base/check.h"
 
 namespace expirer {
+namespace {
+
+// The bytes that vary: what a hostile or merely large message brings along.
+size_t Bytes(const Request& request) {
+  const auto& message = std::get<MessageRequest>(request);
+  size_t bytes = sizeof(MessageRequest) + message.reply.size();
+  if (const auto* schedule = std::get_if<ScheduleIntent>(&message.intent)) {
+    bytes += schedule->job.body.size();
+    for (const auto& [name, value] : schedule->job.headers)
+      bytes += name.size() + value.size();
+  }
+  if (message.raw) {
+    bytes += message.raw->payload.size();
+    for (const auto& [name, value] : message.raw->headers)
+      bytes += name.size() + value.size();
+  }
+  return bytes;
+}
+
+}  // namespace
 
 Inbox::Inbox(size_t requests_max, std::function<void()> wake)
     : capacity_(requests_max), wake_(std::move(wake)) {}
 
 bool Inbox::Reserve(size_t count) {
   absl::MutexLock lock(&mutex_);
-  if (reserved_ + count > capacity_) {
+  if (reserved_ + count > capacity_ || bytes_ > kBytesMax) {
     starved_ = true;
     return false;
   }
@@ -34,25 +54,32 @@ void Inbox::Release(size_t count) {
 
 void Inbox::OnRoom(std::function<void()> room) { room_ = std::move(room); }
 
+void Inbox::SetWakeAt(size_t count) {
+  absl::MutexLock lock(&mutex_);
+  wake_at_ = count;
+}
+
 void Inbox::Push(Request request) {
-  bool was_empty = false;
+  bool tell = false;
+  const size_t bytes = Bytes(request);
   {
     absl::MutexLock lock(&mutex_);
     CHECK(requests_.size() - taken_ < reserved_);
-    was_empty = completions_.empty() && requests_.size() == taken_;
+    tell = completions_.size() < wake_at_ && requests_.size() == taken_;
     requests_.push_back(std::move(request));
+    bytes_ += bytes;
   }
-  if (was_empty) wake_();
+  if (tell) wake_();
 }
 
 void Inbox::Complete(Completion completion) {
-  bool was_empty = false;
+  bool tell = false;
   {
     absl::MutexLock lock(&mutex_);
-    was_empty = completions_.empty() && requests_.size() == taken_;
     completions_.push_back(std::move(completion));
+    tell = completions_.size() == wake_at_ && requests_.size() == taken_;
   }
-  if (was_empty) wake_();
+  if (tell) wake_();
 }
 
 void Inbox::Drain(size_t requests_max, std::vector<Completion>* completions,
@@ -69,6 +96,7 @@ void Inbox::Drain(size_t requests_max, std::vector<Completion>* completions,
     }
     count = std::min(requests_max, requests_.size() - taken_);
     const auto first = requests_.begin() + static_cast<ptrdiff_t>(taken_);
+    for (size_t i = 0; i < count; ++i) bytes_ -= Bytes(first[static_cast<ptrdiff_t>(i)]);
     std::move(first, first + static_cast<ptrdiff_t>(count),
               std::back_inserter(*requests));
     taken_ += count;
@@ -83,6 +111,11 @@ void Inbox::Drain(size_t requests_max, std::vector<Completion>* completions,
 bool Inbox::empty() const {
   absl::MutexLock lock(&mutex_);
   return completions_.empty() && requests_.size() == taken_;
+}
+
+size_t Inbox::completions() const {
+  absl::MutexLock lock(&mutex_);
+  return completions_.size();
 }
 
 size_t Inbox::requests() const {

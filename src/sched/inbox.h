@@ -15,8 +15,9 @@ namespace expirer {
 // Thread-safe.
 class Inbox {
  public:
-  // Room for `requests_max` requests. `wake` is called, on the producer's
-  // thread, when something arrives in an empty inbox.
+  // Room for `requests_max` requests, and no further places once those that
+  // wait hold kBytesMax. `wake` is called, on the producer's thread, when
+  // something arrives in an empty inbox.
   Inbox(size_t requests_max, std::function<void()> wake);
 
   // Takes `count` places for requests yet to come; false when there are not
@@ -32,13 +33,22 @@ class Inbox {
   void Push(Request request);
   void Complete(Completion completion);
 
+  // Completions alone wake the core only once there are `count` of them. Core
+  // thread; it must look by itself after a while.
+  void SetWakeAt(size_t count);
+
   // Moves all completions and at most `requests_max` requests, in order of
   // arrival, to the ends of the vectors. Core thread.
   void Drain(size_t requests_max, std::vector<Completion>* completions,
              std::vector<Request>* requests);
   [[nodiscard]] bool empty() const;
   [[nodiscard]] size_t requests() const;
+  [[nodiscard]] size_t completions() const;
   [[nodiscard]] size_t capacity() const { return capacity_; }
+
+  // What is under way when the limit is reached still comes: at most one
+  // pull's bytes for each that is outstanding.
+  static constexpr size_t kBytesMax = 64 << 20;
 
  private:
   const size_t capacity_;
@@ -48,9 +58,11 @@ class Inbox {
   mutable absl::Mutex mutex_;
   size_t reserved_ ABSL_GUARDED_BY(mutex_) = 0;  // places taken, used or not
   bool starved_ ABSL_GUARDED_BY(mutex_) = false;
+  size_t wake_at_ ABSL_GUARDED_BY(mutex_) = 1;
   std::vector<Completion> completions_ ABSL_GUARDED_BY(mutex_);
   std::vector<Request> requests_ ABSL_GUARDED_BY(mutex_);
   size_t taken_ ABSL_GUARDED_BY(mutex_) = 0;  // of requests_, already drained
+  size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // of those not drained yet
 };
 
 }  // namespace expirer

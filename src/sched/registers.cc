@@ -73,6 +73,8 @@ CancelResult ApplyCancel(const std::optional<Register>& known, const Position& p
   result.reg.cancel = position;
   if (IsClosed(known->state)) {
     result.effect = CancelEffect::kRecord;
+    // This cancel, too, is remembered for the whole of the history.
+    result.reg.expires_ms = std::max(known->expires_ms, ExpiryMs(now_ms, 0, policy));
     return result;
   }
   result.effect = CancelEffect::kClose;

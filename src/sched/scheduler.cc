@@ -101,7 +101,9 @@ void Scheduler::StageHousekeeping() {
 
 // Step 2. The set is kept, and nothing else is done, when there is no space.
 absl::Status Scheduler::WriteStaged() {
-  if (!staged_.empty()) {
+  if (HoldsWrite()) {
+    if (oldest_unsynced_mono_ms_ == 0) oldest_unsynced_mono_ms_ = now_.mono_ms;
+  } else if (!staged_.empty()) {
     const absl::Status written = store_->Write(&staged_);
     if (absl::IsResourceExhausted(written)) {
       if (!stalled_)
@@ -134,6 +136,16 @@ absl::Status Scheduler::WriteStaged() {
   return absl::OkStatus();
 }
 
+// A control's fault has to be one that killing the process shows too. The
+// kernel keeps what Write gave it, synced or not; so with this fault a write
+// waits in the process for the turn of its sync, as it would in a log that is
+// buffered there, while its acks leave.
+bool Scheduler::HoldsWrite() const {
+  return Mutant("ack_before_sync") && !staged_.empty() &&
+         (oldest_unsynced_mono_ms_ == 0 ||
+          now_.mono_ms - oldest_unsynced_mono_ms_ < options_.unsynced_ms);
+}
+
 void Scheduler::RequestSync() {
   if (ticket_ == requested_) {
     sync_now_ = false;
@@ -162,7 +174,7 @@ void Scheduler::Release() {
 }
 
 int64_t Scheduler::NextWake(bool refilling) {
-  if (!staged_.empty() || refilling) return now_.wall_ms;
+  if ((!staged_.empty() && !HoldsWrite()) || refilling) return now_.wall_ms;
   int64_t mono = std::min(housekeeping_mono_ms_ + kHousekeepingMs, in_flight_.NextDeadline());
   if (oldest_unsynced_mono_ms_ != 0)
     mono = std::min(mono, oldest_unsynced_mono_ms_ + options_.unsynced_ms);

@@ -139,6 +139,7 @@ class Scheduler {
   // Steps 2 and 3: scheduler.cc.
   void StageHousekeeping();
   [[nodiscard]] absl::Status WriteStaged();
+  [[nodiscard]] bool HoldsWrite() const;
   void RequestSync();
   void Release();
   [[nodiscard]] int64_t NextWake(bool refilling);

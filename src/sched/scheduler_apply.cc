@@ -97,7 +97,7 @@ void Scheduler::ApplyDiskSpace(uint64_t free_bytes) {
 }
 
 absl::Status Scheduler::ApplyAnswer(const PubAnswer& answer) {
-  std::optional<InFlight> attempt = in_flight_.End(answer.attempt);
+  const std::unique_ptr<InFlight> attempt = in_flight_.End(answer.attempt);
   if (!attempt) {
     ++stats_.strange_answers;
     return absl::OkStatus();
@@ -125,7 +125,7 @@ absl::Status Scheduler::ApplyAnswer(const PubAnswer& answer) {
 
 absl::Status Scheduler::ApplyTimeouts() {
   while (const std::optional<uint64_t> number = in_flight_.Overdue(now_.mono_ms)) {
-    std::optional<InFlight> attempt = in_flight_.End(*number);
+    const std::unique_ptr<InFlight> attempt = in_flight_.End(*number);
     lanes_.Numbered(attempt->row.lane)
         .in_flight.erase(TimerEntry{attempt->row.key_ms, attempt->row.seq});
     ++stats_.timeouts;

@@ -119,10 +119,10 @@ absl::StatusOr<bool> Scheduler::DispatchRow(LaneState* lane, const JobKey& key,
   }
   lane->window.Pop();
   lane->in_flight.insert(TimerEntry{key.key_ms, key.seq});
-  InFlight attempt = Describe(key, view_);
+  auto attempt = std::make_unique<InFlight>(Describe(key, view_));
   if (Mutant("delete_before_puback")) {
-    CloseFired(attempt);
-    attempt.fate = InFlight::Fate::kReplaced;
+    CloseFired(*attempt);
+    attempt->fate = InFlight::Fate::kReplaced;
   }
   in_flight_.Begin(std::move(attempt), now_.mono_ms + options_.publish_timeout_ms);
   ++stats_.published;

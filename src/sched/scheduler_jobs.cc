@@ -56,7 +56,8 @@ absl::Status Scheduler::OpenJob(RuleIndex rule, const std::string& id, Job job,
   const JobKey key{lane.lane, std::max(job.due_ms, now_.wall_ms), next_seq_++};
   const LatePolicy& late = rules_[rule].late;
   const bool too_late =
-      late.after_ms > 0 && now_.wall_ms - job.due_ms > late.after_ms;
+      late.after_ms > 0 && now_.wall_ms - job.due_ms > late.after_ms &&
+      (late.action != LateAction::kDead || counts_.dead() < options_.dead);
   job.late_judged = now_.wall_ms > job.due_ms;
   reg.job = key;
   if (too_late && late.action != LateAction::kFire) {

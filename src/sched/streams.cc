@@ -56,7 +56,9 @@ Position Streams::Place(const std::string& stream, uint64_t seq, int64_t time_ns
   } else if (seq <= state.high_seq && time_ns > state.high_time_ns) {
     *rewound = true;
     ++state.epoch;
-    state.epoch_start_ns = time_ns;
+    // Not this message's own time: another rule's consumer may still bring
+    // earlier messages of the new life.
+    state.epoch_start_ns = state.high_time_ns + 1;
     state.high_seq = 0;
   }
   const bool earlier = time_ns < state.epoch_start_ns && state.epoch > 1;
@@ -65,7 +67,8 @@ Position Streams::Place(const std::string& stream, uint64_t seq, int64_t time_ns
     state.high_time_ns = time_ns;
     entry.dirty = true;
   }
-  return Position{state.number, earlier ? state.epoch - 1 : state.epoch, seq, time_ns, {}};
+  const uint64_t before = state.epoch == 2 ? 1 : 0;
+  return Position{state.number, earlier ? before : state.epoch, seq, time_ns, {}};
 }
 
 void Streams::Stage(WriteSet* set) {

@@ -19,7 +19,7 @@ namespace expirer {
 struct StreamState {
   uint16_t number = 0;         // Position::stream
   uint64_t epoch = 1;
-  int64_t epoch_start_ns = 0;  // time of the first message seen in the epoch
+  int64_t epoch_start_ns = 0;  // no message of the epoch is older
   uint64_t high_seq = 0;       // highest applied in this epoch
   int64_t high_time_ns = 0;    // and its time
 };
@@ -32,9 +32,10 @@ class Streams {
 
   // The position of a message, taking note of it. A stream whose sequence is
   // not above the highest applied but whose time is later was rewound or
-  // re-created: its epoch is raised (and `*rewound` set). A message older than
-  // the present epoch's first one belongs to the epoch before; which exactly
-  // does not matter, since across epochs time decides.
+  // re-created: its epoch is raised (and `*rewound` set), and begins right
+  // after the time of the highest applied. An older message belongs to an
+  // epoch before: the first, while there is only that one, else 0, the number
+  // of no epoch, so that time decides between it and every other.
   [[nodiscard]] Position Place(const std::string& stream, uint64_t seq, int64_t time_ns,
                                bool* rewound);
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/thread_name.h"
 
 namespace expirer {
 
@@ -28,6 +29,7 @@ void SyncThread::Request(uint64_t ticket) {
 }
 
 void SyncThread::Run() {
+  NameThread("sync");
   uint64_t done = 0;
   while (true) {
     uint64_t ticket = 0;

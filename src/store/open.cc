@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <chrono>
 #include <random>
-#include <set>
 #include <thread>
 #include <utility>
 
@@ -88,12 +87,20 @@ absl::StatusOr<std::vector<std::string>> ListFamilies(
   if (!Exists(files, path + "/CURRENT")) return names;
   RETURN_IF_ERROR(FromRocks(
       rocksdb::DB::ListColumnFamilies(options, path, &names), path));
-  const std::set<std::string> present(names.begin(), names.end());
-  // A first start that was cut short left fewer, but it left SYNCED.
-  const bool marked = Exists(files, path + "/SYNCED");
-  for (const char* name : kFamilyNames)
-    if (!marked && present.count(name) == 0) return NotOurs(path);
   return names;
+}
+
+// A database without our mark SYNCED that has not our families is another's.
+absl::Status CheckOurs(const rocksdb::DBOptions& options,
+                       const std::string& path, rocksdb::FileSystem* files) {
+  if (Exists(files, path + "/" + std::string(SyncedFile::kName)))
+    return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::vector<std::string> names,
+                   ListFamilies(options, path, files));
+  for (const char* name : kFamilyNames)
+    if (!names.empty() && !std::count(names.begin(), names.end(), name))
+      return NotOurs(path);
+  return absl::OkStatus();
 }
 
 // A reader takes no lock, so the writer may delete a log while it is being
@@ -147,11 +154,12 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(const StoreOptions& options) 
   if (!options.read_only) RETURN_IF_ERROR(guard->Lock());
   RocksSetup setup =
       MakeRocksSetup(options, rep->env.get(), rep->expiry.get());
+  RETURN_IF_ERROR(CheckOurs(setup.db, path, files));
+  RETURN_IF_ERROR(VerifyLogs(guard, options));
   ASSIGN_OR_RETURN(const std::vector<std::string> names,
                    ListFamilies(setup.db, path, files));
   if (options.read_only && names.empty())
     return NotFound(fmt::format("{} holds no store", path));
-  RETURN_IF_ERROR(VerifyLogs(guard, options));
   if (!options.read_only) RETURN_IF_ERROR(guard->Start());
 
   setup.db.listeners.push_back(rep->errors);

@@ -38,7 +38,7 @@ std::string EncodeSlot(const Slot& slot) {
   PutLittle(&out, slot.sequence, 8);
   PutLittle(&out, slot.logs.size(), 4);
   for (const SyncedLog& log : slot.logs) {
-    PutLittle(&out, log.number, 8);
+    PutLittle(&out, log.id, 8);
     PutLittle(&out, log.bytes, 8);
     PutLittle(&out, log.digest, 8);
   }

@@ -4,8 +4,9 @@
 //
 //   two slots of 16 KB, each:
 //   | "expsync1" | le64 sequence | le32 n
-//   | n x (le64 log number, le64 synced bytes, le64 XXH3 of these bytes)
+//   | n x (le64 id, le64 synced bytes, le64 XXH3 of these bytes)
 //   | le64 XXH3 of all before |
+//   id: number of a write-ahead log, or of a MANIFEST with bit 63 set
 //
 // The valid slot with the higher sequence counts. Between two fdatasyncs only
 // one slot is written, over and over; the other is what the last fdatasync
@@ -23,8 +24,10 @@
 
 namespace expirer {
 
+inline constexpr uint64_t kManifestBit = uint64_t{1} << 63;
+
 struct SyncedLog {
-  uint64_t number = 0;
+  uint64_t id = 0;
   uint64_t bytes = 0;   // synced
   uint64_t digest = 0;  // XXH3-64 of these bytes
   bool operator==(const SyncedLog&) const = default;

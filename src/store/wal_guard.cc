@@ -58,17 +58,29 @@ bool EndsWith(std::string_view text, std::string_view end) {
          text.substr(text.size() - end.size()) == end;
 }
 
-// "000123.log" -> 123; 0 for any other name.
-uint64_t LogNumberOf(std::string_view name) {
-  if (!EndsWith(name, ".log") || name.size() == 4 || name.size() > 4 + 19)
-    return 0;
+uint64_t NumberOf(std::string_view digits) {
+  if (digits.size() > 18) return 0;
   uint64_t number = 0;
-  for (const char c : name.substr(0, name.size() - 4)) {
+  for (const char c : digits) {
     if (c < '0' || c > '9') return 0;
     number = number * 10 + static_cast<uint64_t>(c - '0');
   }
   return number;
 }
+
+constexpr std::string_view kLogEnd = ".log";
+constexpr std::string_view kManifestBegin = "MANIFEST-";
+
+// "000123.log" -> 123, "MANIFEST-000123" -> 123 with kManifestBit; else 0.
+uint64_t IdOfName(std::string_view name) {
+  if (EndsWith(name, kLogEnd))
+    return NumberOf(name.substr(0, name.size() - kLogEnd.size()));
+  if (name.substr(0, kManifestBegin.size()) != kManifestBegin) return 0;
+  const uint64_t number = NumberOf(name.substr(kManifestBegin.size()));
+  return number == 0 ? 0 : number | kManifestBit;
+}
+
+bool IsManifest(uint64_t id) { return (id & kManifestBit) != 0; }
 
 // A log as RocksDB may see it: nothing after `limit`.
 class ShortenedFile final : public rocksdb::FSSequentialFileOwnerWrapper {
@@ -100,12 +112,12 @@ class ShortenedFile final : public rocksdb::FSSequentialFileOwnerWrapper {
 
 }  // namespace
 
-// One log being written. Append comes from RocksDB's writer; Sync from our
+// One log (or MANIFEST) being written. Append comes from RocksDB's writer; Sync from our
 // committer and RocksDB's flushes; Detach when RocksDB closes the file.
 class Wal {
  public:
-  Wal(uint64_t number, rocksdb::FSWritableFile* file, WalGuard* guard)
-      : number_(number), guard_(guard), file_(file) {}
+  Wal(uint64_t id, rocksdb::FSWritableFile* file, WalGuard* guard)
+      : id_(id), guard_(guard), file_(file) {}
 
   void Appended(const Slice& data, bool whole) {
     absl::MutexLock lock(&bytes_mutex_);
@@ -129,12 +141,9 @@ class Wal {
     return SyncLocked(false, IOOptions(), nullptr);
   }
 
-  IOStatus SyncIfNever() {
-    {
-      absl::MutexLock lock(&sync_mutex_);
-      if (recorded_ > 0) return IOStatus::OK();
-    }
-    return SyncIfNeeded();
+  bool NeverSynced() {
+    absl::MutexLock lock(&sync_mutex_);
+    return recorded_ == 0;
   }
 
   // After this the file is no longer touched.
@@ -154,23 +163,25 @@ class Wal {
   // Captured before the sync begins: what comes meanwhile may not be covered.
   SyncedLog Capture() {
     absl::MutexLock lock(&bytes_mutex_);
-    return {number_, bytes_, digest_.value()};
+    return {id_, bytes_, digest_.value()};
   }
 
   IOStatus SyncLocked(bool metadata_too, const IOOptions& options,
                       IODebugContext* dbg)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(sync_mutex_) {
-    if (IOStatus s = guard_->Failure(); !s.ok()) return s;
+    // RocksDB replaces a MANIFEST it could not sync; a log is not replaced.
+    const bool final = !IsManifest(id_);
+    if (IOStatus s = guard_->Failure(); final && !s.ok()) return s;
     const SyncedLog captured = Capture();
     IOStatus s = metadata_too ? file_->Fsync(options, dbg)
                               : file_->Sync(options, dbg);
     if (s.ok() && captured.bytes > recorded_) s = guard_->Record(captured);
-    if (!s.ok()) return guard_->Fail(s);
+    if (!s.ok()) return final ? guard_->Fail(s) : s;
     recorded_ = captured.bytes;
     return s;
   }
 
-  const uint64_t number_;
+  const uint64_t id_;
   WalGuard* const guard_;
 
   absl::Mutex sync_mutex_;  // before bytes_mutex_
@@ -242,9 +253,9 @@ class WalFile final : public rocksdb::FSWritableFileOwnerWrapper {
 
 }  // namespace
 
-// A log present or listed at opening.
+// A file present or listed at opening.
 struct WalGuard::Found {
-  uint64_t number = 0;
+  uint64_t id = 0;
   uint64_t size = 0;
   bool exists = false;
   SyncedLog listed;       // bytes == 0: not listed, nothing of it was synced
@@ -275,32 +286,41 @@ absl::Status WalGuard::Lock() {
 }
 
 absl::Status WalGuard::Verify(bool recover) {
-  ASSIGN_OR_RETURN(std::vector<Found> logs, FindLogs(recover));
-  return ChooseVisible(&logs, recover);
+  ASSIGN_OR_RETURN(std::vector<Found> files, FindFiles(recover));
+  std::vector<Found> logs;
+  for (Found& file : files) {
+    if (IsManifest(file.id)) {
+      RETURN_IF_ERROR(ChooseManifest(&file));
+    } else {
+      logs.push_back(file);
+    }
+  }
+  return ChooseLogs(&logs, recover);
 }
 
-absl::StatusOr<std::vector<WalGuard::Found>> WalGuard::FindLogs(bool recover) {
+absl::StatusOr<std::vector<WalGuard::Found>> WalGuard::FindFiles(bool recover) {
   std::vector<std::string> names;
   RETURN_IF_ERROR(FromRocks(
       target()->GetChildren(dir_, IOOptions(), &names, nullptr), dir_));
   std::map<uint64_t, Found> found;
   bool has_current = false;
+  bool has_log = false;
   bool has_table = false;
   for (const std::string& name : names) {
     has_current |= name == "CURRENT";
     has_table |= EndsWith(name, ".sst");
-    if (const uint64_t number = LogNumberOf(name); number != 0) {
-      Found log;
-      log.number = number;
-      log.exists = true;
-      found[number] = log;
+    if (const uint64_t id = IdOfName(name); id != 0) {
+      found[id].id = id;
+      found[id].exists = true;
+      has_log |= !IsManifest(id);
     }
   }
   auto listed = SyncedFile::Read(target(), dir_);
   if (!has_current) {
     // A first start that was cut short leaves neither logs nor tables.
-    if (found.empty() && !has_table && (!listed.ok() || listed->empty()))
-      return std::vector<Found>();
+    for (size_t i = 0; listed.ok() && i < listed->size(); ++i)
+      has_log |= !IsManifest((*listed)[i].id);
+    if (!has_log && !has_table) return std::vector<Found>();
     return Corrupt(fmt::format(
         "store {} has data but no file CURRENT, which names its state; "
         "restore a backup", dir_));
@@ -317,22 +337,24 @@ absl::StatusOr<std::vector<WalGuard::Found>> WalGuard::FindLogs(bool recover) {
     listed = std::vector<SyncedLog>();
   }
   for (const SyncedLog& log : *listed) {
-    found[log.number].number = log.number;
-    found[log.number].listed = log;
+    found[log.id].id = log.id;
+    found[log.id].listed = log;
   }
-  std::vector<Found> logs;
-  for (auto& [number, log] : found) logs.push_back(log);
-  return logs;
+  std::vector<Found> files;
+  for (auto& [id, file] : found) files.push_back(file);
+  return files;
 }
 
 absl::Status WalGuard::Inspect(Found* found) {
-  const std::string path = LogPath(found->number);
+  const std::string path = PathOf(found->id);
   const IOOptions io;
   std::unique_ptr<rocksdb::FSSequentialFile> file;
   RETURN_IF_ERROR(FromRocks(
       target()->NewSequentialFile(path, FileOptions(), &file, nullptr), path));
   const uint64_t trusted = found->intact ? found->listed.bytes : 0;
-  WalScan scan(trusted);
+  WalScan scan(IsManifest(found->id) ? WalScan::Of::kManifest
+                                     : WalScan::Of::kLog,
+               trusted);
   Digest digest;
   std::string buffer(WalScan::kBlockBytes, '\0');
   bool scanning = true;
@@ -364,10 +386,34 @@ absl::Status WalGuard::Inspect(Found* found) {
   return absl::OkStatus();
 }
 
-absl::Status WalGuard::ChooseVisible(std::vector<Found>* logs, bool recover) {
+std::string WalGuard::Damage(const Found& found) const {
+  const std::string what =
+      !found.exists ? "is missing"
+      : found.size < found.listed.bytes
+          ? fmt::format("was cut to {} bytes", found.size)
+          : "is damaged within them";
+  return fmt::format("{}: its first {} bytes were synced and it {}",
+                     PathOf(found.id), found.listed.bytes, what);
+}
+
+absl::Status WalGuard::ChooseManifest(Found* manifest) {
+  manifest->intact = manifest->exists;
+  if (manifest->exists) RETURN_IF_ERROR(Inspect(manifest));
+  // Tables it does not list RocksDB would delete: no flag goes past this.
+  if (!manifest->intact)
+    return Corrupt(Damage(*manifest) + "; restore a backup");
+  if (manifest->listed.bytes > 0)
+    listed_at_open_[manifest->id] = manifest->listed;
+  // RocksDB writes it no further once it has a newer one, so what was torn was
+  // never acted upon.
+  if (manifest->understood) visible_[manifest->id] = manifest->whole_bytes;
+  return absl::OkStatus();
+}
+
+absl::Status WalGuard::ChooseLogs(std::vector<Found>* logs, bool recover) {
   uint64_t last_synced = 0;
   for (const Found& log : *logs)
-    if (log.listed.bytes > 0) last_synced = log.number;
+    if (log.listed.bytes > 0) last_synced = log.id;
 
   bool damaged = false;    // a synced byte is gone: nothing after it is shown
   bool torn = false;       // an unsynced tail is: nothing unsynced after it is
@@ -376,14 +422,7 @@ absl::Status WalGuard::ChooseVisible(std::vector<Found>* logs, bool recover) {
     log.intact = log.exists;
     if (log.exists) RETURN_IF_ERROR(Inspect(&log));
     if (!log.intact) {
-      const std::string what =
-          !log.exists ? "is missing"
-          : log.size < log.listed.bytes
-              ? fmt::format("was cut to {} bytes", log.size)
-              : "is damaged within them";
-      const std::string words =
-          fmt::format("{}: its first {} bytes were synced and it {}",
-                      LogPath(log.number), log.listed.bytes, what);
+      const std::string words = Damage(log);
       if (!recover) return Corrupt(fmt::format("{}; {}", words, kWhatToDo));
       note_ += words + "; ";
       damaged = true;
@@ -393,12 +432,12 @@ absl::Status WalGuard::ChooseVisible(std::vector<Found>* logs, bool recover) {
       continue;
     }
     const bool synced = log.listed.bytes > 0;
-    const bool followed = log.number < last_synced;
+    const bool followed = log.id < last_synced;
     if (damaged) {
       Hide(log, 0, "after the damage");
       continue;
     }
-    if (synced) listed_at_open_[log.number] = log.listed;
+    if (synced) listed_at_open_[log.id] = log.listed;
     // Taken off the list to be deleted: RocksDB needs no byte of it.
     if (!synced && followed) continue;
     if (!log.understood) {
@@ -426,10 +465,10 @@ absl::Status WalGuard::ChooseVisible(std::vector<Found>* logs, bool recover) {
 
 void WalGuard::Hide(const Found& log, uint64_t visible,
                     const std::string& why) {
-  visible_[log.number] = visible;
+  visible_[log.id] = visible;
   if (visible < log.size)
     note_ += fmt::format("{}: left out {} bytes from {} on ({}); ",
-                         LogPath(log.number), log.size - visible, visible, why);
+                         PathOf(log.id), log.size - visible, visible, why);
 }
 
 absl::Status WalGuard::Start() {
@@ -456,12 +495,17 @@ void WalGuard::Stop() {
 }
 
 absl::Status WalGuard::SyncAll() {
-  // Oldest first: what is durable is always a prefix. Appends go to the newest
-  // log only, so those before it are complete.
-  RETURN_IF_ERROR(FromRocks(Failure(), "syncing the store"));
+  return FromRocks(SyncOpenLogs(), "syncing the store");
+}
+
+IOStatus WalGuard::SyncOpenLogs() {
+  IOStatus s = Failure();
+  // Oldest first, each whole: what is durable is always a prefix, and a log is
+  // listed only after those before it are synced to their ends. Appends go to
+  // the newest only; one begun after OpenLogs is left to the next sync.
   for (const auto& wal : OpenLogs())
-    RETURN_IF_ERROR(FromRocks(wal->SyncIfNeeded(), "syncing the store"));
-  return absl::OkStatus();
+    if (s.ok()) s = wal->SyncIfNeeded();
+  return s;
 }
 
 std::vector<std::shared_ptr<Wal>> WalGuard::OpenLogs() {
@@ -481,11 +525,11 @@ uint64_t WalGuard::LogBytes() {
 IOStatus WalGuard::Record(const SyncedLog& synced) {
   absl::MutexLock lock(&list_mutex_);
   if (synced_ == nullptr) return IOStatus::OK();
-  const bool first = list_.count(synced.number) == 0;
+  const bool first = list_.count(synced.id) == 0;
   // The log's name must be durable before SYNCED insists on it.
   if (first)
     if (IOStatus s = SyncDirectory(); !s.ok()) return s;
-  list_[synced.number] = synced;
+  list_[synced.id] = synced;
   const int64_t now_ms = SystemClock().MonotonicMs();
   return WriteList(first || now_ms - durable_at_ms_ >= kDurableEveryMs);
 }
@@ -498,6 +542,13 @@ IOStatus WalGuard::WriteList(bool durable) {
   if (!s.ok() || !durable) return s;
   durable_at_ms_ = SystemClock().MonotonicMs();
   return synced_->Sync();
+}
+
+// Durable before it returns: SYNCED may never insist on a file that is gone.
+IOStatus WalGuard::Unlist(uint64_t id) {
+  absl::MutexLock lock(&list_mutex_);
+  if (list_.erase(id) == 0 || synced_ == nullptr) return IOStatus::OK();
+  return WriteList(true);
 }
 
 IOStatus WalGuard::SyncDirectory() {
@@ -519,33 +570,39 @@ IOStatus WalGuard::Fail(const IOStatus& status) {
   return status;
 }
 
-uint64_t WalGuard::LogNumber(const std::string& path) const {
+uint64_t WalGuard::IdOf(const std::string& path) const {
   if (path.compare(0, dir_.size(), dir_) != 0 ||
       path.find_first_not_of('/', dir_.size()) != path.rfind('/') + 1)
     return 0;
-  return LogNumberOf(BaseName(path));
+  return IdOfName(BaseName(path));
 }
 
-std::string WalGuard::LogPath(uint64_t number) const {
-  return fmt::format("{}/{:06}.log", dir_, number);
+std::string WalGuard::PathOf(uint64_t id) const {
+  return IsManifest(id)
+             ? fmt::format("{}/MANIFEST-{:06}", dir_, id & ~kManifestBit)
+             : fmt::format("{}/{:06}.log", dir_, id);
 }
 
 IOStatus WalGuard::NewWritableFile(
     const std::string& name, const FileOptions& options,
     std::unique_ptr<rocksdb::FSWritableFile>* result, IODebugContext* dbg) {
-  const uint64_t number = LogNumber(name);
-  if (number == 0) return target()->NewWritableFile(name, options, result, dbg);
-  // Its predecessor is listed before a log begins, so that a predecessor lost
-  // whole cannot go unnoticed. With a committer at work it was long ago.
+  const uint64_t id = IdOf(name);
+  if (id == 0) return target()->NewWritableFile(name, options, result, dbg);
+  // A number given again, after a loss took back its first use.
+  if (IOStatus s = Unlist(id); !s.ok()) return s;
+  // A log's predecessor is listed before it begins, so that one lost whole
+  // cannot go unnoticed. With a committer at work it was listed long ago.
+  const auto logs = OpenLogs();
   IOStatus s = IOStatus::OK();
-  for (const auto& wal : OpenLogs())
-    if (s.ok()) s = wal->SyncIfNever();
+  if (!IsManifest(id) && !logs.empty() && logs.back()->NeverSynced())
+    s = SyncOpenLogs();
   if (s.ok()) s = target()->NewWritableFile(name, options, result, dbg);
   if (!s.ok()) return s;
-  auto wal = std::make_shared<Wal>(number, result->get(), this);
+  auto wal = std::make_shared<Wal>(id, result->get(), this);
   *result = std::make_unique<WalFile>(std::move(*result), wal);
+  if (IsManifest(id)) return s;  // synced by RocksDB alone
   absl::MutexLock lock(&open_mutex_);
-  open_[number] = std::move(wal);
+  open_[id] = std::move(wal);
   return s;
 }
 
@@ -554,7 +611,7 @@ IOStatus WalGuard::NewSequentialFile(
     std::unique_ptr<rocksdb::FSSequentialFile>* result, IODebugContext* dbg) {
   IOStatus s = target()->NewSequentialFile(name, options, result, dbg);
   if (!s.ok() || visible_.empty()) return s;
-  const auto shown = visible_.find(LogNumber(name));
+  const auto shown = visible_.find(IdOf(name));
   if (shown != visible_.end())
     *result = std::make_unique<ShortenedFile>(std::move(*result), shown->second);
   return s;
@@ -562,14 +619,12 @@ IOStatus WalGuard::NewSequentialFile(
 
 IOStatus WalGuard::DeleteFile(const std::string& name, const IOOptions& options,
                               IODebugContext* dbg) {
-  if (const uint64_t number = LogNumber(name); number != 0) {
+  if (const uint64_t id = IdOf(name); id != 0) {
     {
       absl::MutexLock lock(&open_mutex_);
-      open_.erase(number);
+      open_.erase(id);
     }
-    absl::MutexLock lock(&list_mutex_);
-    if (list_.erase(number) > 0 && synced_ != nullptr)
-      if (IOStatus s = WriteList(true); !s.ok()) return s;
+    if (IOStatus s = Unlist(id); !s.ok()) return s;
   }
   return target()->DeleteFile(name, options, dbg);
 }

@@ -18,6 +18,10 @@
 //     a prefix of what was written and holds everything synced. Nothing is cut
 //     on disk: the logs go when RocksDB has flushed what it read.
 //
+// The MANIFEST, RocksDB's list of its tables, is guarded alike: RocksDB syncs
+// it, refuses the store when its unsynced tail is torn, and would miss tables
+// in silence if it were cut.
+//
 // SYNCED itself is made durable when a log is first listed, before one is
 // deleted, at most once a second between, and at the end. Limit that remains:
 // a power loss (not a killed process) may leave SYNCED up to a second behind;
@@ -100,17 +104,20 @@ class WalGuard final : public rocksdb::FileSystemWrapper {
   friend class Wal;
   struct Found;
 
-  // The number of a write-ahead log's path; 0 for any other path.
-  [[nodiscard]] uint64_t LogNumber(const std::string& path) const;
-  [[nodiscard]] std::string LogPath(uint64_t number) const;
+  // What SYNCED calls the file of this path; 0 for one that is not guarded.
+  [[nodiscard]] uint64_t IdOf(const std::string& path) const;
+  [[nodiscard]] std::string PathOf(uint64_t id) const;
   // By number, oldest first.
   [[nodiscard]] std::vector<std::shared_ptr<Wal>> OpenLogs();
-  [[nodiscard]] absl::StatusOr<std::vector<Found>> FindLogs(bool recover);
+  [[nodiscard]] absl::StatusOr<std::vector<Found>> FindFiles(bool recover);
   [[nodiscard]] absl::Status Inspect(Found* found);
-  [[nodiscard]] absl::Status ChooseVisible(std::vector<Found>* logs,
-                                           bool recover);
+  [[nodiscard]] absl::Status ChooseManifest(Found* manifest);
+  [[nodiscard]] absl::Status ChooseLogs(std::vector<Found>* logs, bool recover);
+  [[nodiscard]] rocksdb::IOStatus Unlist(uint64_t id);
+  [[nodiscard]] std::string Damage(const Found& found) const;
   void Hide(const Found& found, uint64_t visible, const std::string& why);
 
+  [[nodiscard]] rocksdb::IOStatus SyncOpenLogs();
   // After a sync of `wal` that covered `synced`.
   [[nodiscard]] rocksdb::IOStatus Record(const SyncedLog& synced);
   [[nodiscard]] rocksdb::IOStatus WriteList(bool durable)
@@ -121,7 +128,7 @@ class WalGuard final : public rocksdb::FileSystemWrapper {
 
   // Constant after construction, or after Verify.
   const std::string dir_;
-  std::map<uint64_t, uint64_t> visible_;  // log -> bytes RocksDB may see
+  std::map<uint64_t, uint64_t> visible_;  // id -> bytes RocksDB may see
   std::map<uint64_t, SyncedLog> listed_at_open_;
   std::string note_;
   bool understood_ = true;

@@ -92,6 +92,10 @@ bool WalScan::Fragment(std::string_view block, size_t* at) {
 }
 
 bool WalScan::Finish(uint64_t end) {
+  if (of_ == Of::kManifest) {
+    whole_bytes_ = end;
+    return true;
+  }
   if (record_head_.size() < kRecordHeadBytes) return Stop(end);
   const std::string_view head = record_head_;
   const uint64_t sequence = Little(head.substr(0, 8));

@@ -6,7 +6,8 @@
 // db/log_format.h) and ends at the last whole record before the first that is
 // torn, fails its checksum, or does not follow its predecessor's sequence
 // number. What lies before `trusted` bytes was checked by digest already, so
-// it is walked but its checksums are not computed again.
+// it is walked but its checksums are not computed again. RocksDB's MANIFEST
+// has the same format without the sequence numbers.
 //
 //   block  := 32,768 bytes of fragments; fewer than 7 left over are zeros
 //   header := | masked crc32c of type and data, le32 | le16 length | u8 type |
@@ -26,7 +27,9 @@ class WalScan {
  public:
   static constexpr size_t kBlockBytes = 32768;
 
-  explicit WalScan(uint64_t trusted) : trusted_(trusted) {}
+  enum class Of { kLog, kManifest };
+
+  WalScan(Of of, uint64_t trusted) : of_(of), trusted_(trusted) {}
 
   // The file's next block: kBlockBytes, or fewer at its end. Returns false
   // when the rest of the file need not be read.
@@ -47,6 +50,7 @@ class WalScan {
   bool Stop(uint64_t fragment_end);
   bool Finish(uint64_t end);
 
+  const Of of_;
   const uint64_t trusted_;
   uint64_t offset_ = 0;         // of the block being read
   uint64_t whole_bytes_ = 0;

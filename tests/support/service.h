@@ -32,18 +32,17 @@ using Environment = std::vector<std::pair<std::string, std::string>>;
                                  int64_t timeout_ms = 30'000);
 
 // One `expirer serve`, over as many starts as the test wants. The child sees
-// none of the test's own NATS_* and EXPIRER_* variables but EXPIRER_MUTANT; it
-// dies with this object, and with the thread that started it. All but Signal:
-// one thread.
+// none of the test's own variables that would configure it; it dies with this
+// object, and with the thread that started it. All but Signal: one thread.
 class Service {
  public:
   struct Options {
-    std::string config;  // YAML; "" = the built-in ticketing rule
-    std::string store;   // directory; "" = a temporary one of its own
-    std::string url;     // NATS_URL
-    std::vector<std::string> flags;  // after `serve`
-    Environment environment;
-    std::string binary;  // "" = ExpirerBinary()
+    std::string config = {};              // YAML; "" = the built-in ticketing rule
+    std::string store = {};               // directory; "" = a temporary one of its own
+    std::string url = {};                 // NATS_URL
+    std::vector<std::string> flags = {};  // after `serve`
+    Environment environment = {};
+    std::string binary = {};  // "" = ExpirerBinary()
   };
   // Not started yet. Aborts the test process when there is no binary.
   explicit Service(Options options);
@@ -92,7 +91,9 @@ class Service {
 
   [[nodiscard]] const std::string& store() const { return options_.store; }
   [[nodiscard]] std::string log_path() const { return dir_.path() + "/log"; }
-  [[nodiscard]] std::string status_path() const { return options_.store + "/status.json"; }
+  [[nodiscard]] std::string status_path() const {
+    return options_.store + "/status.json";
+  }
 
  private:
   [[nodiscard]] std::optional<std::string> StatusText() const;

@@ -1,0 +1,111 @@
+#include "load/events.h"
+
+#include <algorithm>
+#include <random>
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "base/rfc3339.h"
+#include "job/fired.h"
+
+namespace expirer::load {
+namespace {
+
+constexpr size_t kPayloadBytes = 200;
+
+// SplitMix64 (Steele, Lea, Flood): a good mix of a counter.
+uint64_t Mix(uint64_t x) {
+  x += 0x9e3779b97f4a7c15u;
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+  return x ^ (x >> 31);
+}
+
+}  // namespace
+
+std::string_view Name(Ids ids) { return ids == Ids::kAscending ? "ascending" : "random"; }
+
+Jobs::Jobs(Ids ids, uint64_t count, int64_t first_due_ms, int64_t span_ms)
+    : ids_(ids),
+      count_(count),
+      first_due_ms_(first_due_ms),
+      span_ms_(span_ms),
+      salt_(std::random_device()()) {}
+
+std::string Jobs::Key(uint64_t n) const {
+  if (ids_ == Ids::kAscending) return fmt::format("order-{:08x}-{:021}", salt_, n);
+  const uint64_t a = Mix(salt_ << 32 | n);
+  const uint64_t b = Mix(a);
+  return fmt::format("{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}", a >> 32, (a >> 16) & 0xffff,
+                     a & 0xfff, b >> 48, b & 0xffffffffffff);
+}
+
+int64_t Jobs::DueMs(uint64_t n) const {
+  return first_due_ms_ + span_ms_ * static_cast<int64_t>(n) / static_cast<int64_t>(count_);
+}
+
+std::string Jobs::Payload(uint64_t n) const {
+  std::string out = fmt::format(
+      R"({{"id":"{}","status":"created","version":0,"userId":"64f1c0ffee{:014}",)"
+      R"("expiresAt":"{}","note":")",
+      Key(n), n, FormatRfc3339Ms(DueMs(n)));
+  constexpr std::string_view kEnd = "\"}";
+  CHECK(out.size() + kEnd.size() <= kPayloadBytes);
+  // Digits as random as ids are: padding must not make the disk look better.
+  for (uint64_t i = 0; out.size() < kPayloadBytes - kEnd.size(); ++i)
+    out += fmt::format("{:016x}", Mix(Mix(salt_ << 32 | n) + i));
+  out.resize(kPayloadBytes - kEnd.size());
+  return out.append(kEnd);
+}
+
+std::string Jobs::MsgId(uint64_t n) const { return expirer::MsgId(kRule, Key(n), DueMs(n)); }
+
+FireCheck::FireCheck(const Jobs& jobs) : jobs_(jobs), seen_(jobs.count(), 0) {
+  numbers_.reserve(jobs.count());
+  for (uint64_t n = 0; n < jobs.count(); ++n) numbers_.emplace(jobs.MsgId(n), n);
+}
+
+void FireCheck::Add(std::string_view msg_id, std::string_view body, int64_t time_ns) {
+  last_ns_ = std::max(last_ns_, time_ns);
+  const auto found = numbers_.find(std::string(msg_id));
+  if (found == numbers_.end()) {
+    ++unknown_;
+    return;
+  }
+  const uint64_t n = found->second;
+  if (body != jobs_.Payload(n)) ++wrong_;
+  if (seen_[n]++ != 0) {
+    ++doubled_;
+    return;
+  }
+  const int64_t late_ns = time_ns - jobs_.DueMs(n) * 1'000'000;
+  if (late_ns < 0) ++early_;
+  late_ns_.push_back(late_ns);
+}
+
+void FireCheck::Conclude(Report* report) const {
+  const auto fail = [&](uint64_t count, std::string_view what) {
+    if (count > 0) report->Fail(fmt::format("{} {}", count, what));
+  };
+  fail(jobs_.count() - late_ns_.size(), "jobs are missing in the target stream");
+  fail(doubled_, "messages are in the target stream twice");
+  fail(early_, "jobs fired before they were due");
+  fail(unknown_, "messages in the target stream are of no job");
+  fail(wrong_, "messages have another body than their event");
+  const auto missing = std::find(seen_.begin(), seen_.end(), 0);
+  if (missing != seen_.end()) {
+    report->Fail("the first missing job is " +
+                 jobs_.MsgId(static_cast<uint64_t>(missing - seen_.begin())));
+  }
+}
+
+double FireCheck::LateMs(double quantile) {
+  if (late_ns_.empty()) return 0;
+  const auto last = static_cast<double>(late_ns_.size() - 1);
+  const auto nth = late_ns_.begin() + static_cast<ptrdiff_t>(quantile * last + 0.5);
+  std::nth_element(late_ns_.begin(), nth, late_ns_.end());
+  return static_cast<double>(*nth) / 1e6;
+}
+
+}  // namespace expirer::load

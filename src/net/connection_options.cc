@@ -1,0 +1,127 @@
+#include "net/connection_options.h"
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+#include <utility>
+
+#include "net/nats_handle.h"
+
+namespace expirer {
+namespace {
+
+std::string Trimmed(std::string_view text) {
+  while (!text.empty() && static_cast<unsigned char>(text.front()) <= ' ') text.remove_prefix(1);
+  while (!text.empty() && static_cast<unsigned char>(text.back()) <= ' ') text.remove_suffix(1);
+  return std::string(text);
+}
+
+// natsOptions_SetNKey's way to sign the server's nonce; the closure is the path
+// of the nkey file.
+natsStatus SignNonce(char** error, unsigned char** signature, int* length, const char* nonce,
+                     void* closure) {
+  std::string seed;
+  std::ifstream file(*static_cast<const std::string*>(closure));
+  for (std::string line; std::getline(file, line);) {
+    if (line = Trimmed(line); line.rfind("SU", 0) == 0) seed = line;
+  }
+  const natsStatus s = nats_Sign(seed.c_str(), nonce, signature, length);
+  std::fill(seed.begin(), seed.end(), '\0');
+  if (s != NATS_OK) *error = strdup("cannot sign with the nkey file's seed");
+  return s;
+}
+
+absl::Status ApplyNKey(const std::string& path, natsOptions* out) {
+  std::string public_key;
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    if (line = Trimmed(line); line.size() == 56 && line[0] == 'U') public_key = line;
+  }
+  if (public_key.empty()) {
+    return Unavailable("nkey file " + path +
+                       " needs the public key (U...) on a line of its own beside the seed");
+  }
+  return FromNats(natsOptions_SetNKey(out, public_key.c_str(), SignNonce,
+                                      const_cast<std::string*>(&path)),
+                  "nkey " + path);
+}
+
+absl::Status ApplyIdentity(const ConnectionOptions& options, natsOptions* out) {
+  if (!options.creds.empty()) {
+    RETURN_IF_ERROR(FromNats(
+        natsOptions_SetUserCredentialsFromFiles(out, options.creds.c_str(), nullptr),
+        "credentials " + options.creds));
+  }
+  if (!options.nkey.empty()) RETURN_IF_ERROR(ApplyNKey(options.nkey, out));
+  natsStatus s = NATS_OK;
+  if (!options.user.empty()) {
+    s = natsOptions_SetUserInfo(out, options.user.c_str(), options.password.c_str());
+  }
+  if (s == NATS_OK && !options.token.empty()) {
+    s = natsOptions_SetToken(out, options.token.c_str());
+  }
+  return FromNats(s, "user or token");
+}
+
+absl::Status ApplyTls(const ConnectionOptions& options, natsOptions* out) {
+  if (!options.tls_ca.empty()) {
+    RETURN_IF_ERROR(
+        FromNats(natsOptions_LoadCATrustedCertificates(out, options.tls_ca.c_str()),
+                 "TLS ca " + options.tls_ca));
+  }
+  if (!options.tls_cert.empty() || !options.tls_key.empty()) {
+    RETURN_IF_ERROR(FromNats(natsOptions_LoadCertificatesChain(
+                                 out, options.tls_cert.c_str(), options.tls_key.c_str()),
+                             "TLS cert " + options.tls_cert + " with key " + options.tls_key));
+  }
+  return FromNats(natsOptions_SetSecure(out, true), "TLS");
+}
+
+}  // namespace
+
+std::vector<std::string> SplitServers(std::string_view list) {
+  std::vector<std::string> servers;
+  while (!list.empty()) {
+    const size_t comma = list.find(',');
+    if (std::string one = Trimmed(list.substr(0, comma)); !one.empty()) {
+      servers.push_back(std::move(one));
+    }
+    if (comma == std::string_view::npos) break;
+    list.remove_prefix(comma + 1);
+  }
+  return servers;
+}
+
+std::string NormalizeServer(std::string_view server, bool* secure) {
+  const std::string trimmed = Trimmed(server);
+  const size_t scheme_end = trimmed.find("://");
+  if (scheme_end == std::string::npos) return "nats://" + trimmed;
+  const std::string scheme = trimmed.substr(0, scheme_end);
+  std::string rest = trimmed.substr(scheme_end + 3);
+  while (!rest.empty() && rest.back() == '/') rest.pop_back();
+  if (scheme == "tls") *secure = true;
+  return (scheme == "tls" ? "tls://" : "nats://") + rest;
+}
+
+absl::Status ApplyOptions(const ConnectionOptions& options,
+                          const std::vector<std::string>& discovered,
+                          const std::string& name, natsOptions* out, bool* secure) {
+  *secure = !options.tls_ca.empty() || !options.tls_cert.empty();
+  std::vector<std::string> servers;
+  for (const std::string& server : options.servers) {
+    servers.push_back(NormalizeServer(server, secure));
+  }
+  for (const std::string& server : discovered) {
+    servers.push_back(NormalizeServer(server, secure));
+  }
+  std::vector<const char*> urls;
+  for (const std::string& server : servers) urls.push_back(server.c_str());
+  natsStatus s = natsOptions_SetServers(out, urls.data(), static_cast<int>(urls.size()));
+  if (s == NATS_OK) s = natsOptions_SetName(out, name.c_str());
+  if (s == NATS_OK) s = natsOptions_SetTimeout(out, options.connect_timeout_ms);
+  RETURN_IF_ERROR(FromNats(s, "connection options"));
+  RETURN_IF_ERROR(ApplyIdentity(options, out));
+  return *secure ? ApplyTls(options, out) : absl::OkStatus();
+}
+
+}  // namespace expirer

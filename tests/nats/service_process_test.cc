@@ -1,0 +1,133 @@
+// The service as a process: exit codes, probes, SIGTERM, one process a store.
+
+#include <fstream>
+
+#include "nats/service_world.h"
+
+namespace expirer::test {
+namespace {
+
+Outcome Health(World* world, const char* which) {
+  return RunExpirer({"health", which, "--store", world->service().store()});
+}
+
+TEST(ServiceProcess, SecondProcessOnTheSameStoreIsRefusedInOneSentence) {
+  World world;
+  world.service().StartReady();
+  const Outcome second = RunExpirer({"serve", "--store", world.service().store()},
+                                    {{"NATS_URL", world.server().url()}});
+  EXPECT_EQ(second.code, 1);
+  EXPECT_NE(second.output.find("another process"), std::string::npos) << second.output;
+  EXPECT_NE(second.output.find(world.service().store()), std::string::npos)
+      << second.output;
+  world.WaitForAnotherOrder();  // the first one never noticed
+}
+
+TEST(ServiceProcess, UnknownConfigKeyIsAUsageErrorWithItsPlace) {
+  const TempDir dir;
+  const std::string path = dir.path() + "/config.yaml";
+  std::ofstream(path) << "name: expirer\nretries: 3\n";
+  const Outcome outcome =
+      RunExpirer({"serve", "--config", path, "--store", dir.path() + "/s"});
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_NE(outcome.output.find(path + ":2:1: retries"), std::string::npos)
+      << outcome.output;
+  EXPECT_EQ(RunExpirer({"serve", "--no-such-flag"}).code, 2);
+  EXPECT_EQ(RunExpirer({"config", "check", path}).code, 2);
+}
+
+TEST(ServiceProcess, WithoutAConfigTheFirstLineWarnsAndNamesRuleStreamAndStore) {
+  World world;
+  world.service().StartReady();
+  const std::string log = world.service().Log();
+  const std::string first = log.substr(0, log.find('\n'));
+  EXPECT_NE(first.find("level=warn"), std::string::npos) << first;
+  EXPECT_NE(first.find("order-expiration"), std::string::npos) << first;
+  EXPECT_NE(first.find("TICKETING"), std::string::npos) << first;
+  EXPECT_NE(first.find(world.service().store()), std::string::npos) << first;
+}
+
+TEST(ServiceProcess, HealthTellsLiveFromReady) {
+  World world({.server_up = false});
+  EXPECT_EQ(Health(&world, "--live").code, 1) << "there is no process yet";
+  world.service().Start();
+  ASSERT_TRUE(WaitFor([&] { return Health(&world, "--live").code == 0; }, kLongMs));
+  EXPECT_TRUE(WaitFor(
+      [&] {
+        const Outcome ready = Health(&world, "--ready");
+        EXPECT_EQ(ready.code, 1);
+        return ready.output.find("not connected to NATS") != std::string::npos;
+      },
+      kLongMs));
+  world.StartServer();
+  ASSERT_TRUE(WaitFor([&] { return Health(&world, "--ready").code == 0; }, kLongMs));
+  world.server().Kill();
+  ASSERT_TRUE(WaitFor([&] { return Health(&world, "--ready").code == 1; }, kLongMs));
+  EXPECT_EQ(Health(&world, "--live").code, 0) << "liveness never depends on NATS";
+  ASSERT_EQ(world.service().Term(), 0);
+  EXPECT_EQ(Health(&world, "--ready").code, 1);
+}
+
+TEST(ServiceProcess, SigtermUnderLoadEndsCleanlyAndLosesNothing) {
+  World world;
+  world.service().StartReady();
+  const int64_t start = NowMs();
+  constexpr size_t kOrders = 2'000;
+  world.client().PublishMany("order:created", kOrders, [&](size_t i) {
+    return OrderJson("o" + std::to_string(i), start + static_cast<int64_t>(i) / 2);
+  });
+  EXPECT_EQ(world.service().Term(), 0) << world.service().Log();
+  EXPECT_NE(world.service().Log().find("drained=true"), std::string::npos)
+      << world.service().Log();
+  world.service().StartReady();
+  ASSERT_TRUE(world.WaitStored("expiration:complete", kOrders, "TICKETING"));
+  world.WaitForAnotherOrder();
+  EXPECT_EQ(world.Stored("expiration:complete").size(), kOrders + 1);
+}
+
+TEST(ServiceProcess, SigtermWithoutAServerEndsInTime) {
+  World world;
+  world.service().StartReady();
+  const int64_t due = NowMs() + 500;
+  world.Order("kept", due);
+  ASSERT_TRUE(world.service().WaitCounter("scheduled", 1));
+  world.server().Kill();
+  EXPECT_EQ(world.service().Term(), 0) << world.service().Log();
+  world.server().Start();
+  world.service().StartReady();
+  (void)world.WaitFired("kept");
+}
+
+TEST(ServiceProcess, SigtermWhileTheServerIsSilentEndsInTime) {
+  World world;
+  world.service().StartReady();
+  world.WaitForAnotherOrder();  // now it knows the target's stream
+  const int64_t due = NowMs() + 4'000;
+  for (int i = 0; i < 50; ++i) world.Order("o" + std::to_string(i), due);
+  ASSERT_TRUE(world.service().WaitCounter("scheduled", 51));
+  ASSERT_LT(NowMs(), due) << "too slow a machine for this test";
+  world.server().Pause();
+  ASSERT_TRUE(world.service().WaitStatus(
+      "in_flight", "", [](int64_t now) { return now > 0; }, kLongMs));
+  EXPECT_EQ(world.service().Term(), 0) << world.service().Log();
+  world.server().Resume();
+  world.service().StartReady();
+  ASSERT_TRUE(world.WaitStored("expiration:complete", 51, "TICKETING"));
+  world.WaitForAnotherOrder();
+  EXPECT_EQ(world.Stored("expiration:complete").size(), 52u);
+}
+
+TEST(ServiceProcess, PendingJobsAreReadAgainAtTheNextStart) {
+  World world;
+  world.service().StartReady();
+  const int64_t due = NowMs() + 2'500;
+  world.Order("kept", due);
+  ASSERT_TRUE(world.service().WaitCounter("scheduled", 1));
+  ASSERT_EQ(world.service().Term(), 0);
+  world.service().StartReady();
+  EXPECT_EQ(world.service().Status("pending"), 1);
+  ExpectExpiration(world.WaitFired("kept"), "kept", due);
+}
+
+}  // namespace
+}  // namespace expirer::test

@@ -1,0 +1,232 @@
+// Targets that do not take what is due: nobody's subject, a core listener, a
+// full or forbidden one. Nothing is lost, nothing else waits, and what is
+// cancelled meanwhile is not tried on.
+
+#include <algorithm>
+
+#include "gmock/gmock.h"
+#include "nats/service_world.h"
+
+namespace expirer::test {
+namespace {
+
+// Two rules over EVENTS, each with a target stream of its own.
+constexpr char kTwoTargets[] = R"(
+rules:
+  - name: slow
+    schedule: { subject: slow.created, key: /id, due: /expiresAt }
+    cancel: { subject: slow.cancelled, key: /id }
+    publish: { subject: notify.slow, body: '{"slow":${/id}}' }
+    retry: { initial: 100ms, max: 300ms }
+  - name: good
+    schedule: { subject: good.created, key: /id, due: /expiresAt }
+    publish: { subject: done.good, body: '{"good":${/id}}' }
+)";
+
+class ServiceTarget : public ::testing::Test {
+ protected:
+  ServiceTarget() : ServiceTarget(World::Options{.config = kTwoTargets}) {}
+  explicit ServiceTarget(World::Options options) : world_(std::move(options)) {
+    world_.client().CreateStream("EVENTS", {"slow.*", "good.*"});
+    world_.client().CreateStream("DONE", {"done.>"});
+  }
+  void MakeNotifyStream(const std::string& config = "") {
+    world_.client().CreateStream("NOTIFY", {"notify.>"}, config);
+  }
+  void Slow(std::string_view id, int64_t due_ms) {
+    world_.Publish("slow.created", OrderJson(id, due_ms));
+  }
+  void CancelSlow(std::string_view id) {
+    world_.Publish("slow.cancelled", R"({"id":")" + std::string(id) + "\"}");
+  }
+  // The other rule fires in time, whatever becomes of this one.
+  void ExpectGoodFires(const std::string& id) {
+    const size_t before = world_.Stored("done.good", "DONE").size();
+    world_.Publish("good.created", OrderJson(id, NowMs()));
+    EXPECT_TRUE(world_.WaitStored("done.good", before + 1, "DONE"));
+  }
+  std::vector<std::string> Notified() {
+    std::vector<std::string> payloads;
+    for (const StoredMessage& one : world_.Stored("notify.slow", "NOTIFY"))
+      payloads.push_back(one.payload);
+    return payloads;
+  }
+  // Has routes remember NOTIFY, then takes the stream away: the next job is
+  // sent to whoever listens on the core subject, and nobody answers.
+  void BeginUnanswered(TestClient* listener, std::string_view id, int64_t due_ms) {
+    MakeNotifyStream();
+    world_.service().StartReady();
+    Slow("first", NowMs());
+    ASSERT_TRUE(world_.WaitStored("notify.slow", 1, "NOTIFY"));
+    listener->Subscribe("notify.slow");
+    world_.client().DeleteStream("NOTIFY");
+    Slow(id, due_ms);
+    const auto sent = listener->Next(kLongMs);
+    ASSERT_TRUE(sent.has_value()) << world_.service().LogOfThisStart();
+  }
+  // All that fired once NOTIFY is back and another job went through.
+  std::vector<std::string> NotifiedAfterStreamIsBack() {
+    MakeNotifyStream();
+    Slow("last", NowMs());
+    EXPECT_TRUE(WaitFor(
+        [&] {
+          const auto all = Notified();
+          return std::find(all.begin(), all.end(), R"({"slow":"last"})") != all.end();
+        },
+        kLongMs));
+    // What is still to come would come from these.
+    for (const char* from : {"in_flight", "retrying"})
+      EXPECT_TRUE(world_.service().WaitStatus(
+          from, "", [](int64_t now) { return now == 0; }, kLongMs));
+    return Notified();
+  }
+
+  World world_;
+};
+
+TEST_F(ServiceTarget, JobWaitsForAStreamAndDelaysNobody) {
+  world_.service().StartReady();
+  const int64_t due = NowMs() + 200;
+  Slow("a", due);
+  Slow("b", due);
+  ASSERT_TRUE(world_.service().WaitCounter("retries", 6, kLongMs));
+  ExpectGoodFires("in-time");
+  EXPECT_EQ(world_.service().Status("retrying"), 2);
+  MakeNotifyStream();
+  ASSERT_TRUE(world_.WaitStored("notify.slow", 2, "NOTIFY"));
+  const auto stored = world_.Stored("notify.slow", "NOTIFY");
+  EXPECT_EQ(stored[0].Header("Nats-Msg-Id").substr(0, 5), "slow/");
+  EXPECT_GE(stored[0].time_ns, due * 1'000'000);
+  EXPECT_TRUE(world_.service().WaitCounter("fired", 3));
+  EXPECT_EQ(world_.client().StreamMessages("NOTIFY"), 2u);
+}
+
+TEST_F(ServiceTarget, ACoreListenerAloneIsSentNothing) {
+  TestClient listener(world_.server().url());
+  listener.Subscribe("notify.slow");
+  world_.service().StartReady();
+  Slow("a", NowMs());
+  ASSERT_TRUE(world_.service().WaitCounter("retries", 8, kLongMs));
+  EXPECT_EQ(world_.service().Status("retrying"), 1);
+  EXPECT_EQ(listener.Next(100), std::nullopt);
+  MakeNotifyStream();
+  EXPECT_TRUE(world_.WaitStored("notify.slow", 1, "NOTIFY"));
+}
+
+TEST_F(ServiceTarget, StreamThatGoesAwayIsAskedForAgainAfterOneUnansweredAttempt) {
+  TestClient listener(world_.server().url());
+  ASSERT_NO_FATAL_FAILURE(BeginUnanswered(&listener, "a", NowMs()));
+  ASSERT_TRUE(world_.service().WaitCounter("timeouts", 1, kLongMs));
+  ASSERT_TRUE(world_.service().WaitCounter("retries", 6, kLongMs));
+  EXPECT_EQ(listener.Next(100), std::nullopt) << "sent where nobody stores it";
+  const std::vector<std::string> expected = {R"({"slow":"a"})", R"({"slow":"last"})"};
+  EXPECT_THAT(NotifiedAfterStreamIsBack(),
+              ::testing::UnorderedElementsAreArray(expected));
+}
+
+TEST_F(ServiceTarget, CancelWhileInFlightStopsFurtherAttempts) {
+  TestClient listener(world_.server().url());
+  ASSERT_NO_FATAL_FAILURE(BeginUnanswered(&listener, "a", NowMs()));
+  CancelSlow("a");
+  ASSERT_TRUE(world_.service().WaitCounter("too_late", 1, kLongMs));
+  EXPECT_EQ(NotifiedAfterStreamIsBack(),
+            std::vector<std::string>({R"({"slow":"last"})"}));
+}
+
+TEST_F(ServiceTarget, NewerEventWhileInFlightFiresOnceAtItsOwnDueTime) {
+  TestClient listener(world_.server().url());
+  ASSERT_NO_FATAL_FAILURE(BeginUnanswered(&listener, "a", NowMs()));
+  const int64_t due = NowMs() + 1'000;
+  Slow("a", due);
+  ASSERT_TRUE(world_.service().WaitCounter("moved", 1, kLongMs));
+  MakeNotifyStream();
+  ASSERT_TRUE(world_.WaitStored("notify.slow", 1, "NOTIFY"));
+  const auto stored = world_.Stored("notify.slow", "NOTIFY");
+  EXPECT_EQ(stored[0].Header("Nats-Msg-Id"), "slow/a/" + std::to_string(due));
+  EXPECT_GE(stored[0].time_ns, due * 1'000'000);
+  // The first generation's attempt times out into nothing.
+  ASSERT_TRUE(world_.service().WaitStatus(
+      "in_flight", "", [](int64_t now) { return now == 0; }, kLongMs));
+  Slow("last", NowMs());
+  ASSERT_TRUE(world_.WaitStored("notify.slow", 2, "NOTIFY"));
+  EXPECT_EQ(Notified(),
+            std::vector<std::string>({R"({"slow":"a"})", R"({"slow":"last"})"}));
+}
+
+TEST_F(ServiceTarget, CancelOfARefusedJobStopsFurtherAttempts) {
+  MakeNotifyStream(R"("max_msgs":1,"discard":"new")");
+  world_.service().StartReady();
+  Slow("fills", NowMs());
+  ASSERT_TRUE(world_.WaitStored("notify.slow", 1, "NOTIFY"));
+  Slow("cancelled", NowMs());
+  Slow("kept", NowMs());
+  ASSERT_TRUE(world_.service().WaitStatus(
+      "retrying", "", [](int64_t now) { return now == 2; }, kLongMs));
+  ExpectGoodFires("in-time");
+  CancelSlow("cancelled");
+  ASSERT_TRUE(world_.service().WaitCounter("cancelled", 1, kLongMs));
+  (void)world_.client().Api("STREAM.PURGE.NOTIFY");
+  ASSERT_TRUE(world_.WaitStored("notify.slow", 1, "NOTIFY"));
+  EXPECT_TRUE(world_.service().WaitStatus(
+      "retrying", "", [](int64_t now) { return now == 0; }, kLongMs));
+  EXPECT_EQ(Notified(), std::vector<std::string>({R"({"slow":"kept"})"}));
+}
+
+TEST_F(ServiceTarget, RefusedJobIsDeadAfterItsAttempts) {
+  world_.service().SetConfig(R"(
+rules:
+  - name: slow
+    schedule: { subject: slow.created, key: /id, due: /expiresAt }
+    cancel: { subject: slow.cancelled, key: /id }
+    publish: { subject: notify.slow, body: '{"slow":${/id}}' }
+    retry: { initial: 10ms, max: 50ms, attempts: 3 }
+)");
+  MakeNotifyStream(R"("max_msgs":1,"discard":"new")");
+  world_.service().StartReady();
+  Slow("fills", NowMs());
+  ASSERT_TRUE(world_.WaitStored("notify.slow", 1, "NOTIFY"));
+  Slow("given-up", NowMs());
+  ASSERT_TRUE(world_.service().WaitCounter("dead", 1, kLongMs));
+  EXPECT_TRUE(world_.service().WaitLog("a job is given up and kept in the dead store"));
+  EXPECT_EQ(world_.service().Status("dead", "rules"), 1);
+  EXPECT_EQ(world_.service().Status("retrying"), 0);
+}
+
+class ServiceForbidden : public ServiceTarget {
+ protected:
+  ServiceForbidden()
+      : ServiceTarget({.config = kTwoTargets,
+                       .server_config = R"(
+authorization { users = [
+  { user: admin, password: a }
+  { user: expirer, password: e, permissions: { publish: { deny: ["notify.slow"] } } }
+] })",
+                       .environment = {{"NATS_USER", "expirer"}, {"NATS_PASSWORD", "e"}},
+                       .user = "admin",
+                       .password = "a"}) {}
+};
+
+TEST_F(ServiceForbidden, ForbiddenTargetIsNamedInTheLogAndDelaysNobody) {
+  MakeNotifyStream();
+  world_.service().StartReady();
+  Slow("forbidden", NowMs());
+  ASSERT_TRUE(world_.service().WaitLog("no permission to publish", kLongMs));
+  EXPECT_NE(world_.service().Log().find("target=notify.slow"), std::string::npos)
+      << world_.service().Log();
+  ExpectGoodFires("in-time");
+  EXPECT_TRUE(world_.service().WaitStatus(
+      "retrying", "", [](int64_t now) { return now == 1; }, kLongMs));
+  EXPECT_EQ(world_.client().StreamMessages("NOTIFY"), 0u);
+  // Allowed at last, it goes out.
+  world_.server().Stop();
+  world_.server().SetConfig(R"(
+authorization { users = [
+  { user: admin, password: a }
+  { user: expirer, password: e }
+] })");
+  world_.server().Start();
+  EXPECT_TRUE(world_.WaitStored("notify.slow", 1, "NOTIFY"));
+}
+
+}  // namespace
+}  // namespace expirer::test

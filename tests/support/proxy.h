@@ -1,0 +1,43 @@
+// A TCP link to a server on this host that tests can cut and mend.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace expirer::test {
+
+class Proxy {
+ public:
+  // Listens on a free loopback port and passes bytes to 127.0.0.1:`to_port`.
+  explicit Proxy(int to_port);
+  ~Proxy();
+  Proxy(const Proxy&) = delete;
+  Proxy& operator=(const Proxy&) = delete;
+
+  [[nodiscard]] std::string url() const;  // nats://
+
+  // Ends every connection; new ones are closed at once until Mend.
+  void Cut();
+  void Mend();
+
+ private:
+  void Accept();
+  void Carry(int client, int server);
+
+  const int to_port_;
+  int listener_ = -1;
+  int port_ = 0;
+  std::atomic<bool> stopping_ = false;
+  std::mutex mutex_;
+  bool cut_ = false;                   // guarded by mutex_
+  std::set<int> sockets_;              // guarded by mutex_
+  std::vector<std::thread> carriers_;  // of the accepting thread, then the destructor
+  std::thread accepting_;
+};
+
+}  // namespace expirer::test
