@@ -109,7 +109,8 @@ void JsonReaderTwoValues(benchmark::State& state) {
 }
 BENCHMARK(JsonReaderTwoValues);
 
-void Evaluate(benchmark::State& state, const std::string& subject, const std::string& event) {
+void Evaluate(benchmark::State& state, const std::string& subject,
+              const std::string& event) {
   const Config config = DefaultConfig();
   RuleEvaluator evaluator(config.rules[0], config.job_limits());
   const Headers headers;
@@ -123,10 +124,14 @@ void Evaluate(benchmark::State& state, const std::string& subject, const std::st
 }
 
 // Event -> whole job: key, due time, target and body rendered.
-void EvaluateSchedule(benchmark::State& state) { Evaluate(state, "order:created", Event()); }
+void EvaluateSchedule(benchmark::State& state) {
+  Evaluate(state, "order:created", Event());
+}
 BENCHMARK(EvaluateSchedule);
 
-void EvaluateCancel(benchmark::State& state) { Evaluate(state, "order:cancelled", Event()); }
+void EvaluateCancel(benchmark::State& state) {
+  Evaluate(state, "order:cancelled", Event());
+}
 BENCHMARK(EvaluateCancel);
 
 }  // namespace

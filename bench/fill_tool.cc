@@ -38,8 +38,11 @@ constexpr uint64_t kBatch = 1'000;
 class Filler {
  public:
   Filler(const Flags& flags, int64_t spread_ms, Store* store)
-      : flags_(flags), spread_ms_(spread_ms), rules_(1),
-        scheduler_(Options(), rules_, store, &committer_, &bus_, &bus_), store_(store) {
+      : flags_(flags),
+        spread_ms_(spread_ms),
+        rules_(1),
+        scheduler_(Options(), rules_, store, &committer_, &bus_, &bus_),
+        store_(store) {
     rules_[0].name = flags.rule;
     bus_.SetRecording(false);
   }
@@ -49,7 +52,8 @@ class Filler {
     const int64_t base_ms = clock_.NowMs() + kHourMs;
     const uint64_t far = first_in_ms < 0 ? flags_.jobs : flags_.jobs - 1;
     for (uint64_t n = 0; n < far; ++n) {
-      Add(n, base_ms + static_cast<int64_t>(random_() % static_cast<uint64_t>(spread_ms_)));
+      Add(n,
+          base_ms + static_cast<int64_t>(random_() % static_cast<uint64_t>(spread_ms_)));
       if (n % kBatch == kBatch - 1) RETURN_IF_ERROR(Step());
     }
     if (far < flags_.jobs) Add(far, clock_.NowMs() + first_in_ms);
@@ -81,7 +85,8 @@ class Filler {
     job.target = flags_.target;
     // Text as compressible as JSON with ids in it: half of it random.
     job.body = fmt::format(R"({{"id":"{}","status":"created","note":")", job.key);
-    while (job.body.size() < 198) job.body.append(fmt::format("{:016x}order, ", random_()));
+    while (job.body.size() < 198)
+      job.body.append(fmt::format("{:016x}order, ", random_()));
     job.body.resize(198);
     job.body.append("\"}");
     MessageRequest message;
@@ -120,7 +125,8 @@ absl::Status Fill(const Flags& flags) {
     ASSIGN_OR_RETURN(first_in_ms, ParseDuration(flags.first_in));
   }
   if (flags.jobs == 0) return Invalid("--jobs: expected at least 1");
-  ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, Store::Open({.path = flags.store}));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Store> store,
+                   Store::Open({.path = flags.store}));
   const SystemClock clock;
   const int64_t start_ms = clock.MonotonicMs();
   RETURN_IF_ERROR(

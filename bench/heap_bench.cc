@@ -45,9 +45,9 @@ std::vector<TimerEntry> Entries(size_t count, Order order) {
 
 void ReportNs(benchmark::State& state, int64_t operations) {
   state.SetItemsProcessed(operations);
-  state.counters["ns"] = benchmark::Counter(
-      static_cast<double>(operations) / 1e9,
-      benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+  state.counters["ns"] =
+      benchmark::Counter(static_cast<double>(operations) / 1e9,
+                         benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
 
 template <typename Heap>
@@ -57,7 +57,8 @@ void Push(benchmark::State& state) {
   for (auto _ : state) {
     Heap heap;
     for (const TimerEntry& entry : entries) heap.Push(entry);
-    benchmark::DoNotOptimize(heap.top());
+    TimerEntry top = heap.top();
+    benchmark::DoNotOptimize(top);
   }
   ReportNs(state, state.iterations() * state.range(0));
 }
@@ -70,7 +71,10 @@ void Pop(benchmark::State& state) {
     Heap heap;
     for (const TimerEntry& entry : entries) heap.Push(entry);
     state.ResumeTiming();
-    for (; !heap.empty(); heap.Pop()) benchmark::DoNotOptimize(heap.top());
+    for (; !heap.empty(); heap.Pop()) {
+      TimerEntry top = heap.top();
+      benchmark::DoNotOptimize(top);
+    }
   }
   ReportNs(state, state.iterations() * state.range(0));
 }
@@ -106,8 +110,11 @@ void SizesAndOrders(benchmark::internal::Benchmark* bench) {
   bench->ArgsProduct({{100'000, 1'000'000, 10'000'000}, {kAscending, kRandom}});
 }
 void Repeat(benchmark::internal::Benchmark* bench) {
-  bench->Unit(benchmark::kMillisecond)->Iterations(1)->Repetitions(5)
-      ->ComputeStatistics("least", Least)->ReportAggregatesOnly();
+  bench->Unit(benchmark::kMillisecond)
+      ->Iterations(1)
+      ->Repetitions(5)
+      ->ComputeStatistics("least", Least)
+      ->ReportAggregatesOnly();
 }
 
 BENCHMARK(Push<TimerHeap>)->Apply(SizesAndOrders)->Apply(Repeat);

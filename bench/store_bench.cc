@@ -47,9 +47,8 @@ std::unique_ptr<Store> FreshStore() {
 std::string Uuid(std::mt19937_64* random) {
   const uint64_t a = (*random)();
   const uint64_t b = (*random)();
-  return fmt::format("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", a >> 32,
-                     (a >> 16) & 0xffff, a & 0xffff, b >> 48,
-                     b & 0xffffffffffff);
+  return fmt::format("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", a >> 32, (a >> 16) & 0xffff,
+                     a & 0xffff, b >> 48, b & 0xffffffffffff);
 }
 
 // Ids of store entry n, the same on every call.
@@ -105,7 +104,8 @@ void WriteAndSync(benchmark::State& state) {
 BENCHMARK(WriteAndSync)
     ->ArgNames({"batch", "random"})
     ->ArgsProduct({{1, 16, 128, 512, 2048}, {0, 1}})
-    ->UseRealTime()->MinTime(4);
+    ->UseRealTime()
+    ->MinTime(4);
 
 // The writes alone, as the core thread sees them beside a syncing thread.
 void FeedOnly(benchmark::State& state) {
@@ -214,8 +214,13 @@ void OpenTime(benchmark::State& state) {
     state.ResumeTiming();
   }
 }
-BENCHMARK(OpenTime)->ArgName("million")->Arg(1)->Arg(10)
-    ->Unit(benchmark::kMillisecond)->UseRealTime()->Iterations(3);
+BENCHMARK(OpenTime)
+    ->ArgName("million")
+    ->Arg(1)
+    ->Arg(10)
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime()
+    ->Iterations(3);
 
 }  // namespace
 }  // namespace expirer

@@ -42,7 +42,8 @@ std::string Jobs::Key(uint64_t n) const {
 }
 
 int64_t Jobs::DueMs(uint64_t n) const {
-  return first_due_ms_ + span_ms_ * static_cast<int64_t>(n) / static_cast<int64_t>(count_);
+  return first_due_ms_ +
+         span_ms_ * static_cast<int64_t>(n) / static_cast<int64_t>(count_);
 }
 
 std::string Jobs::Payload(uint64_t n) const {
@@ -59,7 +60,9 @@ std::string Jobs::Payload(uint64_t n) const {
   return out.append(kEnd);
 }
 
-std::string Jobs::MsgId(uint64_t n) const { return expirer::MsgId(kRule, Key(n), DueMs(n)); }
+std::string Jobs::MsgId(uint64_t n) const {
+  return expirer::MsgId(kRule, Key(n), DueMs(n));
+}
 
 FireCheck::FireCheck(const Jobs& jobs) : jobs_(jobs), seen_(jobs.count(), 0) {
   numbers_.reserve(jobs.count());

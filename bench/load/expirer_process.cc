@@ -47,17 +47,18 @@ absl::Status WriteConfig(const ServeSetup& setup) {
   std::error_code error;
   std::filesystem::create_directories(setup.dir, error);
   std::ofstream config(setup.dir + "/expirer.yaml");
-  config << "name: " << setup.name << "\nnats: { url: \"" << setup.url << "\" }\nstore: { path: \""
-         << setup.StorePath() << "\" }\nrules:\n  - name: " << kRule
-         << "\n    schedule: { subject: \"" << setup.subject
-         << "\", key: /id, due: /expiresAt }\n    publish: { subject: \"" << setup.target
-         << "\" }\n";
+  config << "name: " << setup.name << "\nnats: { url: \"" << setup.url
+         << "\" }\nstore: { path: \"" << setup.StorePath()
+         << "\" }\nrules:\n  - name: " << kRule << "\n    schedule: { subject: \""
+         << setup.subject << "\", key: /id, due: /expiresAt }\n    publish: { subject: \""
+         << setup.target << "\" }\n";
   config.close();
   if (!config) return Unavailable("cannot write " + setup.dir + "/expirer.yaml");
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::unique_ptr<ExpirerProcess>> ExpirerProcess::Start(const ServeSetup& setup) {
+absl::StatusOr<std::unique_ptr<ExpirerProcess>> ExpirerProcess::Start(
+    const ServeSetup& setup) {
   if (access(setup.binary.c_str(), X_OK) != 0)
     return Refused(setup.binary + " is no program: give --expirer PATH");
   const std::string config = setup.dir + "/expirer.yaml";

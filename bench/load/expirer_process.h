@@ -13,7 +13,7 @@ namespace expirer::load {
 
 struct ServeSetup {
   std::string binary;
-  std::string dir;      // gets the config, the log and the store
+  std::string dir;  // gets the config, the log and the store
   std::string url;
   std::string name;     // of the service
   std::string subject;  // of the events

@@ -41,7 +41,8 @@ absl::Status Ingest(const Options& options, uint64_t count, Ids ids, Report* rep
   ASSIGN_OR_RETURN(const std::unique_ptr<Stage> stage, Stage::Set(options, "ingest"));
   const Jobs jobs(ids, count, WallMs() + kFarMs, kFarMs);
   RETURN_IF_ERROR(stage->PublishEvents(jobs));
-  ASSIGN_OR_RETURN(const double before, PullAndAck(stage.get(), count, options.timeout_ms));
+  ASSIGN_OR_RETURN(const double before,
+                   PullAndAck(stage.get(), count, options.timeout_ms));
 
   const int64_t spawned_ns = SteadyNs();
   RETURN_IF_ERROR(stage->StartExpirer());
@@ -53,14 +54,16 @@ absl::Status Ingest(const Options& options, uint64_t count, Ids ids, Report* rep
   std::this_thread::sleep_for(std::chrono::milliseconds(2'500));
   const std::string status = stage->expirer().StatusText();
   const uint64_t pending = JsonWhole(status, "/pending");
-  if (pending != count) report->Fail(fmt::format("{} jobs are pending, not {}", pending, count));
+  if (pending != count)
+    report->Fail(fmt::format("{} jobs are pending, not {}", pending, count));
   if (JsonWhole(status, "/counters/rejected") != 0) report->Fail("events were rejected");
   ASSIGN_OR_RETURN(const uint64_t early, stage->link().Messages(stage->out()));
   if (early != 0) report->Fail(fmt::format("{} jobs fired a day early", early));
   const uint64_t rss = stage->expirer().MemoryBytes("VmHWM");
   RETURN_IF_ERROR(stage->expirer().Stop());
   const uint64_t disk = DiskBytes(stage->setup().StorePath());
-  ASSIGN_OR_RETURN(const double after, PullAndAck(stage.get(), count, options.timeout_ms));
+  ASSIGN_OR_RETURN(const double after,
+                   PullAndAck(stage.get(), count, options.timeout_ms));
 
   const auto jobs_f = static_cast<double>(count);
   const double rate = jobs_f * 1e9 / static_cast<double>(acked_ns - started_ns);
@@ -69,10 +72,11 @@ absl::Status Ingest(const Options& options, uint64_t count, Ids ids, Report* rep
                  AtLeast(ids == Ids::kAscending ? 80'000 : 50'000));
   report->Figure("jobs_per_s_from_spawn", "acked, from the start of the process",
                  jobs_f * 1e9 / static_cast<double>(acked_ns - spawned_ns), 0, "jobs/s");
-  report->Figure("ceiling_per_s", "plain pull + explicit ack, same run", ceiling, 0, "msg/s");
+  report->Figure("ceiling_per_s", "plain pull + explicit ack, same run", ceiling, 0,
+                 "msg/s");
   report->Figure("ratio", "ratio", rate / ceiling, 2, "", AtLeast(0.3));
-  report->Figure("rss_mb", "most memory resident", static_cast<double>(rss) / 1e6, 0, "MB",
-                 AtMost(300));
+  report->Figure("rss_mb", "most memory resident", static_cast<double>(rss) / 1e6, 0,
+                 "MB", AtMost(300));
   report->Figure("disk_bytes_per_job", "disk per pending job, after the end",
                  static_cast<double>(disk) / jobs_f, 0, "B", AtMost(350));
   return absl::OkStatus();

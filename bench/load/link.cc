@@ -66,7 +66,8 @@ struct Link::Window {
     wake_at = UINT64_MAX;
     if (!error.empty()) return Internal(error);
     if (came) return absl::OkStatus();
-    return Unavailable(fmt::format("{} of {} publishes confirmed in 30 s", confirmed, count));
+    return Unavailable(
+        fmt::format("{} of {} publishes confirmed in 30 s", confirmed, count));
   }
 };
 
@@ -84,7 +85,8 @@ struct Link::Pulls {
   std::condition_variable ended;
   std::string error;
 
-  static void OnMessage(natsConnection*, natsSubscription*, natsMsg* message, void* self) {
+  static void OnMessage(natsConnection*, natsSubscription*, natsMsg* message,
+                        void* self) {
     static_cast<Pulls*>(self)->Receive(message);
     natsMsg_Destroy(message);
   }
@@ -165,7 +167,8 @@ absl::StatusOr<std::string> Link::Api(const std::string& verb, const std::string
       natsConnection_Request(&reply, rep_->nc, ("$JS.API." + verb).c_str(), body.data(),
                              static_cast<int>(body.size()), 10'000);
   RETURN_IF_ERROR(FromNats(status, verb));
-  std::string text(natsMsg_GetData(reply), static_cast<size_t>(natsMsg_GetDataLength(reply)));
+  std::string text(natsMsg_GetData(reply),
+                   static_cast<size_t>(natsMsg_GetDataLength(reply)));
   natsMsg_Destroy(reply);
   if (!JsonRaw(text, "/error").empty()) return Internal(verb + ": " + text);
   return text;
@@ -191,7 +194,8 @@ absl::StatusOr<uint64_t> Link::Messages(const std::string& stream) {
 
 absl::Status Link::CreateConsumer(const std::string& stream, const std::string& name,
                                   bool acks) {
-  const std::string limits = acks ? R"(,"ack_wait":60000000000,"max_ack_pending":100000)" : "";
+  const std::string limits =
+      acks ? R"(,"ack_wait":60000000000,"max_ack_pending":100000)" : "";
   const std::string body = fmt::format(
       R"({{"stream_name":"{}","config":{{"durable_name":"{}","deliver_policy":"all",)"
       R"("replay_policy":"instant","ack_policy":"{}"{}}}}})",
@@ -215,10 +219,11 @@ absl::StatusOr<std::vector<std::string>> Link::Consumers(const std::string& stre
 
 absl::StatusOr<ConsumerState> Link::Consumer(const std::string& stream,
                                              const std::string& name) {
-  ASSIGN_OR_RETURN(const std::string info, Api("CONSUMER.INFO." + stream + "." + name, ""));
-  return ConsumerState{JsonWhole(info, "/delivered/stream_seq"),
-                       JsonWhole(info, "/num_pending"), JsonWhole(info, "/num_ack_pending"),
-                       JsonWhole(info, "/num_redelivered")};
+  ASSIGN_OR_RETURN(const std::string info,
+                   Api("CONSUMER.INFO." + stream + "." + name, ""));
+  return ConsumerState{
+      JsonWhole(info, "/delivered/stream_seq"), JsonWhole(info, "/num_pending"),
+      JsonWhole(info, "/num_ack_pending"), JsonWhole(info, "/num_redelivered")};
 }
 
 absl::Status Link::PublishAll(uint64_t count, uint64_t window, const Make& make) {
@@ -242,8 +247,9 @@ absl::Status Link::PublishAll(uint64_t count, uint64_t window, const Make& make)
     out.headers.clear();
     make(n, &out);
     natsMsg* message = nullptr;
-    natsStatus s = natsMsg_Create(&message, out.subject.c_str(), inbox.c_str(),
-                                  out.payload.data(), static_cast<int>(out.payload.size()));
+    natsStatus s =
+        natsMsg_Create(&message, out.subject.c_str(), inbox.c_str(), out.payload.data(),
+                       static_cast<int>(out.payload.size()));
     for (const auto& [name, value] : out.headers)
       if (s == NATS_OK) s = natsMsgHeader_Set(message, name.c_str(), value.c_str());
     if (s == NATS_OK) s = natsConnection_PublishMsg(rep_->nc, message);
@@ -288,7 +294,8 @@ absl::Status Link::PullAll(const std::string& stream, const std::string& consume
   natsSubscription_Destroy(sub);
   if (!pulls.error.empty()) return Internal(pulls.error);
   if (pulls.received < count)
-    return Unavailable(fmt::format("{} of {} messages came", pulls.received.load(), count));
+    return Unavailable(
+        fmt::format("{} of {} messages came", pulls.received.load(), count));
   return absl::OkStatus();
 }
 

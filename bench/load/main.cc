@@ -33,7 +33,7 @@ struct Flags {
   uint64_t rate = 0;  // 0 = both
   uint64_t seconds = 10;
   bool feed = false;
-  std::string ids;    // "" = both
+  std::string ids;  // "" = both
 };
 
 // Beside this program, or one directory above it (as CMake builds it).
@@ -41,7 +41,8 @@ std::string Beside(const std::string& name) {
   namespace fs = std::filesystem;
   const fs::path here = fs::read_symlink("/proc/self/exe").parent_path();
   const fs::path near = here / name;
-  return access(near.c_str(), X_OK) == 0 ? near.string() : (here.parent_path() / name).string();
+  return access(near.c_str(), X_OK) == 0 ? near.string()
+                                         : (here.parent_path() / name).string();
 }
 
 // Runs scenarios and prints what they found.
@@ -51,7 +52,8 @@ class Runner {
 
   using Scenario = std::function<absl::Status(Report* report)>;
   void Run(const std::string& name, const Scenario& scenario) {
-    if (!flags_.json && !flags_.markdown) std::fprintf(stderr, "running %s ...\n", name.c_str());
+    if (!flags_.json && !flags_.markdown)
+      std::fprintf(stderr, "running %s ...\n", name.c_str());
     Report report(name);
     if (const absl::Status status = scenario(&report); !status.ok())
       report.Fail(Message(status));
@@ -106,13 +108,16 @@ void RunAll(const CLI::App& app, const Flags& flags, Runner* runner) {
 }
 
 void AddFlags(CLI::App* app, Flags* flags) {
-  app->add_option("-s,--server", flags->server,
-                  "use this NATS server (streams load<pid>-… are made and deleted); default: "
-                  "start a private one (EXPIRER_NATS_SERVER, or nats-server)");
+  app->add_option(
+      "-s,--server", flags->server,
+      "use this NATS server (streams load<pid>-… are made and deleted); default: "
+      "start a private one (EXPIRER_NATS_SERVER, or nats-server)");
   app->add_option("--expirer", flags->options.expirer, "the binary to measure");
-  app->add_option("--fill-tool", flags->options.fill_tool, "the program that fills a store");
+  app->add_option("--fill-tool", flags->options.fill_tool,
+                  "the program that fills a store");
   app->add_option("--dir", flags->dir, "where stores are made, on the disk to measure");
-  app->add_option("--timeout-ms", flags->options.timeout_ms, "longest wait of a scenario");
+  app->add_option("--timeout-ms", flags->options.timeout_ms,
+                  "longest wait of a scenario");
   app->add_flag("--json", flags->json, "one JSON object a scenario");
   app->add_flag("--markdown", flags->markdown, "rows of a Markdown table");
   app->add_flag("--must", flags->must, "fail also when a figure is not what it must be");
@@ -151,7 +156,8 @@ int Main(int argc, char** argv) {
   std::unique_ptr<test::NatsServer> server;
   if (flags.server.empty()) {
     if (test::NatsServerBinary().empty()) {
-      std::fputs("no nats-server found: set EXPIRER_NATS_SERVER, or give --server\n", stderr);
+      std::fputs("no nats-server found: set EXPIRER_NATS_SERVER, or give --server\n",
+                 stderr);
       return 1;
     }
     server = std::make_unique<test::NatsServer>();

@@ -58,10 +58,10 @@ void Report::Setting(std::string_view name, double value) {
   settings_.emplace_back(name, fmt::format("{}", value));
 }
 
-void Report::Figure(std::string_view name, std::string_view label, double value, int decimals,
-                    std::string_view unit, Must must) {
-  figures_.push_back({std::string(name), std::string(label), value, decimals,
-                      std::string(unit), must});
+void Report::Figure(std::string_view name, std::string_view label, double value,
+                    int decimals, std::string_view unit, Must must) {
+  figures_.push_back(
+      {std::string(name), std::string(label), value, decimals, std::string(unit), must});
 }
 
 void Report::Fail(std::string_view sentence) { failures_.emplace_back(sentence); }
@@ -83,7 +83,8 @@ std::string Report::Title() const {
 
 std::string Report::Json() const {
   std::string out = fmt::format("{{\"scenario\":{}", Quoted(scenario_));
-  for (const auto& [name, value] : settings_) out += fmt::format(",{}:{}", Quoted(name), value);
+  for (const auto& [name, value] : settings_)
+    out += fmt::format(",{}:{}", Quoted(name), value);
   for (const Entry& e : figures_)
     out += fmt::format(",{}:{}", Quoted(e.name), Number(e.value, e.decimals));
   out += ",\"failures\":[";
@@ -95,14 +96,16 @@ std::string Report::Json() const {
 std::string Report::Text() const {
   std::string out = Title() + "\n";
   for (const Entry& e : figures_) {
-    out += fmt::format("  {:<46}{:>14} {:<8}", e.label, Grouped(e.value, e.decimals), e.unit);
+    out += fmt::format("  {:<46}{:>14} {:<8}", e.label, Grouped(e.value, e.decimals),
+                       e.unit);
     if (e.must.kind != Must::Kind::kNothing)
       out += fmt::format("must {:<10} {}", Spelling(e.must, e.decimals),
                          e.must.Met(e.value) ? "met" : "NOT MET");
     out.erase(out.find_last_not_of(' ') + 1);
     out += "\n";
   }
-  for (const std::string& failure : failures_) out += fmt::format("  FAILED: {}\n", failure);
+  for (const std::string& failure : failures_)
+    out += fmt::format("  FAILED: {}\n", failure);
   return out;
 }
 
@@ -112,7 +115,9 @@ std::string Report::MarkdownRows() const {
     const bool asked = e.must.kind != Must::Kind::kNothing;
     out += fmt::format("| {} | {} | {} {} | {} | {} |\n", Title(), e.label,
                        Grouped(e.value, e.decimals), e.unit, Spelling(e.must, e.decimals),
-                       !asked ? "" : e.must.Met(e.value) ? "yes" : "**no**");
+                       !asked                ? ""
+                       : e.must.Met(e.value) ? "yes"
+                                             : "**no**");
   }
   for (const std::string& failure : failures_)
     out += fmt::format("| {} | **failed: {}** | | | **no** |\n", Title(), failure);

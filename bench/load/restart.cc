@@ -14,10 +14,10 @@ namespace {
 
 absl::Status Fill(const Options& options, const ServeSetup& setup, uint64_t pending) {
   // 30,000 a second and more are usual; 5,000 are waited for.
-  return RunProgram({options.fill_tool, "--store", setup.StorePath(), "--jobs",
-                     std::to_string(pending), "--rule", std::string(kRule), "--target",
-                     setup.target},
-                    options.timeout_ms + static_cast<int64_t>(pending / 5));
+  return RunProgram(
+      {options.fill_tool, "--store", setup.StorePath(), "--jobs", std::to_string(pending),
+       "--rule", std::string(kRule), "--target", setup.target},
+      options.timeout_ms + static_cast<int64_t>(pending / 5));
 }
 
 // Waits for the message with this id in the target stream; its JetStream time.
@@ -48,17 +48,17 @@ absl::Status AwaitWindow(Stage* stage) {
   }
 }
 
-void Figures(uint64_t pending, double ready_ms, double fire_ms, uint64_t disk, uint64_t rss,
-             uint64_t peak, Report* report) {
+void Figures(uint64_t pending, double ready_ms, double fire_ms, uint64_t disk,
+             uint64_t rss, uint64_t peak, Report* report) {
   report->Figure("ready_ms", "start → ready", ready_ms, 0, "ms", AtMost(2'000));
   report->Figure("first_fire_ms", "start → first fire stored", fire_ms, 0, "ms",
                  AtMost(1'000));
   report->Figure("fire_after_ready_ms", "ready → first fire (0 = before)",
                  std::max(fire_ms - ready_ms, 0.0), 0, "ms", AtMost(1'000));
-  report->Figure("rss_mb", "memory resident, window full", static_cast<double>(rss) / 1e6, 0,
-                 "MB", AtMost(300));
-  report->Figure("rss_peak_mb", "most memory resident", static_cast<double>(peak) / 1e6, 0,
-                 "MB", AtMost(300));
+  report->Figure("rss_mb", "memory resident, window full", static_cast<double>(rss) / 1e6,
+                 0, "MB", AtMost(300));
+  report->Figure("rss_peak_mb", "most memory resident", static_cast<double>(peak) / 1e6,
+                 0, "MB", AtMost(300));
   report->Figure("disk_bytes_per_job", "disk per pending job",
                  static_cast<double>(disk) / static_cast<double>(pending), 0, "B",
                  AtMost(350));
@@ -78,7 +78,8 @@ absl::Status Restart(const Options& options, uint64_t pending, Report* report) {
   const Jobs probe(Ids::kRandom, 1, WallMs() + 4'000, 0);
   RETURN_IF_ERROR(stage->PublishEvents(probe));
   RETURN_IF_ERROR(stage->AwaitAcked(nullptr));
-  if (WallMs() > probe.DueMs(0) - 200) return Unavailable("the probe was not acked in time");
+  if (WallMs() > probe.DueMs(0) - 200)
+    return Unavailable("the probe was not acked in time");
   SleepUntilWall(probe.DueMs(0) - 20);
   stage->expirer().Kill();
   ASSIGN_OR_RETURN(const uint64_t early, stage->link().Messages(stage->out()));
@@ -93,12 +94,14 @@ absl::Status Restart(const Options& options, uint64_t pending, Report* report) {
   watch.join();
   RETURN_IF_ERROR(ready);
   RETURN_IF_ERROR(stored_ns.status());
-  const double fire_ms = static_cast<double>(*stored_ns) / 1e6 - static_cast<double>(start_ms);
+  const double fire_ms =
+      static_cast<double>(*stored_ns) / 1e6 - static_cast<double>(start_ms);
 
   RETURN_IF_ERROR(AwaitWindow(stage.get()));
   ExpirerProcess& expirer = stage->expirer();
   const uint64_t held = JsonWhole(expirer.StatusText(), "/pending");
-  if (held != pending) report->Fail(fmt::format("{} jobs are pending, not {}", held, pending));
+  if (held != pending)
+    report->Fail(fmt::format("{} jobs are pending, not {}", held, pending));
   FireCheck check(probe);
   RETURN_IF_ERROR(stage->Check(&check));
   check.Conclude(report);

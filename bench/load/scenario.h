@@ -16,10 +16,10 @@
 namespace expirer::load {
 
 struct Options {
-  std::string url;        // of the server
-  std::string expirer;    // path of the binary
-  std::string fill_tool;  // likewise
-  std::string dir;        // for stores
+  std::string url;               // of the server
+  std::string expirer;           // path of the binary
+  std::string fill_tool;         // likewise
+  std::string dir;               // for stores
   int64_t timeout_ms = 180'000;  // of each wait
 };
 
@@ -27,8 +27,8 @@ struct Options {
 class Stage {
  public:
   // `label` tells this run's names from others'.
-  [[nodiscard]] static absl::StatusOr<std::unique_ptr<Stage>> Set(const Options& options,
-                                                                  const std::string& label);
+  [[nodiscard]] static absl::StatusOr<std::unique_ptr<Stage>> Set(
+      const Options& options, const std::string& label);
   ~Stage();
   Stage(const Stage&) = delete;
   Stage& operator=(const Stage&) = delete;
@@ -60,7 +60,8 @@ class Stage {
  private:
   explicit Stage(const Options& options) : options_(options) {}
   using Done = std::function<absl::StatusOr<bool>()>;
-  [[nodiscard]] absl::Status Poll(const std::string& what, int64_t every_ms, const Done& done);
+  [[nodiscard]] absl::Status Poll(const std::string& what, int64_t every_ms,
+                                  const Done& done);
   [[nodiscard]] absl::StatusOr<std::string> ServiceConsumer();
 
   const Options options_;
@@ -83,6 +84,7 @@ void SleepUntilWall(int64_t wall_ms);
 [[nodiscard]] absl::Status Storm(const Options& options, uint64_t jobs, Report* report);
 [[nodiscard]] absl::Status Steady(const Options& options, uint64_t rate, uint64_t seconds,
                                   bool feed, Report* report);
-[[nodiscard]] absl::Status Restart(const Options& options, uint64_t pending, Report* report);
+[[nodiscard]] absl::Status Restart(const Options& options, uint64_t pending,
+                                   Report* report);
 
 }  // namespace expirer::load

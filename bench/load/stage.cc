@@ -26,7 +26,8 @@ int64_t WallMs() {
 }
 
 void SleepUntilWall(int64_t wall_ms) {
-  std::this_thread::sleep_until(std::chrono::system_clock::time_point(milliseconds(wall_ms)));
+  std::this_thread::sleep_until(
+      std::chrono::system_clock::time_point(milliseconds(wall_ms)));
 }
 
 absl::StatusOr<std::unique_ptr<Stage>> Stage::Set(const Options& options,

@@ -17,7 +17,8 @@ int64_t LeadMs(uint64_t jobs) { return 5'000 + static_cast<int64_t>(jobs / 12); 
 
 // Messages a second: those that expirer publishes, byte for byte but for the
 // subject and the run's mark in the ids.
-absl::StatusOr<double> AsyncPublish(Stage* stage, const Jobs& jobs, const std::string& mark) {
+absl::StatusOr<double> AsyncPublish(Stage* stage, const Jobs& jobs,
+                                    const std::string& mark) {
   const std::string subject = stage->setup().name + "-" + mark + ".due";
   RETURN_IF_ERROR(stage->AddStream(mark, subject).status());
   const auto make = [&](uint64_t n, OutMessage* message) {
@@ -31,7 +32,8 @@ absl::StatusOr<double> AsyncPublish(Stage* stage, const Jobs& jobs, const std::s
   };
   const int64_t start_ns = SteadyNs();
   RETURN_IF_ERROR(stage->link().PublishAll(jobs.count(), 4'096, make));
-  return static_cast<double>(jobs.count()) * 1e9 / static_cast<double>(SteadyNs() - start_ns);
+  return static_cast<double>(jobs.count()) * 1e9 /
+         static_cast<double>(SteadyNs() - start_ns);
 }
 
 }  // namespace
@@ -62,21 +64,25 @@ absl::Status Storm(const Options& options, uint64_t count, Report* report) {
   ASSIGN_OR_RETURN(const double after, AsyncPublish(stage.get(), plain, "AFTER"));
 
   const auto jobs_f = static_cast<double>(count);
-  const double stored_ms = static_cast<double>(check.last_ns()) / 1e6 - static_cast<double>(due_ms);
+  const double stored_ms =
+      static_cast<double>(check.last_ns()) / 1e6 - static_cast<double>(due_ms);
   // Status counts whole ms, rounded down.
-  const auto acked_ms = static_cast<double>(JsonWhole(status, "/lateness_ms/acked/max") + 1);
+  const auto acked_ms =
+      static_cast<double>(JsonWhole(status, "/lateness_ms/acked/max") + 1);
   const double rate = jobs_f * 1e3 / acked_ms;
   const double ceiling = (before + after) / 2;
   report->Figure("jobs_per_s", "due → last PubAck (status file)", rate, 0, "jobs/s",
                  AtLeast(70'000));
   report->Figure("stored_per_s", "due → last message stored (JetStream time)",
                  jobs_f * 1e3 / stored_ms, 0, "jobs/s");
-  report->Figure("ceiling_per_s", "plain async publish, window 4096, same run", ceiling, 0,
-                 "msg/s");
+  report->Figure("ceiling_per_s", "plain async publish, window 4096, same run", ceiling,
+                 0, "msg/s");
   report->Figure("ratio", "ratio", rate / ceiling, 2, "", AtLeast(0.7));
-  report->Figure("early", "early fires", static_cast<double>(check.early()), 0, "", AtMost(0));
+  report->Figure("early", "early fires", static_cast<double>(check.early()), 0, "",
+                 AtMost(0));
   report->Figure("repeats", "attempts beyond one a job",
-                 static_cast<double>(JsonWhole(status, "/counters/published")) - jobs_f, 0, "");
+                 static_cast<double>(JsonWhole(status, "/counters/published")) - jobs_f,
+                 0, "");
   return absl::OkStatus();
 }
 

@@ -45,7 +45,8 @@ void AddConnectionFlags(CLI::App* command, Flags* flags) {
   command->add_option("--creds", flags->creds, "credentials file (NATS_CREDS)");
   command->add_option("--nkey", flags->nkey, "nkey seed file (NATS_NKEY)");
   command->add_option("--tlsca", flags->tls_ca, "CA certificates, PEM (NATS_CA)");
-  command->add_option("--tlscert", flags->tls_cert, "client certificate, PEM (NATS_CERT)");
+  command->add_option("--tlscert", flags->tls_cert,
+                      "client certificate, PEM (NATS_CERT)");
   command->add_option("--tlskey", flags->tls_key, "client key, PEM (NATS_KEY)");
 }
 
@@ -111,7 +112,8 @@ int RunServe(const Flags& flags) {
   Level level = Level::kInfo;
   if (!ParseLevel(options.config.log.level, &level))
     return Report({"log.level: expected debug, info, warn or error"});
-  SetLog(level, options.config.log.format == "json" ? LogFormat::kJson : LogFormat::kText);
+  SetLog(level,
+         options.config.log.format == "json" ? LogFormat::kJson : LogFormat::kText);
   options.recover_point_in_time = flags.recover == "point-in-time";
   options.hold_orphans = flags.orphans == "hold";
   options.adopt_new = flags.adopt == "new";
@@ -119,7 +121,8 @@ int RunServe(const Flags& flags) {
 }
 
 int RunConfigCheck(const Flags& flags) {
-  const std::string path = flags.file.empty() ? FromEnvironment("EXPIRER_CONFIG") : flags.file;
+  const std::string path =
+      flags.file.empty() ? FromEnvironment("EXPIRER_CONFIG") : flags.file;
   if (path.empty())
     return Report({"config check: no file given, and EXPIRER_CONFIG is not set"});
   const auto text = ReadFile(path);
@@ -161,24 +164,29 @@ int RunCommandLine(int argc, char** argv) {
                     "config file (EXPIRER_CONFIG); without one the built-in rule of the "
                     "ticketing example");
   serve->add_option("--store", flags.store, "directory of the store (EXPIRER_STORE)");
-  serve->add_option("--orphans", flags.orphans,
-                    "hold: start although a rule that is gone still has jobs, and leave "
-                    "them untouched")
+  serve
+      ->add_option("--orphans", flags.orphans,
+                   "hold: start although a rule that is gone still has jobs, and leave "
+                   "them untouched")
       ->check(CLI::IsMember({"hold"}));
-  serve->add_option("--adopt", flags.adopt,
-                    "new: read on where consumers stand that belong to another store, whose "
-                    "jobs are not here")
+  serve
+      ->add_option(
+          "--adopt", flags.adopt,
+          "new: read on where consumers stand that belong to another store, whose "
+          "jobs are not here")
       ->check(CLI::IsMember({"new"}));
-  serve->add_option("--recover", flags.recover,
-                    "point-in-time: open a damaged store and drop what lies after the "
-                    "damage")
+  serve
+      ->add_option("--recover", flags.recover,
+                   "point-in-time: open a damaged store and drop what lies after the "
+                   "damage")
       ->check(CLI::IsMember({"point-in-time"}));
   AddConnectionFlags(serve, &flags);
   serve->callback([&] { code = RunServe(flags); });
 
   CLI::App* config = app.add_subcommand("config", "check or print a configuration");
   config->require_subcommand(1);
-  CLI::App* check = config->add_subcommand("check", "report every error of a config file");
+  CLI::App* check =
+      config->add_subcommand("check", "report every error of a config file");
   check->add_option("FILE", flags.file, "the file (EXPIRER_CONFIG)");
   check->callback([&] { code = RunConfigCheck(flags); });
   config->add_subcommand("default", "print the built-in configuration, commented")

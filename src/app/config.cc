@@ -14,7 +14,8 @@
 namespace expirer {
 namespace {
 
-constexpr std::string_view kDefaultText = R"(# expirer's built-in configuration: unpaid orders of the ticketing example
+constexpr std::string_view kDefaultText =
+    R"(# expirer's built-in configuration: unpaid orders of the ticketing example
 # expire. Every key that is left out has its default; `expirer config show`
 # prints them all.
 name: expirer                 # prefixes durables, queue groups, service and API subjects
@@ -62,7 +63,8 @@ NatsConfig ReadNats(const Section& section) {
   nats.inbox_prefix = section.Text("inbox_prefix");
   if (absl::Status status = CheckSubjectFilter(nats.inbox_prefix);
       !status.ok() || nats.inbox_prefix.find_first_of("*>") != std::string::npos) {
-    section.Fail("inbox_prefix", "expected a subject without wildcards, such as _INBOX_mine");
+    section.Fail("inbox_prefix",
+                 "expected a subject without wildcards, such as _INBOX_mine");
   }
   nats.connect_timeout_ms = section.DurationMs("connect_timeout");
   return nats;
@@ -77,7 +79,8 @@ StreamConfig ReadStream(const Section& section) {
   for (const std::string& subject : stream.subjects) {
     absl::Status status = CheckSubjectFilter(subject);
     if (!status.ok())
-      section.Fail("subjects", fmt::format("{}, found {}", Message(status), Quote(subject)));
+      section.Fail("subjects",
+                   fmt::format("{}, found {}", Message(status), Quote(subject)));
   }
   stream.replicas = section.Integer("replicas");
   stream.in_memory = section.Choice("storage") == "memory";
@@ -108,14 +111,17 @@ Limits ReadLimits(const Section& section) {
 void CheckStreams(const Config& config, const std::vector<Section>& sections) {
   for (size_t i = 0; i < sections.size(); ++i) {
     for (size_t j = 0; j < i; ++j) {
-      if (!config.streams[i].name.empty() && config.streams[i].name == config.streams[j].name)
-        sections[i].Fail("name", fmt::format("streams[{}] has this name; expected another", j));
+      if (!config.streams[i].name.empty() &&
+          config.streams[i].name == config.streams[j].name)
+        sections[i].Fail("name",
+                         fmt::format("streams[{}] has this name; expected another", j));
       for (const std::string& subject : config.streams[i].subjects) {
         for (const std::string& other : config.streams[j].subjects) {
           if (!SubjectsOverlap(subject, other)) continue;
-          sections[i].Fail("subjects", fmt::format("streams[{}] keeps {} already; expected "
-                                                   "subjects that no other stream keeps",
-                                                   j, Quote(other)));
+          sections[i].Fail("subjects",
+                           fmt::format("streams[{}] keeps {} already; expected "
+                                       "subjects that no other stream keeps",
+                                       j, Quote(other)));
         }
       }
     }
@@ -130,8 +136,9 @@ void WarnOfHistory(const Config& config, const std::vector<Section>& streams,
     const int64_t max_age_ms = config.streams[i].max_age_ms;
     if (max_age_ms > 0 && config.store.history_ms >= max_age_ms) continue;
     warnings->push_back(streams[i].Issue(
-        "max_age", "store.history is shorter than this stream keeps its events, so an event read "
-                   "again could schedule a job that was closed; expected history to be longer"));
+        "max_age",
+        "store.history is shorter than this stream keeps its events, so an event read "
+        "again could schedule a job that was closed; expected history to be longer"));
   }
 }
 
@@ -161,14 +168,16 @@ Config ReadConfig(const Section& root, std::vector<YamlIssue>* warnings) {
 // As messages, in the file's order and each once (sections are read twice
 // where rules are checked against each other).
 std::vector<std::string> Format(std::vector<YamlIssue> issues, std::string_view file) {
-  std::stable_sort(issues.begin(), issues.end(), [](const YamlIssue& a, const YamlIssue& b) {
-    return std::pair(a.line, a.column) < std::pair(b.line, b.column);
-  });
+  std::stable_sort(issues.begin(), issues.end(),
+                   [](const YamlIssue& a, const YamlIssue& b) {
+                     return std::pair(a.line, a.column) < std::pair(b.line, b.column);
+                   });
   std::vector<std::string> messages;
   std::set<std::string> seen;
   for (const YamlIssue& issue : issues) {
-    std::string message = fmt::format("{}:{}:{}: {}{}{}", file, issue.line, issue.column,
-                                      issue.path, issue.path.empty() ? "" : ": ", issue.what);
+    std::string message =
+        fmt::format("{}:{}:{}: {}{}{}", file, issue.line, issue.column, issue.path,
+                    issue.path.empty() ? "" : ": ", issue.what);
     if (seen.insert(message).second) messages.push_back(std::move(message));
   }
   return messages;
@@ -232,9 +241,10 @@ absl::StatusOr<std::vector<std::string>> ParseServers(std::string_view text) {
     }
     if (scheme == "http") scheme = "nats";
     while (server.ends_with('/')) server.remove_suffix(1);
-    const bool plain = !server.empty() && std::none_of(server.begin(), server.end(), [](char c) {
-      return static_cast<unsigned char>(c) <= 0x20 || c == 0x7F || c == '/';
-    });
+    const bool plain =
+        !server.empty() && std::none_of(server.begin(), server.end(), [](char c) {
+          return static_cast<unsigned char>(c) <= 0x20 || c == 0x7F || c == '/';
+        });
     if (!plain || (scheme != "nats" && scheme != "tls")) {
       return Invalid(
           "expected servers such as nats://host:4222 or tls://host, separated by commas");

@@ -109,11 +109,13 @@ struct ConfigResult {
 // NATS_CA, NATS_CERT, NATS_KEY, EXPIRER_STORE, EXPIRER_LOG_LEVEL and
 // EXPIRER_LOG_FORMAT. Returns what is wrong with them, "NAME: what".
 using Environment = std::function<const char*(const char* name)>;
-[[nodiscard]] std::vector<std::string> ApplyEnvironment(Config* config, const Environment& getenv);
+[[nodiscard]] std::vector<std::string> ApplyEnvironment(Config* config,
+                                                        const Environment& getenv);
 
 // A comma-separated list of servers: host[:port] with nats://, tls:// or
 // nothing before it; http:// is taken as nats://. On error the message says
 // what was expected.
-[[nodiscard]] absl::StatusOr<std::vector<std::string>> ParseServers(std::string_view text);
+[[nodiscard]] absl::StatusOr<std::vector<std::string>> ParseServers(
+    std::string_view text);
 
 }  // namespace expirer

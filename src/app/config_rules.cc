@@ -9,9 +9,10 @@ namespace expirer {
 namespace {
 
 bool IsRuleName(std::string_view name) {
-  return !name.empty() && name.size() <= 24 && std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-  });
+  return !name.empty() && name.size() <= 24 &&
+         std::all_of(name.begin(), name.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+         });
 }
 
 bool IsHeaderName(std::string_view name) {
@@ -35,9 +36,10 @@ int Tokens(std::string_view filter) {
 void CheckToken(const Section& section, std::string_view name, int token,
                 const std::string& filter) {
   if (token <= Tokens(filter) || filter.ends_with('>')) return;
-  section.Fail(name, fmt::format("subject:{} does not exist; expected at most {}, as many tokens "
-                                 "as {} has",
-                                 token, Tokens(filter), filter));
+  section.Fail(
+      name, fmt::format("subject:{} does not exist; expected at most {}, as many tokens "
+                        "as {} has",
+                        token, Tokens(filter), filter));
 }
 
 std::optional<Source> ReadSource(const Section& section, std::string_view name,
@@ -53,8 +55,9 @@ void ReadDelay(const Section& section, Entry* entry) {
   const Yaml* raw = section.Find("delay");
   if (raw == nullptr) return;
   if (raw->text.starts_with('/') || raw->text.starts_with("header:")) {
-    section.Fail("delay", "a delay out of the event is not in this release; expected a duration "
-                          "such as 15m");
+    section.Fail("delay",
+                 "a delay out of the event is not in this release; expected a duration "
+                 "such as 15m");
     return;
   }
   entry->delay_ms = section.OptionalDurationMs("delay");
@@ -118,26 +121,33 @@ std::optional<Template> ReadTemplate(const Section& section, std::string_view na
 void ReadHeaders(const Section& publish, Rule* rule) {
   for (const auto& [name, text] : publish.TextMap("headers")) {
     if (!IsHeaderName(name)) {
-      publish.Fail("headers", fmt::format("expected header names without spaces and colons, "
-                                          "found {}", Quote(name)));
+      publish.Fail("headers",
+                   fmt::format("expected header names without spaces and colons, "
+                               "found {}",
+                               Quote(name)));
     } else if (IsReservedHeader(name)) {
-      publish.Fail("headers", fmt::format("expected no Nats-... and Expirer-... headers, which "
-                                          "expirer and NATS set, found {}", Quote(name)));
+      publish.Fail("headers",
+                   fmt::format("expected no Nats-... and Expirer-... headers, which "
+                               "expirer and NATS set, found {}",
+                               Quote(name)));
     }
-    if (auto value = ReadTemplate(publish, "headers", text, Template::Place::kHeader, *rule))
+    if (auto value =
+            ReadTemplate(publish, "headers", text, Template::Place::kHeader, *rule))
       rule->headers.emplace_back(name, *std::move(value));
   }
 }
 
 void ReadPublish(const Section& section, Rule* rule) {
-  if (const Yaml* raw = section.Find("publish"); raw != nullptr && raw->kind == Yaml::Kind::kList) {
+  if (const Yaml* raw = section.Find("publish");
+      raw != nullptr && raw->kind == Yaml::Kind::kList) {
     section.Fail("publish", "a list is not in this release; expected one map");
     return;
   }
   const Section publish = section.Map("publish");
   if (const auto subject = publish.OptionalText("subject")) {
-    rule->target = ReadTemplate(publish, "subject", *subject, Template::Place::kSubject, *rule)
-                       .value_or(Template());
+    rule->target =
+        ReadTemplate(publish, "subject", *subject, Template::Place::kSubject, *rule)
+            .value_or(Template());
   } else if (publish.present() && !publish.Has("subject")) {
     return;
   }
@@ -163,8 +173,9 @@ void ReadRetry(const Section& section, RetryPolicy* policy) {
 
 void CheckVersions(const Section& section, const Rule& rule) {
   const auto versioned = [](const Entry& entry) { return entry.version.has_value(); };
-  const auto count = std::count_if(rule.schedule.begin(), rule.schedule.end(), versioned) +
-                     std::count_if(rule.cancel.begin(), rule.cancel.end(), versioned);
+  const auto count =
+      std::count_if(rule.schedule.begin(), rule.schedule.end(), versioned) +
+      std::count_if(rule.cancel.begin(), rule.cancel.end(), versioned);
   const size_t entries = rule.schedule.size() + rule.cancel.size();
   if (count > 0 && static_cast<size_t>(count) < entries)
     section.Fail("schedule", "expected version on all entries of the rule or on none");
@@ -208,8 +219,8 @@ void CheckRuleTarget(const Config& config, const Rule& rule, const Section& publ
   }
   absl::Status status = CheckTarget(sample);
   if (status.ok() && sample.starts_with(config.name + "."))
-    status = Invalid(fmt::format("expected a subject outside {}.>, which is expirer's own",
-                                 config.name));
+    status = Invalid(fmt::format(
+        "expected a subject outside {}.>, which is expirer's own", config.name));
   if (!status.ok()) {
     publish.Fail("subject", fmt::format("{}, found {}", Message(status), Quote(filter)));
     return;
@@ -219,10 +230,12 @@ void CheckRuleTarget(const Config& config, const Rule& rule, const Section& publ
     for (const std::vector<Entry>* entries : {&other.schedule, &other.cancel}) {
       for (const Entry& entry : *entries) {
         if (entry.subject.empty() || !SubjectsOverlap(entry.subject, filter)) continue;
-        publish.Fail("subject",
-                     fmt::format("rule {} reads this subject by {}, so fired jobs would come back; "
-                                 "expected another subject, or loop: true",
-                                 Quote(other.name), Quote(entry.subject)));
+        publish.Fail(
+            "subject",
+            fmt::format(
+                "rule {} reads this subject by {}, so fired jobs would come back; "
+                "expected another subject, or loop: true",
+                Quote(other.name), Quote(entry.subject)));
         return;
       }
     }
@@ -230,15 +243,17 @@ void CheckRuleTarget(const Config& config, const Rule& rule, const Section& publ
 }
 
 // Schedule entries that a cancel entry takes every event from.
-void WarnOfHidden(const Rule& rule, const Section& section, std::vector<YamlIssue>* warnings) {
+void WarnOfHidden(const Rule& rule, const Section& section,
+                  std::vector<YamlIssue>* warnings) {
   for (const Entry& schedule : rule.schedule) {
     for (const Entry& cancel : rule.cancel) {
       if (!schedule.subject.empty() && !cancel.subject.empty() &&
           SubjectCovers(cancel.subject, schedule.subject)) {
         warnings->push_back(section.Issue(
-            "schedule", fmt::format("every event of {} matches the cancel entry {}, so it never "
-                                    "schedules a job",
-                                    Quote(schedule.subject), Quote(cancel.subject))));
+            "schedule",
+            fmt::format("every event of {} matches the cancel entry {}, so it never "
+                        "schedules a job",
+                        Quote(schedule.subject), Quote(cancel.subject))));
       }
     }
   }
@@ -259,7 +274,8 @@ Rule ReadRule(const Section& section) {
   return rule;
 }
 
-std::vector<YamlIssue> CheckRules(const Config& config, const std::vector<Section>& sections) {
+std::vector<YamlIssue> CheckRules(const Config& config,
+                                  const std::vector<Section>& sections) {
   std::vector<YamlIssue> warnings;
   for (size_t i = 0; i < sections.size(); ++i) {
     CheckName(config, i, sections[i]);
@@ -278,9 +294,10 @@ absl::Status CheckEventFilter(std::string_view filter, std::string_view service)
   if (filter.starts_with('$') || filter.starts_with("_INBOX"))
     return Invalid("expected a subject outside $... and _INBOX..., which belong to NATS");
   const std::string own(service);
-  if (filter.substr(0, filter.find('.')) == service || SubjectsOverlap(filter, own + ".v1.>"))
-    return Invalid(fmt::format("expected a filter that leaves out {}.>, which is expirer's own",
-                               service));
+  if (filter.substr(0, filter.find('.')) == service ||
+      SubjectsOverlap(filter, own + ".v1.>"))
+    return Invalid(fmt::format(
+        "expected a filter that leaves out {}.>, which is expirer's own", service));
   return absl::OkStatus();
 }
 

@@ -21,6 +21,7 @@ namespace expirer {
 
 // OK for a filter that reads other people's events: well formed, and not of
 // NATS ($..., _INBOX...) or of this service (<name>.>).
-[[nodiscard]] absl::Status CheckEventFilter(std::string_view filter, std::string_view service);
+[[nodiscard]] absl::Status CheckEventFilter(std::string_view filter,
+                                            std::string_view service);
 
 }  // namespace expirer

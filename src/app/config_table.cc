@@ -21,24 +21,28 @@ constexpr int64_t kYamlText = 1 << 20;  // as long as the file
 constexpr Key Map(std::string_view path, std::string_view doc, bool required = false) {
   return {path, KeyType::kMap, "", 0, 0, doc, {}, required};
 }
-constexpr Key Text(std::string_view path, std::string_view fallback, std::string_view doc) {
+constexpr Key Text(std::string_view path, std::string_view fallback,
+                   std::string_view doc) {
   return {path, KeyType::kText, fallback, 1, kTextMax, doc};
 }
 constexpr Key Must(std::string_view path, KeyType type, std::string_view doc) {
   return {path, type, "", 1, kTextMax, doc, {}, true};
 }
-constexpr Key Choice(std::string_view path, std::string_view fallback, std::string_view choices,
-                     std::string_view doc) {
+constexpr Key Choice(std::string_view path, std::string_view fallback,
+                     std::string_view choices, std::string_view doc) {
   return {path, KeyType::kChoice, fallback, 0, 0, doc, choices, fallback.empty()};
 }
-constexpr Key Later(std::string_view path) { return {path, KeyType::kLater, "", 0, 0, ""}; }
+constexpr Key Later(std::string_view path) {
+  return {path, KeyType::kLater, "", 0, 0, ""};
+}
 
 constexpr Key kKeys[] = {
     {"name", KeyType::kText, "expirer", 1, 24,
      "Prefixes durables, queue groups, service and API subjects."},
 
     Map("nats", "The connection to NATS."),
-    Text("nats.url", "nats://127.0.0.1:4222", "Servers to connect to, separated by commas."),
+    Text("nats.url", "nats://127.0.0.1:4222",
+         "Servers to connect to, separated by commas."),
     Text("nats.creds", "", "Credentials file (JWT and seed)."),
     Text("nats.nkey", "", "File with an NKey seed."),
     Text("nats.user", "", "User name."),
@@ -59,7 +63,8 @@ constexpr Key kKeys[] = {
      "How long a closed key is remembered, from the later of closing and due."},
 
     {"streams", KeyType::kList, "", 0, 0,
-     "Streams made where no stream covers any of their subjects; never altered, never deleted."},
+     "Streams made where no stream covers any of their subjects; never altered, never "
+     "deleted."},
     Must("streams[].name", KeyType::kText, "The stream's name."),
     Must("streams[].subjects", KeyType::kTexts, "Subjects the stream keeps."),
     {"streams[].replicas", KeyType::kInteger, "1", 1, 5, "Copies in the cluster."},
@@ -72,9 +77,12 @@ constexpr Key kKeys[] = {
     Map("limits", "Bounds of everything that can grow."),
     {"limits.window", KeyType::kInteger, "1000000", 1, 1'000 * kMega,
      "Jobs whose due times are kept in memory."},
-    {"limits.inflight", KeyType::kInteger, "4096", 1, kMega, "Jobs published and not confirmed."},
-    {"limits.inbox", KeyType::kInteger, "16384", 16, 16 * kMega, "Requests waiting to be applied."},
-    {"limits.batch", KeyType::kInteger, "1024", 1, 65'536, "Requests applied in one write."},
+    {"limits.inflight", KeyType::kInteger, "4096", 1, kMega,
+     "Jobs published and not confirmed."},
+    {"limits.inbox", KeyType::kInteger, "16384", 16, 16 * kMega,
+     "Requests waiting to be applied."},
+    {"limits.batch", KeyType::kInteger, "1024", 1, 65'536,
+     "Requests applied in one write."},
     {"limits.payload", KeyType::kBytes, "1MB", 256, 64 * kMega,
      "Bytes of one job's body and headers, with those that firing adds."},
     {"limits.horizon", KeyType::kDuration, "87600h", kSecond, kMillennia,
@@ -92,21 +100,38 @@ constexpr Key kKeys[] = {
 
     Text("status_file", "", "File for `health`, by default status.json in the store."),
     Map("log", "What is logged, to stderr."),
-    Choice("log.level", "info", "debug|info|warn|error", "The least important level logged."),
+    Choice("log.level", "info", "debug|info|warn|error",
+           "The least important level logged."),
     Choice("log.format", "text", "text|json", "logfmt for people, or JSON lines."),
 
     {"rules", KeyType::kList, "", 0, 0, "How events become jobs."},
-    {"rules[].name", KeyType::kText, "", 1, 24, "Names the rule's jobs: <rule>/<key>.", {}, true},
+    {"rules[].name",
+     KeyType::kText,
+     "",
+     1,
+     24,
+     "Names the rule's jobs: <rule>/<key>.",
+     {},
+     true},
     {"rules[].reopen", KeyType::kBool, "true", 0, 0,
      "Whether a key once fired or cancelled may be scheduled again."},
-    {"rules[].schedule", KeyType::kEntries, "", 0, 0, "Events that schedule a job.", {}, true},
+    {"rules[].schedule",
+     KeyType::kEntries,
+     "",
+     0,
+     0,
+     "Events that schedule a job.",
+     {},
+     true},
     Must("rules[].schedule[].subject", KeyType::kText, "Filter of the events' subjects."),
     Must("rules[].schedule[].key", KeyType::kTexts,
          "The user's own id: JSON pointer, subject:N, header:Name, or a list of them."),
-    Text("rules[].schedule[].due", "", "JSON pointer or header:Name of the absolute time."),
+    Text("rules[].schedule[].due", "",
+         "JSON pointer or header:Name of the absolute time."),
     {"rules[].schedule[].delay", KeyType::kDuration, "", 0, kMillennia,
      "Instead of due: counted from the event's JetStream time."},
-    Text("rules[].schedule[].version", "", "JSON pointer to an integer that orders events."),
+    Text("rules[].schedule[].version", "",
+         "JSON pointer to an integer that orders events."),
     Later("rules[].schedule[].match"),
     Later("rules[].schedule[].unit"),
     {"rules[].cancel", KeyType::kEntries, "", 0, 0, "Events that cancel a job."},
@@ -122,8 +147,14 @@ constexpr Key kKeys[] = {
     {"rules[].publish.headers", KeyType::kTextMap, "", 0, kTextMax,
      "Headers by name, templates; the event's own pass through beside them."},
     Map("rules[].publish.late", "What to do with a job that comes late."),
-    {"rules[].publish.late.after", KeyType::kDuration, "", 0, kTenYears,
-     "From which lateness on.", {}, true},
+    {"rules[].publish.late.after",
+     KeyType::kDuration,
+     "",
+     0,
+     kTenYears,
+     "From which lateness on.",
+     {},
+     true},
     Choice("rules[].publish.late.action", "", "fire|skip|dead", "What is done then."),
     Later("rules[].publish.name"),
     Later("rules[].publish.offset"),
@@ -152,7 +183,8 @@ size_t EditDistance(std::string_view a, std::string_view b) {
     row[0] = i;
     for (size_t j = 1; j <= b.size(); ++j) {
       const size_t above = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
+      row[j] = std::min(
+          {row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
       diagonal = above;
     }
   }
@@ -179,7 +211,8 @@ std::vector<std::string_view> KeysUnder(std::string_view parent) {
   std::vector<std::string_view> names;
   for (const Key& key : kKeys) {
     if (key.type == KeyType::kLater || key.path.size() <= skip) continue;
-    if (skip > 0 && (!key.path.starts_with(parent) || key.path[parent.size()] != '.')) continue;
+    if (skip > 0 && (!key.path.starts_with(parent) || key.path[parent.size()] != '.'))
+      continue;
     const std::string_view name = key.path.substr(skip);
     if (name.find_first_of(".[") == name.npos) names.push_back(name);
   }
@@ -215,7 +248,8 @@ std::string Expected(const Key& key) {
   return "";
 }
 
-std::string_view Nearest(std::string_view name, const std::vector<std::string_view>& known) {
+std::string_view Nearest(std::string_view name,
+                         const std::vector<std::string_view>& known) {
   std::string_view nearest;
   size_t least = std::max<size_t>(2, name.size() / 3) + 1;
   for (const std::string_view candidate : known) {

@@ -11,27 +11,27 @@
 namespace expirer {
 
 enum class KeyType : uint8_t {
-  kMap,       // has keys of its own
-  kList,      // a list of maps
-  kEntries,   // one map or a list of them
-  kTexts,     // one text or a list of them
-  kTextMap,   // free names with texts
-  kText,      // min and max are its length in bytes
+  kMap,      // has keys of its own
+  kList,     // a list of maps
+  kEntries,  // one map or a list of them
+  kTexts,    // one text or a list of them
+  kTextMap,  // free names with texts
+  kText,     // min and max are its length in bytes
   kBool,
   kInteger,
   kDuration,  // min and max in ms
   kBytes,
-  kChoice,    // one of the words in `choices`
-  kLater,     // known, but refused in this release
+  kChoice,  // one of the words in `choices`
+  kLater,   // known, but refused in this release
 };
 
 struct Key {
-  std::string_view path;      // "limits.window", "rules[].schedule[].key"
+  std::string_view path;  // "limits.window", "rules[].schedule[].key"
   KeyType type;
   std::string_view fallback;  // the default, as a file would write it; "" = none
   int64_t min = 0;
   int64_t max = 0;
-  std::string_view doc;       // one sentence: what it does
+  std::string_view doc;           // one sentence: what it does
   std::string_view choices = {};  // "text|json"
   bool required = false;
 };

@@ -39,7 +39,8 @@ std::string Found(const Yaml& node) {
 std::optional<int64_t> ParseNumber(const Key& key, std::string_view text) {
   if (key.type == KeyType::kInteger) {
     int64_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    const auto [end, error] =
+        std::from_chars(text.data(), text.data() + text.size(), value);
     if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
     return value;
   }
@@ -59,8 +60,12 @@ bool IsChoice(std::string_view choices, std::string_view word) {
 
 }  // namespace
 
-Section::Section(const Yaml* node, std::string path, const Yaml* place, ConfigReport* report)
-    : node_(node), path_(std::move(path)), table_path_(TablePath(path_)), place_(place),
+Section::Section(const Yaml* node, std::string path, const Yaml* place,
+                 ConfigReport* report)
+    : node_(node),
+      path_(std::move(path)),
+      table_path_(TablePath(path_)),
+      place_(place),
       report_(report) {
   if (node_ != nullptr && node_->kind != Yaml::Kind::kMap) {
     Report(*node_, path_, "expected a map of keys, " + Found(*node_));
@@ -78,7 +83,8 @@ void Section::CheckNames() const {
     const std::string& name = member.key.text;
     const Key* key = FindKey(table_path_.empty() ? name : table_path_ + "." + name);
     if (key != nullptr && key->type == KeyType::kLater) {
-      Report(member.key, PathOf(name), "this key is not in this release; expected it left out");
+      Report(member.key, PathOf(name),
+             "this key is not in this release; expected it left out");
     } else if (key == nullptr || name.find_first_of(".[") != name.npos) {
       const std::string_view nearest = Nearest(name, known);
       Report(member.key, PathOf(name),
@@ -89,7 +95,8 @@ void Section::CheckNames() const {
   }
 }
 
-void Section::Report(const Yaml& at, const std::string& path, const std::string& what) const {
+void Section::Report(const Yaml& at, const std::string& path,
+                     const std::string& what) const {
   report_->issues.push_back({at.line, at.column, path, what});
 }
 
@@ -176,7 +183,9 @@ std::optional<int64_t> Section::Number(std::string_view name) const {
 }
 
 int64_t Section::Integer(std::string_view name) const { return Number(name).value_or(0); }
-int64_t Section::DurationMs(std::string_view name) const { return Number(name).value_or(0); }
+int64_t Section::DurationMs(std::string_view name) const {
+  return Number(name).value_or(0);
+}
 int64_t Section::Bytes(std::string_view name) const { return Number(name).value_or(0); }
 std::optional<int64_t> Section::OptionalDurationMs(std::string_view name) const {
   return Number(name);
@@ -187,23 +196,28 @@ std::vector<std::string> Section::Texts(std::string_view name) const {
   if (node == nullptr) return {};
   std::vector<std::string> texts;
   if (node->kind != Yaml::Kind::kList) {
-    if (auto text = Checked(*node, KeyOf(name), PathOf(name))) texts.push_back(*std::move(text));
+    if (auto text = Checked(*node, KeyOf(name), PathOf(name)))
+      texts.push_back(*std::move(text));
     return texts;
   }
   for (size_t i = 0; i < node->items.size(); ++i) {
-    auto text = Checked(node->items[i], KeyOf(name), fmt::format("{}[{}]", PathOf(name), i));
+    auto text =
+        Checked(node->items[i], KeyOf(name), fmt::format("{}[{}]", PathOf(name), i));
     if (text) texts.push_back(*std::move(text));
   }
-  if (node->items.empty()) Report(*node, PathOf(name), "expected at least one, found none");
+  if (node->items.empty())
+    Report(*node, PathOf(name), "expected at least one, found none");
   return texts;
 }
 
-std::vector<std::pair<std::string, std::string>> Section::TextMap(std::string_view name) const {
+std::vector<std::pair<std::string, std::string>> Section::TextMap(
+    std::string_view name) const {
   const Yaml* node = Scalar(name);
   std::vector<std::pair<std::string, std::string>> texts;
   if (node == nullptr) return texts;
   if (node->kind != Yaml::Kind::kMap) {
-    Report(*node, PathOf(name), fmt::format("{}, {}", Expected(KeyOf(name)), Found(*node)));
+    Report(*node, PathOf(name),
+           fmt::format("{}, {}", Expected(KeyOf(name)), Found(*node)));
     return texts;
   }
   for (const YamlMember& member : node->members) {

@@ -70,8 +70,8 @@ class Section {
   void Report(const Yaml& at, const std::string& path, const std::string& what) const;
 
   const Yaml* node_;
-  std::string path_;         // "rules[0].publish"
-  std::string table_path_;   // "rules[].publish"
+  std::string path_;        // "rules[0].publish"
+  std::string table_path_;  // "rules[].publish"
   const Yaml* place_;
   ConfigReport* report_;
 };

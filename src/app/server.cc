@@ -13,12 +13,12 @@
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "app/status.h"
 #include "app/version.h"
 #include "base/alarm.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mutex.h"
 #include "net/ingress.h"
 #include "net/nats_egress.h"
 #include "sched/scheduler.h"
@@ -133,7 +133,8 @@ std::string Absolute(const std::string& path) {
 // Every part of the running service, in the order in which they are built.
 class Server {
  public:
-  explicit Server(const ServeOptions& options) : options_(options), config_(options.config) {}
+  explicit Server(const ServeOptions& options)
+      : options_(options), config_(options.config) {}
 
   int Run() {
     if (const absl::Status status = Open(); !status.ok()) {
@@ -166,8 +167,9 @@ class Server {
         [](const absl::Status& status) { Die("a sync of the store failed", status); });
     egress_ = std::make_unique<NatsEgress>(ConnectionFrom(config_), &inbox_);
     ASSIGN_OR_RETURN(auto floors, StoredFloors());
-    ingress_ = std::make_unique<Ingress>(IngressFrom(options_, store_->id()), &config_.rules,
-                                         &inbox_, &clock_, std::move(floors));
+    ingress_ =
+        std::make_unique<Ingress>(IngressFrom(options_, store_->id()), &config_.rules,
+                                  &inbox_, &clock_, std::move(floors));
     scheduler_ =
         std::make_unique<Scheduler>(SchedulerFrom(options_), config_.rules, store_.get(),
                                     committer_.get(), egress_.get(), ingress_.get());
@@ -177,11 +179,14 @@ class Server {
   void Announce(const std::string& path) {
     if (options_.built_in)
       Log(Level::kWarn,
-          "no config: using the built-in ticketing rule order-expiration, which may create "
+          "no config: using the built-in ticketing rule order-expiration, which may "
+          "create "
           "the stream TICKETING",
           {{"store", path}});
     Log(Level::kInfo, "expirer starts",
-        {{"version", Version()}, {"name", config_.name}, {"store", path},
+        {{"version", Version()},
+         {"name", config_.name},
+         {"store", path},
          {"rules", config_.rules.size()}});
   }
 
@@ -215,7 +220,7 @@ class Server {
     if (now.mono_ms >= snapshot_mono_ms_ + kStatusMs / 2) {
       snapshot_mono_ms_ = now.mono_ms;
       Stats stats = scheduler_->Snapshot(now.wall_ms);
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       stats_ = std::move(stats);
     }
     return *wake;
@@ -301,7 +306,7 @@ class Server {
     status.rss_bytes = ResidentBytes();
     status.sizes = store_->Sizes();
     {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       status.stats = stats_;
     }
     status.not_ready_why = stopped ? "stopped" : NotReadyWhy(status);
@@ -309,7 +314,8 @@ class Server {
     if (const absl::Status written = WriteStatusFile(config_.StatusFile(), status);
         !written.ok() && !status_failed_) {
       status_failed_ = true;
-      Log(Level::kError, "the status file cannot be written", {{"error", Message(written)}});
+      Log(Level::kError, "the status file cannot be written",
+          {{"error", Message(written)}});
     }
   }
 
@@ -317,8 +323,8 @@ class Server {
     if (stop_asked) return "draining";
     if (!status.stats.loaded) return "jobs are being loaded";
     if (!status.ingress_up || !status.stats.egress_up) return "not connected to NATS";
-    for (RuleIndex i = 0; i < config_.rules.size(); ++i) {
-      const std::string trouble = ingress_->Trouble(i);
+    for (size_t i = 0; i < config_.rules.size(); ++i) {
+      const std::string trouble = ingress_->Trouble(static_cast<RuleIndex>(i));
       if (!trouble.empty()) return "rule " + config_.rules[i].name + ": " + trouble;
     }
     return "";
@@ -348,7 +354,7 @@ class Server {
   std::atomic<bool> watching_{true};
   std::atomic<int64_t> beat_mono_ms_{clock_.MonotonicMs()};
   std::atomic<uint64_t> disk_free_{0};
-  absl::Mutex mutex_;
+  Mutex mutex_;
   Stats stats_ ABSL_GUARDED_BY(mutex_);
 };
 

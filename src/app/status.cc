@@ -45,8 +45,8 @@ std::string CountersJson(const Stats& s) {
       R"("skipped":{},"dead":{},"retries":{},"timeouts":{},"lost":{},)"
       R"("strange_answers":{},"settle_timeouts":{},"forgotten":{}}})",
       s.scheduled, s.moved, s.cancelled, s.too_late, s.unchanged, s.ignored, s.rejected,
-      s.dropped, s.rewinds, s.published, s.fired, s.skipped, s.dead, s.retries, s.timeouts,
-      s.lost, s.strange_answers, s.settle_timeouts, s.forgotten);
+      s.dropped, s.rewinds, s.published, s.fired, s.skipped, s.dead, s.retries,
+      s.timeouts, s.lost, s.strange_answers, s.settle_timeouts, s.forgotten);
 }
 
 absl::Status Failed(std::string_view what, const std::string& path) {
@@ -77,12 +77,13 @@ std::string FormatStatus(const Status& status) {
                      Quoted(status.version), Quoted(status.name));
   out += fmt::format("\"store\":{},\"store_id\":{},\n", Quoted(status.store),
                      Quoted(status.store_id));
-  out += fmt::format("\"started\":\"{}\",\"at\":\"{}\",\"mono_ms\":{},\"beat_mono_ms\":{},\n",
-                     FormatRfc3339Ms(status.started_ms), FormatRfc3339Ms(status.now_ms),
-                     status.mono_ms, status.beat_mono_ms);
-  out += fmt::format("\"ready\":{},\"not_ready_why\":{},\"ingress_up\":{},\"egress_up\":{},\n",
-                     status.ready, Quoted(status.not_ready_why), status.ingress_up,
-                     s.egress_up);
+  out += fmt::format(
+      "\"started\":\"{}\",\"at\":\"{}\",\"mono_ms\":{},\"beat_mono_ms\":{},\n",
+      FormatRfc3339Ms(status.started_ms), FormatRfc3339Ms(status.now_ms), status.mono_ms,
+      status.beat_mono_ms);
+  out += fmt::format(
+      "\"ready\":{},\"not_ready_why\":{},\"ingress_up\":{},\"egress_up\":{},\n",
+      status.ready, Quoted(status.not_ready_why), status.ingress_up, s.egress_up);
   out += fmt::format(
       "\"pending\":{},\"retrying\":{},\"in_flight\":{},\"oldest_overdue_ms\":{},"
       "\"unsettled_rules\":{},\"history\":{},\"window\":{},\n",
@@ -105,7 +106,8 @@ absl::Status WriteStatusFile(const std::string& path, const Status& status) {
   if (fd < 0) return Failed("write", next);
   const ssize_t written = write(fd, text.data(), text.size());
   const bool closed = close(fd) == 0;
-  if (written != static_cast<ssize_t>(text.size()) || !closed) return Failed("write", next);
+  if (written != static_cast<ssize_t>(text.size()) || !closed)
+    return Failed("write", next);
   if (rename(next.c_str(), path.c_str()) != 0) return Failed("replace", path);
   return absl::OkStatus();
 }

@@ -16,9 +16,9 @@ struct Status {
   int64_t pid = 0;
   std::string version;
   std::string name;
-  std::string store;         // absolute path
+  std::string store;  // absolute path
   std::string store_id;
-  int64_t started_ms = 0;    // wall clock
+  int64_t started_ms = 0;  // wall clock
   int64_t now_ms = 0;
   // CLOCK_MONOTONIC of the host: when it was written, and the core's last
   // turn. Steps of the wall clock do not touch them.

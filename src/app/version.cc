@@ -24,10 +24,10 @@ std::string VersionText() {
 #else
   const char* const mutants = "";
 #endif
-  return fmt::format("expirer {}\ncommit {}\n{}\n{}\n{}\nAbseil {}\nfmt {}, spdlog {}.{}.{}\n{}",
-                     kVersion, kCommit, StoreLibrary(), NatsLibrary(), JsonLibrary(),
-                     absl_release, FMT_VERSION, SPDLOG_VER_MAJOR, SPDLOG_VER_MINOR,
-                     SPDLOG_VER_PATCH, mutants);
+  return fmt::format(
+      "expirer {}\ncommit {}\n{}\n{}\n{}\nAbseil {}\nfmt {}, spdlog {}.{}.{}\n{}",
+      kVersion, kCommit, StoreLibrary(), NatsLibrary(), JsonLibrary(), absl_release,
+      FMT_VERSION, SPDLOG_VER_MAJOR, SPDLOG_VER_MINOR, SPDLOG_VER_PATCH, mutants);
 }
 
 }  // namespace expirer

@@ -42,8 +42,8 @@ class TreeBuilder final : public YAML::EventHandler {
       Issue(mark, "a text with ${ must stand in quotes: '...'");
     Add(std::move(node));
   }
-  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
-                       YAML::EmitterStyle::value) override {
+  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag,
+                       YAML::anchor_t anchor, YAML::EmitterStyle::value) override {
     open_.push_back({Make(mark, Yaml::Kind::kList, tag, anchor), {}, false});
     CheckDepth(mark);
   }
@@ -81,7 +81,8 @@ class TreeBuilder final : public YAML::EventHandler {
 
   Yaml Make(const YAML::Mark& mark, Yaml::Kind kind, const std::string& tag,
             YAML::anchor_t anchor) {
-    if (anchor != 0) Issue(mark, "expected no anchor (&); write the value out where it is used");
+    if (anchor != 0)
+      Issue(mark, "expected no anchor (&); write the value out where it is used");
     if (!tag.empty() && tag != "?" && tag != "!") Issue(mark, "expected no tag (!)");
     Yaml node;
     node.kind = kind;
@@ -92,7 +93,8 @@ class TreeBuilder final : public YAML::EventHandler {
 
   void CheckDepth(const YAML::Mark& mark) {
     if (open_.size() > kDepthMax)
-      throw YAML::ParserException(mark, fmt::format("it nests deeper than {}", kDepthMax));
+      throw YAML::ParserException(mark,
+                                  fmt::format("it nests deeper than {}", kDepthMax));
   }
 
   void Close() {
@@ -125,7 +127,8 @@ class TreeBuilder final : public YAML::EventHandler {
       return at;
     }();
     if (key.kind != Yaml::Kind::kScalar) {
-      Issue(mark, "expected a name here; a text with ${ or { must stand in quotes: '...'");
+      Issue(mark,
+            "expected a name here; a text with ${ or { must stand in quotes: '...'");
       return;
     }
     if (key.text == "<<") {
@@ -198,7 +201,8 @@ Yaml ParseYaml(std::string_view text, std::vector<YamlIssue>* issues) {
     TreeBuilder second(issues);
     if (parser.HandleNextDocument(second)) {
       const Yaml other = second.Take();
-      issues->push_back({other.line, other.column, "", "expected one YAML document, not two"});
+      issues->push_back(
+          {other.line, other.column, "", "expected one YAML document, not two"});
     }
   } catch (const YAML::Exception& exception) {
     issues->push_back(FromException(text, exception));

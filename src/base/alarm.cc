@@ -30,8 +30,7 @@ void Alarm::WaitUntil(int64_t wall_ms) {
   at.it_value.tv_sec = wall_ms / 1000;
   at.it_value.tv_nsec = wall_ms % 1000 * 1'000'000;
   if (wall_ms <= 0) at.it_value.tv_nsec = 1;  // all zero would disarm it
-  timerfd_settime(timer_fd_, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &at,
-                  nullptr);
+  timerfd_settime(timer_fd_, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &at, nullptr);
   pollfd fds[2] = {{timer_fd_, POLLIN, 0}, {event_fd_, POLLIN, 0}};
   (void)poll(fds, 2, -1);
   uint64_t count = 0;

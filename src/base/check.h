@@ -8,8 +8,7 @@
 
 namespace expirer {
 
-[[noreturn]] inline void CheckFailed(const char* file, int line,
-                                     const char* what) {
+[[noreturn]] inline void CheckFailed(const char* file, int line, const char* what) {
   std::fprintf(stderr, "level=fatal msg=\"invariant broken\" at=%s:%d check=\"%s\"\n",
                file, line, what);
   std::fflush(stderr);
@@ -18,7 +17,7 @@ namespace expirer {
 
 }  // namespace expirer
 
-#define CHECK(condition)                                           \
-  (static_cast<bool>(condition)                                    \
-       ? static_cast<void>(0)                                      \
+#define CHECK(condition)        \
+  (static_cast<bool>(condition) \
+       ? static_cast<void>(0)   \
        : ::expirer::CheckFailed(__FILE__, __LINE__, #condition))

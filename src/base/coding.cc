@@ -21,8 +21,8 @@ void PutVarint(std::string* out, uint64_t value) {
 }
 
 void PutSigned(std::string* out, int64_t value) {
-  PutVarint(out, (static_cast<uint64_t>(value) << 1) ^
-                     static_cast<uint64_t>(value >> 63));
+  PutVarint(out,
+            (static_cast<uint64_t>(value) << 1) ^ static_cast<uint64_t>(value >> 63));
 }
 
 void PutBytes(std::string* out, std::string_view bytes) {

@@ -19,11 +19,16 @@ struct Unit {
 // From the largest to the smallest: the order in which a duration names them.
 constexpr Unit kTimes[] = {
     {"d", 86'400'000}, {"h", 3'600'000}, {"m", 60'000}, {"s", 1'000}, {"ms", 1}};
-constexpr Unit kSizes[] = {
-    {"TiB", int64_t{1} << 40}, {"TB", 1'000'000'000'000}, {"GiB", int64_t{1} << 30},
-    {"GB", 1'000'000'000},     {"MiB", int64_t{1} << 20}, {"MB", 1'000'000},
-    {"KiB", int64_t{1} << 10}, {"kB", 1'000},             {"KB", 1'000},
-    {"B", 1}};
+constexpr Unit kSizes[] = {{"TiB", int64_t{1} << 40},
+                           {"TB", 1'000'000'000'000},
+                           {"GiB", int64_t{1} << 30},
+                           {"GB", 1'000'000'000},
+                           {"MiB", int64_t{1} << 20},
+                           {"MB", 1'000'000},
+                           {"KiB", int64_t{1} << 10},
+                           {"kB", 1'000},
+                           {"KB", 1'000},
+                           {"B", 1}};
 
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 bool IsLetter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
@@ -31,7 +36,9 @@ bool IsLetter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 absl::Status BadDuration() {
   return Invalid("expected a duration such as 90s, 15m, 168h or 1h30m");
 }
-absl::Status BadBytes() { return Invalid("expected a size such as 512MB, 64MiB or 1048576"); }
+absl::Status BadBytes() {
+  return Invalid("expected a size such as 512MB, 64MiB or 1048576");
+}
 
 // Takes the leading run of bytes for which `is` holds off `rest`.
 std::string_view TakeWhile(std::string_view* rest, bool (*is)(char)) {

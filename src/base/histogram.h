@@ -24,7 +24,8 @@ class Histogram {
   // The least value that at least `quantile` (0..1) of all are at or below,
   // rounded up to its bucket's end; 0 when empty.
   [[nodiscard]] uint64_t Quantile(double quantile) const {
-    const auto wanted = static_cast<uint64_t>(quantile * static_cast<double>(count_) + 0.999999);
+    const auto wanted =
+        static_cast<uint64_t>(quantile * static_cast<double>(count_) + 0.999999);
     uint64_t seen = 0;
     for (size_t i = 0; i < kBuckets; ++i) {
       seen += counts_[i];

@@ -1,8 +1,8 @@
 #include "base/log.h"
 
 #include <ctime>
-#include <memory>
 #include <iterator>
+#include <memory>
 
 #include <fmt/format.h>
 #include <spdlog/sinks/stdout_sinks.h>
@@ -15,7 +15,9 @@ namespace {
 
 constexpr std::string_view kLevelNames[] = {"debug", "info", "warn", "error"};
 
-std::string_view LevelName(Level level) { return kLevelNames[static_cast<size_t>(level)]; }
+std::string_view LevelName(Level level) {
+  return kLevelNames[static_cast<size_t>(level)];
+}
 
 // The length of the well-formed UTF-8 sequence at the front of `text`, or 0
 // (overlong forms, surrogates and code points past U+10FFFF are malformed).
@@ -51,7 +53,9 @@ void AppendEscapedByte(unsigned char c, std::string* out) {
   }
 }
 
-bool NeedsEscape(unsigned char c) { return c < 0x20 || c == 0x7F || c == '"' || c == '\\'; }
+bool NeedsEscape(unsigned char c) {
+  return c < 0x20 || c == 0x7F || c == '"' || c == '\\';
+}
 
 // In double quotes, escaped as JSON wants it, which logfmt readers take too.
 void AppendQuoted(std::string_view text, std::string* out) {
@@ -61,7 +65,8 @@ void AppendQuoted(std::string_view text, std::string* out) {
     const auto first = static_cast<unsigned char>(text[0]);
     if (length == 0) {
       *out += "\xEF\xBF\xBD";  // U+FFFD
-    } else if (length == 2 && first == 0xC2 && static_cast<unsigned char>(text[1]) < 0xA0) {
+    } else if (length == 2 && first == 0xC2 &&
+               static_cast<unsigned char>(text[1]) < 0xA0) {
       AppendEscapedByte(static_cast<unsigned char>(text[1]), out);  // C1 controls
     } else if (length == 1 && NeedsEscape(first)) {
       AppendEscapedByte(first, out);
@@ -115,8 +120,8 @@ std::string TextLine(int64_t now_ms, Level level, std::string_view message,
 
 std::string JsonLine(int64_t now_ms, Level level, std::string_view message,
                      std::initializer_list<Field> fields) {
-  std::string line = fmt::format("{{\"time\":\"{}\",\"level\":\"{}\",\"msg\":",
-                                 Rfc3339(now_ms), LevelName(level));
+  std::string line = fmt::format(
+      "{{\"time\":\"{}\",\"level\":\"{}\",\"msg\":", Rfc3339(now_ms), LevelName(level));
   AppendQuoted(message, &line);
   for (const Field& field : fields) {
     line += ',';
@@ -133,8 +138,7 @@ std::string JsonLine(int64_t now_ms, Level level, std::string_view message,
 }
 
 struct Logger {
-  Logger()
-      : spd("expirer", std::make_shared<spdlog::sinks::stderr_sink_mt>()) {
+  Logger() : spd("expirer", std::make_shared<spdlog::sinks::stderr_sink_mt>()) {
     spd.set_pattern("%v");
     spd.set_level(spdlog::level::trace);
     spd.flush_on(spdlog::level::trace);
@@ -162,8 +166,7 @@ void Log(Level level, std::string_view message, std::initializer_list<Field> fie
   if (level < logger.least) return;
   const std::string line =
       FormatLogLine(logger.format, SystemClock().NowMs(), level, message, fields);
-  logger.spd.log(spdlog::level::info,
-                 spdlog::string_view_t(line.data(), line.size()));
+  logger.spd.log(spdlog::level::info, spdlog::string_view_t(line.data(), line.size()));
 }
 
 bool ParseLevel(std::string_view text, Level* level) {
@@ -176,8 +179,7 @@ bool ParseLevel(std::string_view text, Level* level) {
 }
 
 std::string FormatLogLine(LogFormat format, int64_t now_ms, Level level,
-                          std::string_view message,
-                          std::initializer_list<Field> fields) {
+                          std::string_view message, std::initializer_list<Field> fields) {
   return format == LogFormat::kJson ? JsonLine(now_ms, level, message, fields)
                                     : TextLine(now_ms, level, message, fields);
 }

@@ -33,8 +33,7 @@ void SetLog(Level least, LogFormat format);
 // Thread-safe. Control bytes, quotes and backslashes in the text and the
 // values are escaped, invalid UTF-8 is replaced: a hostile value cannot forge
 // a line.
-void Log(Level level, std::string_view message,
-         std::initializer_list<Field> fields = {});
+void Log(Level level, std::string_view message, std::initializer_list<Field> fields = {});
 // "debug", "info", "warn", "error"; false for anything else.
 [[nodiscard]] bool ParseLevel(std::string_view text, Level* level);
 

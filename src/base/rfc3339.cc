@@ -13,8 +13,17 @@ constexpr int64_t kMinuteMs = 60'000;
 
 // What ParseRfc3339 found wrong; kNone is success.
 enum class Fault {
-  kNone, kShort, kShape, kMonth, kDay, kHour, kMinute, kSecond, kFraction,
-  kOffset, kTrailing,
+  kNone,
+  kShort,
+  kShape,
+  kMonth,
+  kDay,
+  kHour,
+  kMinute,
+  kSecond,
+  kFraction,
+  kOffset,
+  kTrailing,
 };
 
 const char* Reason(Fault fault) {
@@ -107,7 +116,8 @@ Fault Parse(std::string_view text, int64_t* ms) {
   }
   const unsigned year = century * 100 + decade;
   if (month < 1 || month > 12) return Fault::kMonth;
-  if (day < 1 || day > static_cast<unsigned>(DaysInMonth(year, month))) return Fault::kDay;
+  if (day < 1 || day > static_cast<unsigned>(DaysInMonth(year, month)))
+    return Fault::kDay;
   if (hour > 23) return Fault::kHour;
   if (minute > 59) return Fault::kMinute;
   if (second > 60) return Fault::kSecond;
@@ -120,8 +130,10 @@ Fault Parse(std::string_view text, int64_t* ms) {
       fault != Fault::kNone) {
     return fault;
   }
-  const int64_t days = DaysFromCivil(year, static_cast<int>(month), static_cast<int>(day));
-  const int64_t whole_ms = days * kDayMs + (hour * 60 + minute - offset_minutes) * kMinuteMs +
+  const int64_t days =
+      DaysFromCivil(year, static_cast<int>(month), static_cast<int>(day));
+  const int64_t whole_ms = days * kDayMs +
+                           (hour * 60 + minute - offset_minutes) * kMinuteMs +
                            int64_t{second} * 1000;
   if (second == 60 && !EndsLeapMonth(whole_ms, year)) return Fault::kSecond;
   *ms = whole_ms + fraction_ms;
@@ -163,9 +175,9 @@ void Append(int64_t seconds, int64_t fraction, int digits, std::string* out) {
   const auto [days, second] = Split(seconds, 86'400);
   const Civil date = CivilFromDays(days);
   if (date.year < 0 || date.year > 9999) {
-    *out += fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:0{}}Z", date.year, date.month,
-                        date.day, second / 3600, second / 60 % 60, second % 60, fraction,
-                        digits);
+    *out += fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:0{}}Z", date.year,
+                        date.month, date.day, second / 3600, second / 60 % 60,
+                        second % 60, fraction, digits);
     return;
   }
   char text[] = "0000-00-00T00:00:00.000000000Z";

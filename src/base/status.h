@@ -52,8 +52,7 @@ namespace expirer {
 // The same code with "context: " before the message.
 [[nodiscard]] inline absl::Status Annotate(const absl::Status& status,
                                            std::string_view context) {
-  return MakeStatus(status.code(),
-                    std::string(context) + ": " + Message(status));
+  return MakeStatus(status.code(), std::string(context) + ": " + Message(status));
 }
 
 }  // namespace expirer
@@ -62,11 +61,10 @@ namespace expirer {
 #define EXPIRER_CONCAT(a, b) EXPIRER_CONCAT_INNER(a, b)
 
 // Returns the status of `expr` from the enclosing function when it is not OK.
-#define RETURN_IF_ERROR(expr)                   \
-  do {                                          \
-    if (::absl::Status status_macro_ = (expr);  \
-        !status_macro_.ok())                    \
-      return status_macro_;                     \
+#define RETURN_IF_ERROR(expr)                                       \
+  do {                                                              \
+    if (::absl::Status status_macro_ = (expr); !status_macro_.ok()) \
+      return status_macro_;                                         \
   } while (false)
 
 // Declares or assigns `lhs` from a StatusOr, returning its status on error.

@@ -14,7 +14,8 @@
 namespace expirer {
 
 // <rule>/<key>/<due ms>, encoded: what JetStream removes duplicates by.
-[[nodiscard]] std::string MsgId(std::string_view rule, std::string_view key, int64_t due_ms);
+[[nodiscard]] std::string MsgId(std::string_view rule, std::string_view key,
+                                int64_t due_ms);
 
 // Builds the header list of one attempt; reused, so that a storm allocates
 // nothing per job. Views are valid until the next Build.

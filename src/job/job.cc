@@ -12,9 +12,7 @@ constexpr uint8_t kHasCancel = 2;
 constexpr uint8_t kHasJob = 4;
 constexpr uint8_t kHasTimes = 8;
 
-void PutMs(std::string* out, int64_t ms) {
-  PutVarint(out, static_cast<uint64_t>(ms));
-}
+void PutMs(std::string* out, int64_t ms) { PutVarint(out, static_cast<uint64_t>(ms)); }
 
 int64_t ReadMs(Reader* in) { return static_cast<int64_t>(in->Varint()); }
 
@@ -66,9 +64,8 @@ void ReadHeaders(Reader* in, Out* headers) {
 
 absl::Status Malformed(std::string_view what, std::string_view bytes) {
   const int version = bytes.empty() ? -1 : static_cast<uint8_t>(bytes[0]);
-  return Corrupt(std::string(what) + " malformed: " +
-                 std::to_string(bytes.size()) + " bytes, version " +
-                 std::to_string(version) + ", expected version 1");
+  return Corrupt(std::string(what) + " malformed: " + std::to_string(bytes.size()) +
+                 " bytes, version " + std::to_string(version) + ", expected version 1");
 }
 
 bool ValidState(uint8_t state) {
@@ -159,16 +156,14 @@ absl::StatusOr<JobKey> DecodeJobKey(std::string_view bytes) {
   if (bytes.size() != kJobKeyBytes || (bytes[2] & 0x80) != 0)
     return Corrupt("job key malformed: " + std::to_string(bytes.size()) +
                    " bytes, expected 18 with a time before year 292277025");
-  return JobKey{Big16(bytes.data()),
-                static_cast<int64_t>(Big64(bytes.data() + 2)),
+  return JobKey{Big16(bytes.data()), static_cast<int64_t>(Big64(bytes.data() + 2)),
                 Big64(bytes.data() + 10)};
 }
 
 std::string EncodeJob(const Job& job) {
   std::string out;
   size_t size = 80 + job.key.size() + job.target.size() + job.body.size();
-  for (const auto& [name, value] : job.headers)
-    size += 8 + name.size() + value.size();
+  for (const auto& [name, value] : job.headers) size += 8 + name.size() + value.size();
   out.reserve(size);
   out.push_back(static_cast<char>(kVersion));
   out.push_back(job.late_judged ? 1 : 0);
@@ -206,13 +201,19 @@ absl::Status DecodeJob(std::string_view bytes, JobView* view) {
 absl::StatusOr<Job> DecodeJob(std::string_view bytes) {
   JobView view;
   RETURN_IF_ERROR(DecodeJob(bytes, &view));
-  Job job{view.due_ms,      view.sends,     view.burned,
-          view.late_judged, view.source,    view.received_ms,
-          view.stored_ms,   std::string(view.key), std::string(view.target),
-          {},               std::string(view.body)};
+  Job job{view.due_ms,
+          view.sends,
+          view.burned,
+          view.late_judged,
+          view.source,
+          view.received_ms,
+          view.stored_ms,
+          std::string(view.key),
+          std::string(view.target),
+          {},
+          std::string(view.body)};
   job.headers.reserve(view.headers.size());
-  for (const auto& [name, value] : view.headers)
-    job.headers.emplace_back(name, value);
+  for (const auto& [name, value] : view.headers) job.headers.emplace_back(name, value);
   return job;
 }
 
@@ -224,8 +225,7 @@ std::string EncodeRegister(const Register& reg) {
   PutMs(&out, reg.expires_ms);
   out.push_back(static_cast<char>((reg.schedule ? kHasSchedule : 0) |
                                   (reg.cancel ? kHasCancel : 0) |
-                                  (reg.job ? kHasJob : 0) |
-                                  (reg.times ? kHasTimes : 0)));
+                                  (reg.job ? kHasJob : 0) | (reg.times ? kHasTimes : 0)));
   if (reg.schedule) {
     PutPosition(&out, reg.schedule->position);
     PutMs(&out, reg.schedule->due_ms);
@@ -254,9 +254,8 @@ absl::StatusOr<Register> DecodeRegister(std::string_view bytes) {
   reg.expires_ms = ReadMs(&in);
   const uint8_t has = in.Byte();
   if (has & kHasSchedule) {
-    reg.schedule.emplace();
-    reg.schedule->position = ReadPosition(&in);
-    reg.schedule->due_ms = ReadMs(&in);
+    const Position position = ReadPosition(&in);
+    reg.schedule = Register::Schedule{position, ReadMs(&in)};
   }
   if (has & kHasCancel) reg.cancel = ReadPosition(&in);
   if (has & kHasJob) {
@@ -281,8 +280,8 @@ absl::StatusOr<Register> DecodeRegister(std::string_view bytes) {
 
 std::string EncodeDead(const Dead& dead) {
   std::string out;
-  out.reserve(64 + dead.reason.size() + dead.subject.size() +
-              dead.payload.size() + dead.job_row.size());
+  out.reserve(64 + dead.reason.size() + dead.subject.size() + dead.payload.size() +
+              dead.job_row.size());
   out.push_back(static_cast<char>(kVersion));
   out.push_back(dead.reference_only ? 1 : 0);
   PutBytes(&out, dead.reason);

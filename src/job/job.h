@@ -74,10 +74,10 @@ struct JobKey {
 
 // Where in which stream an event stood: what decides which of two is newer.
 struct Position {
-  uint16_t stream = 0;  // number of the stream in this store; 0 = core or API
-  uint64_t epoch = 0;   // raised when the stream is found rewound
-  uint64_t seq = 0;     // stream sequence; for stream 0 a count by arrival
-  int64_t time_ns = 0;  // JetStream's time of the message, ns since 1970
+  uint16_t stream = 0;             // number of the stream in this store; 0 = core or API
+  uint64_t epoch = 0;              // raised when the stream is found rewound
+  uint64_t seq = 0;                // stream sequence; for stream 0 a count by arrival
+  int64_t time_ns = 0;             // JetStream's time of the message, ns since 1970
   std::optional<int64_t> version;  // the rule's `version`, where it has one
 
   bool operator==(const Position&) const = default;
@@ -93,15 +93,15 @@ using Headers = std::vector<std::pair<std::string, std::string>>;
 
 // A future message, rendered and checked when it was scheduled.
 struct Job {
-  int64_t due_ms = 0;       // the true due time, whatever JobKey::key_ms says
-  uint64_t sends = 0;       // attempts begun and answered, or timed out
-  uint64_t burned = 0;      // of those, the ones that count for retry.attempts
-  bool late_judged = false; // arrived late and was let through
+  int64_t due_ms = 0;        // the true due time, whatever JobKey::key_ms says
+  uint64_t sends = 0;        // attempts begun and answered, or timed out
+  uint64_t burned = 0;       // of those, the ones that count for retry.attempts
+  bool late_judged = false;  // arrived late and was let through
   Position source;
   int64_t received_ms = 0;
   int64_t stored_ms = 0;
-  std::string key;          // the user's own key, without the rule
-  std::string target;       // subject the job is published to
+  std::string key;     // the user's own key, without the rule
+  std::string target;  // subject the job is published to
   Headers headers;
   std::string body;
 

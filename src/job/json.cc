@@ -58,7 +58,9 @@ void AppendUtf8(int32_t code, std::string* out) {
 // The byte that a one-letter escape stands for, or 0.
 char EscapedByte(char letter) {
   switch (letter) {
-    case '"': case '\\': case '/': return letter;
+    case '"':
+    case '\\':
+    case '/': return letter;
     case 'b': return '\b';
     case 'f': return '\f';
     case 'n': return '\n';
@@ -110,7 +112,8 @@ bool IsNumber(std::string_view text) {
 // A pointer token as an array index: no sign, no leading zero, at most 9
 // digits (no event holds more elements).
 int64_t ArrayIndex(std::string_view token) {
-  if (token.empty() || token.size() > 9 || (token[0] == '0' && token.size() > 1)) return -1;
+  if (token.empty() || token.size() > 9 || (token[0] == '0' && token.size() > 1))
+    return -1;
   int64_t index = 0;
   for (char c : token) {
     if (!IsDigit(c)) return -1;
@@ -163,8 +166,7 @@ std::string_view Name(JsonValue::Kind kind) {
 absl::StatusOr<std::string_view> JsonText(const JsonValue& value, std::string* scratch) {
   switch (value.kind) {
     case JsonValue::Kind::kBool:
-    case JsonValue::Kind::kNumber:
-      return value.raw;
+    case JsonValue::Kind::kNumber: return value.raw;
     case JsonValue::Kind::kString: {
       const std::string_view quoted = value.Quoted();
       if (quoted.find('\\') == std::string_view::npos) return quoted;
@@ -173,8 +175,7 @@ absl::StatusOr<std::string_view> JsonText(const JsonValue& value, std::string* s
         return Invalid("it holds half of a surrogate pair, which is no text");
       return std::string_view(*scratch);
     }
-    default:
-      return Invalid(fmt::format("it is {}", Name(value.kind)));
+    default: return Invalid(fmt::format("it is {}", Name(value.kind)));
   }
 }
 
@@ -232,7 +233,8 @@ bool IsUtf8(std::string_view text) {
 }
 
 absl::Status CheckJsonPointer(std::string_view pointer) {
-  if (!pointer.starts_with('/')) return Invalid("expected a JSON pointer, which begins with /");
+  if (!pointer.starts_with('/'))
+    return Invalid("expected a JSON pointer, which begins with /");
   for (size_t at = pointer.find('~'); at != std::string_view::npos;
        at = pointer.find('~', at + 1)) {
     const char next = at + 1 < pointer.size() ? pointer[at + 1] : '\0';
@@ -275,8 +277,12 @@ class JsonWalk {
  public:
   JsonWalk(const JsonPointers& pointers, std::string_view text, std::vector<bool>* seen,
            std::string* scratch, std::vector<JsonValue>* values)
-      : nodes_(pointers.nodes_), text_(text), escapes_(text.find('\\') != text.npos),
-        seen_(*seen), scratch_(*scratch), values_(*values) {
+      : nodes_(pointers.nodes_),
+        text_(text),
+        escapes_(text.find('\\') != text.npos),
+        seen_(*seen),
+        scratch_(*scratch),
+        values_(*values) {
     seen_.assign(nodes_.size(), false);
   }
 
@@ -286,10 +292,12 @@ class JsonWalk {
     if (!Ok(document->type().get(type))) return false;
     if (type == od::json_type::object) {
       od::object object;
-      if (!Ok(document->get_object().get(object)) || !Object(object, &nodes_[0], 1)) return false;
+      if (!Ok(document->get_object().get(object)) || !Object(object, &nodes_[0], 1))
+        return false;
     } else if (type == od::json_type::array) {
       od::array array;
-      if (!Ok(document->get_array().get(array)) || !Array(array, &nodes_[0], 1)) return false;
+      if (!Ok(document->get_array().get(array)) || !Array(array, &nodes_[0], 1))
+        return false;
     } else {
       return Fail("it is neither an object nor an array");
     }
@@ -351,7 +359,8 @@ class JsonWalk {
       const auto room = static_cast<size_t>(text_.data() + text_.size() - name);
       for (const Edge& edge : node->edges) {
         const size_t size = edge.name.size();
-        if (size < room && name[size] == '"' && std::memcmp(name, edge.name.data(), size) == 0)
+        if (size < room && name[size] == '"' &&
+            std::memcmp(name, edge.name.data(), size) == 0)
           return Take(edge, child);
       }
       return true;
@@ -375,7 +384,8 @@ class JsonWalk {
   // A path leads to a node at most once, or a name was repeated.
   bool Take(const Edge& edge, const Node** child) {
     if (seen_[edge.node])
-      return Fail(fmt::format("the member \"{}\" is there twice", edge.name.substr(0, 64)));
+      return Fail(
+          fmt::format("the member \"{}\" is there twice", edge.name.substr(0, 64)));
     seen_[edge.node] = true;
     *child = &nodes_[edge.node];
     return true;
@@ -387,13 +397,15 @@ class JsonWalk {
     switch (token.empty() ? '\0' : token[0]) {
       case '{': {
         od::object object;
-        if (!Ok(value.get_object().get(object)) || !Object(object, node, depth + 1)) return false;
+        if (!Ok(value.get_object().get(object)) || !Object(object, node, depth + 1))
+          return false;
         found.kind = JsonValue::Kind::kObject;
         break;
       }
       case '[': {
         od::array array;
-        if (!Ok(value.get_array().get(array)) || !Array(array, node, depth + 1)) return false;
+        if (!Ok(value.get_array().get(array)) || !Array(array, node, depth + 1))
+          return false;
         found.kind = JsonValue::Kind::kArray;
         break;
       }
@@ -443,7 +455,7 @@ class JsonWalk {
 
   const std::vector<Node>& nodes_;
   const std::string_view text_;
-  const bool escapes_;  // a backslash stands anywhere in the text
+  const bool escapes_;       // a backslash stands anywhere in the text
   std::vector<bool>& seen_;  // by node: a member has led there
   std::string& scratch_;
   std::vector<JsonValue>& values_;
@@ -477,12 +489,14 @@ JsonReader::~JsonReader() = default;
 absl::Status JsonReader::Read(std::string_view text, const JsonPointers& pointers) {
   values_.assign(pointers.size(), JsonValue{});
   // Newer simdjson skips a byte order mark, older refuses it: always refuse.
-  if (text.starts_with("\xEF\xBB\xBF")) return Invalid("it begins with a byte order mark");
+  if (text.starts_with("\xEF\xBB\xBF"))
+    return Invalid("it begins with a byte order mark");
   const std::string_view padded = state_->Pad(text);
   od::document document;
   const simdjson::error_code error =
       state_->parser
-          .iterate(simdjson::padded_string_view(padded.data(), padded.size(), state_->capacity))
+          .iterate(simdjson::padded_string_view(padded.data(), padded.size(),
+                                                state_->capacity))
           .get(document);
   if (error != simdjson::SUCCESS) return Invalid(Reason(error));
   JsonWalk walk(pointers, padded, &state_->seen, &state_->scratch, &values_);

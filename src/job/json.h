@@ -28,9 +28,7 @@ namespace expirer {
 
 // A value found by a pointer. Views live until the next JsonReader::Read.
 struct JsonValue {
-  enum class Kind : uint8_t {
-    kMissing, kNull, kBool, kNumber, kString, kArray, kObject
-  };
+  enum class Kind : uint8_t { kMissing, kNull, kBool, kNumber, kString, kArray, kObject };
   Kind kind = Kind::kMissing;
   std::string_view raw;  // its JSON as it stood, strings with their quotes
 

@@ -32,7 +32,8 @@ bool IsReservedHeader(std::string_view name) {
 // True when all of `text` is an integer of type T in plain digits.
 template <typename T>
 bool ParseInteger(std::string_view text, T* value) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *value);
+  const auto [end, error] =
+      std::from_chars(text.data(), text.data() + text.size(), *value);
   return error == std::errc() && end == text.data() + text.size();
 }
 
@@ -50,7 +51,8 @@ absl::StatusOr<int64_t> ParseMillis(std::string_view text) {
   int64_t ms = 0;
   if (whole.starts_with('-') || !ParseInteger(whole, &ms))
     return Invalid(Quote(text) + " is outside 1970 to 9999");
-  if (ms < kSecondsBelow) return Invalid(fmt::format("{} looks like seconds, expected ms", text));
+  if (ms < kSecondsBelow)
+    return Invalid(fmt::format("{} looks like seconds, expected ms", text));
   const bool up = decimals.find_first_not_of('0') != decimals.npos;
   return up && ms < INT64_MAX ? ms + 1 : ms;
 }
@@ -58,8 +60,8 @@ absl::StatusOr<int64_t> ParseMillis(std::string_view text) {
 absl::StatusOr<int64_t> ParseTime(std::string_view text) {
   absl::StatusOr<int64_t> ms = ParseRfc3339(text);
   if (ms.ok()) return ms;
-  return Invalid(fmt::format("{} is not an RFC 3339 time: {}", Quote(text),
-                             Message(ms.status())));
+  return Invalid(
+      fmt::format("{} is not an RFC 3339 time: {}", Quote(text), Message(ms.status())));
 }
 
 }  // namespace
@@ -99,7 +101,8 @@ struct RuleEvaluator::State {
     size_t version = 0;
 
     [[nodiscard]] bool Matches(std::string_view subject) const {
-      return literal ? subject == entry->subject : SubjectMatches(entry->subject, subject);
+      return literal ? subject == entry->subject
+                     : SubjectMatches(entry->subject, subject);
     }
   };
 
@@ -107,20 +110,23 @@ struct RuleEvaluator::State {
   Plan MakePlan(const Entry& entry, const JsonPointers& shared) const;
   static size_t Slot(const Source& source, JsonPointers* pointers);
 
-  absl::Status Schedule(const Plan& plan, const EventView& event, int64_t now_ms, Job* job);
+  absl::Status Schedule(const Plan& plan, const EventView& event, int64_t now_ms,
+                        Job* job);
   absl::Status Cancel(const Plan& plan, const EventView& event, CancelIntent* intent);
 
   absl::Status ReadBody(const Plan& plan, const EventView& event);
   absl::Status ReadKey(const Plan& plan, const EventView& event, std::string* key);
   absl::StatusOr<std::string_view> KeyPart(const Source& source, size_t slot,
                                            const EventView& event);
-  absl::StatusOr<std::string_view> Outside(const Source& source, const EventView& event) const;
+  absl::StatusOr<std::string_view> Outside(const Source& source,
+                                           const EventView& event) const;
   absl::StatusOr<int64_t> ReadDue(const Plan& plan, const EventView& event);
   absl::Status CheckDue(const Entry& entry, int64_t due_ms, int64_t now_ms) const;
   absl::Status ReadVersion(const Plan& plan, const EventView& event,
                            std::optional<int64_t>* version) const;
   absl::Status Render(const EventView& event, Job* job);
-  absl::Status RenderHeaders(const RenderContext& context, const EventView& event, Headers* out);
+  absl::Status RenderHeaders(const RenderContext& context, const EventView& event,
+                             Headers* out);
   absl::Status CheckSize(const Job& job) const;
 
   const Rule& rule;
@@ -137,19 +143,23 @@ struct RuleEvaluator::State {
 };
 
 RuleEvaluator::State::State(const Rule& rule_in, const JobLimits& limits_in)
-    : rule(rule_in), limits(limits_in),
+    : rule(rule_in),
+      limits(limits_in),
       reserved(limits_in.service.empty() ? "" : limits_in.service + "."),
-      target(rule_in.target), body(rule_in.body), headers(rule_in.headers) {
+      target(rule_in.target),
+      body(rule_in.body),
+      headers(rule_in.headers) {
   JsonPointers shared;
   target.Bind(&shared);
   if (body) body->Bind(&shared);
   for (auto& [name, value] : headers) value.Bind(&shared);
   for (const Entry& entry : rule.schedule) schedule.push_back(MakePlan(entry, shared));
-  for (const Entry& entry : rule.cancel) cancel.push_back(MakePlan(entry, JsonPointers()));
+  for (const Entry& entry : rule.cancel)
+    cancel.push_back(MakePlan(entry, JsonPointers()));
 }
 
-RuleEvaluator::State::Plan RuleEvaluator::State::MakePlan(const Entry& entry,
-                                                          const JsonPointers& shared) const {
+RuleEvaluator::State::Plan RuleEvaluator::State::MakePlan(
+    const Entry& entry, const JsonPointers& shared) const {
   CHECK(!entry.key.empty());
   Plan plan{&entry, entry.subject.find_first_of("*>") == std::string::npos, shared, {}};
   for (const Source& source : entry.key) plan.key.push_back(Slot(source, &plan.pointers));
@@ -183,7 +193,8 @@ absl::Status RuleEvaluator::State::Schedule(const Plan& plan, const EventView& e
 absl::Status RuleEvaluator::State::ReadBody(const Plan& plan, const EventView& event) {
   if (plan.pointers.empty()) return absl::OkStatus();
   absl::Status status = json.Read(event.payload, plan.pointers);
-  return status.ok() ? status : Invalid("the body is not usable JSON: " + Message(status));
+  return status.ok() ? status
+                     : Invalid("the body is not usable JSON: " + Message(status));
 }
 
 absl::Status RuleEvaluator::State::ReadKey(const Plan& plan, const EventView& event,
@@ -198,9 +209,12 @@ absl::Status RuleEvaluator::State::ReadKey(const Plan& plan, const EventView& ev
     }
     if (i > 0) *key += '/';
     for (char c : *part) {
-      if (c == '/') *key += "%2F";
-      else if (c == '%') *key += "%25";
-      else *key += c;
+      if (c == '/')
+        *key += "%2F";
+      else if (c == '%')
+        *key += "%25";
+      else
+        *key += c;
     }
   }
   if (key->size() > kKeyBytesMax) {
@@ -210,7 +224,8 @@ absl::Status RuleEvaluator::State::ReadKey(const Plan& plan, const EventView& ev
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::string_view> RuleEvaluator::State::KeyPart(const Source& source, size_t slot,
+absl::StatusOr<std::string_view> RuleEvaluator::State::KeyPart(const Source& source,
+                                                               size_t slot,
                                                                const EventView& event) {
   std::string_view text;
   if (source.kind == Source::Kind::kPointer) {
@@ -224,7 +239,8 @@ absl::StatusOr<std::string_view> RuleEvaluator::State::KeyPart(const Source& sou
       return Invalid(fmt::format("{} is not an integer of 64 bits", Quote(value.raw)));
     }
     if (value.kind != JsonValue::Kind::kString) {
-      return Invalid(fmt::format("it is {}, expected a string or an integer", Name(value.kind)));
+      return Invalid(
+          fmt::format("it is {}, expected a string or an integer", Name(value.kind)));
     }
     ASSIGN_OR_RETURN(text, JsonText(value, &scratch));
   } else {
@@ -237,13 +253,14 @@ absl::StatusOr<std::string_view> RuleEvaluator::State::KeyPart(const Source& sou
 }
 
 // The text of a source outside the body.
-absl::StatusOr<std::string_view> RuleEvaluator::State::Outside(const Source& source,
-                                                               const EventView& event) const {
+absl::StatusOr<std::string_view> RuleEvaluator::State::Outside(
+    const Source& source, const EventView& event) const {
   CHECK(source.kind != Source::Kind::kPointer);
   if (source.kind == Source::Kind::kSubjectToken) {
     const std::string_view token = SubjectToken(event.subject, source.token);
     if (token.empty())
-      return Invalid(fmt::format("the subject {} has fewer tokens", Quote(event.subject)));
+      return Invalid(
+          fmt::format("the subject {} has fewer tokens", Quote(event.subject)));
     return token;
   }
   const std::string* header = FindHeader(event.headers, source.name);
@@ -251,7 +268,8 @@ absl::StatusOr<std::string_view> RuleEvaluator::State::Outside(const Source& sou
   return std::string_view(*header);
 }
 
-absl::StatusOr<int64_t> RuleEvaluator::State::ReadDue(const Plan& plan, const EventView& event) {
+absl::StatusOr<int64_t> RuleEvaluator::State::ReadDue(const Plan& plan,
+                                                      const EventView& event) {
   const Entry& entry = *plan.entry;
   if (!entry.due) {
     int64_t due_ms = MsOf(event.time_ns);
@@ -282,7 +300,8 @@ absl::StatusOr<int64_t> RuleEvaluator::State::ReadDue(const Plan& plan, const Ev
 absl::Status RuleEvaluator::State::CheckDue(const Entry& entry, int64_t due_ms,
                                             int64_t now_ms) const {
   const auto refuse = [&](std::string_view what) {
-    const std::string where = entry.due ? "due " + entry.due->Spelling() : std::string("delay");
+    const std::string where =
+        entry.due ? "due " + entry.due->Spelling() : std::string("delay");
     return Invalid(fmt::format("{}: {}", where, what));
   };
   if (due_ms < 0 || due_ms > kDueMaxMs) {
@@ -302,8 +321,8 @@ absl::Status RuleEvaluator::State::ReadVersion(const Plan& plan, const EventView
   if (source.kind == Source::Kind::kPointer) {
     const JsonValue& value = json.value(plan.version);
     if (value.kind != JsonValue::Kind::kNumber) {
-      return Invalid(fmt::format("version {}: it is {}, expected an integer", source.Spelling(),
-                                 Name(value.kind)));
+      return Invalid(fmt::format("version {}: it is {}, expected an integer",
+                                 source.Spelling(), Name(value.kind)));
     }
     text = value.raw;
   } else {
@@ -312,8 +331,8 @@ absl::Status RuleEvaluator::State::ReadVersion(const Plan& plan, const EventView
     text = *found;
   }
   if (!ParseInteger(text, &version->emplace())) {
-    return Invalid(fmt::format("version {}: {} is not an integer of 64 bits", source.Spelling(),
-                               Quote(text)));
+    return Invalid(fmt::format("version {}: {} is not an integer of 64 bits",
+                               source.Spelling(), Quote(text)));
   }
   return absl::OkStatus();
 }
@@ -354,7 +373,8 @@ absl::Status RuleEvaluator::State::RenderHeaders(const RenderContext& context,
   };
   if (event.headers != nullptr) {
     for (const auto& header : *event.headers)
-      if (!IsReservedHeader(header.first) && !overridden(header.first)) out->push_back(header);
+      if (!IsReservedHeader(header.first) && !overridden(header.first))
+        out->push_back(header);
   }
   for (const auto& [name, value] : headers) {
     std::string text;
@@ -376,14 +396,16 @@ absl::Status RuleEvaluator::State::CheckSize(const Job& job) const {
   // A fired name is at most three times as long as the key: only count it
   // exactly where that could matter.
   size_t bytes = job.body.size() + kOwn + 2 * (rule.name.size() + 1);
-  for (const auto& [name, value] : job.headers) bytes += name.size() + value.size() + kLine;
+  for (const auto& [name, value] : job.headers)
+    bytes += name.size() + value.size() + kLine;
   if (bytes + 6 * job.key.size() <= limits.payload_bytes) return absl::OkStatus();
   std::string encoded;
   AppendPercentEncoded(job.key, &encoded);
   bytes += 2 * encoded.size();
   if (bytes <= limits.payload_bytes) return absl::OkStatus();
-  return Invalid(fmt::format("the job's body and headers have {} bytes, limits.payload is {}",
-                             bytes, limits.payload_bytes));
+  return Invalid(
+      fmt::format("the job's body and headers have {} bytes, limits.payload is {}", bytes,
+                  limits.payload_bytes));
 }
 
 RuleEvaluator::RuleEvaluator(const Rule& rule, const JobLimits& limits)
@@ -411,7 +433,8 @@ Intent RuleEvaluator::Evaluate(const EventView& event, int64_t now_ms) {
   Intent intent;
   for (const State::Plan& plan : state_->cancel) {
     if (!plan.Matches(event.subject)) continue;
-    const absl::Status status = state_->Cancel(plan, event, &intent.emplace<CancelIntent>());
+    const absl::Status status =
+        state_->Cancel(plan, event, &intent.emplace<CancelIntent>());
     if (!status.ok()) intent = Reject(status);
     return intent;
   }

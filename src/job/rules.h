@@ -40,11 +40,11 @@ struct Source {
 // (fractions round up); from a header, either. A delay counts from the
 // message's JetStream time; with neither, that time itself is due.
 struct Entry {
-  std::string subject;       // NATS filter; * and > allowed as whole tokens
-  std::vector<Source> key;   // one or more
-  std::optional<Source> due;           // absolute time: pointer or header
-  std::optional<int64_t> delay_ms;     // or relative; not both
-  std::optional<Source> version;       // an integer of 64 bits, signed
+  std::string subject;              // NATS filter; * and > allowed as whole tokens
+  std::vector<Source> key;          // one or more
+  std::optional<Source> due;        // absolute time: pointer or header
+  std::optional<int64_t> delay_ms;  // or relative; not both
+  std::optional<Source> version;    // an integer of 64 bits, signed
 };
 
 struct RetryPolicy {

@@ -48,7 +48,8 @@ absl::Status CheckTokens(std::string_view subject) {
   if (subject.empty()) return Invalid("expected a subject, it is empty");
   if (std::any_of(subject.begin(), subject.end(), IsSpaceOrControl))
     return Invalid("expected no white space or control bytes in a subject");
-  if (subject.starts_with('.') || subject.ends_with('.') || subject.find("..") != subject.npos)
+  if (subject.starts_with('.') || subject.ends_with('.') ||
+      subject.find("..") != subject.npos)
     return Invalid("expected no empty token (two dots together, or one at an end)");
   return absl::OkStatus();
 }

@@ -24,7 +24,8 @@ absl::Status AtColumn(size_t offset, std::string_view message) {
 // A subject token's number, 1-256, or 0.
 int TokenNumber(std::string_view text) {
   int number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const auto [end, error] =
+      std::from_chars(text.data(), text.data() + text.size(), number);
   const bool whole = error == std::errc() && end == text.data() + text.size();
   return whole && number >= 1 && number <= 256 && text[0] != '0' ? number : 0;
 }
@@ -53,7 +54,8 @@ class Template::Parser {
       return AtColumn(bad, "expected no white space or control byte here");
     Template result;
     size_t at = 0;
-    for (size_t open = text_.find("${"); open != text_.npos; open = text_.find("${", at)) {
+    for (size_t open = text_.find("${"); open != text_.npos;
+         open = text_.find("${", at)) {
       const size_t close = text_.find('}', open);
       if (close == text_.npos) return AtColumn(open, "expected } after ${");
       const std::string_view literal = text_.substr(at, open - at);
@@ -114,7 +116,8 @@ absl::StatusOr<Template::Value> Template::ParseValue(std::string_view name, Plac
   } else if (name == "time" || name == "due") {
     // RFC 3339 text holds a dot.
     if (place == Place::kSubject)
-      return Invalid(fmt::format("expected no ${{{}}} in a subject: it is not one token", name));
+      return Invalid(
+          fmt::format("expected no ${{{}}} in a subject: it is not one token", name));
     value.from = name == "time" ? From::kTime : From::kDue;
   } else if (name.starts_with("subject:")) {
     value.from = From::kSubject;
@@ -179,21 +182,19 @@ absl::Status Template::Render(const RenderContext& context, std::string* out) co
   for (const Value& value : values_) {
     out->append(value.before);
     switch (value.from) {
-      case From::kPointer:
-        RETURN_IF_ERROR(RenderJson(value, context, out));
-        break;
-      case From::kKey:
-        RETURN_IF_ERROR(RenderText(value, context.key, out));
-        break;
+      case From::kPointer: RETURN_IF_ERROR(RenderJson(value, context, out)); break;
+      case From::kKey: RETURN_IF_ERROR(RenderText(value, context.key, out)); break;
       case From::kSubject: {
         const std::string_view token = SubjectToken(context.subject, value.token);
-        if (token.empty()) return Invalid(value.Spelling() + ": the subject has fewer tokens");
+        if (token.empty())
+          return Invalid(value.Spelling() + ": the subject has fewer tokens");
         RETURN_IF_ERROR(RenderText(value, token, out));
         break;
       }
       case From::kHeader: {
         const std::string* header = FindHeader(context.headers, value.name);
-        if (header == nullptr) return Invalid(value.Spelling() + ": there is no such header");
+        if (header == nullptr)
+          return Invalid(value.Spelling() + ": there is no such header");
         RETURN_IF_ERROR(RenderText(value, *header, out));
         break;
       }
@@ -236,7 +237,8 @@ absl::Status Template::RenderJson(const Value& value, const RenderContext& conte
   return RenderText(value, *text, out);
 }
 
-absl::Status Template::RenderText(const Value& value, std::string_view text, std::string* out) {
+absl::Status Template::RenderText(const Value& value, std::string_view text,
+                                  std::string* out) {
   switch (value.form) {
     case Form::kJson:
     case Form::kJsonString: {
@@ -248,13 +250,11 @@ absl::Status Template::RenderText(const Value& value, std::string_view text, std
       if (quoted) out->push_back('"');
       return absl::OkStatus();
     }
-    case Form::kHeader:
-      AppendPercentEncoded(text, out);
-      return absl::OkStatus();
+    case Form::kHeader: AppendPercentEncoded(text, out); return absl::OkStatus();
     case Form::kSubject:
       if (!IsPlainToken(text)) {
-        return Invalid(fmt::format("{}: {} is not one plain subject token", value.Spelling(),
-                                   Quote(text)));
+        return Invalid(fmt::format("{}: {} is not one plain subject token",
+                                   value.Spelling(), Quote(text)));
       }
       out->append(text);
       return absl::OkStatus();

@@ -79,8 +79,10 @@ class Template {
     [[nodiscard]] std::string Spelling() const;
   };
   class Parser;
-  [[nodiscard]] static absl::StatusOr<Value> ParseValue(std::string_view name, Place place);
-  [[nodiscard]] static absl::Status RenderJson(const Value& value, const RenderContext& context,
+  [[nodiscard]] static absl::StatusOr<Value> ParseValue(std::string_view name,
+                                                        Place place);
+  [[nodiscard]] static absl::Status RenderJson(const Value& value,
+                                               const RenderContext& context,
                                                std::string* out);
   [[nodiscard]] static absl::Status RenderText(const Value& value, std::string_view text,
                                                std::string* out);
@@ -94,7 +96,8 @@ class Template {
 [[nodiscard]] std::string_view SubjectToken(std::string_view subject, int number);
 // The value of a header: of the first with just this name, else of the first
 // that differs only in case, else null.
-[[nodiscard]] const std::string* FindHeader(const Headers* headers, std::string_view name);
+[[nodiscard]] const std::string* FindHeader(const Headers* headers,
+                                            std::string_view name);
 [[nodiscard]] bool EqualsIgnoringCase(std::string_view a, std::string_view b);
 // Appends `text` with bytes outside 0x21-0x7E and % as %XX.
 void AppendPercentEncoded(std::string_view text, std::string* out);

@@ -19,8 +19,8 @@ struct AckSubject {
   uint64_t delivered = 0;  // how often, this time included
   uint64_t stream_seq = 0;
   uint64_t consumer_seq = 0;
-  int64_t time_ns = 0;     // since 1970
-  uint64_t pending = 0;    // matching messages behind this one
+  int64_t time_ns = 0;   // since 1970
+  uint64_t pending = 0;  // matching messages behind this one
 };
 
 // Nothing for any other subject, malformed ones included.

@@ -55,22 +55,23 @@ std::string HostName() {
 // gets as context stays for the life of the process: one of these (48 bytes)
 // for each Connection ever made.
 struct Connection::Link {
-  absl::Mutex mutex;
+  Mutex mutex;
   Connection* owner ABSL_GUARDED_BY(mutex) = nullptr;
 
   static Link* Make(Connection* owner) {
-    static absl::Mutex all_mutex;
+    static Mutex all_mutex;
     static auto* const all = new std::deque<Link>;
-    absl::MutexLock lock(&all_mutex);
+    MutexLock lock(&all_mutex);
     Link* const link = &all->emplace_back();
-    absl::MutexLock link_lock(&link->mutex);
+    MutexLock link_lock(&link->mutex);
     link->owner = owner;
     return link;
   }
 };
 
 struct Connection::Callbacks {
-  static natsStatus Attach(void** user_data, void* loop, natsConnection*, natsSock socket) {
+  static natsStatus Attach(void** user_data, void* loop, natsConnection*,
+                           natsSock socket) {
     auto* const self = static_cast<Connection*>(loop);
     *user_data = self;
     self->socket_ = static_cast<int>(socket);
@@ -98,10 +99,11 @@ struct Connection::Callbacks {
   }
   static void OnDeliveryEnd(void* closure) {
     Connection* const self = static_cast<Subscription*>(closure)->owner;
-    absl::MutexLock lock(&self->delivering_mutex_);
+    MutexLock lock(&self->delivering_mutex_);
     --self->delivering_;
   }
-  static void OnError(natsConnection*, natsSubscription*, natsStatus status, void* closure) {
+  static void OnError(natsConnection*, natsSubscription*, natsStatus status,
+                      void* closure) {
     // `sub` may be freed already in old versions: never looked at.
     natsStatus last = NATS_OK;
     const char* detail = nats_GetLastError(&last);
@@ -109,21 +111,22 @@ struct Connection::Callbacks {
                                  ? detail
                                  : natsStatus_GetText(status);
     auto* const link = static_cast<Link*>(closure);
-    absl::MutexLock lock(&link->mutex);
+    MutexLock lock(&link->mutex);
     if (link->owner != nullptr && link->owner->handlers_.error) {
       link->owner->handlers_.error(text);
     }
   }
   static void OnLameDuck(natsConnection*, void* closure) {
     auto* const link = static_cast<Link*>(closure);
-    absl::MutexLock lock(&link->mutex);
+    MutexLock lock(&link->mutex);
     if (link->owner == nullptr) return;
     link->owner->lame_duck_ = true;
     link->owner->WakeLoop();
   }
 };
 
-Connection::Connection(ConnectionOptions options, std::string role, Handlers handlers)
+Connection::Connection(ConnectionOptions options, const std::string& role,
+                       Handlers handlers)
     : options_(std::move(options)),
       name_(options_.name.empty() ? "expirer-" + HostName() + "-" + role
                                   : options_.name + "-" + role),
@@ -137,7 +140,7 @@ Connection::Connection(ConnectionOptions options, std::string role, Handlers han
 Connection::~Connection() {
   Stop(0);
   {
-    absl::MutexLock lock(&link_->mutex);
+    MutexLock lock(&link_->mutex);
     link_->owner = nullptr;
   }
   close(wake_fd_);
@@ -151,10 +154,10 @@ void Connection::Start() {
 void Connection::Stop(int64_t flush_ms) {
   if (!thread_.joinable()) return;
   if (flush_ms > 0) {
-    absl::MutexLock flush_lock(&flush_mutex_);
+    MutexLock flush_lock(&flush_mutex_);
     natsConnection* nc = nullptr;
     {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       nc = nc_;
     }
     // The loop goes on reading, so the server's answer arrives.
@@ -223,7 +226,8 @@ absl::Status Connection::SetHandlers(natsOptions* options) {
                                  Callbacks::WantWrite, Callbacks::Detach);
   }
   if (s == NATS_OK) s = natsOptions_SetErrorHandler(options, Callbacks::OnError, link_);
-  if (s == NATS_OK) s = natsOptions_SetLameDuckModeCB(options, Callbacks::OnLameDuck, link_);
+  if (s == NATS_OK)
+    s = natsOptions_SetLameDuckModeCB(options, Callbacks::OnLameDuck, link_);
   return FromNats(s, "connection options");
 }
 
@@ -246,14 +250,15 @@ absl::Status Connection::Connect() {
   if (s != NATS_OK) {
     // The servers we were told of may be gone for good.
     discovered_.clear();
-    return FromNats(s, "connect to " + fmt::format("{}", fmt::join(options_.servers, ",")));
+    return FromNats(s,
+                    "connect to " + fmt::format("{}", fmt::join(options_.servers, ",")));
   }
   max_payload_ = natsConnection_GetMaxPayload(nc);
   ++generation_;
   char url[256] = {};
   (void)natsConnection_GetConnectedUrl(nc, url, sizeof url);
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     nc_ = nc;
     for (Subscription& subscription : subscriptions_) SubscribeNow(&subscription);
   }
@@ -267,15 +272,15 @@ absl::Status Connection::Connect() {
 }
 
 void Connection::Subscribe(const std::string& subject, MessageHandler handler) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   subscriptions_.push_back({subject, std::move(handler), this, nullptr});
   if (nc_ != nullptr) SubscribeNow(&subscriptions_.back());
 }
 
 void Connection::SubscribeNow(Subscription* subscription) {
-  natsStatus s = natsConnection_Subscribe(&subscription->live, nc_,
-                                          subscription->subject.c_str(),
-                                          Callbacks::OnMessage, subscription);
+  natsStatus s =
+      natsConnection_Subscribe(&subscription->live, nc_, subscription->subject.c_str(),
+                               Callbacks::OnMessage, subscription);
   if (s != NATS_OK) {
     // Closed in this very moment: the next connection subscribes.
     subscription->live = nullptr;
@@ -283,7 +288,7 @@ void Connection::SubscribeNow(Subscription* subscription) {
   }
   // What arrives is bounded by what was asked for (pulls, in flight).
   (void)natsSubscription_SetPendingLimits(subscription->live, -1, -1);
-  absl::MutexLock lock(&delivering_mutex_);
+  MutexLock lock(&delivering_mutex_);
   s = natsSubscription_SetOnCompleteCB(subscription->live, Callbacks::OnDeliveryEnd,
                                        subscription);
   // Not OK when it was closed in between: then it delivers nothing.
@@ -298,7 +303,7 @@ void Connection::Write(natsConnection* nc) {
 void Connection::Serve() {
   natsConnection* nc = nullptr;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     nc = nc_;
   }
   if (handlers_.up) handlers_.up();
@@ -312,12 +317,12 @@ void Connection::Serve() {
       (void)!read(wake_fd_, &count, sizeof count);
     }
     if (fds[0].revents != 0 && (fds[0].revents & POLLOUT) != fds[0].revents) {
-      absl::MutexLock lock(&io_mutex_);
+      MutexLock lock(&io_mutex_);
       if (!closed_) natsConnection_ProcessReadEvent(nc);
     }
     // Also what a caller could not write while this thread was reading.
     if (want_write_ && !closed_) {
-      absl::MutexLock lock(&io_mutex_);
+      MutexLock lock(&io_mutex_);
       if (!closed_) Write(nc);
     }
     Tick();
@@ -342,7 +347,7 @@ void Connection::TearDown(const std::string& why) {
   natsConnection* nc = nullptr;
   std::vector<natsSubscription*> subscriptions;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     up_ = false;
     nc = std::exchange(nc_, nullptr);
     for (Subscription& subscription : subscriptions_) {
@@ -367,22 +372,23 @@ void Connection::TearDown(const std::string& why) {
     text += std::string(": ") + last_error;
   }
   {
-    absl::MutexLock io_lock(&io_mutex_);
+    MutexLock io_lock(&io_mutex_);
     Write(nc);  // one last try: what is left over is lost
     natsConnection_Close(nc);
   }
   // Destroyed only once closed and with every delivery thread at its end, so
   // that nothing of ours is called through it again.
   {
-    absl::MutexLock lock(&delivering_mutex_);
+    MutexLock lock(&delivering_mutex_);
     const auto none = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(delivering_mutex_) {
       return delivering_ == 0;
     };
-    delivering_mutex_.Await(absl::Condition(&none));
+    delivering_mutex_.Await(none);
   }
-  for (natsSubscription* subscription : subscriptions) natsSubscription_Destroy(subscription);
+  for (natsSubscription* subscription : subscriptions)
+    natsSubscription_Destroy(subscription);
   {
-    absl::MutexLock flush_lock(&flush_mutex_);  // Stop may still flush
+    MutexLock flush_lock(&flush_mutex_);  // Stop may still flush
     natsConnection_Destroy(nc);
   }
   if (!stopping_) {
@@ -398,8 +404,9 @@ Connection::Sent Connection::Publish(const std::string& subject, const std::stri
 }
 
 Connection::Sent Connection::Publish(const std::string& subject, const std::string& reply,
-                                     const HeaderViews& headers, std::string_view payload) {
-  absl::MutexLock lock(&mutex_);
+                                     const HeaderViews& headers,
+                                     std::string_view payload) {
+  MutexLock lock(&mutex_);
   if (nc_ == nullptr || closed_) return Sent::kDown;
   if (natsConnection_Buffered(nc_) > kBufferBytesMax) return Sent::kFull;
   publishing = true;
@@ -434,7 +441,7 @@ void Connection::Flush() {
     WakeLoop();
     return;
   }
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (nc_ == nullptr || closed_) return;
   // The loop is at the socket: it looks at want_write_ when it has let go.
   if (!io_mutex_.TryLock()) return;

@@ -24,7 +24,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
+#include "base/mutex.h"
 #include "base/status.h"
 #include "net/connection_options.h"
 #include "net/delivery.h"
@@ -61,7 +61,7 @@ class Connection {
   };
 
   // `role` ends the connection's name.
-  Connection(ConnectionOptions options, std::string role, Handlers handlers);
+  Connection(ConnectionOptions options, const std::string& role, Handlers handlers);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -137,16 +137,16 @@ class Connection {
   std::atomic<bool> secure_ = false;
 
   // Held while the socket is read or written. After mutex_ where both are.
-  absl::Mutex io_mutex_;
+  Mutex io_mutex_;
   // Held by Stop while it flushes, so that the handle stays.
-  absl::Mutex flush_mutex_;
-  absl::Mutex mutex_;
+  Mutex flush_mutex_;
+  Mutex mutex_;
   __natsConnection* nc_ ABSL_GUARDED_BY(mutex_) = nullptr;
   std::deque<Subscription> subscriptions_ ABSL_GUARDED_BY(mutex_);
   std::string header_name_ ABSL_GUARDED_BY(mutex_);   // scratch
   std::string header_value_ ABSL_GUARDED_BY(mutex_);  // scratch
 
-  absl::Mutex delivering_mutex_;
+  Mutex delivering_mutex_;
   int delivering_ ABSL_GUARDED_BY(delivering_mutex_) = 0;  // delivery threads
 
   // Loop thread only.

@@ -11,15 +11,17 @@ namespace expirer {
 namespace {
 
 std::string Trimmed(std::string_view text) {
-  while (!text.empty() && static_cast<unsigned char>(text.front()) <= ' ') text.remove_prefix(1);
-  while (!text.empty() && static_cast<unsigned char>(text.back()) <= ' ') text.remove_suffix(1);
+  while (!text.empty() && static_cast<unsigned char>(text.front()) <= ' ')
+    text.remove_prefix(1);
+  while (!text.empty() && static_cast<unsigned char>(text.back()) <= ' ')
+    text.remove_suffix(1);
   return std::string(text);
 }
 
 // natsOptions_SetNKey's way to sign the server's nonce; the closure is the path
 // of the nkey file.
-natsStatus SignNonce(char** error, unsigned char** signature, int* length, const char* nonce,
-                     void* closure) {
+natsStatus SignNonce(char** error, unsigned char** signature, int* length,
+                     const char* nonce, void* closure) {
   std::string seed;
   std::ifstream file(*static_cast<const std::string*>(closure));
   for (std::string line; std::getline(file, line);) {
@@ -38,8 +40,9 @@ absl::Status ApplyNKey(const std::string& path, natsOptions* out) {
     if (line = Trimmed(line); line.size() == 56 && line[0] == 'U') public_key = line;
   }
   if (public_key.empty()) {
-    return Unavailable("nkey file " + path +
-                       " needs the public key (U...) on a line of its own beside the seed");
+    return Unavailable(
+        "nkey file " + path +
+        " needs the public key (U...) on a line of its own beside the seed");
   }
   return FromNats(natsOptions_SetNKey(out, public_key.c_str(), SignNonce,
                                       const_cast<std::string*>(&path)),
@@ -70,9 +73,10 @@ absl::Status ApplyTls(const ConnectionOptions& options, natsOptions* out) {
                  "TLS ca " + options.tls_ca));
   }
   if (!options.tls_cert.empty() || !options.tls_key.empty()) {
-    RETURN_IF_ERROR(FromNats(natsOptions_LoadCertificatesChain(
-                                 out, options.tls_cert.c_str(), options.tls_key.c_str()),
-                             "TLS cert " + options.tls_cert + " with key " + options.tls_key));
+    RETURN_IF_ERROR(
+        FromNats(natsOptions_LoadCertificatesChain(out, options.tls_cert.c_str(),
+                                                   options.tls_key.c_str()),
+                 "TLS cert " + options.tls_cert + " with key " + options.tls_key));
   }
   return FromNats(natsOptions_SetSecure(out, true), "TLS");
 }

@@ -22,7 +22,7 @@ struct ConnectionOptions {
   std::string user;
   std::string password;
   std::string token;
-  std::string tls_ca;    // paths of PEM files; any of them switches TLS on
+  std::string tls_ca;  // paths of PEM files; any of them switches TLS on
   std::string tls_cert;
   std::string tls_key;
   std::string inbox_prefix = "_INBOX";

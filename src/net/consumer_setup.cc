@@ -14,7 +14,8 @@ namespace {
 
 constexpr std::string_view kStorePrefix = "expirer store ";
 
-bool CoversAll(const std::vector<std::string>& outer, const std::vector<std::string>& inner) {
+bool CoversAll(const std::vector<std::string>& outer,
+               const std::vector<std::string>& inner) {
   if (outer.empty()) return true;
   return std::all_of(inner.begin(), inner.end(), [&](const std::string& one) {
     return std::any_of(outer.begin(), outer.end(),
@@ -30,18 +31,20 @@ std::string Joined(const std::vector<std::string>& filters) {
 // filter_subjects and would deliver everything, so the narrowest single filter
 // goes with them: a newer one refuses the pair, and gets the list alone.
 absl::StatusOr<ConsumerInfo> PutFiltered(JetStream* js, const std::string& stream,
-                                         const ConsumerWish& wish, const std::string& base) {
+                                         const ConsumerWish& wish,
+                                         const std::string& base) {
   const std::string common = CommonFilter(wish.filters);
   const std::string single =
       WithMember(WithMember(base, "filter_subjects", ""), "filter_subject",
                  common == ">" ? "" : JsonQuoted(common));
   if (wish.filters.size() == 1) return js->PutConsumer(stream, wish.durable, single);
   const std::string list = JsonList(wish.filters);
-  auto put = js->PutConsumer(stream, wish.durable, WithMember(single, "filter_subjects", list));
+  auto put =
+      js->PutConsumer(stream, wish.durable, WithMember(single, "filter_subjects", list));
   if (!put.ok() && JetStreamCode(put.status()) == kBothFilters) {
-    put = js->PutConsumer(stream, wish.durable,
-                          WithMember(WithMember(base, "filter_subject", ""),
-                                     "filter_subjects", list));
+    put = js->PutConsumer(
+        stream, wish.durable,
+        WithMember(WithMember(base, "filter_subject", ""), "filter_subjects", list));
     // Filters that overlap in part are refused: then one for all.
     if (!put.ok() && JetStreamCode(put.status()) != 0) {
       put = js->PutConsumer(stream, wish.durable, single);
@@ -65,7 +68,8 @@ absl::StatusOr<ConsumerInfo> Create(JetStream* js, const StreamInfo& stream,
         kAckWaitNs, wish.max_ack_pending);
   };
   Log(Level::kInfo, "creating a consumer",
-      {{"stream", stream.name}, {"consumer", wish.durable},
+      {{"stream", stream.name},
+       {"consumer", wish.durable},
        {"from", after.has_value() ? *after + 1 : 0}});
   auto created = PutFiltered(js, stream.name, wish, config(!after.has_value()));
   // Work queues let a consumer begin only at the beginning.
@@ -87,7 +91,8 @@ absl::Status CheckFit(const StreamInfo& stream, const ConsumerWish& wish,
                                      info.max_deliver));
   }
   const std::string ours = std::string(kStorePrefix) + wish.store_id;
-  if (info.description.rfind(kStorePrefix, 0) == 0 && info.description != ours && !wish.adopt) {
+  if (info.description.rfind(kStorePrefix, 0) == 0 && info.description != ours &&
+      !wish.adopt) {
     return Refused(who + " belongs to another store: " + info.description);
   }
   return absl::OkStatus();
@@ -118,9 +123,9 @@ std::vector<std::string> NarrowFilters(std::vector<std::string> filters) {
   filters.erase(std::unique(filters.begin(), filters.end()), filters.end());
   std::vector<std::string> narrow;
   for (const std::string& one : filters) {
-    const bool covered = std::any_of(filters.begin(), filters.end(), [&](const std::string& o) {
-      return o != one && SubjectCovers(o, one);
-    });
+    const bool covered = std::any_of(
+        filters.begin(), filters.end(),
+        [&](const std::string& o) { return o != one && SubjectCovers(o, one); });
     if (!covered) narrow.push_back(one);
   }
   return narrow;
@@ -129,7 +134,8 @@ std::vector<std::string> NarrowFilters(std::vector<std::string> filters) {
 std::optional<uint64_t> StartAfter(const std::optional<FloorMark>& mark,
                                    const StreamInfo& stream) {
   if (!mark.has_value() || mark->floor == 0) return std::nullopt;
-  if (mark->created != stream.created || stream.last_seq < mark->floor) return std::nullopt;
+  if (mark->created != stream.created || stream.last_seq < mark->floor)
+    return std::nullopt;
   return mark->floor;
 }
 
@@ -144,9 +150,10 @@ absl::StatusOr<ConsumerInfo> EnsureConsumer(JetStream* js, const StreamInfo& str
   std::vector<std::string> have = found->filters;
   std::sort(have.begin(), have.end());
   const bool claimed = !found->description.empty() && !wish.adopt;
-  const bool exact = have == wish.filters ||
-                     (!have.empty() && have.size() == 1 && have[0] == CommonFilter(wish.filters)) ||
-                     (have.empty() && CommonFilter(wish.filters) == ">");
+  const bool exact =
+      have == wish.filters ||
+      (!have.empty() && have.size() == 1 && have[0] == CommonFilter(wish.filters)) ||
+      (have.empty() && CommonFilter(wish.filters) == ">");
   if (exact && claimed) return found;
   const std::string base =
       claimed ? found->config
@@ -158,20 +165,25 @@ absl::StatusOr<ConsumerInfo> EnsureConsumer(JetStream* js, const StreamInfo& str
   if (CoversAll(have, wish.filters)) {
     // Reads more than it has to, or a right to update is missing: it works.
     if (!exact) {
-      Log(Level::kWarn, "a consumer's filter is wider than its rule and cannot be changed",
-          {{"consumer", wish.durable}, {"has", Joined(have)}, {"needs", Joined(wish.filters)},
+      Log(Level::kWarn,
+          "a consumer's filter is wider than its rule and cannot be changed",
+          {{"consumer", wish.durable},
+           {"has", Joined(have)},
+           {"needs", Joined(wish.filters)},
            {"why", Message(updated.status())}});
     }
     return found;
   }
-  return Refused(fmt::format("consumer {} of stream {} filters {}, the rule needs {}, and "
-                             "changing it is refused: {}",
-                             wish.durable, stream.name, Joined(have), Joined(wish.filters),
-                             Message(updated.status())));
+  return Refused(
+      fmt::format("consumer {} of stream {} filters {}, the rule needs {}, and "
+                  "changing it is refused: {}",
+                  wish.durable, stream.name, Joined(have), Joined(wish.filters),
+                  Message(updated.status())));
 }
 
-absl::Status SetAckWait(JetStream* js, const std::string& stream, const std::string& durable,
-                        const ConsumerInfo& now, int64_t ack_wait_ns) {
+absl::Status SetAckWait(JetStream* js, const std::string& stream,
+                        const std::string& durable, const ConsumerInfo& now,
+                        int64_t ack_wait_ns) {
   if (now.ack_wait_ns == ack_wait_ns) return absl::OkStatus();
   return js
       ->PutConsumer(stream, durable,

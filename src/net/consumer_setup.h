@@ -29,7 +29,7 @@ struct ConsumerWish {
   std::string store_id;              // "" = no store claims it
   bool adopt = false;                // take over another store's durable
   int64_t max_ack_pending = 20'000;
-  std::optional<FloorMark> floor;    // where a lost one had been
+  std::optional<FloorMark> floor;  // where a lost one had been
 };
 
 inline constexpr int64_t kAckWaitNs = 30'000'000'000;

@@ -54,7 +54,8 @@ void Delivery::CopyHeaders(Headers* headers) const {
     const char* key = keys.get()[i];
     const char** raw_values = nullptr;
     int value_count = 0;
-    if (natsMsgHeader_Values(message_, key, &raw_values, &value_count) != NATS_OK) continue;
+    if (natsMsgHeader_Values(message_, key, &raw_values, &value_count) != NATS_OK)
+      continue;
     const CharArray values(raw_values);
     for (int j = 0; j < value_count; ++j) {
       headers->emplace_back(key, View(values.get()[j]));

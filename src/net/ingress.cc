@@ -85,7 +85,7 @@ void Ingress::Start() {
 
 void Ingress::Stop() {
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     stopping_ = true;
     awake_ = true;
   }
@@ -98,7 +98,9 @@ void Ingress::Close(int64_t flush_ms) {
   if (control_.joinable()) control_.join();
 }
 
-void Ingress::Ack(const std::string& reply) { (void)connection_.Publish(reply, "", "+ACK"); }
+void Ingress::Ack(const std::string& reply) {
+  (void)connection_.Publish(reply, "", "+ACK");
+}
 
 void Ingress::Term(const std::string& reply, std::string_view reason) {
   // Servers before 2.10.4 take only the bare word.
@@ -122,18 +124,18 @@ void Ingress::SetIntake(bool open) {
 }
 
 std::vector<PullSource*> Ingress::Pulls() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return pulls_;
 }
 
 std::string Ingress::Trouble(RuleIndex rule) const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return troubles_[rule];
 }
 
 void Ingress::OnUp() {
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     ++link_epoch_;
     link_up_ = true;
   }
@@ -142,7 +144,7 @@ void Ingress::OnUp() {
 
 void Ingress::OnDown() {
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     ++link_epoch_;
     link_up_ = false;
     for (size_t i = 0; i < rules_->size() && !stopping_; ++i) {
@@ -164,12 +166,12 @@ void Ingress::TickSources() {
 }
 
 void Ingress::Wake() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   awake_ = true;
 }
 
 void Ingress::PostSettled(RuleIndex rule, bool settled, uint64_t epoch) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   // Judged by what held before the link changed: no longer true.
   if (epoch != link_epoch_ || stopping_) return;
   inbox_->Complete(RuleSettled{rule, settled});
@@ -181,10 +183,11 @@ void Ingress::Run() {
     bool link_up = false;
     uint64_t link_epoch = 0;
     {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       // At least a millisecond: no error can make this a busy loop.
       const int64_t wait_ms = std::clamp<int64_t>(next_ms - NowMs(), 1, kIdleMs);
-      mutex_.AwaitWithTimeout(absl::Condition(&awake_), absl::Milliseconds(wait_ms));
+      mutex_.AwaitFor(wait_ms,
+                      [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return awake_; });
       awake_ = false;
       link_up = link_up_;
       link_epoch = link_epoch_;
@@ -261,13 +264,14 @@ void Ingress::Complain(RuleState* state, const std::string& why) {
   const auto index = static_cast<size_t>(state - states_.data());
   bool news = false;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     news = troubles_[index] != why;
     troubles_[index] = why;
   }
   const int64_t now_ms = NowMs();
   if (why.empty()) {
-    if (news) Log(Level::kInfo, "reading a rule's streams", {{"rule", state->rule->name}});
+    if (news)
+      Log(Level::kInfo, "reading a rule's streams", {{"rule", state->rule->name}});
     state->warned_ms = 0;
   } else if (state->warned_ms == 0 || now_ms - state->warned_ms >= kComplainEveryMs) {
     state->warned_ms = now_ms;
@@ -300,9 +304,10 @@ absl::StatusOr<std::string> Ingress::MakeStream(const std::string& filter) {
     for (const std::string& subject : spec.subjects) {
       ASSIGN_OR_RETURN(const std::vector<std::string> names, js_.StreamNames(subject));
       if (!names.empty()) {
-        return Refused(fmt::format(
-            "no stream carries {}, and stream {} is not made because {} already carries its {}",
-            filter, spec.name, names.front(), subject));
+        return Refused(
+            fmt::format("no stream carries {}, and stream {} is not made because {} "
+                        "already carries its {}",
+                        filter, spec.name, names.front(), subject));
       }
     }
     if (const int64_t wait_ms = RemakeWaitMs(spec.name); wait_ms > 0) {
@@ -355,7 +360,7 @@ Ingress::Source* Ingress::SourceOf(RuleIndex index, const std::string& stream) {
         Wake();
       });
   states_[index].sources.push_back(source);
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   pulls_.push_back(source->pull.get());
   return source;
 }
@@ -385,7 +390,8 @@ absl::Status Ingress::SetUpSource(Source* source) {
   for (const std::string& filter : states_[source->rule].filters) {
     if (Overlaps(stream.subjects, filter)) wish.filters.push_back(filter);
   }
-  if (wish.filters.empty()) return NotFound("stream " + stream.name + " changed its subjects");
+  if (wish.filters.empty())
+    return NotFound("stream " + stream.name + " changed its subjects");
   wish.store_id = options_.store_id;
   wish.adopt = options_.adopt;
   const std::string key = FloorKey((*rules_)[source->rule].name, source->stream);
@@ -429,7 +435,7 @@ void Ingress::OpenSources() {
   const size_t batch = std::clamp<size_t>(share, 1, options_.batch);
   for (auto& [key, source] : sources_) {
     if (!source->ready || source->broken) continue;
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     // Under the lock: neither a loss nor Stop comes between.
     if (link_epoch_ == epoch_ && intake_ && !stopping_) source->pull->Open(batch);
   }

@@ -9,8 +9,8 @@
 // source is closed and the rule set up again, with back-off, for ever.
 #pragma once
 
-#include <cstdint>
 #include <atomic>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -19,8 +19,8 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "base/clock.h"
+#include "base/mutex.h"
 #include "job/rules.h"
 #include "net/connection.h"
 #include "net/consumer_setup.h"
@@ -83,13 +83,13 @@ class Ingress final : public Inbound {
     std::string durable;
     std::unique_ptr<RuleEvaluator> evaluator;
     std::unique_ptr<PullSource> pull;
-    bool ready = false;        // its consumer is fit and pulls may go
+    bool ready = false;  // its consumer is fit and pulls may go
     bool settled = false;
     bool asking_back = false;
-    std::string created;       // of the stream
-    uint64_t mark = 0;         // the stream's end when reading began
-    uint64_t asked_to = 0;     // asking back what was delivered up to here
-    uint64_t floor = 0;        // as last posted
+    std::string created;    // of the stream
+    uint64_t mark = 0;      // the stream's end when reading began
+    uint64_t asked_to = 0;  // asking back what was delivered up to here
+    uint64_t floor = 0;     // as last posted
     int64_t next_poll_ms = 0;
     int64_t poll_every_ms = 0;
     std::atomic<bool> broken = false;
@@ -98,7 +98,7 @@ class Ingress final : public Inbound {
     const Rule* rule = nullptr;
     std::vector<std::string> filters;
     std::vector<Source*> sources;
-    bool blocked = true;       // not every stream of it could be set up
+    bool blocked = true;  // not every stream of it could be set up
     bool settled = false;
     int64_t next_setup_ms = 0;
     int64_t back_off_ms = 0;
@@ -155,7 +155,7 @@ class Ingress final : public Inbound {
 
   std::atomic<bool> stopping_ = false;
   std::atomic<bool> intake_ = true;
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   bool awake_ ABSL_GUARDED_BY(mutex_) = false;
   // Raised by each connect and each loss: what was learned before is old.
   uint64_t link_epoch_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -147,22 +147,25 @@ int JetStreamCode(const absl::Status& status) {
   return std::atoi(std::string(*payload).c_str());
 }
 
-JetStream::JetStream(Requests* requests, std::string domain, int64_t timeout_ms)
+JetStream::JetStream(Requests* requests, const std::string& domain, int64_t timeout_ms)
     : requests_(requests),
       prefix_(domain.empty() ? "$JS.API." : "$JS." + domain + ".API."),
       timeout_ms_(timeout_ms) {}
 
-absl::StatusOr<std::string> JetStream::Call(const std::string& verb, const std::string& body) {
+absl::StatusOr<std::string> JetStream::Call(const std::string& verb,
+                                            const std::string& body) {
   return requests_->Call(prefix_ + verb, body, timeout_ms_);
 }
 
-absl::StatusOr<std::vector<std::string>> JetStream::StreamNames(const std::string& filter) {
+absl::StatusOr<std::vector<std::string>> JetStream::StreamNames(
+    const std::string& filter) {
   ASSIGN_OR_RETURN(const std::string reply,
                    Call("STREAM.NAMES", "{\"subject\":" + JsonQuoted(filter) + "}"));
   return ReadStreamNames(reply);
 }
 
-absl::StatusOr<std::vector<std::string>> JetStream::ReadStreamNames(std::string_view text) {
+absl::StatusOr<std::vector<std::string>> JetStream::ReadStreamNames(
+    std::string_view text) {
   Reply reply;
   const size_t streams = reply.Want("/streams");
   RETURN_IF_ERROR(reply.Read(text));
@@ -193,12 +196,13 @@ absl::Status JetStream::CreateStream(const StreamSpec& config) {
                                     : config.duplicates_ms;
   return ReadError(Call(
       "STREAM.CREATE." + config.name,
-      fmt::format("{{\"name\":{},\"subjects\":{},\"retention\":\"limits\",\"storage\":\"{}\","
-                  "\"num_replicas\":{},\"max_age\":{},\"duplicate_window\":{},"
-                  "\"max_consumers\":-1,\"max_msgs\":-1,\"max_bytes\":-1,\"discard\":\"old\"}}",
-                  JsonQuoted(config.name), JsonList(config.subjects),
-                  config.memory ? "memory" : "file", config.replicas,
-                  config.max_age_ms * 1'000'000, duplicates_ms * 1'000'000)));
+      fmt::format(
+          "{{\"name\":{},\"subjects\":{},\"retention\":\"limits\",\"storage\":\"{}\","
+          "\"num_replicas\":{},\"max_age\":{},\"duplicate_window\":{},"
+          "\"max_consumers\":-1,\"max_msgs\":-1,\"max_bytes\":-1,\"discard\":\"old\"}}",
+          JsonQuoted(config.name), JsonList(config.subjects),
+          config.memory ? "memory" : "file", config.replicas,
+          config.max_age_ms * 1'000'000, duplicates_ms * 1'000'000)));
 }
 
 absl::Status JetStream::DeleteStream(const std::string& stream) {
@@ -251,7 +255,8 @@ absl::StatusOr<ConsumerInfo> JetStream::PutConsumer(const std::string& stream,
   absl::StatusOr<std::string> reply =
       Call("CONSUMER.CREATE." + stream + "." + consumer, body);
   // Permissions made for older clients allow only the older subject.
-  if (!reply.ok()) reply = Call("CONSUMER.DURABLE.CREATE." + stream + "." + consumer, body);
+  if (!reply.ok())
+    reply = Call("CONSUMER.DURABLE.CREATE." + stream + "." + consumer, body);
   if (!reply.ok()) return reply.status();
   return ReadConsumer(*reply);
 }

@@ -53,10 +53,11 @@ inline constexpr int kBothFilters = 10136;
 // Thread-safe.
 class JetStream {
  public:
-  JetStream(Requests* requests, std::string domain, int64_t timeout_ms = 2'000);
+  JetStream(Requests* requests, const std::string& domain, int64_t timeout_ms = 2'000);
 
   // Streams one of whose subjects overlaps `filter`.
-  [[nodiscard]] absl::StatusOr<std::vector<std::string>> StreamNames(const std::string& filter);
+  [[nodiscard]] absl::StatusOr<std::vector<std::string>> StreamNames(
+      const std::string& filter);
   [[nodiscard]] absl::StatusOr<StreamInfo> Stream(const std::string& stream);
   [[nodiscard]] absl::Status CreateStream(const StreamSpec& config);
   [[nodiscard]] absl::Status DeleteStream(const std::string& stream);

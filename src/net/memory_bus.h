@@ -87,7 +87,9 @@ class MemoryBus final : public Egress, public Inbound {
   // What the target stream holds: one message for each Nats-Msg-Id.
   [[nodiscard]] const std::vector<Published>& stored() const { return stored_; }
   // Sent and not answered, by attempt number.
-  [[nodiscard]] const std::map<uint64_t, Published>& in_flight() const { return in_flight_; }
+  [[nodiscard]] const std::map<uint64_t, Published>& in_flight() const {
+    return in_flight_;
+  }
   [[nodiscard]] const std::vector<std::string>& acked() const { return acked_; }
   [[nodiscard]] const std::vector<Termed>& termed() const { return termed_; }
   [[nodiscard]] const std::vector<Announced>& announced() const { return announced_; }

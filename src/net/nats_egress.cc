@@ -16,8 +16,10 @@ std::string DeniedSubject(std::string_view error) {
   const size_t at = error.find(kBefore);
   if (at == std::string_view::npos) return "";
   error.remove_prefix(at + kBefore.size());
-  while (!error.empty() && (error.front() == '"' || error.front() == '\'')) error.remove_prefix(1);
-  while (!error.empty() && (error.back() == '"' || error.back() == '\'')) error.remove_suffix(1);
+  while (!error.empty() && (error.front() == '"' || error.front() == '\''))
+    error.remove_prefix(1);
+  while (!error.empty() && (error.back() == '"' || error.back() == '\''))
+    error.remove_suffix(1);
   return std::string(error);
 }
 
@@ -53,12 +55,11 @@ bool NatsEgress::Publish(uint64_t attempt, std::string_view target,
   reply_.assign(reply_prefix_).append(digits, end);
   {
     // Before the first byte leaves, so that a loss cannot overlook it.
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     in_flight_[attempt] = subject_;
   }
   switch (connection_.Publish(subject_, reply_, headers, body)) {
-    case Connection::Sent::kOk:
-      return true;
+    case Connection::Sent::kOk: return true;
     case Connection::Sent::kTooLarge:
       if (Take(attempt)) {
         inbox_->Complete(PubAnswer{attempt, PubAnswer::Kind::kRefused, 0,
@@ -66,8 +67,7 @@ bool NatsEgress::Publish(uint64_t attempt, std::string_view target,
       }
       return true;
     case Connection::Sent::kDown:
-    case Connection::Sent::kFull:
-      break;
+    case Connection::Sent::kFull: break;
   }
   // Already taken: it was declared lost, and is answered for.
   return !Take(attempt);
@@ -81,7 +81,7 @@ void NatsEgress::Forget(uint64_t attempt, std::string_view target, bool timed_ou
 }
 
 bool NatsEgress::Take(uint64_t attempt) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return in_flight_.erase(attempt) > 0;
 }
 
@@ -95,14 +95,15 @@ void NatsEgress::OnAnswer(const Delivery& delivery) {
   PubAnswer answer = pub_ack_.Read(attempt, delivery.status(), delivery.payload());
   std::string target;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     const auto found = in_flight_.find(attempt);
     if (found != in_flight_.end()) {
       target = std::move(found->second);
       in_flight_.erase(found);
     }
   }
-  if (answer.kind == PubAnswer::Kind::kNoStream && !target.empty()) routes_.Forget(target);
+  if (answer.kind == PubAnswer::Kind::kNoStream && !target.empty())
+    routes_.Forget(target);
   inbox_->Complete(std::move(answer));
 }
 
@@ -116,7 +117,7 @@ void NatsEgress::OnDown(const std::string&) {
   requests_.ConnectionLost();
   std::vector<uint64_t> lost;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     for (const auto& [attempt, target] : in_flight_) lost.push_back(attempt);
     in_flight_.clear();
   }
@@ -130,12 +131,13 @@ void NatsEgress::OnDown(const std::string&) {
 void NatsEgress::OnError(const std::string& text) {
   const std::string subject = DeniedSubject(text);
   if (subject.empty()) {
-    Log(Level::kWarn, "NATS reports an error", {{"connection", "egress"}, {"error", text}});
+    Log(Level::kWarn, "NATS reports an error",
+        {{"connection", "egress"}, {"error", text}});
     return;
   }
   std::vector<uint64_t> denied;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     for (const auto& [attempt, target] : in_flight_) {
       if (target == subject) denied.push_back(attempt);
     }

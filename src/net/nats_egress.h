@@ -12,7 +12,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
-#include "absl/synchronization/mutex.h"
+#include "base/mutex.h"
 #include "net/connection.h"
 #include "net/pub_ack.h"
 #include "net/requests.h"
@@ -65,7 +65,7 @@ class NatsEgress final : public Egress {
   std::string subject_;
   std::string reply_;
 
-  absl::Mutex mutex_;
+  Mutex mutex_;
   // Attempt -> target, of what was sent and not answered.
   absl::flat_hash_map<uint64_t, std::string> in_flight_ ABSL_GUARDED_BY(mutex_);
 };

@@ -24,7 +24,8 @@ using NatsSubscription = NatsHandle<natsSubscription, natsSubscription_Destroy>;
 using NatsConnection = NatsHandle<natsConnection, natsConnection_Destroy>;
 
 // OK, or kUnavailable with `context` and nats.c's text for this thread.
-[[nodiscard]] inline absl::Status FromNats(natsStatus status, const std::string& context) {
+[[nodiscard]] inline absl::Status FromNats(natsStatus status,
+                                           const std::string& context) {
   if (status == NATS_OK) return absl::OkStatus();
   std::string text = context + ": " + natsStatus_GetText(status);
   natsStatus last = NATS_OK;

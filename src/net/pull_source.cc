@@ -29,8 +29,7 @@ bool Contains(std::string_view text, std::string_view part) {
 PullStatus ReadPullStatus(const Delivery::Status& status) {
   const std::string_view text = status.description;
   switch (status.code) {
-    case 100:
-      return PullStatus::kHeartbeat;
+    case 100: return PullStatus::kHeartbeat;
     case 404:  // No Messages: only to a pull that would not wait
       return PullStatus::kPause;
     case 408:  // Request Timeout, Interest Expired, Requests Pending
@@ -49,8 +48,7 @@ PullStatus ReadPullStatus(const Delivery::Status& status) {
     case 423:
     case 503:  // nobody answers pulls: the consumer is not there
       return PullStatus::kBroken;
-    default:
-      return PullStatus::kUnknown;
+    default: return PullStatus::kUnknown;
   }
 }
 
@@ -65,11 +63,12 @@ PullSource::PullSource(Options options, Connection* connection, Inbox* inbox,
       clock_(clock),
       evaluate_(std::move(evaluate)),
       broken_(std::move(broken)) {
-  connection_->Subscribe(options_.inbox + ".*", [this](const Delivery& d) { OnDelivery(d); });
+  connection_->Subscribe(options_.inbox + ".*",
+                         [this](const Delivery& d) { OnDelivery(d); });
 }
 
 void PullSource::Open(size_t batch) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   batch_ = std::max<size_t>(batch, 1);
   if (open_) return;
   open_ = true;
@@ -81,7 +80,7 @@ void PullSource::Open(size_t batch) {
 void PullSource::Close(bool abandon) {
   size_t unused = 0;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     open_ = false;
     if (abandon) unused = Drop();
   }
@@ -94,7 +93,7 @@ size_t PullSource::Drop() {
 }
 
 uint64_t PullSource::received() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return received_;
 }
 
@@ -121,9 +120,11 @@ void PullSource::SendPull() {
       "{{\"batch\":{},\"max_bytes\":{},\"expires\":{},\"idle_heartbeat\":{}}}", batch_,
       std::max(options_.bytes_max, 2 * connection_->max_payload()),
       options_.expires_ms * 1'000'000, options_.heartbeat_ms * 1'000'000);
-  (void)connection_->Publish(next_subject_, fmt::format("{}.{}", options_.inbox, token), body);
+  (void)connection_->Publish(next_subject_, fmt::format("{}.{}", options_.inbox, token),
+                             body);
   if (pulls_.empty()) heard_ms_ = MonotonicMs();
-  pulls_.push_back({token, batch_, MonotonicMs() + options_.expires_ms + kDeadlineSlackMs});
+  pulls_.push_back(
+      {token, batch_, MonotonicMs() + options_.expires_ms + kDeadlineSlackMs});
 }
 
 void PullSource::PauseFor() {
@@ -135,7 +136,7 @@ void PullSource::Tick() {
   std::string why;
   size_t unused = 0;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     const int64_t now_ms = MonotonicMs();
     while (!pulls_.empty() && pulls_.front().deadline_ms <= now_ms) pulls_.pop_front();
     if (pulls_.empty()) unused = Drop();
@@ -183,7 +184,7 @@ void PullSource::OnMessage(const Delivery& delivery) {
     request.raw = std::make_unique<RawMessage>(RawMessage{
         std::string(delivery.subject()), headers_, std::string(delivery.payload())});
   }
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   heard_ms_ = MonotonicMs();
   pause_ms_ = 0;
   if (credit_ > 0) {
@@ -205,9 +206,10 @@ void PullSource::OnStatus(const Delivery& delivery, const Delivery::Status& stat
   std::string why;
   size_t left = 0;
   {
-    absl::MutexLock lock(&mutex_);
-    const auto pull = std::find_if(pulls_.begin(), pulls_.end(),
-                                   [token](const Pull& one) { return one.token == token; });
+    MutexLock lock(&mutex_);
+    const auto pull =
+        std::find_if(pulls_.begin(), pulls_.end(),
+                     [token](const Pull& one) { return one.token == token; });
     if (pull == pulls_.end()) return;  // of an abandoned pull
     heard_ms_ = MonotonicMs();
     if (kind == PullStatus::kHeartbeat) return;

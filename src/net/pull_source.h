@@ -14,8 +14,8 @@
 #include <string>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "base/clock.h"
+#include "base/mutex.h"
 #include "job/rules.h"
 #include "net/connection.h"
 #include "sched/inbox.h"
@@ -41,9 +41,9 @@ class PullSource {
     RuleIndex rule = 0;
     const std::string* stream = nullptr;  // outlives the process' requests
     std::string consumer;
-    std::string api_prefix;   // as JetStream::prefix
-    std::string inbox;        // below the connection's, this source's own
-    int outstanding = 3;      // pulls at a time
+    std::string api_prefix;  // as JetStream::prefix
+    std::string inbox;       // below the connection's, this source's own
+    int outstanding = 3;     // pulls at a time
     int64_t expires_ms = 30'000;
     int64_t heartbeat_ms = 5'000;
     int64_t bytes_max = 16 << 20;  // of one pull; more than one message
@@ -93,7 +93,7 @@ class PullSource {
 
   Headers headers_;  // delivery thread only: scratch
 
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   bool open_ ABSL_GUARDED_BY(mutex_) = false;
   size_t batch_ ABSL_GUARDED_BY(mutex_) = 0;
   size_t credit_ ABSL_GUARDED_BY(mutex_) = 0;  // places held for what may come

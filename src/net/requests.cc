@@ -15,13 +15,14 @@ Requests::Requests(Connection* connection)
   connection_->Subscribe(prefix_ + "*", [this](const Delivery& d) { OnReply(d); });
 }
 
-void Requests::Ask(const std::string& subject, const std::string& body, int64_t timeout_ms,
-                   Done done) {
+void Requests::Ask(const std::string& subject, const std::string& body,
+                   int64_t timeout_ms, Done done) {
   uint64_t number = 0;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     number = next_++;
-    pending_[number] = {subject, SystemClock().MonotonicMs() + timeout_ms, std::move(done)};
+    pending_[number] = {subject, SystemClock().MonotonicMs() + timeout_ms,
+                        std::move(done)};
   }
   const Connection::Sent sent =
       connection_->Publish(subject, prefix_ + std::to_string(number), body);
@@ -29,7 +30,7 @@ void Requests::Ask(const std::string& subject, const std::string& body, int64_t 
   if (sent == Connection::Sent::kOk) return;
   Done failed;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     const auto found = pending_.find(number);
     if (found == pending_.end()) return;  // ConnectionLost was faster
     failed = std::move(found->second.done);
@@ -61,7 +62,7 @@ void Requests::OnReply(const Delivery& delivery) {
   (void)std::from_chars(token.data(), token.data() + token.size(), number);
   Pending pending;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     const auto found = pending_.find(number);
     if (found == pending_.end()) return;  // too late
     pending = std::move(found->second);
@@ -81,7 +82,7 @@ void Requests::Tick() {
   const int64_t now_ms = SystemClock().MonotonicMs();
   std::vector<Pending> late;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     for (auto it = pending_.begin(); it != pending_.end();) {
       if (it->second.deadline_ms > now_ms) {
         ++it;
@@ -97,10 +98,11 @@ void Requests::Tick() {
 void Requests::ConnectionLost() {
   absl::flat_hash_map<uint64_t, Pending> lost;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     lost.swap(pending_);
   }
-  for (auto& [number, one] : lost) one.done(Unavailable("connection lost asking " + one.subject));
+  for (auto& [number, one] : lost)
+    one.done(Unavailable("connection lost asking " + one.subject));
 }
 
 }  // namespace expirer

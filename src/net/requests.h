@@ -9,7 +9,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
-#include "absl/synchronization/mutex.h"
+#include "base/mutex.h"
 #include "base/status.h"
 #include "net/connection.h"
 
@@ -46,7 +46,7 @@ class Requests {
 
   Connection* const connection_;
   const std::string prefix_;
-  absl::Mutex mutex_;
+  Mutex mutex_;
   uint64_t next_ ABSL_GUARDED_BY(mutex_) = 1;
   absl::flat_hash_map<uint64_t, Pending> pending_ ABSL_GUARDED_BY(mutex_);
 };

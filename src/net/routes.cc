@@ -25,7 +25,7 @@ bool Routes::Covered(std::string_view target) const {
 Egress::Target Routes::Look(std::string_view target, std::string* why) {
   uint64_t number = 0;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     const auto found = routes_.find(target);
     if (found != routes_.end() && NowMs() < found->second.until_ms) {
       if (found->second.state == Egress::Target::kRefused) *why = found->second.why;
@@ -43,7 +43,7 @@ Egress::Target Routes::Look(std::string_view target, std::string* why) {
   }
   Ask(std::string(target), number);
   // The answer may be here already: not connected, for one.
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   const auto found = routes_.find(target);
   if (found == routes_.end()) return Egress::Target::kLooking;
   if (found->second.state == Egress::Target::kRefused) *why = found->second.why;
@@ -54,36 +54,38 @@ void Routes::Ask(const std::string& target, uint64_t number) {
   requests_->Ask(
       prefix_ + "STREAM.NAMES", "{\"subject\":" + JsonQuoted(target) + "}", kAskMs,
       [this, target, number](const absl::StatusOr<std::string>& reply) {
-        const auto names = reply.ok() ? JetStream::ReadStreamNames(*reply)
-                                      : absl::StatusOr<std::vector<std::string>>(reply.status());
+        const auto names = reply.ok()
+                               ? JetStream::ReadStreamNames(*reply)
+                               : absl::StatusOr<std::vector<std::string>>(reply.status());
         if (!names.ok()) {
           Answer(target, number, Egress::Target::kRefused,
                  "cannot find out which stream takes it: " + Message(names.status()), {});
           return;
         }
         if (names->empty()) {
-          Answer(target, number, Egress::Target::kRefused, "no stream takes " + target, {});
+          Answer(target, number, Egress::Target::kRefused, "no stream takes " + target,
+                 {});
           return;
         }
         // The stream's other subjects spare later targets the question; when
         // they cannot be read this one target is known all the same.
-        requests_->Ask(prefix_ + "STREAM.INFO." + names->front(), "", kAskMs,
-                       [this, target, number](const absl::StatusOr<std::string>& info_reply) {
-                         std::vector<std::string> subjects;
-                         if (info_reply.ok()) {
-                           auto info = JetStream::ReadStream(*info_reply);
-                           if (info.ok()) subjects = std::move(info->subjects);
-                         }
-                         Answer(target, number, Egress::Target::kReady, "",
-                                std::move(subjects));
-                       });
+        requests_->Ask(
+            prefix_ + "STREAM.INFO." + names->front(), "", kAskMs,
+            [this, target, number](const absl::StatusOr<std::string>& info_reply) {
+              std::vector<std::string> subjects;
+              if (info_reply.ok()) {
+                auto info = JetStream::ReadStream(*info_reply);
+                if (info.ok()) subjects = std::move(info->subjects);
+              }
+              Answer(target, number, Egress::Target::kReady, "", std::move(subjects));
+            });
       });
 }
 
 void Routes::Answer(const std::string& target, uint64_t number, Egress::Target state,
                     std::string why, std::vector<std::string> subjects) {
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     const auto found = routes_.find(target);
     // Forgotten meanwhile, perhaps asked for again: this answer is old.
     if (found == routes_.end() || found->second.asked != number) return;
@@ -91,7 +93,8 @@ void Routes::Answer(const std::string& target, uint64_t number, Egress::Target s
         state == Egress::Target::kRefused ? NowMs() + kRefusedMs : INT64_MAX;
     found->second = {state, std::move(why), until_ms, 0};
     for (std::string& subject : subjects) {
-      if (std::find(subjects_.begin(), subjects_.end(), subject) != subjects_.end()) continue;
+      if (std::find(subjects_.begin(), subjects_.end(), subject) != subjects_.end())
+        continue;
       if (subjects_.size() >= kTargetsMax) subjects_.clear();
       subjects_.push_back(std::move(subject));
     }
@@ -100,21 +103,23 @@ void Routes::Answer(const std::string& target, uint64_t number, Egress::Target s
 }
 
 void Routes::Forget(std::string_view target) {
-  absl::MutexLock lock(&mutex_);
-  if (const auto found = routes_.find(target); found != routes_.end()) routes_.erase(found);
-  subjects_.erase(std::remove_if(subjects_.begin(), subjects_.end(),
-                                 [&](const std::string& s) { return SubjectMatches(s, target); }),
-                  subjects_.end());
+  MutexLock lock(&mutex_);
+  if (const auto found = routes_.find(target); found != routes_.end())
+    routes_.erase(found);
+  subjects_.erase(
+      std::remove_if(subjects_.begin(), subjects_.end(),
+                     [&](const std::string& s) { return SubjectMatches(s, target); }),
+      subjects_.end());
 }
 
 void Routes::ForgetAll() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   routes_.clear();
   subjects_.clear();
 }
 
 void Routes::Deny(std::string_view target, const std::string& why, int64_t for_ms) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (routes_.size() >= kTargetsMax) routes_.clear();
   routes_[std::string(target)] = {Egress::Target::kRefused, why, NowMs() + for_ms, 0};
 }

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
+#include "base/mutex.h"
 #include "net/requests.h"
 #include "sched/egress.h"
 
@@ -60,7 +60,7 @@ class Routes {
   const std::string prefix_;
   const std::function<void()> known_;
 
-  absl::Mutex mutex_;
+  Mutex mutex_;
   uint64_t questions_ ABSL_GUARDED_BY(mutex_) = 0;
   std::unordered_map<std::string, Route, TextHash, std::equal_to<>> routes_
       ABSL_GUARDED_BY(mutex_);

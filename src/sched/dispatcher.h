@@ -13,8 +13,8 @@
 namespace expirer {
 
 struct Attempt {
-  std::string_view id;   // what the jitter is drawn from
-  uint64_t sends = 0;    // before this one
+  std::string_view id;  // what the jitter is drawn from
+  uint64_t sends = 0;   // before this one
   uint64_t burned = 0;
 };
 

@@ -26,7 +26,8 @@ std::string Varint(int64_t value) {
 absl::Status Downtime::Load(const Store& store, int64_t now_ms, WriteSet* set) {
   RETURN_IF_ERROR(store.VisitMeta(
       kMetaDown, [this](std::string_view key, std::string_view value) -> absl::Status {
-        if (key.size() != kMetaDown.size() + 8) return Corrupt("downtime entry malformed");
+        if (key.size() != kMetaDown.size() + 8)
+          return Corrupt("downtime entry malformed");
         spans_.push_back({static_cast<int64_t>(Big64(key.data() + kMetaDown.size())),
                           static_cast<int64_t>(Reader(value).Varint())});
         return absl::OkStatus();

@@ -28,9 +28,9 @@ struct MessageRequest {
   // The stream's name; owned by the ingress, stable while the process lives.
   const std::string* stream = nullptr;
   uint64_t stream_seq = 0;
-  int64_t time_ns = 0;      // JetStream's time of the message
+  int64_t time_ns = 0;  // JetStream's time of the message
   int64_t received_ms = 0;
-  std::string reply;        // where the ack goes
+  std::string reply;  // where the ack goes
   Intent intent;
   std::unique_ptr<RawMessage> raw;  // with a RejectIntent only
 };

@@ -10,7 +10,8 @@ uint64_t InFlightTable::next() const {
   return Mutant("reused_reply_numbers") ? next_ % 8 + 1 : next_;
 }
 
-uint64_t InFlightTable::Begin(std::unique_ptr<InFlight> attempt, int64_t deadline_mono_ms) {
+uint64_t InFlightTable::Begin(std::unique_ptr<InFlight> attempt,
+                              int64_t deadline_mono_ms) {
   const uint64_t number = next();
   ++next_;
   by_seq_[attempt->row.seq] = number;

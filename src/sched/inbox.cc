@@ -32,7 +32,7 @@ Inbox::Inbox(size_t requests_max, std::function<void()> wake)
     : capacity_(requests_max), wake_(std::move(wake)) {}
 
 bool Inbox::Reserve(size_t count) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (reserved_ + count > capacity_ || bytes_ > kBytesMax) {
     starved_ = true;
     return false;
@@ -44,7 +44,7 @@ bool Inbox::Reserve(size_t count) {
 void Inbox::Release(size_t count) {
   bool tell = false;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     CHECK(count <= reserved_);
     reserved_ -= count;
     tell = std::exchange(starved_, false);
@@ -55,7 +55,7 @@ void Inbox::Release(size_t count) {
 void Inbox::OnRoom(std::function<void()> room) { room_ = std::move(room); }
 
 void Inbox::SetWakeAt(size_t count) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   wake_at_ = count;
 }
 
@@ -63,7 +63,7 @@ void Inbox::Push(Request request) {
   bool tell = false;
   const size_t bytes = Bytes(request);
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     CHECK(requests_.size() - taken_ < reserved_);
     tell = completions_.size() < wake_at_ && requests_.size() == taken_;
     requests_.push_back(std::move(request));
@@ -75,7 +75,7 @@ void Inbox::Push(Request request) {
 void Inbox::Complete(Completion completion) {
   bool tell = false;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     completions_.push_back(std::move(completion));
     tell = completions_.size() == wake_at_ && requests_.size() == taken_;
   }
@@ -86,7 +86,7 @@ void Inbox::Drain(size_t requests_max, std::vector<Completion>* completions,
                   std::vector<Request>* requests) {
   size_t count = 0;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (completions->empty()) {
       completions->swap(completions_);
     } else {
@@ -109,17 +109,17 @@ void Inbox::Drain(size_t requests_max, std::vector<Completion>* completions,
 }
 
 bool Inbox::empty() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return completions_.empty() && requests_.size() == taken_;
 }
 
 size_t Inbox::completions() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return completions_.size();
 }
 
 size_t Inbox::requests() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return requests_.size() - taken_;
 }
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
+#include "base/mutex.h"
 #include "sched/events.h"
 
 namespace expirer {
@@ -55,7 +55,7 @@ class Inbox {
   const std::function<void()> wake_;
   std::function<void()> room_;
 
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   size_t reserved_ ABSL_GUARDED_BY(mutex_) = 0;  // places taken, used or not
   bool starved_ ABSL_GUARDED_BY(mutex_) = false;
   size_t wake_at_ ABSL_GUARDED_BY(mutex_) = 1;

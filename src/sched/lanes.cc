@@ -34,8 +34,8 @@ using LaneTable = std::map<std::string, Lane, std::less<>>;
 
 absl::StatusOr<LaneTable> StoredLanes(const Store& store) {
   LaneTable lanes;
-  RETURN_IF_ERROR(store.VisitMeta(
-      kMetaLane, [&lanes](std::string_view key, std::string_view value) {
+  RETURN_IF_ERROR(
+      store.VisitMeta(kMetaLane, [&lanes](std::string_view key, std::string_view value) {
         key.remove_prefix(kMetaLane.size());
         lanes[std::string(key)] = static_cast<Lane>(Reader(value).Varint());
         return absl::OkStatus();
@@ -56,8 +56,8 @@ absl::StatusOr<bool> HasRows(const Store& store, Lane lane) {
 absl::Status CheckOrphans(const Store& store, const LaneTable& stored,
                           const std::vector<Rule>& rules) {
   for (const auto& [name, lane] : stored) {
-    const bool configured = std::any_of(rules.begin(), rules.end(),
-                                        [&n = name](const Rule& r) { return r.name == n; });
+    const bool configured = std::any_of(
+        rules.begin(), rules.end(), [&n = name](const Rule& r) { return r.name == n; });
     if (configured) continue;
     ASSIGN_OR_RETURN(const bool first, HasRows(store, lane));
     ASSIGN_OR_RETURN(const bool retry, HasRows(store, static_cast<Lane>(lane + 1)));
@@ -132,10 +132,10 @@ absl::StatusOr<bool> Lanes::Refill(const Store& store, size_t window_max) {
   // Trimming to three quarters of the limit costs ~20 ms a million entries,
   // once for each quarter of a million further inserts.
   while (total > window_max + kBlockRows * lanes_.size()) {
-    auto largest = std::max_element(
-        lanes_.begin(), lanes_.end(), [](const LaneState& a, const LaneState& b) {
-          return a.window.size() < b.window.size();
-        });
+    auto largest = std::max_element(lanes_.begin(), lanes_.end(),
+                                    [](const LaneState& a, const LaneState& b) {
+                                      return a.window.size() < b.window.size();
+                                    });
     const size_t size = largest->window.size();
     const size_t excess = total - window_max / 4 * 3;
     const size_t keep = std::max(size > excess ? size - excess : 0, kLow);

@@ -18,7 +18,10 @@ namespace expirer {
 
 struct LaneState {
   LaneState(Lane number, RuleIndex of_rule, bool is_retry, int64_t bound_ms)
-      : lane(number), rule(of_rule), retry(is_retry), window(number, bound_ms),
+      : lane(number),
+        rule(of_rule),
+        retry(is_retry),
+        window(number, bound_ms),
         stored_bound_ms(bound_ms) {}
 
   const Lane lane;

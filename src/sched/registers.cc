@@ -25,9 +25,9 @@ int64_t ExpiryMs(int64_t closed_ms, int64_t due_ms, const RegisterPolicy& policy
   return std::max<int64_t>(from + policy.history_ms, 1);
 }
 
-ScheduleResult ApplySchedule(const std::optional<Register>& known, const Position& position,
-                             int64_t due_ms, const RegisterPolicy& policy,
-                             int64_t now_ms) {
+ScheduleResult ApplySchedule(const std::optional<Register>& known,
+                             const Position& position, int64_t due_ms,
+                             const RegisterPolicy& policy, int64_t now_ms) {
   ScheduleResult open{ScheduleEffect::kOpen, {}};
   open.reg.state = JobState::kPending;
   open.reg.schedule = Register::Schedule{position, due_ms};
@@ -65,8 +65,7 @@ CancelResult ApplyCancel(const std::optional<Register>& known, const Position& p
     return result;
   }
   if (known->cancel && Compare(position, *known->cancel) <= 0) return result;
-  const bool newer =
-      !known->schedule || Compare(position, known->schedule->position) > 0;
+  const bool newer = !known->schedule || Compare(position, known->schedule->position) > 0;
   if (!newer && (policy.reopen || IsClosed(known->state))) return result;
 
   result.reg = *known;

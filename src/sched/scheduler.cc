@@ -22,8 +22,13 @@ constexpr int64_t kStallPollMs = 200;
 
 Scheduler::Scheduler(const SchedulerOptions& options, const std::vector<Rule>& rules,
                      Store* store, Committer* committer, Egress* egress, Inbound* inbound)
-    : options_(options), rules_(rules), store_(store), committer_(committer),
-      egress_(egress), inbound_(inbound), counts_(options.history_keys),
+    : options_(options),
+      rules_(rules),
+      store_(store),
+      committer_(committer),
+      egress_(egress),
+      inbound_(inbound),
+      counts_(options.history_keys),
       gates_(rules.size()) {}
 
 absl::Status Scheduler::Load(Instant now) {
@@ -121,7 +126,8 @@ absl::Status Scheduler::WriteStaged() {
     staged_registers_.clear();
     staged_dead_.clear();
     staged_moves_.clear();
-    for (const auto& [lane, entry] : staged_rows_) lanes_.Numbered(lane).window.Insert(entry);
+    for (const auto& [lane, entry] : staged_rows_)
+      lanes_.Numbered(lane).window.Insert(entry);
     // An effect or a job waits for this write; deletes alone may wait longer.
     sync_now_ = sync_now_ || !staged_rows_.empty();
     staged_rows_.clear();
@@ -175,7 +181,8 @@ void Scheduler::Release() {
 
 int64_t Scheduler::NextWake(bool refilling) {
   if ((!staged_.empty() && !HoldsWrite()) || refilling) return now_.wall_ms;
-  int64_t mono = std::min(housekeeping_mono_ms_ + kHousekeepingMs, in_flight_.NextDeadline());
+  int64_t mono =
+      std::min(housekeeping_mono_ms_ + kHousekeepingMs, in_flight_.NextDeadline());
   if (oldest_unsynced_mono_ms_ != 0)
     mono = std::min(mono, oldest_unsynced_mono_ms_ + options_.unsynced_ms);
   for (const RuleGate& gate : gates_)

@@ -127,7 +127,8 @@ class Scheduler {
   void MoveToRetry(const InFlight& attempt, Job job, const RetryAt& when);
   void CloseSkipped(const InFlight& attempt);
   void CloseDead(const InFlight& attempt, const std::string& row, std::string reason);
-  [[nodiscard]] absl::StatusOr<std::optional<Register>> Known(const std::string& id) const;
+  [[nodiscard]] absl::StatusOr<std::optional<Register>> Known(
+      const std::string& id) const;
   void Remember(RuleIndex rule, const std::string& id, const Register* from,
                 const Register& to);
   void Quarantine(const LaneState& lane, const JobKey& key, std::string_view row,
@@ -183,10 +184,10 @@ class Scheduler {
 
   uint64_t next_seq_ = 1;
   bool next_seq_dirty_ = false;
-  uint64_t ticket_ = 0;           // of the newest write
-  uint64_t requested_ = 0;        // newest ticket asked of the committer
-  uint64_t durable_ = 0;          // newest durable ticket
-  uint64_t durable_seq_ = 1;      // rows with a lower seq are durable
+  uint64_t ticket_ = 0;       // of the newest write
+  uint64_t requested_ = 0;    // newest ticket asked of the committer
+  uint64_t durable_ = 0;      // newest durable ticket
+  uint64_t durable_seq_ = 1;  // rows with a lower seq are durable
   std::deque<std::pair<uint64_t, uint64_t>> seq_by_ticket_;
   std::deque<std::pair<uint64_t, Effect>> effects_;
   int64_t oldest_unsynced_mono_ms_ = 0;  // 0 = everything was asked for
@@ -196,8 +197,8 @@ class Scheduler {
 
   bool dispatching_ = true;
   bool egress_up_ = false;
-  bool pushed_back_ = false;      // the socket took no more
-  bool stalled_ = false;          // the last write found no space
+  bool pushed_back_ = false;  // the socket took no more
+  bool stalled_ = false;      // the last write found no space
   bool intake_open_ = true;
   bool loaded_ = false;
   Stats stats_;

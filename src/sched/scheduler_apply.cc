@@ -74,8 +74,7 @@ void Scheduler::ApplyEgress(bool up) {
   for (LaneState& lane : lanes_.all()) lane.looking = false;
   if (!up) return;
   // The time an unsettled rule waits at most counts from when it could fire.
-  for (RuleGate& gate : gates_)
-    gate.deadline_mono_ms = now_.mono_ms + options_.settle_ms;
+  for (RuleGate& gate : gates_) gate.deadline_mono_ms = now_.mono_ms + options_.settle_ms;
 }
 
 void Scheduler::ApplySettled(const RuleSettled& event) {
@@ -90,7 +89,8 @@ void Scheduler::ApplyDiskSpace(uint64_t free_bytes) {
   intake_open_ = open;
   inbound_->SetIntake(open);
   if (open)
-    Log(Level::kInfo, "disk space is back: taking in again", {{"free_bytes", free_bytes}});
+    Log(Level::kInfo, "disk space is back: taking in again",
+        {{"free_bytes", free_bytes}});
   else
     Log(Level::kError, "little disk space: no more input is taken, firing goes on",
         {{"free_bytes", free_bytes}, {"limit_bytes", options_.disk_free}});
@@ -138,7 +138,8 @@ absl::Status Scheduler::ApplyTimeouts() {
     gate.settled = true;
     ++stats_.settle_timeouts;
     Log(Level::kWarn,
-        "the rule's consumers could not be read to the end in time: overdue jobs fire all "
+        "the rule's consumers could not be read to the end in time: overdue jobs fire "
+        "all "
         "the same",
         {{"rule", rules_[i].name}, {"settle_ms", options_.settle_ms}});
   }
@@ -185,9 +186,7 @@ absl::Status Scheduler::ApplyScheduleIntent(MessageRequest* message, Job job,
   job.source = position;
   job.received_ms = message->received_ms;
   switch (result.effect) {
-    case ScheduleEffect::kNone:
-      ++stats_.unchanged;
-      break;
+    case ScheduleEffect::kNone: ++stats_.unchanged; break;
     case ScheduleEffect::kRecord:
       ++stats_.unchanged;
       Remember(message->rule, id, &*known, result.reg);
@@ -219,8 +218,7 @@ absl::Status Scheduler::ApplyCancelIntent(const MessageRequest& message,
     ++(flying ? stats_.too_late : stats_.cancelled);
     TakeAway(message.rule, intent.key, *known, InFlight::Fate::kCancelled);
   }
-  if (result.effect == CancelEffect::kRecord && known &&
-      known->state == JobState::kFired)
+  if (result.effect == CancelEffect::kRecord && known && known->state == JobState::kFired)
     ++stats_.too_late;
   if (result.effect != CancelEffect::kNone)
     Remember(message.rule, id, known ? &*known : nullptr, result.reg);
@@ -241,8 +239,10 @@ absl::Status Scheduler::Reject(MessageRequest* message, const Position& position
   } else if (dead >= 2 * options_.dead) {
     ++stats_.dropped;
     Log(Level::kError, "the dead store is full: a rejected message is dropped",
-        {{"rule", rule}, {"stream", *message->stream},
-         {"sequence", message->stream_seq}, {"reason", reason}});
+        {{"rule", rule},
+         {"stream", *message->stream},
+         {"sequence", message->stream_seq},
+         {"reason", reason}});
   } else {
     ++stats_.rejected;
     Dead entry;
@@ -261,10 +261,11 @@ absl::Status Scheduler::Reject(MessageRequest* message, const Position& position
     staged_.PutDead(key, EncodeDead(entry));
     staged_dead_.insert(key);
     ++counts_.Change(rule).rejected;
-    effects_now_.push_back(
-        {Effect::Kind::kAnnounce, options_.name + ".v1.rejected." + rule,
-         "{\"reason\":" + JsonString(reason) + ",\"stream\":" + JsonString(*message->stream) +
-             ",\"seq\":" + std::to_string(message->stream_seq) + "}"});
+    effects_now_.push_back({Effect::Kind::kAnnounce,
+                            options_.name + ".v1.rejected." + rule,
+                            "{\"reason\":" + JsonString(reason) +
+                                ",\"stream\":" + JsonString(*message->stream) +
+                                ",\"seq\":" + std::to_string(message->stream_seq) + "}"});
   }
   effects_now_.push_back(
       {Effect::Kind::kTerm, std::move(message->reply), std::move(reason)});

@@ -54,8 +54,10 @@ absl::Status Scheduler::Dispatch() {
 }
 
 // Sends the lane's due jobs up to `until`, another lane's head.
-absl::StatusOr<Scheduler::LaneEnd> Scheduler::DispatchLane(LaneState* lane, TimerEntry until,
-                                                           DueScan* scan, size_t* budget) {
+absl::StatusOr<Scheduler::LaneEnd> Scheduler::DispatchLane(LaneState* lane,
+                                                           TimerEntry until,
+                                                           DueScan* scan,
+                                                           size_t* budget) {
   // Rows between two heads are other keys' that moved in meanwhile or are in
   // flight: a few Nexts are cheaper than a Seek.
   constexpr int kNextsMax = 8;
@@ -71,7 +73,8 @@ absl::StatusOr<Scheduler::LaneEnd> Scheduler::DispatchLane(LaneState* lane, Time
       continue;
     }
     const JobKey key{lane->lane, head.key_ms, head.seq};
-    for (int i = 0; positioned && i < kNextsMax && scan->Valid() && scan->key() < key; ++i)
+    for (int i = 0; positioned && i < kNextsMax && scan->Valid() && scan->key() < key;
+         ++i)
       scan->Next();
     if (!positioned || (scan->Valid() && scan->key() < key)) scan->Seek(key);
     positioned = true;
@@ -149,7 +152,8 @@ InFlight Scheduler::Describe(const JobKey& key, const JobView& job) const {
 bool Scheduler::JudgeLate(LaneState* lane, const JobKey& key, const JobView& job,
                           std::string_view row) {
   const LatePolicy& late = rules_[lane->rule].late;
-  if (late.after_ms == 0 || late.action == LateAction::kFire || job.late_judged) return false;
+  if (late.after_ms == 0 || late.action == LateAction::kFire || job.late_judged)
+    return false;
   if (downtime_.LatenessMs(job.due_ms) <= late.after_ms) return false;
   if (late.action == LateAction::kDead && counts_.dead() >= options_.dead) return false;
   lane->window.Pop();

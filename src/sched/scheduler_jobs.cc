@@ -29,8 +29,8 @@ void Scheduler::Remember(RuleIndex rule, const std::string& id, const Register* 
 // The register of an attempt's own generation, as it was when it began.
 Register Scheduler::LiveRegister(const InFlight& attempt) {
   Register reg;
-  reg.state = lanes_.Numbered(attempt.row.lane).retry ? JobState::kRetrying
-                                                      : JobState::kPending;
+  reg.state =
+      lanes_.Numbered(attempt.row.lane).retry ? JobState::kRetrying : JobState::kPending;
   reg.schedule = Register::Schedule{attempt.source, attempt.due_ms};
   reg.job = attempt.row;
   return reg;
@@ -71,8 +71,14 @@ absl::Status Scheduler::OpenJob(RuleIndex rule, const std::string& id, Job job,
       ++stats_.dead;
       reg.state = JobState::kDead;
       staged_.PutDead(DeadJobKey(rules_[rule].name, job.key),
-                      EncodeDead({false, "came too late", now_.wall_ms, job.source, "", {},
-                                  "", EncodeJob(job)}));
+                      EncodeDead({false,
+                                  "came too late",
+                                  now_.wall_ms,
+                                  job.source,
+                                  "",
+                                  {},
+                                  "",
+                                  EncodeJob(job)}));
     }
     Remember(rule, id, from, reg);
     return absl::OkStatus();
@@ -100,8 +106,8 @@ void Scheduler::CloseFired(const InFlight& attempt) {
   const Register from = LiveRegister(attempt);
   Register to = from;
   to.state = JobState::kFired;
-  to.times = Times{attempt.received_ms, attempt.stored_ms, attempt.published_ms,
-                   now_.wall_ms};
+  to.times =
+      Times{attempt.received_ms, attempt.stored_ms, attempt.published_ms, now_.wall_ms};
   to.expires_ms = ExpiryMs(now_.wall_ms, attempt.due_ms, Policy(lane.rule));
   Remember(lane.rule, MakeId(rules_[lane.rule].name, attempt.key), &from, to);
 }
@@ -117,8 +123,8 @@ absl::Status Scheduler::CloseCancelledAsFired(const InFlight& attempt) {
   if (!same) return absl::OkStatus();
   Register to = *known;
   to.state = JobState::kFired;
-  to.times = Times{attempt.received_ms, attempt.stored_ms, attempt.published_ms,
-                   now_.wall_ms};
+  to.times =
+      Times{attempt.received_ms, attempt.stored_ms, attempt.published_ms, now_.wall_ms};
   Remember(lane.rule, id, &*known, to);
   return absl::OkStatus();
 }
@@ -149,7 +155,9 @@ absl::Status Scheduler::Retry(const InFlight& attempt, AttemptEnd end,
   ASSIGN_OR_RETURN(Job job, DecodeJob(row));
   if (attempt.sends == 0)
     Log(Level::kWarn, "an attempt failed: to be retried",
-        {{"job", JobName(rule.name, attempt.key)}, {"target", attempt.target}, {"why", why}});
+        {{"job", JobName(rule.name, attempt.key)},
+         {"target", attempt.target},
+         {"why", why}});
   MoveToRetry(attempt, std::move(job), std::get<RetryAt>(decision));
   return absl::OkStatus();
 }
@@ -190,9 +198,9 @@ void Scheduler::Quarantine(const LaneState& lane, const JobKey& key, std::string
   Log(Level::kError, "a stored job cannot be read and is kept in the dead store",
       {{"rule", rule}, {"key_ms", key.key_ms}, {"seq", key.seq}, {"why", Message(why)}});
   staged_.DeleteJob(key);
-  staged_.PutDead(DeadJobKey(rule, "malformed-" + std::to_string(key.seq)),
-                  EncodeDead({false, Message(why), now_.wall_ms, {}, "", {}, std::string(row),
-                              ""}));
+  staged_.PutDead(
+      DeadJobKey(rule, "malformed-" + std::to_string(key.seq)),
+      EncodeDead({false, Message(why), now_.wall_ms, {}, "", {}, std::string(row), ""}));
   RuleCounts& counts = counts_.Change(rule);
   uint64_t& live = lane.retry ? counts.retrying : counts.pending;
   if (live > 0) --live;
@@ -207,9 +215,10 @@ void Scheduler::CloseDead(const InFlight& attempt, const std::string& row,
   Log(Level::kError, "a job is given up and kept in the dead store",
       {{"job", JobName(rule, attempt.key)}, {"target", attempt.target}, {"why", reason}});
   staged_.DeleteJob(attempt.row);
-  staged_.PutDead(DeadJobKey(rule, attempt.key),
-                  EncodeDead({false, std::move(reason), now_.wall_ms, attempt.source, "", {},
-                              "", row}));
+  staged_.PutDead(
+      DeadJobKey(rule, attempt.key),
+      EncodeDead(
+          {false, std::move(reason), now_.wall_ms, attempt.source, "", {}, "", row}));
   const Register from = LiveRegister(attempt);
   Register to = from;
   to.state = JobState::kDead;

@@ -13,23 +13,23 @@ namespace expirer {
 // Since the process started, but for what says otherwise.
 struct Stats {
   // Input.
-  uint64_t scheduled = 0;   // new jobs, replaced ones included
-  uint64_t moved = 0;       // of these, the ones that replaced a pending job
-  uint64_t cancelled = 0;   // jobs taken away before they fired
-  uint64_t too_late = 0;    // cancels that found the job in flight or fired
-  uint64_t unchanged = 0;   // events that changed nothing
-  uint64_t ignored = 0;     // messages that concern no entry of their rule
+  uint64_t scheduled = 0;  // new jobs, replaced ones included
+  uint64_t moved = 0;      // of these, the ones that replaced a pending job
+  uint64_t cancelled = 0;  // jobs taken away before they fired
+  uint64_t too_late = 0;   // cancels that found the job in flight or fired
+  uint64_t unchanged = 0;  // events that changed nothing
+  uint64_t ignored = 0;    // messages that concern no entry of their rule
   uint64_t rejected = 0;
-  uint64_t dropped = 0;     // rejects beyond twice limits.dead
-  uint64_t rewinds = 0;     // streams found rewound or re-created
+  uint64_t dropped = 0;  // rejects beyond twice limits.dead
+  uint64_t rewinds = 0;  // streams found rewound or re-created
   // Output.
-  uint64_t published = 0;   // attempts begun
-  uint64_t fired = 0;       // confirmed
-  uint64_t skipped = 0;     // too late by the rule's `late`
-  uint64_t dead = 0;        // could not be delivered
-  uint64_t retries = 0;     // moves to the retry lane
+  uint64_t published = 0;  // attempts begun
+  uint64_t fired = 0;      // confirmed
+  uint64_t skipped = 0;    // too late by the rule's `late`
+  uint64_t dead = 0;       // could not be delivered
+  uint64_t retries = 0;    // moves to the retry lane
   uint64_t timeouts = 0;
-  uint64_t lost = 0;        // attempts whose connection went
+  uint64_t lost = 0;             // attempts whose connection went
   uint64_t strange_answers = 0;  // to attempts unknown or given up
   uint64_t settle_timeouts = 0;
   uint64_t forgotten = 0;   // closed keys forgotten early (limits.history)
@@ -37,15 +37,15 @@ struct Stats {
   Histogram acked_late_ms;  // due -> PubAck
   // Now.
   std::map<std::string, RuleCounts, std::less<>> rules;  // of the whole store
-  uint64_t closed = 0;      // keys in history
+  uint64_t closed = 0;                                   // keys in history
   uint64_t in_flight = 0;
-  uint64_t window = 0;      // entries held in memory
+  uint64_t window = 0;        // entries held in memory
   int64_t oldest_due_ms = 0;  // of what is overdue; 0 = nothing is
   uint64_t overdue_rules = 0;
   bool egress_up = false;
   bool intake_open = true;
-  bool loaded = false;      // every lane has its first block
-  uint64_t unsettled = 0;   // rules whose consumers are behind
+  bool loaded = false;     // every lane has its first block
+  uint64_t unsettled = 0;  // rules whose consumers are behind
 };
 
 }  // namespace expirer

@@ -17,7 +17,7 @@ namespace expirer {
 //   | u8 version=1 | varint number | varint epoch | varint epoch_start_ns
 //   | varint high_seq | varint high_time_ns |
 struct StreamState {
-  uint16_t number = 0;         // Position::stream
+  uint16_t number = 0;  // Position::stream
   uint64_t epoch = 1;
   int64_t epoch_start_ns = 0;  // no message of the epoch is older
   uint64_t high_seq = 0;       // highest applied in this epoch

@@ -16,14 +16,14 @@ SyncThread::SyncThread(Store* store, std::function<void(uint64_t)> synced,
 
 SyncThread::~SyncThread() {
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     stopping_ = true;
   }
   thread_.join();
 }
 
 void SyncThread::Request(uint64_t ticket) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   CHECK(ticket >= wanted_);
   wanted_ = ticket;
 }
@@ -34,11 +34,11 @@ void SyncThread::Run() {
   while (true) {
     uint64_t ticket = 0;
     {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       const auto ready = [this, done]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
         return wanted_ > done || stopping_;
       };
-      mutex_.Await(absl::Condition(&ready));
+      mutex_.Await(ready);
       if (wanted_ == done) return;
       ticket = wanted_;
     }

@@ -8,7 +8,7 @@
 #include <thread>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
+#include "base/mutex.h"
 #include "base/status.h"
 #include "store/store.h"
 
@@ -42,7 +42,7 @@ class SyncThread final : public Committer {
   Store* const store_;
   const std::function<void(uint64_t)> synced_;
   const std::function<void(const absl::Status&)> failed_;
-  absl::Mutex mutex_;
+  Mutex mutex_;
   uint64_t wanted_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;

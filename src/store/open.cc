@@ -41,19 +41,17 @@ absl::Status MakeDirectory(rocksdb::FileSystem* files, const std::string& path,
                            bool read_only) {
   bool is_dir = false;
   if (Exists(files, path)) {
-    RETURN_IF_ERROR(FromRocks(
-        files->IsDirectory(path, IOOptions(), &is_dir, nullptr), path));
+    RETURN_IF_ERROR(
+        FromRocks(files->IsDirectory(path, IOOptions(), &is_dir, nullptr), path));
     if (is_dir) return absl::OkStatus();
-    return Refused(fmt::format(
-        "store {} is a file, expected a directory", path));
+    return Refused(fmt::format("store {} is a file, expected a directory", path));
   }
   if (read_only) return NotFound(fmt::format("store {} does not exist", path));
   for (size_t slash = path.find('/', 1);; slash = path.find('/', slash + 1)) {
-    const IOStatus s = files->CreateDirIfMissing(path.substr(0, slash),
-                                                 IOOptions(), nullptr);
+    const IOStatus s =
+        files->CreateDirIfMissing(path.substr(0, slash), IOOptions(), nullptr);
     if (!s.ok())
-      return Refused(fmt::format("store {} cannot be created: {}", path,
-                                 s.ToString()));
+      return Refused(fmt::format("store {} cannot be created: {}", path, s.ToString()));
     if (slash == std::string::npos) return absl::OkStatus();
   }
 }
@@ -74,27 +72,27 @@ std::string DrawStoreId() {
 }
 
 absl::Status NotOurs(const std::string& path) {
-  return Refused(fmt::format(
-      "{} holds a RocksDB database that is not a store of expirer; choose "
-      "another directory", path));
+  return Refused(
+      fmt::format("{} holds a RocksDB database that is not a store of expirer; choose "
+                  "another directory",
+                  path));
 }
 
 // The families there are; empty for a new store.
-absl::StatusOr<std::vector<std::string>> ListFamilies(
-    const rocksdb::DBOptions& options, const std::string& path,
-    rocksdb::FileSystem* files) {
+absl::StatusOr<std::vector<std::string>> ListFamilies(const rocksdb::DBOptions& options,
+                                                      const std::string& path,
+                                                      rocksdb::FileSystem* files) {
   std::vector<std::string> names;
   if (!Exists(files, path + "/CURRENT")) return names;
-  RETURN_IF_ERROR(FromRocks(
-      rocksdb::DB::ListColumnFamilies(options, path, &names), path));
+  RETURN_IF_ERROR(
+      FromRocks(rocksdb::DB::ListColumnFamilies(options, path, &names), path));
   return names;
 }
 
 // A database without our mark SYNCED that has not our families is another's.
-absl::Status CheckOurs(const rocksdb::DBOptions& options,
-                       const std::string& path, rocksdb::FileSystem* files) {
-  if (Exists(files, path + "/" + std::string(SyncedFile::kName)))
-    return absl::OkStatus();
+absl::Status CheckOurs(const rocksdb::DBOptions& options, const std::string& path,
+                       rocksdb::FileSystem* files) {
+  if (Exists(files, path + "/" + std::string(SyncedFile::kName))) return absl::OkStatus();
   ASSIGN_OR_RETURN(const std::vector<std::string> names,
                    ListFamilies(options, path, files));
   for (const char* name : kFamilyNames)
@@ -116,15 +114,14 @@ absl::Status VerifyLogs(WalGuard* guard, const StoreOptions& options) {
 
 rocksdb::WALRecoveryMode RecoveryMode(bool recover, bool understood) {
   // The guard shows whole records only, so anything still wrong is damage.
-  return recover || !understood
-             ? rocksdb::WALRecoveryMode::kPointInTimeRecovery
-             : rocksdb::WALRecoveryMode::kAbsoluteConsistency;
+  return recover || !understood ? rocksdb::WALRecoveryMode::kPointInTimeRecovery
+                                : rocksdb::WALRecoveryMode::kAbsoluteConsistency;
 }
 
-absl::Status OpenRocks(
-    RocksSetup setup, const std::vector<std::string>& names,
-    const std::string& path, bool read_only, std::unique_ptr<rocksdb::DB>* out,
-    std::vector<rocksdb::ColumnFamilyHandle*>* families) {
+absl::Status OpenRocks(RocksSetup setup, const std::vector<std::string>& names,
+                       const std::string& path, bool read_only,
+                       std::unique_ptr<rocksdb::DB>* out,
+                       std::vector<rocksdb::ColumnFamilyHandle*>* families) {
   // Families we do not know belong to a newer format, which says so itself.
   for (const std::string& name : names)
     if (std::none_of(setup.families.begin(), setup.families.end(),
@@ -133,10 +130,9 @@ absl::Status OpenRocks(
   if (read_only) setup.db.info_log = std::make_shared<SilentLogger>();
   rocksdb::DB* db = nullptr;
   const rocksdb::Status s =
-      read_only ? rocksdb::DB::OpenForReadOnly(setup.db, path, setup.families,
-                                               families, &db)
-                : rocksdb::DB::Open(setup.db, path, setup.families, families,
-                                    &db);
+      read_only
+          ? rocksdb::DB::OpenForReadOnly(setup.db, path, setup.families, families, &db)
+          : rocksdb::DB::Open(setup.db, path, setup.families, families, &db);
   out->reset(db);
   return FromRocks(s, "opening store " + path);
 }
@@ -152,8 +148,7 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(const StoreOptions& options) 
 
   RETURN_IF_ERROR(MakeDirectory(files, path, options.read_only));
   if (!options.read_only) RETURN_IF_ERROR(guard->Lock());
-  RocksSetup setup =
-      MakeRocksSetup(options, rep->env.get(), rep->expiry.get());
+  RocksSetup setup = MakeRocksSetup(options, rep->env.get(), rep->expiry.get());
   RETURN_IF_ERROR(CheckOurs(setup.db, path, files));
   RETURN_IF_ERROR(VerifyLogs(guard, options));
   ASSIGN_OR_RETURN(const std::vector<std::string> names,
@@ -166,8 +161,8 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(const StoreOptions& options) 
   setup.db.wal_recovery_mode =
       RecoveryMode(options.recover_point_in_time, guard->understood());
   rep->cache = setup.cache;
-  RETURN_IF_ERROR(OpenRocks(std::move(setup), names, path, options.read_only,
-                            &rep->db, &rep->families));
+  RETURN_IF_ERROR(OpenRocks(std::move(setup), names, path, options.read_only, &rep->db,
+                            &rep->families));
   auto store = std::unique_ptr<Store>(new Store(std::move(rep)));
   store->note_ = guard->note();
   if (!store->note_.empty())
@@ -192,9 +187,10 @@ absl::Status Store::CheckFormat() {
   const uint64_t format = in.Varint();
   if (!in.AtEnd()) return Corrupt("the store's format number is malformed");
   if (format > kFormatVersion)
-    return Refused(fmt::format(
-        "store {} has format {}, this version of expirer reads up to {}: run "
-        "the newer version that wrote it", rep_->path, format, kFormatVersion));
+    return Refused(
+        fmt::format("store {} has format {}, this version of expirer reads up to {}: run "
+                    "the newer version that wrote it",
+                    rep_->path, format, kFormatVersion));
   ASSIGN_OR_RETURN(const bool named, GetMeta(kMetaStoreId, &id_));
   if (!named || id_.size() != 32) return Corrupt("the store's id is missing");
   return absl::OkStatus();

@@ -15,9 +15,8 @@ class ExpiryFilter final : public rocksdb::CompactionFilter {
  public:
   explicit ExpiryFilter(const Present* present) : present_(present) {}
   const char* Name() const override { return "ExpirerExpiry"; }
-  bool Filter(int /*level*/, const rocksdb::Slice& /*key*/,
-              const rocksdb::Slice& value, std::string* /*new_value*/,
-              bool* /*value_changed*/) const override {
+  bool Filter(int /*level*/, const rocksdb::Slice& /*key*/, const rocksdb::Slice& value,
+              std::string* /*new_value*/, bool* /*value_changed*/) const override {
     return present_->Forgets(ExpiresMs(ToView(value)));
   }
 
@@ -41,8 +40,8 @@ rocksdb::BlockBasedTableOptions TableOptions(
   return table;
 }
 
-rocksdb::ColumnFamilyOptions PlainOptions(
-    const rocksdb::BlockBasedTableOptions& table, uint64_t memtable_bytes) {
+rocksdb::ColumnFamilyOptions PlainOptions(const rocksdb::BlockBasedTableOptions& table,
+                                          uint64_t memtable_bytes) {
   rocksdb::ColumnFamilyOptions family;
   family.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   family.compression = rocksdb::kLZ4Compression;
@@ -53,8 +52,8 @@ rocksdb::ColumnFamilyOptions PlainOptions(
   return family;
 }
 
-rocksdb::ColumnFamilyOptions DueOptions(
-    const rocksdb::BlockBasedTableOptions& table, uint64_t memtable_bytes) {
+rocksdb::ColumnFamilyOptions DueOptions(const rocksdb::BlockBasedTableOptions& table,
+                                        uint64_t memtable_bytes) {
   rocksdb::ColumnFamilyOptions family = PlainOptions(table, memtable_bytes);
   // Fired rows are deleted at the front; without this their tombstones stay
   // until their level fills up.
@@ -81,8 +80,7 @@ rocksdb::ColumnFamilyOptions IdsOptions(rocksdb::BlockBasedTableOptions table,
 
 }  // namespace
 
-std::unique_ptr<rocksdb::CompactionFilter> MakeExpiryFilter(
-    const Present* present) {
+std::unique_ptr<rocksdb::CompactionFilter> MakeExpiryFilter(const Present* present) {
   return std::make_unique<ExpiryFilter>(present);
 }
 
@@ -97,16 +95,16 @@ RocksSetup MakeRocksSetup(const StoreOptions& options, rocksdb::Env* env,
   db.create_missing_column_families = true;
   db.paranoid_checks = true;
   db.max_background_jobs = 2;
-  db.max_open_files = 256;  // safe under a low `ulimit -n`
+  db.max_open_files = 256;                 // safe under a low `ulimit -n`
   db.skip_stats_update_on_db_open = true;  // start-up is O(window)
   db.max_total_wal_size = options.wal_bytes_max;
   db.recycle_log_file_num = 0;  // the guard digests a log from its first byte
   // All memtables together, charged to the cache: one limit for both.
-  db.write_buffer_manager = std::make_shared<rocksdb::WriteBufferManager>(
-      options.memtable_bytes, setup.cache);
+  db.write_buffer_manager =
+      std::make_shared<rocksdb::WriteBufferManager>(options.memtable_bytes, setup.cache);
   // One thread writes.
   db.allow_concurrent_memtable_write = false;
-  db.bytes_per_sync = 1 << 20;  // no bursts of write-back beside our syncs
+  db.bytes_per_sync = 1 << 20;              // no bursts of write-back beside our syncs
   db.avoid_unnecessary_blocking_io = true;  // files are deleted in background
   db.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
   db.max_log_file_size = 10 << 20;
@@ -121,9 +119,8 @@ RocksSetup MakeRocksSetup(const StoreOptions& options, rocksdb::Env* env,
   const uint64_t big = options.memtable_bytes / 4;
   const uint64_t small = options.memtable_bytes / 8;
   const rocksdb::ColumnFamilyOptions family_options[kFamilies] = {
-      PlainOptions(table, small), DueOptions(table, big),
-      IdsOptions(table, big, expiry), PlainOptions(table, small),
-      PlainOptions(table, small)};
+      PlainOptions(table, small), DueOptions(table, big), IdsOptions(table, big, expiry),
+      PlainOptions(table, small), PlainOptions(table, small)};
   for (uint32_t family = 0; family < kFamilies; ++family)
     setup.families.emplace_back(kFamilyNames[family], family_options[family]);
   return setup;

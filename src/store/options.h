@@ -32,8 +32,8 @@ struct Present {
 // WriteSet is filled before it knows its store and relies on them.
 enum Family : uint32_t { kDefault = 0, kDue = 1, kIds = 2, kDead = 3, kMeta = 4 };
 inline constexpr uint32_t kFamilies = 5;
-inline constexpr const char* kFamilyNames[kFamilies] = {"default", "due", "ids",
-                                                        "dead", "meta"};
+inline constexpr const char* kFamilyNames[kFamilies] = {"default", "due", "ids", "dead",
+                                                        "meta"};
 
 // Drops registers whose time has come while RocksDB compacts. It only gives
 // back space: reads treat them as absent before.
@@ -47,8 +47,7 @@ struct RocksSetup {
 };
 
 // `env` and `expiry` must outlive the database.
-[[nodiscard]] RocksSetup MakeRocksSetup(const StoreOptions& options,
-                                        rocksdb::Env* env,
+[[nodiscard]] RocksSetup MakeRocksSetup(const StoreOptions& options, rocksdb::Env* env,
                                         const rocksdb::CompactionFilter* expiry);
 
 }  // namespace expirer

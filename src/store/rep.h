@@ -7,7 +7,7 @@
 #include <string>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
+#include "base/mutex.h"
 #include "rocksdb/db.h"
 #include "rocksdb/listener.h"
 #include "rocksdb/write_batch.h"
@@ -33,7 +33,7 @@ class BackgroundErrors final : public rocksdb::EventListener {
 
  private:
   std::atomic<bool> no_space_ = false;
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   absl::Status fatal_ ABSL_GUARDED_BY(mutex_);
 };
 
@@ -61,8 +61,8 @@ struct Store::Rep {
 
   // Core thread only.
   SpaceGauge space;
-  bool full = false;             // a write found no space
-  int64_t asked_at_ms = 0;       // monotonic; when Writable last looked
+  bool full = false;        // a write found no space
+  int64_t asked_at_ms = 0;  // monotonic; when Writable last looked
 };
 
 struct WriteSet::Rep {

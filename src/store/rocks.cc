@@ -2,11 +2,9 @@
 
 namespace expirer {
 
-absl::Status FromRocks(const rocksdb::Status& status,
-                       std::string_view context) {
+absl::Status FromRocks(const rocksdb::Status& status, std::string_view context) {
   if (status.ok()) return absl::OkStatus();
-  const std::string message =
-      std::string(context) + ": " + status.ToString();
+  const std::string message = std::string(context) + ": " + status.ToString();
   if (status.IsNoSpace()) return NoSpace(message);
   if (status.IsCorruption()) return Corrupt(message);
   if (status.IsNotFound()) return NotFound(message);

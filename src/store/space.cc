@@ -23,12 +23,12 @@ absl::StatusOr<uint64_t> FreeBytesOf(rocksdb::FileSystem* files,
                                      const std::string& path) {
   if (files != nullptr) {
     uint64_t bytes = 0;
-    RETURN_IF_ERROR(FromRocks(
-        files->GetFreeSpace(path, rocksdb::IOOptions(), &bytes, nullptr),
-        "free space of " + path));
+    RETURN_IF_ERROR(
+        FromRocks(files->GetFreeSpace(path, rocksdb::IOOptions(), &bytes, nullptr),
+                  "free space of " + path));
     return bytes;
   }
-  struct statvfs volume{};
+  struct statvfs volume {};
   if (statvfs(path.c_str(), &volume) != 0)
     return Internal("statvfs " + path + ": " + std::strerror(errno));
   return static_cast<uint64_t>(volume.f_bavail) * volume.f_frsize;

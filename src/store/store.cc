@@ -17,8 +17,8 @@ namespace {
 constexpr int64_t kAskEveryMs = 1000;
 
 absl::Status NoSpaceOn(const std::string& path) {
-  return NoSpace(fmt::format(
-      "no space left on the volume of {}: nothing was written", path));
+  return NoSpace(
+      fmt::format("no space left on the volume of {}: nothing was written", path));
 }
 
 // The first key after all those beginning with `prefix`; empty = none.
@@ -31,8 +31,7 @@ std::string PrefixEnd(std::string_view prefix) {
 
 absl::StatusOr<bool> Get(rocksdb::DB* db, rocksdb::ColumnFamilyHandle* family,
                          std::string_view key, std::string* value) {
-  const rocksdb::Status s =
-      db->Get(rocksdb::ReadOptions(), family, ToSlice(key), value);
+  const rocksdb::Status s = db->Get(rocksdb::ReadOptions(), family, ToSlice(key), value);
   if (s.IsNotFound()) return false;
   RETURN_IF_ERROR(FromRocks(s, "reading " + family->GetName()));
   return true;
@@ -53,16 +52,15 @@ absl::Status VisitFamily(rocksdb::DB* db, rocksdb::ColumnFamilyHandle* family,
 
 }  // namespace
 
-void BackgroundErrors::OnBackgroundError(
-    rocksdb::BackgroundErrorReason /*reason*/, rocksdb::Status* error) {
-  if (error->IsNoSpace() &&
-      error->severity() < rocksdb::Status::Severity::kFatalError) {
+void BackgroundErrors::OnBackgroundError(rocksdb::BackgroundErrorReason /*reason*/,
+                                         rocksdb::Status* error) {
+  if (error->IsNoSpace() && error->severity() < rocksdb::Status::Severity::kFatalError) {
     no_space_ = true;
     return;
   }
   // Softer ones (a compaction to be tried again) are in RocksDB's own LOG.
   if (error->severity() < rocksdb::Status::Severity::kHardError) return;
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (fatal_.ok()) fatal_ = FromRocks(*error, "RocksDB stopped");
 }
 
@@ -72,7 +70,7 @@ void BackgroundErrors::OnErrorRecoveryCompleted(rocksdb::Status old_error) {
 }
 
 absl::Status BackgroundErrors::fatal() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return fatal_;
 }
 
@@ -85,8 +83,7 @@ Store::Rep::Rep(const StoreOptions& options, std::string dir)
       read_only(options.read_only),
       errors(std::make_shared<BackgroundErrors>()),
       guard(std::make_shared<WalGuard>(
-          options.file_system ? options.file_system
-                              : rocksdb::FileSystem::Default(),
+          options.file_system ? options.file_system : rocksdb::FileSystem::Default(),
           path)),
       env(rocksdb::NewCompositeEnv(guard)),
       expiry(MakeExpiryFilter(&present)),
@@ -112,15 +109,13 @@ void Store::Rep::Close() {
   db.reset();
 }
 
-absl::StatusOr<std::optional<Register>> Store::GetRegister(
-    std::string_view id) const {
+absl::StatusOr<std::optional<Register>> Store::GetRegister(std::string_view id) const {
   rocksdb::PinnableSlice value;
-  const rocksdb::Status s = rep_->db->Get(
-      rocksdb::ReadOptions(), rep_->family(kIds), ToSlice(id), &value);
+  const rocksdb::Status s =
+      rep_->db->Get(rocksdb::ReadOptions(), rep_->family(kIds), ToSlice(id), &value);
   if (s.IsNotFound()) return std::optional<Register>();
   RETURN_IF_ERROR(FromRocks(s, "reading ids"));
-  if (rep_->present.Forgets(ExpiresMs(ToView(value))))
-    return std::optional<Register>();
+  if (rep_->present.Forgets(ExpiresMs(ToView(value)))) return std::optional<Register>();
   ASSIGN_OR_RETURN(Register reg, DecodeRegister(ToView(value)));
   return std::optional<Register>(std::move(reg));
 }
@@ -131,31 +126,25 @@ absl::StatusOr<bool> Store::GetJob(const JobKey& key, std::string* row) const {
   return Get(rep_->db.get(), rep_->family(kDue), {bytes, kJobKeyBytes}, row);
 }
 
-absl::StatusOr<bool> Store::GetDead(std::string_view key,
-                                    std::string* value) const {
+absl::StatusOr<bool> Store::GetDead(std::string_view key, std::string* value) const {
   return Get(rep_->db.get(), rep_->family(kDead), key, value);
 }
 
-absl::StatusOr<bool> Store::GetMeta(std::string_view key,
-                                    std::string* value) const {
+absl::StatusOr<bool> Store::GetMeta(std::string_view key, std::string* value) const {
   return Get(rep_->db.get(), rep_->family(kMeta), key, value);
 }
 
-absl::Status Store::VisitMeta(std::string_view prefix,
-                              const Visit& visit) const {
+absl::Status Store::VisitMeta(std::string_view prefix, const Visit& visit) const {
   return VisitFamily(rep_->db.get(), rep_->family(kMeta), prefix, visit);
 }
 
-absl::Status Store::VisitDead(std::string_view prefix,
-                              const Visit& visit) const {
+absl::Status Store::VisitDead(std::string_view prefix, const Visit& visit) const {
   return VisitFamily(rep_->db.get(), rep_->family(kDead), prefix, visit);
 }
 
-absl::Status Store::VisitRegisters(std::string_view prefix,
-                                   const Visit& visit) const {
+absl::Status Store::VisitRegisters(std::string_view prefix, const Visit& visit) const {
   const auto visit_known = [&](std::string_view key, std::string_view value) {
-    return rep_->present.Forgets(ExpiresMs(value)) ? absl::OkStatus()
-                                                   : visit(key, value);
+    return rep_->present.Forgets(ExpiresMs(value)) ? absl::OkStatus() : visit(key, value);
   };
   return VisitFamily(rep_->db.get(), rep_->family(kIds), prefix, visit_known);
 }
@@ -193,9 +182,7 @@ void DueScan::Next() {
   rep_->DecodeKey();
 }
 
-bool DueScan::Valid() const {
-  return rep_->it->Valid() && rep_->malformed.ok();
-}
+bool DueScan::Valid() const { return rep_->it->Valid() && rep_->malformed.ok(); }
 JobKey DueScan::key() const { return rep_->key; }
 std::string_view DueScan::value() const { return ToView(rep_->it->value()); }
 
@@ -267,8 +254,7 @@ absl::Status Store::Sync() { return rep_->guard->SyncAll(); }
 
 void Store::SetNow(int64_t now_ms, int64_t forget_floor_ms) {
   rep_->present.now_ms.store(now_ms, std::memory_order_relaxed);
-  rep_->present.forget_floor_ms.store(forget_floor_ms,
-                                      std::memory_order_relaxed);
+  rep_->present.forget_floor_ms.store(forget_floor_ms, std::memory_order_relaxed);
 }
 
 absl::StatusOr<uint64_t> Store::FreeBytes() const { return rep_->space.Free(); }
@@ -281,10 +267,8 @@ StoreSizes Store::Sizes() const {
     return value;
   };
   sizes.disk_bytes =
-      aggregate(rocksdb::DB::Properties::kLiveSstFilesSize) +
-      rep_->guard->LogBytes();
-  sizes.memtable_bytes =
-      aggregate(rocksdb::DB::Properties::kSizeAllMemTables);
+      aggregate(rocksdb::DB::Properties::kLiveSstFilesSize) + rep_->guard->LogBytes();
+  sizes.memtable_bytes = aggregate(rocksdb::DB::Properties::kSizeAllMemTables);
   sizes.cache_bytes = rep_->cache->GetUsage();
   return sizes;
 }

@@ -25,10 +25,10 @@ class FileSystem;
 namespace expirer {
 
 struct StoreOptions {
-  std::string path;                       // directory; created when absent
-  uint64_t cache_bytes = 64 << 20;        // block cache; memtables are charged to it
-  uint64_t memtable_bytes = 32 << 20;     // of all memtables together
-  uint64_t wal_bytes_max = 128 << 20;     // bounds the replay at start
+  std::string path;                    // directory; created when absent
+  uint64_t cache_bytes = 64 << 20;     // block cache; memtables are charged to it
+  uint64_t memtable_bytes = 32 << 20;  // of all memtables together
+  uint64_t wal_bytes_max = 128 << 20;  // bounds the replay at start
   // Accept that synced jobs are lost: opens with the longest intact prefix of
   // a damaged write-ahead log. Only by a person's flag.
   bool recover_point_in_time = false;
@@ -85,7 +85,7 @@ class DueScan {
 };
 
 struct StoreSizes {
-  uint64_t disk_bytes = 0;      // live SST and WAL files
+  uint64_t disk_bytes = 0;  // live SST and WAL files
   uint64_t memtable_bytes = 0;
   uint64_t cache_bytes = 0;
 };
@@ -114,15 +114,18 @@ class Store {
       std::string_view id) const;
   // False when the row is absent.
   [[nodiscard]] absl::StatusOr<bool> GetJob(const JobKey& key, std::string* row) const;
-  [[nodiscard]] absl::StatusOr<bool> GetDead(std::string_view key, std::string* value) const;
-  [[nodiscard]] absl::StatusOr<bool> GetMeta(std::string_view key, std::string* value) const;
+  [[nodiscard]] absl::StatusOr<bool> GetDead(std::string_view key,
+                                             std::string* value) const;
+  [[nodiscard]] absl::StatusOr<bool> GetMeta(std::string_view key,
+                                             std::string* value) const;
   using Visit = std::function<absl::Status(std::string_view key, std::string_view value)>;
   // In key order, every entry whose key begins with `prefix`; stops at the
   // first status that is not OK and returns it. Expired registers are absent
   // here too.
   [[nodiscard]] absl::Status VisitMeta(std::string_view prefix, const Visit& visit) const;
   [[nodiscard]] absl::Status VisitDead(std::string_view prefix, const Visit& visit) const;
-  [[nodiscard]] absl::Status VisitRegisters(std::string_view prefix, const Visit& visit) const;
+  [[nodiscard]] absl::Status VisitRegisters(std::string_view prefix,
+                                            const Visit& visit) const;
   [[nodiscard]] std::unique_ptr<DueScan> ScanDue(Lane lane) const;
 
   // Visible at once, durable after the next successful Sync. kResourceExhausted

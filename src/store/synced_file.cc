@@ -16,8 +16,7 @@ constexpr size_t kLogBytes = 24;
 constexpr size_t kLogsMax = (kSlotBytes - kHeadBytes - 8) / kLogBytes;
 
 void PutLittle(std::string* out, uint64_t value, int bytes) {
-  for (int i = 0; i < bytes; ++i)
-    out->push_back(static_cast<char>(value >> (8 * i)));
+  for (int i = 0; i < bytes; ++i) out->push_back(static_cast<char>(value >> (8 * i)));
 }
 
 uint64_t Little(std::string_view bytes) {
@@ -57,8 +56,8 @@ std::optional<Slot> DecodeSlot(std::string_view bytes) {
   Slot slot{Little(bytes.substr(8, 8)), {}, 0};
   for (size_t i = 0; i < count; ++i) {
     const std::string_view log = bytes.substr(kHeadBytes + i * kLogBytes);
-    slot.logs.push_back({Little(log.substr(0, 8)), Little(log.substr(8, 8)),
-                         Little(log.substr(16, 8))});
+    slot.logs.push_back(
+        {Little(log.substr(0, 8)), Little(log.substr(8, 8)), Little(log.substr(16, 8))});
   }
   return slot;
 }
@@ -84,21 +83,18 @@ rocksdb::IOStatus Create(rocksdb::FileSystem* files, const std::string& dir) {
   return s;
 }
 
-absl::StatusOr<Slot> ReadNewest(rocksdb::FileSystem* files,
-                                const std::string& dir) {
+absl::StatusOr<Slot> ReadNewest(rocksdb::FileSystem* files, const std::string& dir) {
   const rocksdb::IOOptions io;
   const std::string path = PathIn(dir);
   rocksdb::IOStatus s = files->FileExists(path, io, nullptr);
   if (s.IsNotFound()) return NotFound(path + " is missing");
   std::unique_ptr<rocksdb::FSSequentialFile> file;
-  if (s.ok())
-    s = files->NewSequentialFile(path, rocksdb::FileOptions(), &file, nullptr);
+  if (s.ok()) s = files->NewSequentialFile(path, rocksdb::FileOptions(), &file, nullptr);
   std::string bytes(2 * kSlotBytes, '\0');
   size_t filled = 0;
   while (s.ok() && filled < bytes.size()) {
     rocksdb::Slice got;
-    s = file->Read(bytes.size() - filled, io, &got, bytes.data() + filled,
-                   nullptr);
+    s = file->Read(bytes.size() - filled, io, &got, bytes.data() + filled, nullptr);
     if (!s.ok() || got.empty()) break;
     if (got.data() != bytes.data() + filled)
       bytes.replace(filled, got.size(), got.data(), got.size());
@@ -107,8 +103,8 @@ absl::StatusOr<Slot> ReadNewest(rocksdb::FileSystem* files,
   if (!s.ok()) return FromRocks(s, "reading " + path);
   std::optional<Slot> newest;
   for (size_t place = 0; place < 2; ++place) {
-    auto slot = DecodeSlot(
-        std::string_view(bytes).substr(place * kSlotBytes, kSlotBytes));
+    auto slot =
+        DecodeSlot(std::string_view(bytes).substr(place * kSlotBytes, kSlotBytes));
     if (!slot || (newest && newest->sequence > slot->sequence)) continue;
     newest = std::move(slot);
     newest->place = place;
@@ -119,14 +115,14 @@ absl::StatusOr<Slot> ReadNewest(rocksdb::FileSystem* files,
 
 }  // namespace
 
-absl::StatusOr<std::vector<SyncedLog>> SyncedFile::Read(
-    rocksdb::FileSystem* files, const std::string& dir) {
+absl::StatusOr<std::vector<SyncedLog>> SyncedFile::Read(rocksdb::FileSystem* files,
+                                                        const std::string& dir) {
   ASSIGN_OR_RETURN(Slot slot, ReadNewest(files, dir));
   return std::move(slot.logs);
 }
 
-absl::StatusOr<std::unique_ptr<SyncedFile>> SyncedFile::Open(
-    rocksdb::FileSystem* files, const std::string& dir) {
+absl::StatusOr<std::unique_ptr<SyncedFile>> SyncedFile::Open(rocksdb::FileSystem* files,
+                                                             const std::string& dir) {
   const std::string path = PathIn(dir);
   absl::StatusOr<Slot> newest = ReadNewest(files, dir);
   if (absl::IsNotFound(newest.status()) || absl::IsDataLoss(newest.status())) {
@@ -135,15 +131,15 @@ absl::StatusOr<std::unique_ptr<SyncedFile>> SyncedFile::Open(
   }
   RETURN_IF_ERROR(newest.status());
   std::unique_ptr<rocksdb::FSRandomRWFile> file;
-  RETURN_IF_ERROR(FromRocks(
-      files->NewRandomRWFile(path, rocksdb::FileOptions(), &file, nullptr),
-      "opening " + path));
+  RETURN_IF_ERROR(
+      FromRocks(files->NewRandomRWFile(path, rocksdb::FileOptions(), &file, nullptr),
+                "opening " + path));
   // After a killed process the newest slot may not be durable yet; it must be
   // before the other is overwritten.
-  RETURN_IF_ERROR(FromRocks(file->Sync(rocksdb::IOOptions(), nullptr),
-                            "syncing " + path));
-  return std::unique_ptr<SyncedFile>(new SyncedFile(
-      std::move(file), newest->sequence, 1 - newest->place));
+  RETURN_IF_ERROR(
+      FromRocks(file->Sync(rocksdb::IOOptions(), nullptr), "syncing " + path));
+  return std::unique_ptr<SyncedFile>(
+      new SyncedFile(std::move(file), newest->sequence, 1 - newest->place));
 }
 
 rocksdb::IOStatus SyncedFile::Write(const std::vector<SyncedLog>& logs) {

@@ -41,21 +41,16 @@ class Digest {
   void Add(std::string_view bytes) {
     XXH3_64bits_update(state_.get(), bytes.data(), bytes.size());
   }
-  [[nodiscard]] uint64_t value() const {
-    return XXH3_64bits_digest(state_.get());
-  }
+  [[nodiscard]] uint64_t value() const { return XXH3_64bits_digest(state_.get()); }
 
  private:
   std::unique_ptr<XXH3_state_t, FreeDigest> state_;
 };
 
-std::string BaseName(const std::string& path) {
-  return path.substr(path.rfind('/') + 1);
-}
+std::string BaseName(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
 bool EndsWith(std::string_view text, std::string_view end) {
-  return text.size() >= end.size() &&
-         text.substr(text.size() - end.size()) == end;
+  return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
 }
 
 uint64_t NumberOf(std::string_view digits) {
@@ -85,12 +80,11 @@ bool IsManifest(uint64_t id) { return (id & kManifestBit) != 0; }
 // A log as RocksDB may see it: nothing after `limit`.
 class ShortenedFile final : public rocksdb::FSSequentialFileOwnerWrapper {
  public:
-  ShortenedFile(std::unique_ptr<rocksdb::FSSequentialFile>&& file,
-                uint64_t limit)
+  ShortenedFile(std::unique_ptr<rocksdb::FSSequentialFile>&& file, uint64_t limit)
       : FSSequentialFileOwnerWrapper(std::move(file)), rest_(limit) {}
 
-  IOStatus Read(size_t n, const IOOptions& options, Slice* result,
-                char* scratch, IODebugContext* dbg) override {
+  IOStatus Read(size_t n, const IOOptions& options, Slice* result, char* scratch,
+                IODebugContext* dbg) override {
     n = static_cast<size_t>(std::min<uint64_t>(n, rest_));
     if (n == 0) {
       *result = Slice(scratch, 0);
@@ -120,7 +114,7 @@ class Wal {
       : id_(id), guard_(guard), file_(file) {}
 
   void Appended(const Slice& data, bool whole) {
-    absl::MutexLock lock(&bytes_mutex_);
+    MutexLock lock(&bytes_mutex_);
     // After a failed append the file holds we know not what from here on:
     // what was digested stays true, nothing later is counted.
     if (!whole) tracked_ = false;
@@ -129,52 +123,49 @@ class Wal {
     bytes_ += data.size();
   }
 
-  IOStatus Sync(bool metadata_too, const IOOptions& options,
-                IODebugContext* dbg) {
-    absl::MutexLock lock(&sync_mutex_);
+  IOStatus Sync(bool metadata_too, const IOOptions& options, IODebugContext* dbg) {
+    MutexLock lock(&sync_mutex_);
     return SyncLocked(metadata_too, options, dbg);
   }
 
   IOStatus SyncIfNeeded() {
-    absl::MutexLock lock(&sync_mutex_);
+    MutexLock lock(&sync_mutex_);
     if (file_ == nullptr || bytes() == recorded_) return IOStatus::OK();
     return SyncLocked(false, IOOptions(), nullptr);
   }
 
   bool NeverSynced() {
-    absl::MutexLock lock(&sync_mutex_);
+    MutexLock lock(&sync_mutex_);
     return recorded_ == 0;
   }
 
   // After this the file is no longer touched.
   IOStatus Detach() {
-    const IOStatus s = SyncIfNeeded();
-    absl::MutexLock lock(&sync_mutex_);
+    IOStatus s = SyncIfNeeded();
+    MutexLock lock(&sync_mutex_);
     file_ = nullptr;
     return s;
   }
 
   uint64_t bytes() {
-    absl::MutexLock lock(&bytes_mutex_);
+    MutexLock lock(&bytes_mutex_);
     return bytes_;
   }
 
  private:
   // Captured before the sync begins: what comes meanwhile may not be covered.
   SyncedLog Capture() {
-    absl::MutexLock lock(&bytes_mutex_);
+    MutexLock lock(&bytes_mutex_);
     return {id_, bytes_, digest_.value()};
   }
 
-  IOStatus SyncLocked(bool metadata_too, const IOOptions& options,
-                      IODebugContext* dbg)
+  IOStatus SyncLocked(bool metadata_too, const IOOptions& options, IODebugContext* dbg)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(sync_mutex_) {
     // RocksDB replaces a MANIFEST it could not sync; a log is not replaced.
     const bool final = !IsManifest(id_);
     if (IOStatus s = guard_->Failure(); final && !s.ok()) return s;
     const SyncedLog captured = Capture();
-    IOStatus s = metadata_too ? file_->Fsync(options, dbg)
-                              : file_->Sync(options, dbg);
+    IOStatus s = metadata_too ? file_->Fsync(options, dbg) : file_->Sync(options, dbg);
     if (s.ok() && captured.bytes > recorded_) s = guard_->Record(captured);
     if (!s.ok()) return final ? guard_->Fail(s) : s;
     recorded_ = captured.bytes;
@@ -184,11 +175,11 @@ class Wal {
   const uint64_t id_;
   WalGuard* const guard_;
 
-  absl::Mutex sync_mutex_;  // before bytes_mutex_
+  Mutex sync_mutex_;  // before bytes_mutex_
   rocksdb::FSWritableFile* file_ ABSL_GUARDED_BY(sync_mutex_);
   uint64_t recorded_ ABSL_GUARDED_BY(sync_mutex_) = 0;
 
-  absl::Mutex bytes_mutex_;
+  Mutex bytes_mutex_;
   Digest digest_ ABSL_GUARDED_BY(bytes_mutex_);
   uint64_t bytes_ ABSL_GUARDED_BY(bytes_mutex_) = 0;
   bool tracked_ ABSL_GUARDED_BY(bytes_mutex_) = true;
@@ -198,8 +189,7 @@ namespace {
 
 class WalFile final : public rocksdb::FSWritableFileOwnerWrapper {
  public:
-  WalFile(std::unique_ptr<rocksdb::FSWritableFile>&& file,
-          std::shared_ptr<Wal> wal)
+  WalFile(std::unique_ptr<rocksdb::FSWritableFile>&& file, std::shared_ptr<Wal> wal)
       : FSWritableFileOwnerWrapper(std::move(file)), wal_(std::move(wal)) {}
   ~WalFile() override {
     if (!detached_) wal_->Detach().PermitUncheckedError();
@@ -258,15 +248,15 @@ struct WalGuard::Found {
   uint64_t id = 0;
   uint64_t size = 0;
   bool exists = false;
-  SyncedLog listed;       // bytes == 0: not listed, nothing of it was synced
-  bool intact = true;     // the listed bytes are there, as they were
+  SyncedLog listed;    // bytes == 0: not listed, nothing of it was synced
+  bool intact = true;  // the listed bytes are there, as they were
   uint64_t whole_bytes = 0;
   uint64_t first_sequence = 0;
   uint64_t next_sequence = 0;
   bool understood = true;
 };
 
-WalGuard::WalGuard(std::shared_ptr<rocksdb::FileSystem> target, std::string dir)
+WalGuard::WalGuard(const std::shared_ptr<rocksdb::FileSystem>& target, std::string dir)
     : FileSystemWrapper(target), dir_(std::move(dir)) {}
 
 WalGuard::~WalGuard() { Stop(); }
@@ -280,8 +270,8 @@ absl::Status WalGuard::Lock() {
   // RocksDB's words for a lock held in this process and in another one.
   if (words.find("lock hold by current process") != std::string::npos ||
       words.find("While lock file") != std::string::npos)
-    return Refused(fmt::format(
-        "store {} is in use by another process (lock file {})", dir_, path));
+    return Refused(
+        fmt::format("store {} is in use by another process (lock file {})", dir_, path));
   return Refused(fmt::format("store {} is not writable: {}", dir_, words));
 }
 
@@ -300,8 +290,8 @@ absl::Status WalGuard::Verify(bool recover) {
 
 absl::StatusOr<std::vector<WalGuard::Found>> WalGuard::FindFiles(bool recover) {
   std::vector<std::string> names;
-  RETURN_IF_ERROR(FromRocks(
-      target()->GetChildren(dir_, IOOptions(), &names, nullptr), dir_));
+  RETURN_IF_ERROR(
+      FromRocks(target()->GetChildren(dir_, IOOptions(), &names, nullptr), dir_));
   std::map<uint64_t, Found> found;
   bool has_current = false;
   bool has_log = false;
@@ -321,18 +311,20 @@ absl::StatusOr<std::vector<WalGuard::Found>> WalGuard::FindFiles(bool recover) {
     for (size_t i = 0; listed.ok() && i < listed->size(); ++i)
       has_log |= !IsManifest((*listed)[i].id);
     if (!has_log && !has_table) return std::vector<Found>();
-    return Corrupt(fmt::format(
-        "store {} has data but no file CURRENT, which names its state; "
-        "restore a backup", dir_));
+    return Corrupt(
+        fmt::format("store {} has data but no file CURRENT, which names its state; "
+                    "restore a backup",
+                    dir_));
   }
   if (!listed.ok()) {
-    const bool lost = absl::IsNotFound(listed.status()) ||
-                      absl::IsDataLoss(listed.status());
+    const bool lost =
+        absl::IsNotFound(listed.status()) || absl::IsDataLoss(listed.status());
     if (!lost) return listed.status();
     if (!recover)
-      return Corrupt(fmt::format("store {}: {}, so nothing proves its "
-                                 "write-ahead logs whole; {}",
-                                 dir_, Message(listed.status()), kWhatToDo));
+      return Corrupt(
+          fmt::format("store {}: {}, so nothing proves its "
+                      "write-ahead logs whole; {}",
+                      dir_, Message(listed.status()), kWhatToDo));
     note_ += Message(listed.status()) + "; ";
     listed = std::vector<SyncedLog>();
   }
@@ -349,11 +341,10 @@ absl::Status WalGuard::Inspect(Found* found) {
   const std::string path = PathOf(found->id);
   const IOOptions io;
   std::unique_ptr<rocksdb::FSSequentialFile> file;
-  RETURN_IF_ERROR(FromRocks(
-      target()->NewSequentialFile(path, FileOptions(), &file, nullptr), path));
+  RETURN_IF_ERROR(
+      FromRocks(target()->NewSequentialFile(path, FileOptions(), &file, nullptr), path));
   const uint64_t trusted = found->intact ? found->listed.bytes : 0;
-  WalScan scan(IsManifest(found->id) ? WalScan::Of::kManifest
-                                     : WalScan::Of::kLog,
+  WalScan scan(IsManifest(found->id) ? WalScan::Of::kManifest : WalScan::Of::kLog,
                trusted);
   Digest digest;
   std::string buffer(WalScan::kBlockBytes, '\0');
@@ -363,8 +354,8 @@ absl::Status WalGuard::Inspect(Found* found) {
     for (filled = 0; filled < buffer.size();) {
       Slice got;
       RETURN_IF_ERROR(FromRocks(
-          file->Read(buffer.size() - filled, io, &got, buffer.data() + filled,
-                     nullptr), path));
+          file->Read(buffer.size() - filled, io, &got, buffer.data() + filled, nullptr),
+          path));
       if (got.empty()) break;
       if (got.data() != buffer.data() + filled)
         buffer.replace(filled, got.size(), got.data(), got.size());
@@ -387,23 +378,20 @@ absl::Status WalGuard::Inspect(Found* found) {
 }
 
 std::string WalGuard::Damage(const Found& found) const {
-  const std::string what =
-      !found.exists ? "is missing"
-      : found.size < found.listed.bytes
-          ? fmt::format("was cut to {} bytes", found.size)
-          : "is damaged within them";
-  return fmt::format("{}: its first {} bytes were synced and it {}",
-                     PathOf(found.id), found.listed.bytes, what);
+  const std::string what = !found.exists ? "is missing"
+                           : found.size < found.listed.bytes
+                               ? fmt::format("was cut to {} bytes", found.size)
+                               : "is damaged within them";
+  return fmt::format("{}: its first {} bytes were synced and it {}", PathOf(found.id),
+                     found.listed.bytes, what);
 }
 
 absl::Status WalGuard::ChooseManifest(Found* manifest) {
   manifest->intact = manifest->exists;
   if (manifest->exists) RETURN_IF_ERROR(Inspect(manifest));
   // Tables it does not list RocksDB would delete: no flag goes past this.
-  if (!manifest->intact)
-    return Corrupt(Damage(*manifest) + "; restore a backup");
-  if (manifest->listed.bytes > 0)
-    listed_at_open_[manifest->id] = manifest->listed;
+  if (!manifest->intact) return Corrupt(Damage(*manifest) + "; restore a backup");
+  if (manifest->listed.bytes > 0) listed_at_open_[manifest->id] = manifest->listed;
   // RocksDB writes it no further once it has a newer one, so what was torn was
   // never acted upon.
   if (manifest->understood) visible_[manifest->id] = manifest->whole_bytes;
@@ -415,8 +403,8 @@ absl::Status WalGuard::ChooseLogs(std::vector<Found>* logs, bool recover) {
   for (const Found& log : *logs)
     if (log.listed.bytes > 0) last_synced = log.id;
 
-  bool damaged = false;    // a synced byte is gone: nothing after it is shown
-  bool torn = false;       // an unsynced tail is: nothing unsynced after it is
+  bool damaged = false;  // a synced byte is gone: nothing after it is shown
+  bool torn = false;     // an unsynced tail is: nothing unsynced after it is
   uint64_t next_sequence = 0;
   for (Found& log : *logs) {
     log.intact = log.exists;
@@ -454,8 +442,7 @@ absl::Status WalGuard::ChooseLogs(std::vector<Found>* logs, bool recover) {
     }
     // A log that a synced one follows was finished, and synced to its end.
     const uint64_t visible =
-        followed ? std::min(log.whole_bytes, log.listed.bytes)
-                 : log.whole_bytes;
+        followed ? std::min(log.whole_bytes, log.listed.bytes) : log.whole_bytes;
     if (visible < log.size) Hide(log, visible, "unsynced and torn");
     torn = torn || (visible < log.size && !followed);
     if (log.next_sequence != 0) next_sequence = log.next_sequence;
@@ -463,18 +450,17 @@ absl::Status WalGuard::ChooseLogs(std::vector<Found>* logs, bool recover) {
   return absl::OkStatus();
 }
 
-void WalGuard::Hide(const Found& log, uint64_t visible,
-                    const std::string& why) {
+void WalGuard::Hide(const Found& log, uint64_t visible, const std::string& why) {
   visible_[log.id] = visible;
   if (visible < log.size)
-    note_ += fmt::format("{}: left out {} bytes from {} on ({}); ",
-                         PathOf(log.id), log.size - visible, visible, why);
+    note_ += fmt::format("{}: left out {} bytes from {} on ({}); ", PathOf(log.id),
+                         log.size - visible, visible, why);
 }
 
 absl::Status WalGuard::Start() {
   auto synced = SyncedFile::Open(target(), dir_);
   RETURN_IF_ERROR(synced.status());
-  absl::MutexLock lock(&list_mutex_);
+  MutexLock lock(&list_mutex_);
   synced_ = *std::move(synced);
   list_ = listed_at_open_;
   return FromRocks(WriteList(true), dir_ + "/SYNCED");
@@ -482,7 +468,7 @@ absl::Status WalGuard::Start() {
 
 void WalGuard::Stop() {
   {
-    absl::MutexLock lock(&list_mutex_);
+    MutexLock lock(&list_mutex_);
     if (synced_ != nullptr && !failed_) {
       // Best effort: the older slot is true as well.
       WriteList(true).PermitUncheckedError();
@@ -509,21 +495,21 @@ IOStatus WalGuard::SyncOpenLogs() {
 }
 
 std::vector<std::shared_ptr<Wal>> WalGuard::OpenLogs() {
-  absl::MutexLock lock(&open_mutex_);
+  MutexLock lock(&open_mutex_);
   std::vector<std::shared_ptr<Wal>> logs;
   for (const auto& [number, wal] : open_) logs.push_back(wal);
   return logs;
 }
 
 uint64_t WalGuard::LogBytes() {
-  absl::MutexLock lock(&open_mutex_);
+  MutexLock lock(&open_mutex_);
   uint64_t bytes = 0;
   for (const auto& [number, wal] : open_) bytes += wal->bytes();
   return bytes;
 }
 
 IOStatus WalGuard::Record(const SyncedLog& synced) {
-  absl::MutexLock lock(&list_mutex_);
+  MutexLock lock(&list_mutex_);
   if (synced_ == nullptr) return IOStatus::OK();
   const bool first = list_.count(synced.id) == 0;
   // The log's name must be durable before SYNCED insists on it.
@@ -546,7 +532,7 @@ IOStatus WalGuard::WriteList(bool durable) {
 
 // Durable before it returns: SYNCED may never insist on a file that is gone.
 IOStatus WalGuard::Unlist(uint64_t id) {
-  absl::MutexLock lock(&list_mutex_);
+  MutexLock lock(&list_mutex_);
   if (list_.erase(id) == 0 || synced_ == nullptr) return IOStatus::OK();
   return WriteList(true);
 }
@@ -561,8 +547,7 @@ IOStatus WalGuard::SyncDirectory() {
 // A sync that failed may not be tried again: the kernel may have dropped the
 // dirty pages and would say OK.
 IOStatus WalGuard::Failure() const {
-  return failed_ ? IOStatus::IOError("an earlier sync failed")
-                 : IOStatus::OK();
+  return failed_ ? IOStatus::IOError("an earlier sync failed") : IOStatus::OK();
 }
 
 IOStatus WalGuard::Fail(const IOStatus& status) {
@@ -578,14 +563,13 @@ uint64_t WalGuard::IdOf(const std::string& path) const {
 }
 
 std::string WalGuard::PathOf(uint64_t id) const {
-  return IsManifest(id)
-             ? fmt::format("{}/MANIFEST-{:06}", dir_, id & ~kManifestBit)
-             : fmt::format("{}/{:06}.log", dir_, id);
+  return IsManifest(id) ? fmt::format("{}/MANIFEST-{:06}", dir_, id & ~kManifestBit)
+                        : fmt::format("{}/{:06}.log", dir_, id);
 }
 
-IOStatus WalGuard::NewWritableFile(
-    const std::string& name, const FileOptions& options,
-    std::unique_ptr<rocksdb::FSWritableFile>* result, IODebugContext* dbg) {
+IOStatus WalGuard::NewWritableFile(const std::string& name, const FileOptions& options,
+                                   std::unique_ptr<rocksdb::FSWritableFile>* result,
+                                   IODebugContext* dbg) {
   const uint64_t id = IdOf(name);
   if (id == 0) return target()->NewWritableFile(name, options, result, dbg);
   // A number given again, after a loss took back its first use.
@@ -594,21 +578,20 @@ IOStatus WalGuard::NewWritableFile(
   // cannot go unnoticed. With a committer at work it was listed long ago.
   const auto logs = OpenLogs();
   IOStatus s = IOStatus::OK();
-  if (!IsManifest(id) && !logs.empty() && logs.back()->NeverSynced())
-    s = SyncOpenLogs();
+  if (!IsManifest(id) && !logs.empty() && logs.back()->NeverSynced()) s = SyncOpenLogs();
   if (s.ok()) s = target()->NewWritableFile(name, options, result, dbg);
   if (!s.ok()) return s;
   auto wal = std::make_shared<Wal>(id, result->get(), this);
   *result = std::make_unique<WalFile>(std::move(*result), wal);
   if (IsManifest(id)) return s;  // synced by RocksDB alone
-  absl::MutexLock lock(&open_mutex_);
+  MutexLock lock(&open_mutex_);
   open_[id] = std::move(wal);
   return s;
 }
 
-IOStatus WalGuard::NewSequentialFile(
-    const std::string& name, const FileOptions& options,
-    std::unique_ptr<rocksdb::FSSequentialFile>* result, IODebugContext* dbg) {
+IOStatus WalGuard::NewSequentialFile(const std::string& name, const FileOptions& options,
+                                     std::unique_ptr<rocksdb::FSSequentialFile>* result,
+                                     IODebugContext* dbg) {
   IOStatus s = target()->NewSequentialFile(name, options, result, dbg);
   if (!s.ok() || visible_.empty()) return s;
   const auto shown = visible_.find(IdOf(name));
@@ -621,7 +604,7 @@ IOStatus WalGuard::DeleteFile(const std::string& name, const IOOptions& options,
                               IODebugContext* dbg) {
   if (const uint64_t id = IdOf(name); id != 0) {
     {
-      absl::MutexLock lock(&open_mutex_);
+      MutexLock lock(&open_mutex_);
       open_.erase(id);
     }
     if (IOStatus s = Unlist(id); !s.ok()) return s;

@@ -39,7 +39,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
+#include "base/mutex.h"
 #include "base/status.h"
 #include "rocksdb/file_system.h"
 #include "store/synced_file.h"
@@ -52,7 +52,7 @@ class Wal;  // one log being written
 class WalGuard final : public rocksdb::FileSystemWrapper {
  public:
   // Guards the logs in `dir`, which has no trailing slash.
-  WalGuard(std::shared_ptr<rocksdb::FileSystem> target, std::string dir);
+  WalGuard(const std::shared_ptr<rocksdb::FileSystem>& target, std::string dir);
   ~WalGuard() override;
   const char* Name() const override { return "ExpirerWalGuard"; }
 
@@ -89,15 +89,12 @@ class WalGuard final : public rocksdb::FileSystemWrapper {
                                       const rocksdb::FileOptions& options,
                                       std::unique_ptr<rocksdb::FSSequentialFile>* result,
                                       rocksdb::IODebugContext* dbg) override;
-  rocksdb::IOStatus DeleteFile(const std::string& name,
-                               const rocksdb::IOOptions& options,
+  rocksdb::IOStatus DeleteFile(const std::string& name, const rocksdb::IOOptions& options,
                                rocksdb::IODebugContext* dbg) override;
-  rocksdb::IOStatus LockFile(const std::string& name,
-                             const rocksdb::IOOptions& options,
+  rocksdb::IOStatus LockFile(const std::string& name, const rocksdb::IOOptions& options,
                              rocksdb::FileLock** lock,
                              rocksdb::IODebugContext* dbg) override;
-  rocksdb::IOStatus UnlockFile(rocksdb::FileLock* lock,
-                               const rocksdb::IOOptions& options,
+  rocksdb::IOStatus UnlockFile(rocksdb::FileLock* lock, const rocksdb::IOOptions& options,
                                rocksdb::IODebugContext* dbg) override;
 
  private:
@@ -136,10 +133,10 @@ class WalGuard final : public rocksdb::FileSystemWrapper {
 
   std::atomic<bool> failed_ = false;
 
-  absl::Mutex open_mutex_;
+  Mutex open_mutex_;
   std::map<uint64_t, std::shared_ptr<Wal>> open_ ABSL_GUARDED_BY(open_mutex_);
 
-  absl::Mutex list_mutex_;
+  Mutex list_mutex_;
   std::map<uint64_t, SyncedLog> list_ ABSL_GUARDED_BY(list_mutex_);
   std::unique_ptr<SyncedFile> synced_ ABSL_GUARDED_BY(list_mutex_);
   int64_t durable_at_ms_ ABSL_GUARDED_BY(list_mutex_) = 0;

@@ -65,8 +65,7 @@ bool WalScan::Fragment(std::string_view block, size_t* at) {
   const size_t length = Little(header.substr(4, 2));
   uint8_t type = static_cast<uint8_t>(header[6]);
   const bool recyclable = type >= kRecyclableWhole && type <= kRecyclableLast;
-  const size_t header_bytes =
-      recyclable ? kRecyclableHeaderBytes : kHeaderBytes;
+  const size_t header_bytes = recyclable ? kRecyclableHeaderBytes : kHeaderBytes;
   const size_t end = *at + header_bytes + length;
   const uint64_t file_end = offset_ + end;
   if (type == kZero || end > block.size()) return Stop(file_end);

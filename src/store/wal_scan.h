@@ -52,13 +52,13 @@ class WalScan {
 
   const Of of_;
   const uint64_t trusted_;
-  uint64_t offset_ = 0;         // of the block being read
+  uint64_t offset_ = 0;  // of the block being read
   uint64_t whole_bytes_ = 0;
   uint64_t first_sequence_ = 0;
   uint64_t next_sequence_ = 0;
   bool understood_ = true;
-  bool inside_ = false;         // between a first and a last fragment
-  std::string record_head_;     // up to 12 bytes of the record being read
+  bool inside_ = false;      // between a first and a last fragment
+  std::string record_head_;  // up to 12 bytes of the record being read
 };
 
 }  // namespace expirer

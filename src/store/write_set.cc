@@ -11,8 +11,7 @@ namespace {
 // sets can be filled without a store at hand.
 class NumberedFamily final : public rocksdb::ColumnFamilyHandle {
  public:
-  explicit NumberedFamily(Family which)
-      : number_(which), name_(kFamilyNames[which]) {}
+  explicit NumberedFamily(Family which) : number_(which), name_(kFamilyNames[which]) {}
   const std::string& GetName() const override { return name_; }
   uint32_t GetID() const override { return number_; }
   rocksdb::Status GetDescriptor(rocksdb::ColumnFamilyDescriptor*) override {
@@ -65,21 +64,15 @@ void WriteSet::DeleteJob(const JobKey& key) {
 void WriteSet::PutRegister(std::string_view id, std::string_view value) {
   Put(&rep_->batch, kIds, id, value);
 }
-void WriteSet::DeleteRegister(std::string_view id) {
-  Delete(&rep_->batch, kIds, id);
-}
+void WriteSet::DeleteRegister(std::string_view id) { Delete(&rep_->batch, kIds, id); }
 void WriteSet::PutDead(std::string_view key, std::string_view value) {
   Put(&rep_->batch, kDead, key, value);
 }
-void WriteSet::DeleteDead(std::string_view key) {
-  Delete(&rep_->batch, kDead, key);
-}
+void WriteSet::DeleteDead(std::string_view key) { Delete(&rep_->batch, kDead, key); }
 void WriteSet::PutMeta(std::string_view key, std::string_view value) {
   Put(&rep_->batch, kMeta, key, value);
 }
-void WriteSet::DeleteMeta(std::string_view key) {
-  Delete(&rep_->batch, kMeta, key);
-}
+void WriteSet::DeleteMeta(std::string_view key) { Delete(&rep_->batch, kMeta, key); }
 
 void WriteSet::Clear() { rep_->batch.Clear(); }
 bool WriteSet::empty() const { return rep_->batch.Count() == 0; }

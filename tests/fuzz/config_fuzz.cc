@@ -17,13 +17,16 @@ void Run(std::string_view text) {
   if (!result.errors.empty()) return;
   const Config& config = result.config;
   CHECK(!config.name.empty() && !config.nats.urls.empty() && !config.store.path.empty());
-  CHECK(config.limits.window > 0 && config.limits.batch > 0 && config.limits.inflight > 0);
+  CHECK(config.limits.window > 0 && config.limits.batch > 0 &&
+        config.limits.inflight > 0);
   for (const Rule& rule : config.rules) {
     CHECK(!rule.name.empty() && !rule.schedule.empty());
     for (const Entry& entry : rule.schedule) CHECK(!(entry.due && entry.delay_ms));
     RuleEvaluator evaluator(rule, config.job_limits());
-    const Intent intent = evaluator.Evaluate(
-        {rule.schedule[0].subject, "{\"id\":\"1\",\"expiresAt\":1795369724123}", nullptr, 1}, 1);
+    const Intent intent =
+        evaluator.Evaluate({rule.schedule[0].subject,
+                            "{\"id\":\"1\",\"expiresAt\":1795369724123}", nullptr, 1},
+                           1);
     if (const auto* schedule = std::get_if<ScheduleIntent>(&intent))
       CHECK(CheckTarget(schedule->job.target).ok());
   }

@@ -44,27 +44,28 @@ void Run(std::string_view input) {
   const std::string_view bytes = input.substr(1);
   switch (input[0]) {
     case 0:
-      RoundTrip(bytes, [](std::string_view b) { return DecodeJobKey(b); },
-                [](const JobKey& key) { return EncodeJobKey(key); });
+      RoundTrip(
+          bytes, [](std::string_view b) { return DecodeJobKey(b); },
+          [](const JobKey& key) { return EncodeJobKey(key); });
       break;
     case 1:
-      RoundTrip(bytes, [](std::string_view b) { return DecodeJob(b); },
-                [](const Job& job) { return EncodeJob(job); });
+      RoundTrip(
+          bytes, [](std::string_view b) { return DecodeJob(b); },
+          [](const Job& job) { return EncodeJob(job); });
       break;
     case 2:
       (void)ExpiresMs(bytes);
-      RoundTrip(bytes, [](std::string_view b) { return DecodeRegister(b); },
-                [](const Register& reg) { return EncodeRegister(reg); });
+      RoundTrip(
+          bytes, [](std::string_view b) { return DecodeRegister(b); },
+          [](const Register& reg) { return EncodeRegister(reg); });
       break;
     case 3:
-      RoundTrip(bytes, [](std::string_view b) { return DecodeDead(b); },
-                [](const Dead& dead) { return EncodeDead(dead); });
+      RoundTrip(
+          bytes, [](std::string_view b) { return DecodeDead(b); },
+          [](const Dead& dead) { return EncodeDead(dead); });
       break;
-    case 4:
-      ScanLog(bytes);
-      break;
-    default:
-      break;
+    case 4: ScanLog(bytes); break;
+    default: break;
   }
 }
 

@@ -38,8 +38,9 @@ std::vector<Rule> MakeRules() {
   orders.schedule[0].version = *Source::Parse("/version");
   orders.cancel.push_back(MakeEntry("order:cancelled", {"/o/l/0", "/o/a~1b"}));
   orders.target = *Template::Parse("expired.${/id}", Template::Place::kSubject);
-  orders.body = *Template::Parse("{\"o\":${/o},\"s\":\"${/id} ${key} ${header:H}\",\"d\":${due}}",
-                                 Template::Place::kBody);
+  orders.body =
+      *Template::Parse("{\"o\":${/o},\"s\":\"${/id} ${key} ${header:H}\",\"d\":${due}}",
+                       Template::Place::kBody);
   orders.headers.emplace_back("X", *Template::Parse("${/id}", Template::Place::kHeader));
   Rule& plain = rules[1];
   plain.name = "plain";
@@ -89,7 +90,8 @@ void Run(std::string_view input) {
   }();
   static std::vector<std::unique_ptr<RuleEvaluator>> evaluators = [] {
     std::vector<std::unique_ptr<RuleEvaluator>> result;
-    for (const Rule& rule : rules) result.push_back(std::make_unique<RuleEvaluator>(rule, limits));
+    for (const Rule& rule : rules)
+      result.push_back(std::make_unique<RuleEvaluator>(rule, limits));
     return result;
   }();
   const size_t first = std::min(input.find('\n'), input.size());
@@ -104,7 +106,8 @@ void Run(std::string_view input) {
     if (const auto* schedule = std::get_if<ScheduleIntent>(&intent))
       CheckJob(schedule->job, limits);
     if (const auto* reject = std::get_if<RejectIntent>(&intent)) {
-      CHECK(!reject->reason.empty() && reject->reason.size() <= 300 && IsUtf8(reject->reason));
+      CHECK(!reject->reason.empty() && reject->reason.size() <= 300 &&
+            IsUtf8(reject->reason));
     }
   }
   CheckJson(input);

@@ -38,7 +38,7 @@ TEST(ServiceFlow, OrderDueInThePastFiresAtOnce) {
 TEST(ServiceFlow, PaidAndCancelledOrdersNeverFire) {
   World world;
   world.service().StartReady();
-  const int64_t due = NowMs() + 1'500;
+  const int64_t due = NowMs() + 2'500;
   world.Order("paid", due);
   world.Order("cancelled", due);
   world.Order("unpaid", due);

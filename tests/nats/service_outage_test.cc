@@ -1,6 +1,7 @@
 // Streams, consumers and servers that go away and come back: everything
 // unpaid fires once, nothing paid fires, new events are read again.
 
+#include <csignal>
 #include <cstdlib>
 #include <set>
 
@@ -135,7 +136,7 @@ TEST(ServiceOutage, ServerKilledInMidFlowLosesAndDoublesNothing) {
 TEST(ServiceOutage, ServerThatLostItsDiskGetsThePendingJobsAllTheSame) {
   World world;
   world.service().StartReady();
-  const int64_t due = NowMs() + 3'000;
+  const int64_t due = NowMs() + 5'000;
   std::multiset<std::string> expected;
   for (int i = 0; i < 20; ++i) {
     expected.insert("o" + std::to_string(i));
@@ -165,7 +166,7 @@ TEST(ServiceOutage, StartsWithoutAServerAndWaitsForIt) {
 TEST(ServiceOutage, PaymentThatCameWhileExpirerWasDownWins) {
   World world;
   world.service().StartReady();
-  const int64_t due = NowMs() + 2'000;
+  const int64_t due = NowMs() + 4'000;
   world.Order("paid", due);
   world.Order("unpaid", due);
   ASSERT_TRUE(world.service().WaitCounter("scheduled", 2));
@@ -186,13 +187,32 @@ TEST(ServiceOutage, PaymentThatCameWhileExpirerWasDownWins) {
   EXPECT_EQ(world.Fired("paid").size(), 0u);
 }
 
+// Disabled: expirer settles at a start and after a reconnect, but does not
+// notice that it stood still itself (stopped, suspended, a paused machine), so
+// what fell due meanwhile goes out before the cancels that came meanwhile.
+TEST(ServiceOutage, DISABLED_PaymentThatCameWhileExpirerWasFrozenWins) {
+  World world;
+  world.service().StartReady();
+  world.WaitForAnotherOrder();  // now it knows the target's stream
+  const int64_t due = NowMs() + 5'000;
+  for (int i = 0; i < 20; ++i) world.Order("paid" + std::to_string(i), due);
+  ASSERT_TRUE(world.service().WaitCounter("scheduled", 21));
+  world.service().Signal(SIGSTOP);
+  for (int i = 0; i < 20; ++i) world.Pay("paid" + std::to_string(i));
+  ASSERT_LT(NowMs(), due) << "too slow a machine for this test";
+  ASSERT_TRUE(WaitFor([&] { return NowMs() > due + 100; }));
+  world.service().Signal(SIGCONT);
+  world.WaitForAnotherOrder();
+  EXPECT_EQ(FiredIds(&world), std::multiset<std::string>({"another-1", "another-2"}));
+}
+
 TEST(ServiceOutage, PaymentThatCameWhileTheLinkWasCutWins) {
   NatsServer server;
   TestClient client(server.url());
   Proxy link(server.port());
   Service service({.url = link.url()});
   service.StartReady();
-  const int64_t due = NowMs() + 3'000;
+  const int64_t due = NowMs() + 5'000;
   for (const char* id : {"paid", "unpaid"})
     ASSERT_GT(client.Publish("order:created", OrderJson(id, due)), 0u);
   ASSERT_TRUE(service.WaitCounter("scheduled", 2));

@@ -102,7 +102,7 @@ TEST(ServiceProcess, SigtermWhileTheServerIsSilentEndsInTime) {
   World world;
   world.service().StartReady();
   world.WaitForAnotherOrder();  // now it knows the target's stream
-  const int64_t due = NowMs() + 4'000;
+  const int64_t due = NowMs() + 5'000;
   for (int i = 0; i < 50; ++i) world.Order("o" + std::to_string(i), due);
   ASSERT_TRUE(world.service().WaitCounter("scheduled", 51));
   ASSERT_LT(NowMs(), due) << "too slow a machine for this test";

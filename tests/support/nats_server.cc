@@ -75,7 +75,8 @@ int FreePort() {
 
 std::string TemporaryDir() {
   const char* base = std::getenv("TMPDIR");
-  std::string path = std::string(base == nullptr ? "/tmp" : base) + "/expirer-nats-XXXXXX";
+  std::string path =
+      std::string(base == nullptr ? "/tmp" : base) + "/expirer-nats-XXXXXX";
   if (mkdtemp(path.data()) == nullptr) Die("cannot make " + path);
   return path;
 }
@@ -125,7 +126,8 @@ natsMsg* NewMessage(const std::string& subject, const std::string& reply,
 }  // namespace
 
 bool WaitFor(const std::function<bool()>& condition, int64_t timeout_ms) {
-  const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
+  const auto until =
+      std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
   while (!condition()) {
     if (std::chrono::steady_clock::now() >= until) return false;
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
@@ -134,7 +136,8 @@ bool WaitFor(const std::function<bool()>& condition, int64_t timeout_ms) {
 }
 
 std::string NatsServerBinary() {
-  if (const char* named = std::getenv("EXPIRER_NATS_SERVER"); named != nullptr && *named) {
+  if (const char* named = std::getenv("EXPIRER_NATS_SERVER");
+      named != nullptr && *named) {
     return named;
   }
   std::istringstream path(std::string(std::getenv("PATH") ? std::getenv("PATH") : "") +
@@ -146,7 +149,8 @@ std::string NatsServerBinary() {
   return "";
 }
 
-NatsServer::NatsServer(Options options) : options_(std::move(options)), dir_(TemporaryDir()) {
+NatsServer::NatsServer(Options options)
+    : options_(std::move(options)), dir_(TemporaryDir()) {
   if (options_.store_dir.empty()) {
     own_store_ = true;
     options_.store_dir = dir_ + "/store";
@@ -255,9 +259,10 @@ TestClient::TestClient(const std::string& url, const std::string& user,
   Check(natsOptions_SetMaxReconnect(options, -1), "options");
   Check(natsOptions_SetReconnectWait(options, 50), "options");
   // The default handler prints what tests provoke on purpose.
-  Check(natsOptions_SetErrorHandler(
-            options, [](natsConnection*, natsSubscription*, natsStatus, void*) {}, nullptr),
-        "options");
+  Check(
+      natsOptions_SetErrorHandler(
+          options, [](natsConnection*, natsSubscription*, natsStatus, void*) {}, nullptr),
+      "options");
   Check(natsConnection_Connect(&state_->nc, options), "connect to " + url);
   natsOptions_Destroy(options);
   Check(natsConnection_JetStream(&state_->js, state_->nc, nullptr), "JetStream");
@@ -274,7 +279,8 @@ std::string TestClient::Api(const std::string& verb, const std::string& body) {
   return reply.value_or("");
 }
 
-void TestClient::CreateStream(const std::string& name, const std::vector<std::string>& subjects,
+void TestClient::CreateStream(const std::string& name,
+                              const std::vector<std::string>& subjects,
                               const std::string& config) {
   std::string body = "{\"name\":\"" + name + "\",\"subjects\":[";
   for (size_t i = 0; i < subjects.size(); ++i) {
@@ -391,7 +397,8 @@ std::vector<StoredMessage> TestClient::ReadStream(const std::string& name) {
 
 void TestClient::Subscribe(const std::string& subject) {
   natsSubscription_Destroy(state_->sub);
-  Check(natsConnection_SubscribeSync(&state_->sub, state_->nc, subject.c_str()), "subscribe");
+  Check(natsConnection_SubscribeSync(&state_->sub, state_->nc, subject.c_str()),
+        "subscribe");
   Check(natsConnection_FlushTimeout(state_->nc, 5'000), "flush");
 }
 

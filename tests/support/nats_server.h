@@ -22,7 +22,7 @@ namespace expirer::test {
 class NatsServer {
  public:
   struct Options {
-    std::string config;     // appended to the config file
+    std::string config;  // appended to the config file
     bool jetstream = true;
     std::string store_dir;  // "" = a new temporary one, removed at the end
     int port = 0;           // 0 = a free one
@@ -40,8 +40,8 @@ class NatsServer {
   // The tail of what the server wrote to its log.
   [[nodiscard]] std::string LogTail() const;
 
-  void Kill();  // kill -9
-  void Stop();  // SIGTERM, waits
+  void Kill();    // kill -9
+  void Stop();    // SIGTERM, waits
   void Pause();   // SIGSTOP
   void Resume();  // SIGCONT
   // On the same port; waits until it answers.

@@ -11,7 +11,8 @@ class TempDir {
  public:
   TempDir() {
     const char* base = std::getenv("TMPDIR");
-    std::string name = std::string(base != nullptr ? base : "/tmp") + "/expirer-test-XXXXXX";
+    std::string name =
+        std::string(base != nullptr ? base : "/tmp") + "/expirer-test-XXXXXX";
     path_ = mkdtemp(name.data());
   }
   ~TempDir() {

@@ -19,7 +19,9 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-std::vector<std::string> Errors(std::string_view text) { return ParseConfig(text, "f").errors; }
+std::vector<std::string> Errors(std::string_view text) {
+  return ParseConfig(text, "f").errors;
+}
 
 // The one error of `text`.
 std::string Error(std::string_view text) {
@@ -29,7 +31,9 @@ std::string Error(std::string_view text) {
 }
 
 // A config of one rule with these lines in it; line 3 is the first of them.
-std::string WithRule(std::string_view lines) { return "rules:\n  - name: r\n" + std::string(lines); }
+std::string WithRule(std::string_view lines) {
+  return "rules:\n  - name: r\n" + std::string(lines);
+}
 
 // A rule that is fine, beside which others are judged. Nine lines.
 constexpr std::string_view kGood = R"(
@@ -56,8 +60,9 @@ TEST(Config, TheDefaultIsTheTicketingRuleOfTheContract) {
   EXPECT_EQ(config.store.history_ms, 604'800'000);
   ASSERT_THAT(config.streams, SizeIs(1));
   EXPECT_EQ(config.streams[0].name, "TICKETING");
-  EXPECT_THAT(config.streams[0].subjects, ElementsAre("order:created", "order:cancelled",
-                                                      "payment:created", "expiration:complete"));
+  EXPECT_THAT(config.streams[0].subjects,
+              ElementsAre("order:created", "order:cancelled", "payment:created",
+                          "expiration:complete"));
   ASSERT_THAT(config.rules, SizeIs(1));
   const Rule& rule = config.rules[0];
   EXPECT_EQ(rule.name, "order-expiration");
@@ -74,7 +79,8 @@ TEST(Config, TheDefaultRuleFiresTheBytesTheAppExpects) {
   const Config config = DefaultConfig();
   RuleEvaluator evaluator(config.rules[0], config.job_limits());
   const Intent intent = evaluator.Evaluate(
-      {"order:created", R"({"id":"655f","expiresAt":"2026-11-22T17:48:44.123Z"})", nullptr, 0},
+      {"order:created", R"({"id":"655f","expiresAt":"2026-11-22T17:48:44.123Z"})",
+       nullptr, 0},
       1'795'369'000'000);
   ASSERT_TRUE(std::holds_alternative<ScheduleIntent>(intent));
   EXPECT_EQ(std::get<ScheduleIntent>(intent).job.body, R"({"orderId":"655f"})");
@@ -102,7 +108,8 @@ TEST(Config, WhatAFileLeavesOutHasItsDefault) {
   EXPECT_EQ(config.StatusFile(), "data/status.json");
   EXPECT_THAT(config.rules, IsEmpty());
   EXPECT_THAT(config.streams, IsEmpty());
-  EXPECT_THAT(result.warnings, ElementsAre("f:1:1: rules: there are none, so nothing is scheduled"));
+  EXPECT_THAT(result.warnings,
+              ElementsAre("f:1:1: rules: there are none, so nothing is scheduled"));
 }
 
 TEST(Config, EveryKeyOfTheContractIsRead) {
@@ -126,7 +133,8 @@ limits: { window: 5, inflight: 6, inbox: 77, batch: 8, payload: 64 KiB, horizon:
           history: 10, unsynced: 5ms, disk_free: 1GB, settle: 1m }
 status_file: /run/status.json
 log: { level: debug, format: json }
-)", "f");
+)",
+                                          "f");
   ASSERT_THAT(result.errors, IsEmpty());
   const Config& config = result.config;
   EXPECT_EQ(config.name, "shop");
@@ -186,7 +194,8 @@ rules:
       late: { after: 10m, action: skip }
     retry: { initial: 2s, max: 1m, attempts: 4 }
     loop: true
-)", "f");
+)",
+                                          "f");
   ASSERT_THAT(result.errors, IsEmpty());
   const Rule& rule = result.config.rules.at(0);
   EXPECT_EQ(rule.name, "a-1");
@@ -223,23 +232,26 @@ TEST(Config, OfARuleOnlyWhatMustBeIsNeeded) {
 }
 
 TEST(Config, EveryErrorIsReportedInTheFilesOrder) {
-  EXPECT_THAT(Errors("name: 'a b'\nlimits:\n  windw: 5\n  batch: x\nlog: { level: loud }\n"),
-              ElementsAre("f:1:7: name: expected letters, digits, - and _ only",
-                          "f:3:3: limits.windw: unknown key; expected perhaps \"window\"",
-                          "f:4:10: limits.batch: expected a whole number from 1 to 65536, found "
-                          "\"x\"",
-                          "f:5:15: log.level: expected debug or info or warn or error, found "
-                          "\"loud\""));
+  EXPECT_THAT(
+      Errors("name: 'a b'\nlimits:\n  windw: 5\n  batch: x\nlog: { level: loud }\n"),
+      ElementsAre("f:1:7: name: expected letters, digits, - and _ only",
+                  "f:3:3: limits.windw: unknown key; expected perhaps \"window\"",
+                  "f:4:10: limits.batch: expected a whole number from 1 to 65536, found "
+                  "\"x\"",
+                  "f:5:15: log.level: expected debug or info or warn or error, found "
+                  "\"loud\""));
 }
 
 TEST(Config, UnknownKeysNameTheNearestOrAllThatThereAre) {
-  EXPECT_EQ(Error("stores: {}"), "f:1:1: stores: unknown key; expected perhaps \"store\"");
+  EXPECT_EQ(Error("stores: {}"),
+            "f:1:1: stores: unknown key; expected perhaps \"store\"");
   EXPECT_EQ(Error("log: { x: 1 }"),
             "f:1:8: log.x: unknown key; expected one of level, format");
   EXPECT_EQ(Error(Good("      bodi: x\n")),
             "f:9:7: rules[0].publish.bodi: unknown key; expected perhaps \"body\"");
   EXPECT_EQ(Error("\"limits.window\": 5"),
-            "f:1:1: limits.window: unknown key; expected one of name, nats, store, streams, limits, "
+            "f:1:1: limits.window: unknown key; expected one of name, nats, store, "
+            "streams, limits, "
             "status_file, log, rules");
 }
 
@@ -247,7 +259,8 @@ TEST(Config, RepeatedKeysAreRefused) {
   EXPECT_EQ(Error("name: a\nlog: {}\nname: b\n"),
             "f:3:1: name: \"name\" is there twice, first in line 1; expected it once");
   EXPECT_EQ(Error("limits: { batch: 5, batch: 6 }"),
-            "f:1:21: limits.batch: \"batch\" is there twice, first in line 1; expected it once");
+            "f:1:21: limits.batch: \"batch\" is there twice, first in line 1; expected "
+            "it once");
 }
 
 TEST(Config, MergesAnchorsAliasesAndTagsAreRefused) {
@@ -255,17 +268,20 @@ TEST(Config, MergesAnchorsAliasesAndTagsAreRefused) {
             "f:2:3: log.<<: expected no merge (<<); write the members out");
   EXPECT_EQ(Error("name: &n shop\n"),
             "f:1:7: name: expected no anchor (&); write the value out where it is used");
-  EXPECT_THAT(Errors("name: &n shop\nlog: { level: *n }\n"),
-              testing::Contains("f:2:15: log.level: expected no alias (*); write the value out"));
+  EXPECT_THAT(
+      Errors("name: &n shop\nlog: { level: *n }\n"),
+      testing::Contains("f:2:15: log.level: expected no alias (*); write the value out"));
   EXPECT_EQ(Error("name: !!str shop\n"), "f:1:7: name: expected no tag (!)");
 }
 
 TEST(Config, UnquotedTemplatesAreRefusedWithTheMend) {
   EXPECT_EQ(Error(WithRule(kGood.substr(1)) + "      body: a${/id}\n"),
             "f:9:13: rules[0].publish.body: a text with ${ must stand in quotes: '...'");
-  for (const char* body : {"      body: {\"orderId\":${/id}}\n", "      body: {${/id}: 1}\n"}) {
-    EXPECT_THAT(Errors(Good(body)),
-                testing::Contains(HasSubstr("a text with ${ must stand in quotes: '...'")))
+  for (const char* body :
+       {"      body: {\"orderId\":${/id}}\n", "      body: {${/id}: 1}\n"}) {
+    EXPECT_THAT(
+        Errors(Good(body)),
+        testing::Contains(HasSubstr("a text with ${ must stand in quotes: '...'")))
         << body;
   }
 }
@@ -273,7 +289,8 @@ TEST(Config, UnquotedTemplatesAreRefusedWithTheMend) {
 TEST(Config, WhatIsNoYamlIsRefusedWithItsPlace) {
   EXPECT_THAT(Errors("name: [\n"), testing::Contains(HasSubstr("not YAML:")));
   EXPECT_THAT(Errors("a: b: c\n"), testing::Contains(HasSubstr("f:1:5: not YAML:")));
-  EXPECT_EQ(Error("name: a\n---\nname: b\n"), "f:3:1: expected one YAML document, not two");
+  EXPECT_EQ(Error("name: a\n---\nname: b\n"),
+            "f:3:1: expected one YAML document, not two");
   EXPECT_EQ(Error("name: \xFF"), "f:1:1: expected valid UTF-8");
   EXPECT_EQ(Error(std::string_view("name: a\0", 8)), "f:1:1: expected no zero byte");
   EXPECT_EQ(Error(std::string(kYamlBytesMax + 1, ' ')), "f:1:1: expected at most 1 MiB");
@@ -282,21 +299,28 @@ TEST(Config, WhatIsNoYamlIsRefusedWithItsPlace) {
 }
 
 TEST(Config, ValuesOfAWrongTypeOrOutOfRangeAreRefused) {
-  EXPECT_EQ(Error("limits: { window: 0 }"),
-            "f:1:19: limits.window: expected a whole number from 1 to 1000000000, found \"0\"");
-  EXPECT_EQ(Error("limits: { unsynced: 11s }"),
-            "f:1:21: limits.unsynced: expected a duration from 1ms to 10s, such as 90s, 15m or "
-            "168h, found \"11s\"");
-  EXPECT_EQ(Error("limits: { disk_free: 1 EB }"),
-            "f:1:22: limits.disk_free: expected a size from 0 to 1TB, such as 512MB or 64MiB, "
-            "found \"1 EB\"");
+  EXPECT_EQ(
+      Error("limits: { window: 0 }"),
+      "f:1:19: limits.window: expected a whole number from 1 to 1000000000, found \"0\"");
+  EXPECT_EQ(
+      Error("limits: { unsynced: 11s }"),
+      "f:1:21: limits.unsynced: expected a duration from 1ms to 10s, such as 90s, 15m or "
+      "168h, found \"11s\"");
+  EXPECT_EQ(
+      Error("limits: { disk_free: 1 EB }"),
+      "f:1:22: limits.disk_free: expected a size from 0 to 1TB, such as 512MB or 64MiB, "
+      "found \"1 EB\"");
   EXPECT_EQ(Error("limits: 5"), "f:1:9: limits: expected a map of keys, found \"5\"");
-  EXPECT_EQ(Error("log: {}\nlimits:\n  batch:\n"),
-            "f:3:3: limits.batch: expected a whole number from 1 to 65536, found nothing");
-  EXPECT_EQ(Error("name:"), "f:1:1: name: expected a text of 1 to 24 bytes, found nothing");
-  EXPECT_EQ(Error("name: [a]"), "f:1:7: name: expected a text of 1 to 24 bytes, found a list");
-  EXPECT_EQ(Error("streams: {}"),
-            "f:1:10: streams: expected a list of maps (lines that begin with -), found a map");
+  EXPECT_EQ(
+      Error("log: {}\nlimits:\n  batch:\n"),
+      "f:3:3: limits.batch: expected a whole number from 1 to 65536, found nothing");
+  EXPECT_EQ(Error("name:"),
+            "f:1:1: name: expected a text of 1 to 24 bytes, found nothing");
+  EXPECT_EQ(Error("name: [a]"),
+            "f:1:7: name: expected a text of 1 to 24 bytes, found a list");
+  EXPECT_EQ(
+      Error("streams: {}"),
+      "f:1:10: streams: expected a list of maps (lines that begin with -), found a map");
   EXPECT_EQ(Error(Good("    reopen: yes\n")),
             "f:9:13: rules[0].reopen: expected true or false, found \"yes\"");
   EXPECT_EQ(Error(Good("    reopen: 'true'\n")),
@@ -308,7 +332,8 @@ TEST(Config, KeysOfLaterReleasesAreRefusedByName) {
   EXPECT_EQ(Error("metrics: { listen: 1 }"), "f:1:1: metrics" + later);
   EXPECT_EQ(Error("api: {}"), "f:1:1: api" + later);
   for (const char* key : {"was", "rate", "deliver", "match"})
-    EXPECT_EQ(Error(Good("    " + std::string(key) + ": x\n")), "f:9:5: rules[0]." + std::string(key) + later);
+    EXPECT_EQ(Error(Good("    " + std::string(key) + ": x\n")),
+              "f:9:5: rules[0]." + std::string(key) + later);
   for (const char* key : {"offset", "via", "name"}) {
     EXPECT_EQ(Error(Good("      " + std::string(key) + ": x\n")),
               "f:9:7: rules[0].publish." + std::string(key) + later);
@@ -320,7 +345,8 @@ TEST(Config, KeysOfLaterReleasesAreRefusedByName) {
             "f:9:37: rules[0].cancel[0].late" + later);
   EXPECT_EQ(Error(WithRule("    schedule: { subject: a, key: /id, delay: /in }\n"
                            "    publish: { subject: b }\n")),
-            "f:3:46: rules[0].schedule[0].delay: a delay out of the event is not in this release; "
+            "f:3:46: rules[0].schedule[0].delay: a delay out of the event is not in this "
+            "release; "
             "expected a duration such as 15m");
   EXPECT_EQ(Error(WithRule("    schedule: { subject: a, key: /id }\n"
                            "    publish: [{ subject: b }]\n")),
@@ -328,20 +354,24 @@ TEST(Config, KeysOfLaterReleasesAreRefusedByName) {
 }
 
 TEST(Config, MissingKeysAreReportedAtTheirMap) {
-  EXPECT_THAT(Errors("rules:\n  - reopen: true\n"),
-              ElementsAre("f:2:5: rules[0].name: it is missing; expected a text of 1 to 24 bytes",
-                          "f:2:5: rules[0].schedule: it is missing; expected a map or a list of "
-                          "maps",
-                          "f:2:5: rules[0].publish: it is missing; expected a map of keys"));
-  EXPECT_THAT(Errors(WithRule("    schedule: {}\n    publish: {}\n")),
-              ElementsAre("f:3:15: rules[0].schedule[0].subject: it is missing; expected a text",
-                          "f:3:15: rules[0].schedule[0].key: it is missing; expected a text or a "
-                          "list of texts",
-                          "f:4:14: rules[0].publish.subject: it is missing; expected a text"));
+  EXPECT_THAT(
+      Errors("rules:\n  - reopen: true\n"),
+      ElementsAre("f:2:5: rules[0].name: it is missing; expected a text of 1 to 24 bytes",
+                  "f:2:5: rules[0].schedule: it is missing; expected a map or a list of "
+                  "maps",
+                  "f:2:5: rules[0].publish: it is missing; expected a map of keys"));
+  EXPECT_THAT(
+      Errors(WithRule("    schedule: {}\n    publish: {}\n")),
+      ElementsAre("f:3:15: rules[0].schedule[0].subject: it is missing; expected a text",
+                  "f:3:15: rules[0].schedule[0].key: it is missing; expected a text or a "
+                  "list of texts",
+                  "f:4:14: rules[0].publish.subject: it is missing; expected a text"));
   EXPECT_EQ(Error(Good("      late: { after: 5m }\n")),
-            "f:9:13: rules[0].publish.late.action: it is missing; expected fire or skip or dead");
-  EXPECT_EQ(Error("streams: [{ name: S }]"),
-            "f:1:11: streams[0].subjects: it is missing; expected a text or a list of texts");
+            "f:9:13: rules[0].publish.late.action: it is missing; expected fire or skip "
+            "or dead");
+  EXPECT_EQ(
+      Error("streams: [{ name: S }]"),
+      "f:1:11: streams[0].subjects: it is missing; expected a text or a list of texts");
   EXPECT_EQ(Error(WithRule("    schedule: []\n    publish: { subject: b }\n")),
             "f:3:15: rules[0].schedule: expected at least one, found none");
 }
@@ -352,9 +382,11 @@ TEST(Config, RuleNamesAreCheckedAndUnique) {
            ", schedule: { subject: a, key: /id }, publish: { subject: b } }\n";
   };
   EXPECT_THAT(Errors(named("order-2")), IsEmpty());
-  EXPECT_EQ(Error(named("Order")), "f:2:13: rules[0].name: expected 1 to 24 of a-z, 0-9 and -");
+  EXPECT_EQ(Error(named("Order")),
+            "f:2:13: rules[0].name: expected 1 to 24 of a-z, 0-9 and -");
   EXPECT_EQ(Error(named("api")),
-            "f:2:13: rules[0].name: api is the name of jobs made by requests; expected another");
+            "f:2:13: rules[0].name: api is the name of jobs made by requests; expected "
+            "another");
   EXPECT_EQ(Error(named("a") + named("a").substr(7)),
             "f:3:13: rules[1].name: rules[0] has this name; expected another");
 }
@@ -364,23 +396,28 @@ TEST(Config, EntriesAreChecked) {
     return WithRule("    schedule: { " + text + " }\n    publish: { subject: out }\n");
   };
   EXPECT_EQ(Error(entry("subject: a, key: id")),
-            "f:3:34: rules[0].schedule[0].key: expected a JSON pointer such as /id, subject:N or "
+            "f:3:34: rules[0].schedule[0].key: expected a JSON pointer such as /id, "
+            "subject:N or "
             "header:Name, found \"id\"");
   EXPECT_EQ(Error(entry("subject: a, key: 'subject:2'")),
-            "f:3:34: rules[0].schedule[0].key: subject:2 does not exist; expected at most 1, as "
+            "f:3:34: rules[0].schedule[0].key: subject:2 does not exist; expected at "
+            "most 1, as "
             "many tokens as a has");
   EXPECT_THAT(Errors(entry("subject: 'a.>', key: 'subject:9'")), IsEmpty());
   EXPECT_EQ(Error(entry("subject: a, key: []")),
             "f:3:34: rules[0].schedule[0].key: expected at least one, found none");
-  EXPECT_EQ(Error(entry("subject: a, key: /id, due: 'subject:1'")),
-            "f:3:44: rules[0].schedule[0].due: expected a JSON pointer or header:Name, found "
-            "subject:N");
+  EXPECT_EQ(
+      Error(entry("subject: a, key: /id, due: 'subject:1'")),
+      "f:3:44: rules[0].schedule[0].due: expected a JSON pointer or header:Name, found "
+      "subject:N");
   EXPECT_EQ(Error(entry("subject: a, key: /id, due: /at, delay: 5m")),
             "f:3:56: rules[0].schedule[0].delay: expected due or delay, found both");
-  EXPECT_EQ(Error(entry("subject: a, key: /id, version: 'header:V'")),
-            "f:3:48: rules[0].schedule[0].version: expected a JSON pointer such as /version");
-  EXPECT_EQ(Error(Good("    cancel: { subject: c, key: /id, version: /v }\n")),
-            "f:4:7: rules[0].schedule: expected version on all entries of the rule or on none");
+  EXPECT_EQ(
+      Error(entry("subject: a, key: /id, version: 'header:V'")),
+      "f:3:48: rules[0].schedule[0].version: expected a JSON pointer such as /version");
+  EXPECT_EQ(
+      Error(Good("    cancel: { subject: c, key: /id, version: /v }\n")),
+      "f:4:7: rules[0].schedule: expected version on all entries of the rule or on none");
 }
 
 TEST(Config, FiltersAreChecked) {
@@ -389,14 +426,19 @@ TEST(Config, FiltersAreChecked) {
                           "', key: /id }\n    publish: { subject: zzz }\n"));
   };
   const std::string at = "f:3:26: rules[0].schedule[0].subject: ";
-  EXPECT_EQ(filter("a*"), at + "expected * and > only as whole tokens, such as orders.*, found \"a*\"");
-  EXPECT_EQ(filter("a>.b"), at + "expected * and > only as whole tokens, such as orders.*, found \"a>.b\"");
+  EXPECT_EQ(filter("a*"),
+            at + "expected * and > only as whole tokens, such as orders.*, found \"a*\"");
+  EXPECT_EQ(
+      filter("a>.b"),
+      at + "expected * and > only as whole tokens, such as orders.*, found \"a>.b\"");
   EXPECT_EQ(filter("a.>.b"), at + "expected > only as the last token, found \"a.>.b\"");
-  EXPECT_EQ(filter("a b"), at + "expected no white space or control bytes in a subject, found \"a b\"");
-  EXPECT_EQ(filter("a..b"),
-            at + "expected no empty token (two dots together, or one at an end), found \"a..b\"");
+  EXPECT_EQ(filter("a b"),
+            at + "expected no white space or control bytes in a subject, found \"a b\"");
+  EXPECT_EQ(filter("a..b"), at + "expected no empty token (two dots together, or one at "
+                                 "an end), found \"a..b\"");
   for (const char* reserved : {"$JS.x", "_INBOX.x"}) {
-    EXPECT_THAT(filter(reserved), HasSubstr("outside $... and _INBOX..., which belong to NATS"));
+    EXPECT_THAT(filter(reserved),
+                HasSubstr("outside $... and _INBOX..., which belong to NATS"));
   }
   for (const char* own : {"expirer.x", "expirer", "expirer.>", "*.v1.rejected.*"}) {
     EXPECT_THAT(filter(own), HasSubstr("leaves out expirer.>, which is expirer's own"));
@@ -405,33 +447,43 @@ TEST(Config, FiltersAreChecked) {
 
 TEST(Config, TargetsAreChecked) {
   const auto target = [](const std::string& text) {
-    return Error(WithRule("    schedule: { subject: 'in.*', key: /id }\n    publish: { subject: '" +
-                          text + "' }\n"));
+    return Error(WithRule(
+        "    schedule: { subject: 'in.*', key: /id }\n    publish: { subject: '" + text +
+        "' }\n"));
   };
   const std::string at = "f:4:25: rules[0].publish.subject: ";
-  EXPECT_EQ(target("a.*"), at + "expected no * or > in a subject that is published to, found \"a.*\"");
-  EXPECT_EQ(target("$JS.API"),
-            at + "expected a subject outside $... and _INBOX..., which belong to NATS, found "
-                 "\"$JS.API\"");
+  EXPECT_EQ(target("a.*"),
+            at + "expected no * or > in a subject that is published to, found \"a.*\"");
+  EXPECT_EQ(
+      target("$JS.API"),
+      at + "expected a subject outside $... and _INBOX..., which belong to NATS, found "
+           "\"$JS.API\"");
   EXPECT_EQ(target("expirer.v1.cancel"),
             at + "expected a subject outside expirer.>, which is expirer's own, found "
                  "\"expirer.v1.cancel\"");
-  EXPECT_EQ(target("a..${key}"),
-            at + "expected no empty token (two dots together, or one at an end), found \"a..*\"");
-  EXPECT_EQ(target("a.${id}"),
-            at + "column 3: expected ${/pointer}, ${key}, ${subject:N}, ${header:N}, ${time} or "
-                 "${due}");
-  EXPECT_EQ(target("a.${subject:3}"),
-            at + "subject:3 does not exist; expected at most 2, as many tokens as in.* has");
+  EXPECT_EQ(target("a..${key}"), at + "expected no empty token (two dots together, or "
+                                      "one at an end), found \"a..*\"");
+  EXPECT_EQ(
+      target("a.${id}"),
+      at +
+          "column 3: expected ${/pointer}, ${key}, ${subject:N}, ${header:N}, ${time} or "
+          "${due}");
+  EXPECT_EQ(
+      target("a.${subject:3}"),
+      at + "subject:3 does not exist; expected at most 2, as many tokens as in.* has");
 }
 
 TEST(Config, ATargetThatFeedsARuleNeedsLoop) {
   const auto target = [](const std::string& text, const std::string& more) {
-    return WithRule("    schedule: { subject: 'in.*', key: /id }\n    cancel: { subject: stop, key: /id }\n"
-                    "    publish: { subject: '" + text + "' }\n" + more);
+    return WithRule(
+        "    schedule: { subject: 'in.*', key: /id }\n    cancel: { subject: stop, key: "
+        "/id }\n"
+        "    publish: { subject: '" +
+        text + "' }\n" + more);
   };
   EXPECT_EQ(Error(target("in.x", "")),
-            "f:5:25: rules[0].publish.subject: rule \"r\" reads this subject by \"in.*\", so fired "
+            "f:5:25: rules[0].publish.subject: rule \"r\" reads this subject by "
+            "\"in.*\", so fired "
             "jobs would come back; expected another subject, or loop: true");
   EXPECT_THAT(Error(target("${key}.x", "")), HasSubstr("loop: true"));
   EXPECT_THAT(Error(target("stop", "")), HasSubstr("by \"stop\""));
@@ -440,39 +492,48 @@ TEST(Config, ATargetThatFeedsARuleNeedsLoop) {
 }
 
 TEST(Config, HeaderNamesAreChecked) {
-  EXPECT_THAT(Error(Good("      headers: { Nats-TTL: 1 }\n")),
-              HasSubstr("f:9:16: rules[0].publish.headers: expected no Nats-... and Expirer-..."));
-  EXPECT_THAT(Error(Good("      headers: { 'a b': 1 }\n")),
-              HasSubstr("expected header names without spaces and colons, found \"a b\""));
-  EXPECT_THAT(Error(Good("      headers: { A: [1] }\n")),
-              HasSubstr("rules[0].publish.headers.A: expected a map of texts, found a list"));
+  EXPECT_THAT(
+      Error(Good("      headers: { Nats-TTL: 1 }\n")),
+      HasSubstr(
+          "f:9:16: rules[0].publish.headers: expected no Nats-... and Expirer-..."));
+  EXPECT_THAT(
+      Error(Good("      headers: { 'a b': 1 }\n")),
+      HasSubstr("expected header names without spaces and colons, found \"a b\""));
+  EXPECT_THAT(
+      Error(Good("      headers: { A: [1] }\n")),
+      HasSubstr("rules[0].publish.headers.A: expected a map of texts, found a list"));
 }
 
 TEST(Config, StreamsAreChecked) {
   EXPECT_EQ(Error("store: { history: 999h }\nstreams: [{ name: a.b, subjects: x }]"),
             "f:2:19: streams[0].name: expected letters, digits, - and _ only");
   EXPECT_EQ(Error("streams: [{ name: S, subjects: [x, 'y*'] }]"),
-            "f:1:32: streams[0].subjects: expected * and > only as whole tokens, such as orders.*, "
+            "f:1:32: streams[0].subjects: expected * and > only as whole tokens, such as "
+            "orders.*, "
             "found \"y*\"");
-  EXPECT_EQ(Error("streams: [{ name: S, subjects: x, replicas: 6 }]"),
-            "f:1:45: streams[0].replicas: expected a whole number from 1 to 5, found \"6\"");
+  EXPECT_EQ(
+      Error("streams: [{ name: S, subjects: x, replicas: 6 }]"),
+      "f:1:45: streams[0].replicas: expected a whole number from 1 to 5, found \"6\"");
   EXPECT_EQ(Error("streams: [{ name: S, subjects: x, max_age: 1m }]"),
             "f:1:11: streams[0].duplicates: expected at most as long as max_age");
   EXPECT_EQ(Error("streams: [{ name: S, subjects: x }, { name: S, subjects: y }]"),
             "f:1:45: streams[1].name: streams[0] has this name; expected another");
   EXPECT_EQ(Error("streams: [{ name: S, subjects: 'x.>' }, { name: T, subjects: x.y }]"),
-            "f:1:62: streams[1].subjects: streams[0] keeps \"x.>\" already; expected subjects that "
+            "f:1:62: streams[1].subjects: streams[0] keeps \"x.>\" already; expected "
+            "subjects that "
             "no other stream keeps");
 }
 
 TEST(Config, ConnectionsAreChecked) {
   EXPECT_EQ(Error("nats: { url: 'ws://x' }"),
-            "f:1:14: nats.url: expected servers such as nats://host:4222 or tls://host, separated "
+            "f:1:14: nats.url: expected servers such as nats://host:4222 or tls://host, "
+            "separated "
             "by commas");
   EXPECT_EQ(Error("nats: { tls: { cert: c.pem } }"),
             "f:1:14: nats.tls: expected cert and key together, found one of them");
   EXPECT_EQ(Error("nats: { inbox_prefix: 'a.*' }"),
-            "f:1:23: nats.inbox_prefix: expected a subject without wildcards, such as _INBOX_mine");
+            "f:1:23: nats.inbox_prefix: expected a subject without wildcards, such as "
+            "_INBOX_mine");
   EXPECT_EQ(Error("nats: { domain: 'a.b' }"),
             "f:1:17: nats.domain: expected letters, digits, - and _ only");
 }
@@ -483,31 +544,36 @@ TEST(Config, AShortRetryMaximumIsRefused) {
 }
 
 TEST(Config, WarnsOfHistoryShorterThanAStream) {
-  const ConfigResult result =
-      ParseConfig("store: { history: 1h }\nstreams: [{ name: S, subjects: x, max_age: 2h }]\n" +
-                      Good(),
-                  "f");
+  const ConfigResult result = ParseConfig(
+      "store: { history: 1h }\nstreams: [{ name: S, subjects: x, max_age: 2h }]\n" +
+          Good(),
+      "f");
   EXPECT_THAT(result.errors, IsEmpty());
   EXPECT_THAT(result.warnings,
-              ElementsAre(HasSubstr("f:2:44: streams[0].max_age: store.history is shorter than")));
+              ElementsAre(HasSubstr(
+                  "f:2:44: streams[0].max_age: store.history is shorter than")));
 }
 
 TEST(Config, WarnsOfScheduleEntriesThatNeverSchedule) {
-  const ConfigResult result = ParseConfig(Good("    cancel: { subject: 'in.*', key: /id }\n"), "f");
+  const ConfigResult result =
+      ParseConfig(Good("    cancel: { subject: 'in.*', key: /id }\n"), "f");
   EXPECT_THAT(result.errors, IsEmpty());
-  EXPECT_THAT(result.warnings,
-              ElementsAre("f:4:7: rules[0].schedule: every event of \"in.a\" matches the cancel "
-                          "entry \"in.*\", so it never schedules a job"));
+  EXPECT_THAT(
+      result.warnings,
+      ElementsAre("f:4:7: rules[0].schedule: every event of \"in.a\" matches the cancel "
+                  "entry \"in.*\", so it never schedules a job"));
 }
 
 TEST(Config, OriginsNameTheFileAndLine) {
-  const ConfigResult result = ParseConfig("name: shop\nlimits:\n  batch: 5\n", "dir/f.yaml");
+  const ConfigResult result =
+      ParseConfig("name: shop\nlimits:\n  batch: 5\n", "dir/f.yaml");
   EXPECT_EQ(result.config.origins.at("limits.batch"), "dir/f.yaml:3");
   EXPECT_EQ(result.config.origins.count("limits.window"), 0u);
 }
 
 // An environment of a few variables.
-std::vector<std::string> Apply(Config* config, const std::map<std::string, std::string>& values) {
+std::vector<std::string> Apply(Config* config,
+                               const std::map<std::string, std::string>& values) {
   return ApplyEnvironment(config, [&values](const char* name) -> const char* {
     const auto found = values.find(name);
     return found == values.end() ? nullptr : found->second.c_str();
@@ -530,8 +596,9 @@ TEST(Config, TheEnvironmentOverridesTheFile) {
                               {"EXPIRER_LOG_FORMAT", "json"}}),
               IsEmpty());
   EXPECT_THAT(config.nats.urls, ElementsAre("nats://nats-srv:4222", "tls://b:1"));
-  EXPECT_EQ(config.nats.creds + config.nats.nkey + config.nats.user + config.nats.password +
-                config.nats.token + config.nats.tls.ca + config.nats.tls.cert + config.nats.tls.key,
+  EXPECT_EQ(config.nats.creds + config.nats.nkey + config.nats.user +
+                config.nats.password + config.nats.token + config.nats.tls.ca +
+                config.nats.tls.cert + config.nats.tls.key,
             "a.credsb.nkuptcacertkey");
   EXPECT_EQ(config.StatusFile(), "/data/status.json");
   EXPECT_EQ(config.log.level, "warn");
@@ -548,11 +615,14 @@ TEST(Config, EmptyVariablesAreNotSet) {
 
 TEST(Config, WrongVariablesAreReportedByName) {
   Config config = DefaultConfig();
-  EXPECT_THAT(Apply(&config, {{"NATS_URL", "x,,y"}, {"EXPIRER_LOG_LEVEL", "info|warn"}, {"NATS_CERT", "c"}}),
-              ElementsAre(HasSubstr("NATS_URL: expected servers such as"),
-                          "EXPIRER_LOG_LEVEL: expected debug or info or warn or error, found "
-                          "\"info|warn\"",
-                          HasSubstr("NATS_CERT, NATS_KEY: expected")));
+  EXPECT_THAT(
+      Apply(
+          &config,
+          {{"NATS_URL", "x,,y"}, {"EXPIRER_LOG_LEVEL", "info|warn"}, {"NATS_CERT", "c"}}),
+      ElementsAre(HasSubstr("NATS_URL: expected servers such as"),
+                  "EXPIRER_LOG_LEVEL: expected debug or info or warn or error, found "
+                  "\"info|warn\"",
+                  HasSubstr("NATS_CERT, NATS_KEY: expected")));
   EXPECT_EQ(config.log.level, "info");
 }
 

@@ -29,8 +29,8 @@ TEST(Coding, BigEndianBytesSortAsTheirNumbers) {
 
 TEST(Coding, VarintsReadBackAtEveryLength) {
   for (int bits = 0; bits <= 64; ++bits) {
-    const uint64_t edge = bits == 64 ? std::numeric_limits<uint64_t>::max()
-                                     : (uint64_t{1} << bits) - 1;
+    const uint64_t edge =
+        bits == 64 ? std::numeric_limits<uint64_t>::max() : (uint64_t{1} << bits) - 1;
     for (const uint64_t value : {edge, edge + 1}) {
       std::string bytes;
       PutVarint(&bytes, value);
@@ -48,8 +48,8 @@ TEST(Coding, SignedNumbersNearZeroAreShort) {
     PutSigned(&bytes, value);
     EXPECT_EQ(bytes.size(), 1u);
   }
-  for (const int64_t value :
-       {std::numeric_limits<int64_t>::min(), std::numeric_limits<int64_t>::max(), int64_t{-300}}) {
+  for (const int64_t value : {std::numeric_limits<int64_t>::min(),
+                              std::numeric_limits<int64_t>::max(), int64_t{-300}}) {
     std::string bytes;
     PutSigned(&bytes, value);
     EXPECT_EQ(Reader(bytes).Signed(), value);
@@ -82,7 +82,9 @@ TEST(Coding, MalformedVarintsAndLengthsAreErrors) {
     EXPECT_EQ(reader.Varint(), 0u);
     EXPECT_FALSE(reader.ok());
   }
-  Reader longer("\x05" "abc");
+  Reader longer(
+      "\x05"
+      "abc");
   EXPECT_EQ(longer.Bytes(), "");
   EXPECT_FALSE(longer.ok());
   std::string huge;

@@ -38,13 +38,15 @@ TEST(Duration, TakesDecimalsThatAreExact) {
   EXPECT_EQ(Ms("0.5000s"), 500);
   EXPECT_EQ(Ms("0.12345m"), 7'407);
   for (const char* text : {"0.5ms", "0.0001s", "0.00000000000000001h", "1.0005s"})
-    EXPECT_EQ(Message(ParseDuration(text).status()), "expected a whole number of milliseconds");
+    EXPECT_EQ(Message(ParseDuration(text).status()),
+              "expected a whole number of milliseconds");
 }
 
 TEST(Duration, RefusesWhatIsNoDuration) {
   for (const char* text :
-       {"", " ", "90", "s", "90 s", " 90s", "90s ", "-90s", "+90s", "90S", "90sec", "1.h", ".5h",
-        "1..5h", "30m1h", "1h1h", "1h30", "1h 30m", "1e3s", "1,5h", "5us", "1w", "0x1s"}) {
+       {"",     " ",      "90",    "s",    "90 s", " 90s",  "90s ",  "-90s",
+        "+90s", "90S",    "90sec", "1.h",  ".5h",  "1..5h", "30m1h", "1h1h",
+        "1h30", "1h 30m", "1e3s",  "1,5h", "5us",  "1w",    "0x1s"}) {
     EXPECT_FALSE(ParseDuration(text).ok()) << text;
   }
 }
@@ -88,8 +90,9 @@ TEST(Bytes, ReadsDecimalAndBinaryUnits) {
 }
 
 TEST(Bytes, RefusesWhatIsNoSize) {
-  for (const char* text : {"", "MB", "-1", "1.5MB", "512  MB", "512mb", "512M", "512MB ", " 1",
-                           "1e6", "1,000", "9223372036854775808", "9000000000GiB"}) {
+  for (const char* text :
+       {"", "MB", "-1", "1.5MB", "512  MB", "512mb", "512M", "512MB ", " 1", "1e6",
+        "1,000", "9223372036854775808", "9000000000GiB"}) {
     EXPECT_FALSE(ParseBytes(text).ok()) << text;
   }
 }

@@ -34,8 +34,9 @@ TEST(Log, AHostileValueCannotForgeALine) {
 }
 
 TEST(Log, InvalidUtf8IsReplacedAndValidIsKept) {
-  const std::string line = FormatLogLine(LogFormat::kJson, kNow, Level::kInfo, "k",
-                                         {{"v", "\xFF gr\xC3\xBC\xC3\x9F \xED\xA0\x80 \xC2\x9B"}});
+  const std::string line =
+      FormatLogLine(LogFormat::kJson, kNow, Level::kInfo, "k",
+                    {{"v", "\xFF gr\xC3\xBC\xC3\x9F \xED\xA0\x80 \xC2\x9B"}});
   EXPECT_NE(line.find("\xEF\xBF\xBD gr\xC3\xBC\xC3\x9F"), std::string::npos);
   EXPECT_EQ(line.find("\xFF "), std::string::npos);
   EXPECT_EQ(line.find("\xED\xA0\x80"), std::string::npos);
@@ -43,8 +44,8 @@ TEST(Log, InvalidUtf8IsReplacedAndValidIsKept) {
 }
 
 TEST(Log, AnEmptyOrAmbiguousValueIsQuoted) {
-  const std::string line = FormatLogLine(LogFormat::kText, kNow, Level::kInfo, "m",
-                                         {{"a", ""}, {"b", "x=y"}});
+  const std::string line =
+      FormatLogLine(LogFormat::kText, kNow, Level::kInfo, "m", {{"a", ""}, {"b", "x=y"}});
   EXPECT_NE(line.find("a=\"\" b=\"x=y\""), std::string::npos);
 }
 

@@ -38,9 +38,10 @@ TEST(Rfc3339, ReadsTimesOfAnyOffset) {
 TEST(Rfc3339, KnowsTheCalendar) {
   EXPECT_EQ(Ms("2000-02-29T00:00:00Z") + 86'400'000, Ms("2000-03-01T00:00:00Z"));
   EXPECT_EQ(Ms("2024-02-29T00:00:00Z") + 86'400'000, Ms("2024-03-01T00:00:00Z"));
-  for (const char* text : {"1900-02-29T00:00:00Z", "2100-02-29T00:00:00Z", "2026-02-29T00:00:00Z",
-                           "2026-02-30T00:00:00Z", "2026-04-31T00:00:00Z", "2026-01-32T00:00:00Z",
-                           "2026-01-00T00:00:00Z"}) {
+  for (const char* text :
+       {"1900-02-29T00:00:00Z", "2100-02-29T00:00:00Z", "2026-02-29T00:00:00Z",
+        "2026-02-30T00:00:00Z", "2026-04-31T00:00:00Z", "2026-01-32T00:00:00Z",
+        "2026-01-00T00:00:00Z"}) {
     EXPECT_EQ(Why(text), "there is no such day");
   }
   EXPECT_EQ(Why("2026-13-01T00:00:00Z"), "the month is outside 01-12");
@@ -79,18 +80,42 @@ TEST(Rfc3339, ALeapSecondIsTheSecondAfterIt) {
 }
 
 TEST(Rfc3339, RefusesEverythingElse) {
-  for (const char* text :
-       {"", "tomorrow", "now", "infinite-future", "2026-11-22", "2026-11-22T17:48:44",
-        "2026-11-22 17:48:44Z", " 2026-11-22T17:48:44Z", "2026-11-22T17:48:44Z ",
-        "2026-11-22T17:48:44 Z", "2026-11-22T17:48Z", "2026-11-22T17:48:44.Z",
-        "2026-11-22T17:48:44,5Z", "2026-11-22T17:48:44+1:00", "2026-11-22T17:48:44+0100",
-        "2026-11-22T17:48:44+01", "2026-11-22T17:48:44+24:00", "2026-11-22T17:48:44+01:60",
-        "2026-11-22T17:48:44+01:00x", "2026-11-22T17:48:44Zx", "2026-11-22T17:48:44ZZ",
-        "2026-11-22T24:00:00Z", "2026-11-22T17:60:00Z", "26-11-22T17:48:44.000Z",
-        "+2026-11-22T17:48:44Z", "-026-11-22T17:48:44Z", "12026-11-22T17:48:44Z",
-        "2026/11/22T17:48:44Z", "2026-11-22T17.48.44Z", "2026-W47-7T17:48:44Z",
-        "2026-11-22T1a:48:44Z", "2026-1-22T017:48:44Z", "2026-11-22T17:48:44.1a3Z",
-        "20261122T174844.123Z", "Sun, 22 Nov 2026 17:48:44 GMT", "1795369724123"}) {
+  for (const char* text : {"",
+                           "tomorrow",
+                           "now",
+                           "infinite-future",
+                           "2026-11-22",
+                           "2026-11-22T17:48:44",
+                           "2026-11-22 17:48:44Z",
+                           " 2026-11-22T17:48:44Z",
+                           "2026-11-22T17:48:44Z ",
+                           "2026-11-22T17:48:44 Z",
+                           "2026-11-22T17:48Z",
+                           "2026-11-22T17:48:44.Z",
+                           "2026-11-22T17:48:44,5Z",
+                           "2026-11-22T17:48:44+1:00",
+                           "2026-11-22T17:48:44+0100",
+                           "2026-11-22T17:48:44+01",
+                           "2026-11-22T17:48:44+24:00",
+                           "2026-11-22T17:48:44+01:60",
+                           "2026-11-22T17:48:44+01:00x",
+                           "2026-11-22T17:48:44Zx",
+                           "2026-11-22T17:48:44ZZ",
+                           "2026-11-22T24:00:00Z",
+                           "2026-11-22T17:60:00Z",
+                           "26-11-22T17:48:44.000Z",
+                           "+2026-11-22T17:48:44Z",
+                           "-026-11-22T17:48:44Z",
+                           "12026-11-22T17:48:44Z",
+                           "2026/11/22T17:48:44Z",
+                           "2026-11-22T17.48.44Z",
+                           "2026-W47-7T17:48:44Z",
+                           "2026-11-22T1a:48:44Z",
+                           "2026-1-22T017:48:44Z",
+                           "2026-11-22T17:48:44.1a3Z",
+                           "20261122T174844.123Z",
+                           "Sun, 22 Nov 2026 17:48:44 GMT",
+                           "1795369724123"}) {
     EXPECT_FALSE(Why(text).empty()) << text;
   }
   EXPECT_FALSE(Why(std::string("2026-11-22T17:48:44Z\0", 21)).empty());
@@ -118,7 +143,8 @@ TEST(Rfc3339, WritesMillisecondsAndNanoseconds) {
 
 unsigned Seed() {
   const char* given = std::getenv("EXPIRER_SEED");
-  return given != nullptr ? static_cast<unsigned>(std::atoi(given)) : std::random_device()();
+  return given != nullptr ? static_cast<unsigned>(std::atoi(given))
+                          : std::random_device()();
 }
 
 TEST(Rfc3339, ReadsBackWhatItWritesAndAgreesWithAbseil) {
@@ -132,12 +158,14 @@ TEST(Rfc3339, ReadsBackWhatItWritesAndAgreesWithAbseil) {
     const std::string text = FormatRfc3339Ms(ms);
     ASSERT_EQ(Ms(text), ms);
     const int offset = minutes(random);
-    const std::string shifted = absl::FormatTime(
-        "%E4Y-%m-%dT%H:%M:%E3S%Ez", absl::FromUnixMillis(ms), absl::FixedTimeZone(offset * 60));
+    const std::string shifted =
+        absl::FormatTime("%E4Y-%m-%dT%H:%M:%E3S%Ez", absl::FromUnixMillis(ms),
+                         absl::FixedTimeZone(offset * 60));
     // An offset may carry the year out of four digits.
     if (shifted.size() != text.size() + 5 || shifted[0] == '-') continue;
     absl::Time expected;
-    ASSERT_TRUE(absl::ParseTime(absl::RFC3339_full, shifted, &expected, nullptr)) << shifted;
+    ASSERT_TRUE(absl::ParseTime(absl::RFC3339_full, shifted, &expected, nullptr))
+        << shifted;
     ASSERT_EQ(Ms(shifted), absl::ToUnixMillis(expected)) << shifted;
     ASSERT_EQ(Ms(shifted), ms) << shifted;
   }

@@ -16,16 +16,15 @@ namespace {
 
 std::string Hex(std::string_view bytes) {
   std::string hex;
-  for (const char c : bytes)
-    hex += fmt::format("{:02x}", static_cast<uint8_t>(c));
+  for (const char c : bytes) hex += fmt::format("{:02x}", static_cast<uint8_t>(c));
   return hex;
 }
 
 std::string FromHex(std::string_view hex) {
   std::string bytes;
   for (size_t i = 0; i < hex.size(); i += 2)
-    bytes.push_back(static_cast<char>(
-        std::stoi(std::string(hex.substr(i, 2)), nullptr, 16)));
+    bytes.push_back(
+        static_cast<char>(std::stoi(std::string(hex.substr(i, 2)), nullptr, 16)));
   return bytes;
 }
 
@@ -152,9 +151,7 @@ TEST(JobBytes, NamesInFamiliesAreGolden) {
 }
 
 TEST(JobBytes, EveryTruncationAndExtensionIsDataLoss) {
-  const auto lost = [](const absl::Status& status) {
-    return absl::IsDataLoss(status);
-  };
+  const auto lost = [](const absl::Status& status) { return absl::IsDataLoss(status); };
   const auto each = [&](std::string_view hex, auto decode) {
     const std::string bytes = FromHex(hex);
     for (size_t size = 0; size < bytes.size(); ++size)
@@ -235,21 +232,19 @@ class Draw {
     return headers;
   }
   Position APosition() {
-    Position position{static_cast<uint16_t>(Number()), Number(), Number(),
-                      Ms(), {}};
+    Position position{static_cast<uint16_t>(Number()), Number(), Number(), Ms(), {}};
     if (Coin()) position.version = static_cast<int64_t>(Number());
     return position;
   }
   JobKey AKey() { return {static_cast<Lane>(Number()), Ms(), Number()}; }
   Job AJob() {
-    return {Ms(),    Number(), Number(), Coin(),        APosition(), Ms(),
-            Ms(),    Bytes(),  Bytes(),  SomeHeaders(), Bytes()};
+    return {Ms(), Number(), Number(), Coin(),        APosition(), Ms(),
+            Ms(), Bytes(),  Bytes(),  SomeHeaders(), Bytes()};
   }
   Register ARegister() {
     Register reg;
     reg.state = static_cast<JobState>(1 + random_() % 6);
-    if (IsLive(reg.state) || Coin())
-      reg.schedule = Register::Schedule{APosition(), Ms()};
+    if (IsLive(reg.state) || Coin()) reg.schedule = Register::Schedule{APosition(), Ms()};
     if (Coin()) reg.cancel = APosition();
     if (IsLive(reg.state) || Coin()) reg.job = AKey();
     if (Coin()) reg.times = Times{Ms(), Ms(), Ms(), Ms()};
@@ -257,8 +252,7 @@ class Draw {
     return reg;
   }
   Dead ADead() {
-    return {Coin(),  Bytes(),       Ms(),    APosition(),
-            Bytes(), SomeHeaders(), Bytes(), Bytes()};
+    return {Coin(), Bytes(), Ms(), APosition(), Bytes(), SomeHeaders(), Bytes(), Bytes()};
   }
 
  private:
@@ -276,8 +270,7 @@ TEST(JobBytes, RandomValuesComeBackAsTheyWere) {
     EXPECT_EQ(*DecodeJob(EncodeJob(job)), job);
     const Register reg = draw.ARegister();
     EXPECT_EQ(*DecodeRegister(EncodeRegister(reg)), reg);
-    EXPECT_EQ(ExpiresMs(EncodeRegister(reg)),
-              IsClosed(reg.state) ? reg.expires_ms : 0);
+    EXPECT_EQ(ExpiresMs(EncodeRegister(reg)), IsClosed(reg.state) ? reg.expires_ms : 0);
     const Dead dead = draw.ADead();
     EXPECT_EQ(*DecodeDead(EncodeDead(dead)), dead);
     if (HasFailure()) return;
@@ -336,7 +329,10 @@ TEST(PositionOrder, FollowsTheContract) {
       {"the same message", {1, 1, 5, 100, {}}, {1, 1, 5, 100, {}}, 0},
       {"one epoch: by sequence", {1, 1, 6, 100, {}}, {1, 1, 5, 900, {}}, 1},
       {"a later epoch: by time", {1, 2, 1, 300, {}}, {1, 1, 9, 200, {}}, 1},
-      {"a later epoch may hold older messages", {1, 2, 9, 100, {}}, {1, 1, 1, 200, {}}, -1},
+      {"a later epoch may hold older messages",
+       {1, 2, 9, 100, {}},
+       {1, 1, 1, 200, {}},
+       -1},
       {"two streams: by time", {2, 1, 1, 300, {}}, {1, 1, 9, 200, {}}, 1},
       {"two streams at one time", {2, 1, 1, 200, {}}, {1, 1, 9, 200, {}}, 0},
       {"core and API: by arrival", {0, 0, 8, 0, {}}, {0, 0, 7, 0, {}}, 1},

@@ -57,7 +57,8 @@ TEST(Json, FindsValuesOfEveryKind) {
 
 TEST(Json, KeepsTheBytesOfAValueAsTheyStood) {
   const std::string text =
-      "{ \"s\" : \"x\\u00e9\" , \"n\" : 12345678901234567890 ,\n \"o\" : { \"k\" : [ 1 , {} ] } , "
+      "{ \"s\" : \"x\\u00e9\" , \"n\" : 12345678901234567890 ,\n \"o\" : { \"k\" : [ 1 , "
+      "{} ] } , "
       "\"e\":{}, \"l\":[ ]\t}";
   EXPECT_EQ(Raw(text, "/s"), "\"x\\u00e9\"");
   EXPECT_EQ(Raw(text, "/n"), "12345678901234567890");
@@ -86,7 +87,8 @@ TEST(Json, PointersFollowRfc6901) {
   EXPECT_EQ(Find(text, "/list/-").kind, Kind::kMissing);
   EXPECT_EQ(Find(text, "/list/0/x").kind, Kind::kMissing);
   EXPECT_TRUE(CheckJsonPointer("/a~0~1").ok());
-  for (const char* bad : {"", "a", "#/a", "/a~", "/a~2"}) EXPECT_FALSE(CheckJsonPointer(bad).ok());
+  for (const char* bad : {"", "a", "#/a", "/a~", "/a~2"})
+    EXPECT_FALSE(CheckJsonPointer(bad).ok());
 }
 
 TEST(Json, OnePassAnswersManyPointers) {
@@ -123,15 +125,16 @@ TEST(Json, EveryCutOffTailIsRefused) {
 
 TEST(Json, BytesAfterTheEndAreRefused) {
   EXPECT_EQ(Raw("{\"a\":1} \r\n\t", "/a"), "1");
-  for (const char* text : {"{\"a\":1}x", "{\"a\":1}{}", "{\"a\":1},", "{\"a\":1}]", "{\"a\":1}}",
-                           "{\"a\":1} 1", "[1]]", "{}{\"a\":1}", "[]{}"}) {
+  for (const char* text : {"{\"a\":1}x", "{\"a\":1}{}", "{\"a\":1},", "{\"a\":1}]",
+                           "{\"a\":1}}", "{\"a\":1} 1", "[1]]", "{}{\"a\":1}", "[]{}"}) {
     EXPECT_NE(Why(text), "") << text;
   }
   EXPECT_NE(Why(std::string_view("{\"a\":1}\0", 8)), "");
 }
 
 TEST(Json, OnlyObjectsAndArraysAreEvents) {
-  for (const char* text : {"1", "\"x\"", "true", "null", "-"}) EXPECT_NE(Why(text), "") << text;
+  for (const char* text : {"1", "\"x\"", "true", "null", "-"})
+    EXPECT_NE(Why(text), "") << text;
   EXPECT_EQ(Why("{}"), "");
   EXPECT_EQ(Why("[]"), "");
   EXPECT_EQ(Why(""), "it is empty");
@@ -141,11 +144,14 @@ TEST(Json, OnlyObjectsAndArraysAreEvents) {
 
 TEST(Json, MalformedValuesAreRefusedEverywhere) {
   for (const char* value :
-       {"tru", "truex", "True", "nul", "nulll", "falsey", "undefined", "NaN", "Infinity", "01",
-        "-", "+1", "1.", ".5", "1e", "1e+", "--1", "1-", "0x1", "1 2", "'x'", "\"x", "x\"",
-        "\"\\x\"", "\"\\u12\"", "\"\\u12g4\"", "\"\t\"", "[1,]", "[,1]", "[1 2]", "{\"k\"}",
-        "{\"k\":}", "{\"k\" 1}", "{k:1}", "{1:1}", "{\"k\":1,}", "{,}", "[}", "{]", "[1}", "", ",",
-        ":", "//x\n1", "\"a\"\"b\"", "\"a\"b"}) {
+       {"tru",       "truex",       "True",       "nul",   "nulll", "falsey",
+        "undefined", "NaN",         "Infinity",   "01",    "-",     "+1",
+        "1.",        ".5",          "1e",         "1e+",   "--1",   "1-",
+        "0x1",       "1 2",         "'x'",        "\"x",   "x\"",   "\"\\x\"",
+        "\"\\u12\"", "\"\\u12g4\"", "\"\t\"",     "[1,]",  "[,1]",  "[1 2]",
+        "{\"k\"}",   "{\"k\":}",    "{\"k\" 1}",  "{k:1}", "{1:1}", "{\"k\":1,}",
+        "{,}",       "[}",          "{]",         "[1}",   "",      ",",
+        ":",         "//x\n1",      "\"a\"\"b\"", "\"a\"b"}) {
     EXPECT_NE(Why(std::string("{\"x\":") + value + "}"), "") << value;
     EXPECT_NE(Why(std::string("[") + value + ",1]"), "") << value;
     EXPECT_NE(Why(std::string("{\"a\":") + value + "}"), "") << value;
@@ -166,7 +172,8 @@ TEST(Json, InvalidUtf8AndByteOrderMarksAreRefused) {
 TEST(Json, ARepeatedMemberIsRefusedOnlyWhereAPointerGoes) {
   EXPECT_EQ(Why(R"({"a":1,"a":1})"), "the member \"a\" is there twice");
   EXPECT_EQ(Why(R"({"a":1,"\u0061":2})"), "the member \"a\" is there twice");
-  EXPECT_EQ(Find(R"({"o":{"a":1},"o":{"b":1}})", "/o/a").why, "the member \"o\" is there twice");
+  EXPECT_EQ(Find(R"({"o":{"a":1},"o":{"b":1}})", "/o/a").why,
+            "the member \"o\" is there twice");
   EXPECT_EQ(Raw(R"({"a":1,"b":2,"b":3})", "/a"), "1");
   EXPECT_EQ(Raw(R"({"a":1,"b":{"a":2,"a":3}})", "/a"), "1");
   EXPECT_EQ(Raw(R"([{"a":1},{"a":2}])", "/1/a"), "2");
@@ -175,7 +182,8 @@ TEST(Json, ARepeatedMemberIsRefusedOnlyWhereAPointerGoes) {
 TEST(Json, DepthBombsAreRefused) {
   EXPECT_EQ(Why("{\"x\":" + Nested(127, "[", "]") + "}"), "");
   EXPECT_EQ(Why("{\"x\":" + Nested(128, "[", "]") + "}"), "it nests deeper than 128");
-  EXPECT_EQ(Why("{\"x\":" + Nested(128, "{\"k\":", "}") + "}"), "it nests deeper than 128");
+  EXPECT_EQ(Why("{\"x\":" + Nested(128, "{\"k\":", "}") + "}"),
+            "it nests deeper than 128");
   EXPECT_NE(Why(Nested(100'000, "[", "]")), "");
   EXPECT_NE(Why(std::string(1'000'000, '[')), "");
   EXPECT_NE(Why(std::string(100'000, '{') + std::string(100'000, '}')), "");
@@ -205,14 +213,18 @@ TEST(Json, TextIsDecodedWithSurrogatePairs) {
   EXPECT_EQ(text("\"plain\""), "plain");
   EXPECT_EQ(text("\"\""), "");
   EXPECT_EQ(text(R"("\"\\\/\b\f\n\r\t")"), "\"\\/\b\f\n\r\t");
-  EXPECT_EQ(text(R"("\u00e9\u20AC\ud83d\ude00!")"), "\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80!");
+  EXPECT_EQ(text(R"("\u00e9\u20AC\ud83d\ude00!")"),
+            "\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80!");
   EXPECT_EQ(text(R"("\u0000")"), std::string(1, '\0'));
-  for (const char* lone : {R"("\ud83d")", R"("\ude00")", R"("\ud83dx")", R"("\ud83d\u0041")"})
-    EXPECT_EQ(text(lone), "refused: it holds half of a surrogate pair, which is no text") << lone;
+  for (const char* lone :
+       {R"("\ud83d")", R"("\ude00")", R"("\ud83dx")", R"("\ud83d\u0041")"})
+    EXPECT_EQ(text(lone), "refused: it holds half of a surrogate pair, which is no text")
+        << lone;
   EXPECT_EQ(*JsonText({Kind::kNumber, "1.0"}, &scratch), "1.0");
   EXPECT_EQ(*JsonText({Kind::kBool, "true"}, &scratch), "true");
   EXPECT_EQ(Message(JsonText({Kind::kNull, "null"}, &scratch).status()), "it is null");
-  EXPECT_EQ(Message(JsonText({Kind::kObject, "{}"}, &scratch).status()), "it is an object");
+  EXPECT_EQ(Message(JsonText({Kind::kObject, "{}"}, &scratch).status()),
+            "it is an object");
 }
 
 TEST(Json, LoneSurrogatesElsewhereDoNoHarm) {

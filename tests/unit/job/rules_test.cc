@@ -13,7 +13,8 @@ constexpr int64_t kTimeNs = kNowMs * 1'000'000 - 1;
 
 Source At(std::string_view text) { return *Source::Parse(text); }
 
-Entry MakeEntry(std::string_view subject, std::string_view key, std::string_view due = "") {
+Entry MakeEntry(std::string_view subject, std::string_view key,
+                std::string_view due = "") {
   Entry entry;
   entry.subject = subject;
   entry.key.push_back(At(key));
@@ -53,7 +54,8 @@ Intent Evaluate(const Rule& rule, std::string_view subject, std::string_view pay
 }
 
 Job Scheduled(const Intent& intent) {
-  if (const auto* reject = std::get_if<RejectIntent>(&intent)) ADD_FAILURE() << reject->reason;
+  if (const auto* reject = std::get_if<RejectIntent>(&intent))
+    ADD_FAILURE() << reject->reason;
   const auto* schedule = std::get_if<ScheduleIntent>(&intent);
   EXPECT_NE(schedule, nullptr);
   return schedule == nullptr ? Job() : schedule->job;
@@ -72,7 +74,8 @@ std::string WhyKey(std::string_view key_json) {
 }
 Intent Due(std::string_view due_json, const JobLimits& limits = {}) {
   return Evaluate(Ticketing(), "order:created",
-                  "{\"id\":\"1\",\"expiresAt\":" + std::string(due_json) + "}", {}, limits);
+                  "{\"id\":\"1\",\"expiresAt\":" + std::string(due_json) + "}", {},
+                  limits);
 }
 int64_t DueMs(std::string_view due_json) { return Scheduled(Due(due_json)).due_ms; }
 std::string WhyDue(std::string_view due_json) { return Reason(Due(due_json)); }
@@ -100,8 +103,8 @@ TEST(Rules, ACancelTakesItsOwnEntrysKey) {
 TEST(Rules, CancelEntryWinsOverSchedule) {
   Rule rule = Ticketing();
   rule.cancel.push_back(MakeEntry(">", "/id"));
-  EXPECT_TRUE(
-      std::holds_alternative<CancelIntent>(Evaluate(rule, "order:created", R"({"id":"1"})")));
+  EXPECT_TRUE(std::holds_alternative<CancelIntent>(
+      Evaluate(rule, "order:created", R"({"id":"1"})")));
 }
 
 TEST(Rules, ARejectedCancelIsNotTriedAsSchedule) {
@@ -113,7 +116,8 @@ TEST(Rules, ARejectedCancelIsNotTriedAsSchedule) {
 }
 
 TEST(Rules, OtherSubjectsAreIgnored) {
-  EXPECT_TRUE(std::holds_alternative<IgnoreIntent>(Evaluate(Ticketing(), "ticket:created", "x")));
+  EXPECT_TRUE(
+      std::holds_alternative<IgnoreIntent>(Evaluate(Ticketing(), "ticket:created", "x")));
 }
 
 TEST(Rules, TheFirstMatchingScheduleEntryDecides) {
@@ -150,7 +154,8 @@ TEST(Rules, OtherKeysAreRejected) {
   EXPECT_EQ(WhyKey("[1]"), "key /id: it is an array, expected a string or an integer");
   EXPECT_EQ(WhyKey("\"\""), "key /id: it is empty");
   EXPECT_EQ(WhyKey("\"a\\u0000b\""), "key /id: \"a\\x00b\" holds a zero byte");
-  EXPECT_EQ(WhyKey("\"\\ud800\""), "key /id: it holds half of a surrogate pair, which is no text");
+  EXPECT_EQ(WhyKey("\"\\ud800\""),
+            "key /id: it holds half of a surrogate pair, which is no text");
   EXPECT_EQ(WhyKey("\"" + std::string(513, 'k') + "\""),
             "key /id: it has 513 bytes, expected at most 512");
   EXPECT_EQ(WhyKey("1,\"id\":2"),
@@ -162,7 +167,8 @@ TEST(Rules, KeysComeFromSubjectsAndHeadersToo) {
   EXPECT_EQ(Scheduled(Evaluate(rule, "in.42", "")).key, "42");
   rule.schedule[0].key = {At("header:Order-Id")};
   EXPECT_EQ(Scheduled(Evaluate(rule, "in.x", "", {{"order-id", "h7"}})).key, "h7");
-  EXPECT_EQ(Reason(Evaluate(rule, "in.x", "")), "key header:Order-Id: there is no such header");
+  EXPECT_EQ(Reason(Evaluate(rule, "in.x", "")),
+            "key header:Order-Id: there is no such header");
   EXPECT_EQ(Reason(Evaluate(rule, "in.x", "", {{"Order-Id", "\xFF"}})),
             "key header:Order-Id: \"\\xff\" is not valid UTF-8");
   rule.schedule[0].key = {At("subject:3")};
@@ -195,9 +201,11 @@ TEST(Rules, DueIsATimeOrMilliseconds) {
 
 TEST(Rules, OtherDueTimesAreRejectedWithTheReason) {
   EXPECT_EQ(WhyDue("\"tomorrow\""),
-            "due /expiresAt: \"tomorrow\" is not an RFC 3339 time: it is too short for a date and "
+            "due /expiresAt: \"tomorrow\" is not an RFC 3339 time: it is too short for a "
+            "date and "
             "a time with an offset");
-  EXPECT_EQ(WhyDue("1795369724"), "due /expiresAt: 1795369724 looks like seconds, expected ms");
+  EXPECT_EQ(WhyDue("1795369724"),
+            "due /expiresAt: 1795369724 looks like seconds, expected ms");
   EXPECT_EQ(WhyDue("0"), "due /expiresAt: 0 looks like seconds, expected ms");
   EXPECT_EQ(WhyDue("99999999999.9"),
             "due /expiresAt: 99999999999.9 looks like seconds, expected ms");
@@ -220,7 +228,8 @@ TEST(Rules, OtherDueTimesAreRejectedWithTheReason) {
 TEST(Rules, TheHorizonCountsFromNow) {
   JobLimits limits;
   limits.horizon_ms = 1'000;
-  EXPECT_EQ(Scheduled(Due(std::to_string(kNowMs + 1'000), limits)).due_ms, kNowMs + 1'000);
+  EXPECT_EQ(Scheduled(Due(std::to_string(kNowMs + 1'000), limits)).due_ms,
+            kNowMs + 1'000);
   EXPECT_EQ(Reason(Due(std::to_string(kNowMs + 1'001), limits)),
             "due /expiresAt: 2026-11-22T17:36:41.001Z is beyond limits.horizon");
 }
@@ -241,7 +250,8 @@ TEST(Rules, AHeaderHoldsADueTimeOfEitherKind) {
 
 TEST(Rules, ADelayCountsFromTheMessagesTimeRoundedUp) {
   Rule rule = Plain();
-  EXPECT_EQ(Scheduled(Evaluate(rule, "in.x", "")).due_ms, kNowMs) << "neither: that time itself";
+  EXPECT_EQ(Scheduled(Evaluate(rule, "in.x", "")).due_ms, kNowMs)
+      << "neither: that time itself";
   rule.schedule[0].delay_ms = 900'000;
   EXPECT_EQ(Scheduled(Evaluate(rule, "in.x", "")).due_ms, kNowMs + 900'000);
   rule.schedule[0].delay_ms = INT64_MAX;
@@ -256,7 +266,8 @@ TEST(Rules, VersionsAreSignedIntegers) {
     return "{\"id\":\"1\",\"expiresAt\":1795369724123,\"version\":" + version + "}";
   };
   EXPECT_EQ(Scheduled(Evaluate(rule, "order:created", event("7"))).source.version, 7);
-  EXPECT_EQ(std::get<CancelIntent>(Evaluate(rule, "order:cancelled", event("-3"))).version, -3);
+  EXPECT_EQ(
+      std::get<CancelIntent>(Evaluate(rule, "order:cancelled", event("-3"))).version, -3);
   EXPECT_EQ(Reason(Evaluate(rule, "order:created", event("1.5"))),
             "version /version: \"1.5\" is not an integer of 64 bits");
   EXPECT_EQ(Reason(Evaluate(rule, "order:created", event("9223372036854775808"))),
@@ -271,7 +282,8 @@ TEST(Rules, ABodyIsReadAsJsonOnlyWhereAPointerNeedsIt) {
   rule.headers.emplace_back("Id", Text("${/id}", Template::Place::kHeader));
   EXPECT_EQ(Reason(Evaluate(rule, "in.x", "\xFF not JSON")),
             "the body is not usable JSON: it is not valid UTF-8");
-  EXPECT_EQ(Reason(Evaluate(rule, "in.x", "")), "the body is not usable JSON: it is empty");
+  EXPECT_EQ(Reason(Evaluate(rule, "in.x", "")),
+            "the body is not usable JSON: it is empty");
   rule.cancel.push_back(MakeEntry("stop.*", "subject:2"));
   EXPECT_TRUE(std::holds_alternative<CancelIntent>(Evaluate(rule, "stop.x", "not JSON")));
 }
@@ -279,10 +291,14 @@ TEST(Rules, ABodyIsReadAsJsonOnlyWhereAPointerNeedsIt) {
 TEST(Rules, HeadersPassThroughExceptReservedAndOverriddenOnes) {
   Rule rule = Plain();
   rule.headers.emplace_back("X-Shop", Text("new ${subject:2}", Template::Place::kHeader));
-  const Headers in = {{"traceparent", "00-4bf9-00f0-01"}, {"nats-msg-id", "1"},
-                      {"NATS-Expected-Stream", "S"},      {"Expirer-Job", "x"},
-                      {"eXpIrEr-At", "y"},                {"Natsy", "kept"},
-                      {"x-shop", "old"},                  {"b", " \xFF "},
+  const Headers in = {{"traceparent", "00-4bf9-00f0-01"},
+                      {"nats-msg-id", "1"},
+                      {"NATS-Expected-Stream", "S"},
+                      {"Expirer-Job", "x"},
+                      {"eXpIrEr-At", "y"},
+                      {"Natsy", "kept"},
+                      {"x-shop", "old"},
+                      {"b", " \xFF "},
                       {"b", "2"}};
   const Headers expected = {{"traceparent", "00-4bf9-00f0-01"},
                             {"Natsy", "kept"},
@@ -299,13 +315,14 @@ TEST(Rules, ARenderedTargetMustBeOneThatAnyoneMayPublishTo) {
   limits.service = "expirer";
   const auto target = [&](std::string_view a, std::string_view b) {
     return Evaluate(rule, "in.x",
-                    "{\"a\":\"" + std::string(a) + "\",\"b\":\"" + std::string(b) + "\"}", {},
-                    limits);
+                    "{\"a\":\"" + std::string(a) + "\",\"b\":\"" + std::string(b) + "\"}",
+                    {}, limits);
   };
   EXPECT_EQ(Scheduled(target("out", "x")).target, "out.x");
-  EXPECT_EQ(Reason(target("$JS", "API")),
-            "publish.subject \"$JS.API\": expected a subject outside $... and _INBOX..., which "
-            "belong to NATS");
+  EXPECT_EQ(
+      Reason(target("$JS", "API")),
+      "publish.subject \"$JS.API\": expected a subject outside $... and _INBOX..., which "
+      "belong to NATS");
   EXPECT_EQ(Reason(target("expirer", "v1")),
             "publish.subject \"expirer.v1\": expected a subject outside expirer....");
   EXPECT_EQ(Scheduled(target("expirers", "v1")).target, "expirers.v1");
@@ -371,8 +388,9 @@ TEST(Rules, AnEvaluatorKeepsNothingFromOneEventToTheNext) {
 TEST(Rules, SourcesAreReadAndSpelledAlike) {
   for (const char* text : {"/a/b~1c", "subject:2", "header:Order-Id", "/"})
     EXPECT_EQ(At(text).Spelling(), text);
-  for (const char* bad : {"", "id", "subject:", "subject:0", "subject:x", "subject:-1",
-                          "subject:+1", "subject:1 ", "subject:999", "header:", "/a~", "${/id}"}) {
+  for (const char* bad :
+       {"", "id", "subject:", "subject:0", "subject:x", "subject:-1", "subject:+1",
+        "subject:1 ", "subject:999", "header:", "/a~", "${/id}"}) {
     EXPECT_FALSE(Source::Parse(bad).ok()) << bad;
   }
 }

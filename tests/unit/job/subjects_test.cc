@@ -92,10 +92,11 @@ TEST(Subjects, TheCommonFilterIsTheNarrowestThatCoversAll) {
 }
 
 TEST(Subjects, FiltersAreChecked) {
-  for (const char* good : {"a", "order:created", "a.*", "*.b", "a.>", ">", "$JS.x", "caf\xC3\xA9"})
+  for (const char* good :
+       {"a", "order:created", "a.*", "*.b", "a.>", ">", "$JS.x", "caf\xC3\xA9"})
     EXPECT_TRUE(CheckSubjectFilter(good).ok()) << good;
-  for (const char* bad : {"", ".", "a.", ".a", "a..b", "a b", "a\tb", "a\x7F", "a*", "a.b*.c",
-                          "a.>b", ">.a", "a.>.b", "**"}) {
+  for (const char* bad : {"", ".", "a.", ".a", "a..b", "a b", "a\tb", "a\x7F", "a*",
+                          "a.b*.c", "a.>b", ">.a", "a.>.b", "**"}) {
     EXPECT_FALSE(CheckSubjectFilter(bad).ok()) << bad;
   }
 }
@@ -103,8 +104,8 @@ TEST(Subjects, FiltersAreChecked) {
 TEST(Subjects, TargetsAreChecked) {
   EXPECT_TRUE(CheckTarget("expiration:complete").ok());
   EXPECT_TRUE(CheckTarget(std::string(kTargetBytesMax, 'x')).ok());
-  for (const char* bad : {"", "a.*", "a.>", "a*", "a b", "a..b", "$JS.API", "$x", "_INBOX.x",
-                          "_INBOX", "a\r\nb"}) {
+  for (const char* bad : {"", "a.*", "a.>", "a*", "a b", "a..b", "$JS.API", "$x",
+                          "_INBOX.x", "_INBOX", "a\r\nb"}) {
     EXPECT_FALSE(CheckTarget(bad).ok()) << bad;
   }
   EXPECT_FALSE(CheckTarget(std::string(kTargetBytesMax + 1, 'x')).ok());

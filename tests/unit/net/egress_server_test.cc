@@ -66,10 +66,12 @@ class EgressServer : public testing::Test {
   }
   Egress::Target LookedUp(const std::string& target) {
     Egress::Target state = Egress::Target::kLooking;
-    (void)WaitFor([&] {
-      state = egress_->Look(target, &why_);
-      return state != Egress::Target::kLooking;
-    }, 5'000);
+    (void)WaitFor(
+        [&] {
+          state = egress_->Look(target, &why_);
+          return state != Egress::Target::kLooking;
+        },
+        5'000);
     return state;
   }
   bool Send(uint64_t attempt, const std::string& target, const std::string& id) {
@@ -122,7 +124,8 @@ TEST_F(EgressServer, ATargetWithoutAStreamIsRefusedUntilOneIsMade) {
   EXPECT_EQ(LookedUp("lonely"), Egress::Target::kRefused);
   EXPECT_EQ(why_, "no stream takes lonely");
   client.CreateStream("OUT", {"lonely"});
-  EXPECT_TRUE(WaitFor([&] { return LookedUp("lonely") == Egress::Target::kReady; }, 5'000));
+  EXPECT_TRUE(
+      WaitFor([&] { return LookedUp("lonely") == Egress::Target::kReady; }, 5'000));
   EXPECT_FALSE(client.Next(100).has_value());
 }
 
@@ -246,7 +249,8 @@ TEST_F(EgressServer, AMessageOverTheServersLimitIsRefusedAtOnce) {
   client.CreateStream("OUT", {"out"});
   Connect(server);
   ASSERT_EQ(LookedUp("out"), Egress::Target::kReady);
-  ASSERT_TRUE(egress_->Publish(1, "out", {{"Nats-Msg-Id", "big"}}, std::string(5'000, 'x')));
+  ASSERT_TRUE(
+      egress_->Publish(1, "out", {{"Nats-Msg-Id", "big"}}, std::string(5'000, 'x')));
   ASSERT_TRUE(Answered(1));
   EXPECT_EQ(answers_[1].kind, PubAnswer::Kind::kRefused);
   EXPECT_TRUE(egress_->up());
@@ -262,14 +266,21 @@ TEST_F(EgressServer, AStoppedReaderPushesBackAndNeverBlocks) {
   const std::string body(64 << 10, 'x');
   uint64_t sent = 0;
   const auto began = std::chrono::steady_clock::now();
-  while (sent < 5'000 && egress_->Publish(sent + 1, "out", {{"Nats-Msg-Id", std::to_string(sent)}}, body)) {
+  while (
+      sent < 5'000 &&
+      egress_->Publish(sent + 1, "out", {{"Nats-Msg-Id", std::to_string(sent)}}, body)) {
     ++sent;
     egress_->Flush();
   }
   EXPECT_LT(sent, 1'000U);  // 8 MB of ours, and the kernel's buffers
   EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(3));
   server.Resume();
-  ASSERT_TRUE(WaitFor([&] { Collect(); return answers_.size() == sent; }, 20'000))
+  ASSERT_TRUE(WaitFor(
+      [&] {
+        Collect();
+        return answers_.size() == sent;
+      },
+      20'000))
       << answers_.size() << " of " << sent;
 }
 
@@ -281,7 +292,8 @@ TEST_F(EgressServer, MeasuresPublishesAndTheirLatency) {
   ASSERT_EQ(LookedUp("out"), Egress::Target::kReady);
   constexpr uint64_t kCount = 100'000;
   std::vector<std::string> ids;
-  for (uint64_t i = 0; i < kCount; ++i) ids.push_back("r/" + std::to_string(i) + "/1900000000000");
+  for (uint64_t i = 0; i < kCount; ++i)
+    ids.push_back("r/" + std::to_string(i) + "/1900000000000");
   using Clock = std::chrono::steady_clock;
   const auto began = Clock::now();
   double publishing = 0;
@@ -298,8 +310,15 @@ TEST_F(EgressServer, MeasuresPublishesAndTheirLatency) {
     egress_->Flush();
     publishing += CpuSeconds() - batch_began;
   }
-  ASSERT_TRUE(WaitFor([&] { Collect(); return answers_.size() == kCount; }, 30'000));
-  const auto seconds = [](Clock::duration d) { return std::chrono::duration<double>(d).count(); };
+  ASSERT_TRUE(WaitFor(
+      [&] {
+        Collect();
+        return answers_.size() == kCount;
+      },
+      30'000));
+  const auto seconds = [](Clock::duration d) {
+    return std::chrono::duration<double>(d).count();
+  };
   std::printf("publish: %.2f us of the core's time each; to PubAck: %.0f/s\n",
               publishing / kCount * 1e6, kCount / seconds(Clock::now() - began));
   std::vector<double> micros;
@@ -315,8 +334,8 @@ TEST_F(EgressServer, MeasuresPublishesAndTheirLatency) {
     micros.push_back(seconds(Clock::now() - one) * 1e6);
   }
   std::sort(micros.begin(), micros.end());
-  std::printf("one publish to the socket: p50 %.1f us, p99 %.1f us, cpu %.1f us\n", micros[100],
-              micros[197], single / 200 * 1e6);
+  std::printf("one publish to the socket: p50 %.1f us, p99 %.1f us, cpu %.1f us\n",
+              micros[100], micros[197], single / 200 * 1e6);
 }
 
 }  // namespace

@@ -30,14 +30,15 @@ class IngressServer : public testing::Test {
                                        std::vector<StreamSpec> streams = {}) {
     IngressOptions options = Options(server);
     options.streams = std::move(streams);
-    auto ingress =
-        std::make_unique<Ingress>(options, &rules_, &core->inbox, &clock_, core->Floors());
+    auto ingress = std::make_unique<Ingress>(options, &rules_, &core->inbox, &clock_,
+                                             core->Floors());
     core->Start(ingress.get());
     ingress->Start();
     return ingress;
   }
   void Fill(TestClient& client, size_t from, size_t count) {
-    client.PublishMany("order.created", count, [from](size_t i) { return Event(from + i); });
+    client.PublishMany("order.created", count,
+                       [from](size_t i) { return Event(from + i); });
   }
   const SystemClock clock_;
   std::vector<Rule> rules_ = {MakeRule("orders", "order.created", {"order.cancelled"})};
@@ -63,7 +64,8 @@ TEST_F(IngressServer, AHundredThousandMessagesArriveOnceAndAreAcked) {
   EXPECT_TRUE(WaitFor([&] { return core.Settled(0); }));
   const std::string info = client.Api("CONSUMER.INFO.ORDERS.expirer-orders");
   EXPECT_NE(info.find("\"num_ack_pending\":0"), std::string::npos) << info;
-  EXPECT_NE(info.find("\"description\":\"expirer store test-store\""), std::string::npos) << info;
+  EXPECT_NE(info.find("\"description\":\"expirer store test-store\""), std::string::npos)
+      << info;
   EXPECT_TRUE(WaitFor([&] { return core.Floors().size() == 1; }));
   core.Stop();
 }
@@ -85,11 +87,12 @@ TEST_F(IngressServer, SettlesOnlyAfterWhatStoodInTheStreamIsAcked) {
   // A new process asks back what the old one left, long before ack_wait.
   FakeCore next;
   const auto second = MakeIngress(server, &next);
-  EXPECT_TRUE(WaitFor([&] { return next.Distinct() == 101 || next.Distinct() == 100; }, 5'000));
+  EXPECT_TRUE(
+      WaitFor([&] { return next.Distinct() == 101 || next.Distinct() == 100; }, 5'000));
   EXPECT_TRUE(WaitFor([&] { return next.Settled(0); }, 5'000));
   EXPECT_TRUE(WaitFor([&] {
-    return client.Api("CONSUMER.INFO.ORDERS.expirer-orders").find("\"ack_wait\":30000000000") !=
-           std::string::npos;
+    return client.Api("CONSUMER.INFO.ORDERS.expirer-orders")
+               .find("\"ack_wait\":30000000000") != std::string::npos;
   }));
   next.Stop();
 }
@@ -105,7 +108,8 @@ TEST_F(IngressServer, AServerKilledInMidFlowLosesNothing) {
   server.Kill();
   ASSERT_TRUE(WaitFor([&] { return !ingress->up(); }));
   server.Start();
-  EXPECT_TRUE(WaitFor([&] { return core.Distinct() == 60'000; }, 60'000)) << core.Distinct();
+  EXPECT_TRUE(WaitFor([&] { return core.Distinct() == 60'000; }, 60'000))
+      << core.Distinct();
   EXPECT_TRUE(WaitFor([&] { return core.Settled(0); }, 40'000));
   core.Stop();
 }
@@ -137,9 +141,11 @@ TEST_F(IngressServer, AWipedServerIsProvisionedAgain) {
   server.Kill();
   server.Wipe();
   server.Start();
-  ASSERT_TRUE(WaitFor([&] { return core.Settled(0) && ingress->Trouble(0).empty(); }, 15'000));
+  ASSERT_TRUE(
+      WaitFor([&] { return core.Settled(0) && ingress->Trouble(0).empty(); }, 15'000));
   TestClient client(server.url());
-  ASSERT_TRUE(WaitFor([&] { return client.Publish("order.created", Event(5'000)) == 1; }));
+  ASSERT_TRUE(
+      WaitFor([&] { return client.Publish("order.created", Event(5'000)) == 1; }));
   EXPECT_TRUE(WaitFor([&] { return core.Distinct() == 1'001; }));
   core.Stop();
 }
@@ -158,7 +164,8 @@ TEST_F(IngressServer, ADeletedConsumerIsMadeAgainWhereItWas) {
   }));
   client.DeleteConsumer("ORDERS", "expirer-orders");
   Fill(client, 1'000, 1'000);
-  EXPECT_TRUE(WaitFor([&] { return core.Distinct() == 2'000; }, 15'000)) << ingress->Trouble(0);
+  EXPECT_TRUE(WaitFor([&] { return core.Distinct() == 2'000; }, 15'000))
+      << ingress->Trouble(0);
   EXPECT_EQ(core.Deliveries(), 2'000U);  // nothing below the floor again
   const auto history = core.SettledHistory(0);
   EXPECT_TRUE(WaitFor([&] { return core.Settled(0); }));
@@ -194,7 +201,8 @@ TEST_F(IngressServer, TwoRulesReadOneStreamEachOnTheirOwn) {
   const auto ingress = MakeIngress(server, &core);
   EXPECT_TRUE(WaitFor([&] {
     return core.Of(0) == 500 && core.Of(1) == 300 && core.Cancels() == 500;
-  })) << core.Of(0) << " " << core.Of(1) << " " << core.Cancels();
+  })) << core.Of(0)
+      << " " << core.Of(1) << " " << core.Cancels();
   EXPECT_TRUE(WaitFor([&] { return core.Settled(0) && core.Settled(1); }));
   EXPECT_EQ(core.Deliveries(), 500U + 300U + 500U);
   core.Stop();
@@ -225,7 +233,8 @@ TEST_F(IngressServer, AnUnfitDurableIsNotUsed) {
   FakeCore core;
   const auto ingress = MakeIngress(server, &core);
   EXPECT_TRUE(WaitFor([&] {
-    return ingress->Trouble(0).find("ack policy all, explicit is needed") != std::string::npos;
+    return ingress->Trouble(0).find("ack policy all, explicit is needed") !=
+           std::string::npos;
   })) << ingress->Trouble(0);
   EXPECT_FALSE(core.Settled(0));
   core.Stop();

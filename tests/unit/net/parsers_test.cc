@@ -14,8 +14,8 @@ namespace expirer {
 namespace {
 
 TEST(AckSubject, Version1HasNineTokens) {
-  const auto ack =
-      ParseAckSubject("$JS.ACK.ORDERS.expirer-r.2.1234567890123.77.1700000000123456789.42");
+  const auto ack = ParseAckSubject(
+      "$JS.ACK.ORDERS.expirer-r.2.1234567890123.77.1700000000123456789.42");
   ASSERT_TRUE(ack.has_value());
   EXPECT_EQ(ack->stream, "ORDERS");
   EXPECT_EQ(ack->consumer, "expirer-r");
@@ -63,7 +63,8 @@ TEST(PubAck, OnlyAStreamAndASequenceConfirm) {
       {0, R"({"stream":"S", "domain":"hub", "seq":18446744073709551615})", Kind::kAck,
        18446744073709551615U, ""},
       {0, R"({"stream":"S","seq":3,"duplicate":true})", Kind::kAck, 3, ""},
-      {0, R"({"stream":"S","seq":0,"duplicate":true})", Kind::kRetry, 0, "unexpected answer"},
+      {0, R"({"stream":"S","seq":0,"duplicate":true})", Kind::kRetry, 0,
+       "unexpected answer"},
       {0, R"({"stream":"S","seq":-1})", Kind::kRetry, 0, "unexpected answer"},
       {0, R"({"stream":"S","seq":1.5})", Kind::kRetry, 0, "unexpected answer"},
       {0, R"({"stream":"S","seq":"7"})", Kind::kRetry, 0, "unexpected answer"},
@@ -78,13 +79,14 @@ TEST(PubAck, OnlyAStreamAndASequenceConfirm) {
       {0, "[]", Kind::kRetry, 0, "unexpected answer"},
       {503, "", Kind::kNoStream, 0, "no stream has the target"},
       {408, "", Kind::kRetry, 0, "unexpected answer: status 408 words"},
-      {0, R"({"error":{"code":503,"err_code":10077,"description":"maximum messages exceeded"},)"
-          R"("stream":"S","seq":0})",
+      {0,
+       R"({"error":{"code":503,"err_code":10077,"description":"maximum messages exceeded"},)"
+       R"("stream":"S","seq":0})",
        Kind::kRefused, 0, "maximum messages exceeded (10077)"},
-      {0, R"({"error":{"code":409,"err_code":10158,"description":"in process"}})", Kind::kRetry,
-       0, "in process (10158)"},
-      {0, R"({"error":{"code":503,"description":"no"},"stream":"S","seq":5})", Kind::kRefused, 0,
-       "no (503)"},
+      {0, R"({"error":{"code":409,"err_code":10158,"description":"in process"}})",
+       Kind::kRetry, 0, "in process (10158)"},
+      {0, R"({"error":{"code":503,"description":"no"},"stream":"S","seq":5})",
+       Kind::kRefused, 0, "no (503)"},
       {0, R"({"error":{}})", Kind::kRefused, 0, "error (0)"},
   };
   PubAckReader reader;
@@ -140,16 +142,19 @@ TEST(Servers, SchemesOfOtherToolsAreUnderstood) {
   EXPECT_FALSE(secure);
   EXPECT_EQ(NormalizeServer("tls://h", &secure), "tls://h");
   EXPECT_TRUE(secure);
-  EXPECT_EQ(SplitServers("a:1, nats://b,,"), (std::vector<std::string>{"a:1", "nats://b"}));
+  EXPECT_EQ(SplitServers("a:1, nats://b,,"),
+            (std::vector<std::string>{"a:1", "nats://b"}));
   EXPECT_TRUE(SplitServers("").empty());
 }
 
 TEST(WithMember, ReplacesAddsAndRemovesOneMemberOnly) {
   const std::string object =
       R"({"a" : 1,"s":"x\",}{","filter_subject":"q","n":{"filter_subject":2,"l":[1,{"z":"]"}]}})";
-  EXPECT_EQ(WithMember(object, "filter_subject", "\"w\""),
-            R"({"a" : 1,"s":"x\",}{","n":{"filter_subject":2,"l":[1,{"z":"]"}]},"filter_subject":"w"})");
-  EXPECT_EQ(WithMember(object, "n", ""), R"({"a" : 1,"s":"x\",}{","filter_subject":"q"})");
+  EXPECT_EQ(
+      WithMember(object, "filter_subject", "\"w\""),
+      R"({"a" : 1,"s":"x\",}{","n":{"filter_subject":2,"l":[1,{"z":"]"}]},"filter_subject":"w"})");
+  EXPECT_EQ(WithMember(object, "n", ""),
+            R"({"a" : 1,"s":"x\",}{","filter_subject":"q"})");
   EXPECT_EQ(WithMember("{}", "a", "1"), R"({"a":1})");
   EXPECT_EQ(WithMember("{\"a\":1}", "a", ""), "{}");
 }
@@ -195,7 +200,8 @@ TEST(FloorMark, CountsOnlyForTheSameLifeOfTheStream) {
 }
 
 TEST(NarrowFilters, DropsWhatAnotherCovers) {
-  EXPECT_EQ(NarrowFilters({"b", "a.*", "a.x", "b"}), (std::vector<std::string>{"a.*", "b"}));
+  EXPECT_EQ(NarrowFilters({"b", "a.*", "a.x", "b"}),
+            (std::vector<std::string>{"a.*", "b"}));
 }
 
 TEST(RandomId, IsLongAndNeverTheSame) {

@@ -24,13 +24,15 @@ class Key {
  public:
   explicit Key(const RegisterPolicy& policy) : policy_(policy) {}
 
-  ScheduleEffect Schedule(const Position& position, int64_t due_ms, int64_t now_ms = kNow) {
+  ScheduleEffect Schedule(const Position& position, int64_t due_ms,
+                          int64_t now_ms = kNow) {
     ScheduleResult result = ApplySchedule(known, position, due_ms, policy_, now_ms);
     if (result.effect == ScheduleEffect::kOpen) {
       result.reg.job = JobKey{1, due_ms, ++seq_};
       ++opened;
     }
-    if (result.effect == ScheduleEffect::kOpen || result.effect == ScheduleEffect::kRecord)
+    if (result.effect == ScheduleEffect::kOpen ||
+        result.effect == ScheduleEffect::kRecord)
       known = result.reg;
     return result.effect;
   }

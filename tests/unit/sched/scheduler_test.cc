@@ -217,7 +217,8 @@ TEST(Scheduler, RefusedJobRetriesInItsOwnLaneAndDelaysNobody) {
   w.Run();
   w.Advance(10);
   ASSERT_THAT(w.bus_->published(), SizeIs(2));
-  w.bus_->Answer(w.bus_->published()[0].attempt, PubAnswer::Kind::kRefused, "stream full");
+  w.bus_->Answer(w.bus_->published()[0].attempt, PubAnswer::Kind::kRefused,
+                 "stream full");
   w.bus_->Confirm(w.bus_->published()[1].attempt);
   w.Run();
   EXPECT_EQ(w.State("bad"), JobState::kRetrying);
@@ -309,9 +310,9 @@ TEST(Scheduler, LostConnectionSendsAgainInDueOrderWithoutBurning) {
   w.bus_->SetConnected(true);
   w.Settle();
   w.Run();
-  EXPECT_THAT(w.Fires(), ElementsAre(Id("a", kNow + 10), Id("b", kNow + 11),
-                                     Id("a", kNow + 10), Id("b", kNow + 11),
-                                     Id("c", kNow + 15)));
+  EXPECT_THAT(w.Fires(),
+              ElementsAre(Id("a", kNow + 10), Id("b", kNow + 11), Id("a", kNow + 10),
+                          Id("b", kNow + 11), Id("c", kNow + 15)));
 }
 
 TEST(Scheduler, FirstAttemptsLeaveInDueOrderEqualDuesInArrivalOrder) {

@@ -12,8 +12,8 @@ namespace expirer {
 inline uint64_t TestSeed() {
   static const uint64_t seed = [] {
     const char* given = std::getenv("EXPIRER_SEED");
-    const uint64_t drawn = given != nullptr ? std::strtoull(given, nullptr, 10)
-                                            : std::random_device()();
+    const uint64_t drawn =
+        given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device()();
     std::printf("EXPIRER_SEED=%llu\n", static_cast<unsigned long long>(drawn));
     std::fflush(stdout);
     return drawn;

@@ -176,7 +176,8 @@ TEST(Streams, LaterMessageIsTheNewerUnderRandomDelivery) {
       // Shorter than the life before: longer at once, it could not be told.
       uint64_t seq = 200 - 100 * static_cast<uint64_t>(life);
       for (uint64_t n = 2 + draws.Below(8); n > 0; --n) {
-        const Message message{seq += 1 + draws.Below(2), time_ns += draws.Between(1, 100)};
+        const Message message{seq += 1 + draws.Below(2),
+                              time_ns += draws.Between(1, 100)};
         for (auto& messages : queue)
           if (draws.Chance(70)) messages.push_back(message);
       }
@@ -185,7 +186,8 @@ TEST(Streams, LaterMessageIsTheNewerUnderRandomDelivery) {
         const size_t rule = draws.Below(2);
         if (next[rule] == queue[rule].size()) continue;
         const bool again = !all.empty() && draws.Chance(20);
-        const Message m = again ? all[draws.Below(all.size())] : queue[rule][next[rule]++];
+        const Message m =
+            again ? all[draws.Below(all.size())] : queue[rule][next[rule]++];
         if (!again) all.push_back(m);
         placed.emplace_back(m.time_ns, place(m.seq, m.time_ns));
       }

@@ -31,7 +31,8 @@ TEST(TimerHeap, KeepLeastKeepsTheEarliestAndReturnsTheLastOfThem) {
   TimerHeap heap;
   for (const int64_t ms : {7, 3, 9, 1, 5}) heap.Push({ms, static_cast<uint64_t>(ms)});
   EXPECT_EQ(heap.KeepLeast(3), (TimerEntry{5, 5}));
-  EXPECT_THAT(PopAll(&heap), ElementsAre(TimerEntry{1, 1}, TimerEntry{3, 3}, TimerEntry{5, 5}));
+  EXPECT_THAT(PopAll(&heap),
+              ElementsAre(TimerEntry{1, 1}, TimerEntry{3, 3}, TimerEntry{5, 5}));
 }
 
 TEST(TimerHeap, KeepLeastOfAllKeepsAll) {

@@ -157,9 +157,9 @@ TEST(TimerWindow, EveryRowComesOnceAndInOrderUnderRandomOperations) {
   Draws draws;
   for (int round = 0; round < 10; ++round) {
     Rows rows;
-    std::set<TimerEntry> model;      // rows in the store
-    std::vector<TimerEntry> taken;   // rows that came out of the window
-    int64_t clock = 0;               // nothing is written before it
+    std::set<TimerEntry> model;     // rows in the store
+    std::vector<TimerEntry> taken;  // rows that came out of the window
+    int64_t clock = 0;              // nothing is written before it
     for (int step = 0; step < 600; ++step) {
       const uint64_t dice = draws.Below(100);
       if (dice < 45) {

@@ -40,8 +40,8 @@ class World {
     synced_ = 0;
     inbox_ = std::make_unique<Inbox>(10'000, [] {});
     bus_ = std::make_unique<MemoryBus>(inbox_.get(), MemoryBus::Answers::kByHand);
-    scheduler_ = std::make_unique<Scheduler>(options_, rules_, store_.get(), committer_.get(),
-                                             bus_.get(), bus_.get());
+    scheduler_ = std::make_unique<Scheduler>(options_, rules_, store_.get(),
+                                             committer_.get(), bus_.get(), bus_.get());
     const absl::Status loaded = scheduler_->Load(Now());
     ASSERT_TRUE(loaded.ok()) << loaded;
     inbox_->Complete(EgressChanged{true});
@@ -116,9 +116,7 @@ class World {
   void Cancel(const std::string& key, const At& at) {
     Push(CancelIntent{key, at.version}, at);
   }
-  void Reject(const std::string& reason, const At& at) {
-    Push(RejectIntent{reason}, at);
-  }
+  void Reject(const std::string& reason, const At& at) { Push(RejectIntent{reason}, at); }
   void Push(Intent intent, const At& at) {
     MessageRequest m;
     m.rule = at.rule;

@@ -53,8 +53,7 @@ std::shared_ptr<PageFs> KilledDisk() {
 
 std::string Log(const PageFs& disk) { return disk.Paths(".log").back(); }
 
-void ExpectDataLoss(const std::shared_ptr<PageFs>& disk,
-                    const std::string& words) {
+void ExpectDataLoss(const std::shared_ptr<PageFs>& disk, const std::string& words) {
   const auto store = Store::Open(OptionsOn(disk));
   ASSERT_FALSE(store.ok());
   EXPECT_EQ(store.status().code(), absl::StatusCode::kDataLoss);
@@ -127,8 +126,7 @@ TEST(Damage, DamagedSyncedFileIsRefused) {
 TEST(Damage, OneDamagedSlotOfSyncedIsSurvived) {
   for (const size_t at : {0, 16384}) {
     auto disk = KilledDisk();
-    disk->Damage("/store/SYNCED",
-                 [&](std::string* bytes) { (*bytes)[at + 25] ^= 1; });
+    disk->Damage("/store/SYNCED", [&](std::string* bytes) { (*bytes)[at + 25] ^= 1; });
     auto store = Store::Open(OptionsOn(disk));
     ASSERT_TRUE(store.ok()) << store.status();
     EXPECT_EQ(CountRows(**store), 300U);
@@ -179,9 +177,8 @@ TEST(Damage, HoleOfWholeRecordsIsNotReplayedOver) {
   }
   auto after = disk->AfterKill();
   ASSERT_EQ(after->Bytes(Log(*after)).size(), 160U * 1024);
-  after->Damage(Log(*after), [](std::string* bytes) {
-    bytes->replace(32768, 32768, 32768, '\0');
-  });
+  after->Damage(Log(*after),
+                [](std::string* bytes) { bytes->replace(32768, 32768, 32768, '\0'); });
   auto again = Store::Open(OptionsOn(after));
   ASSERT_TRUE(again.ok()) << again.status();
   EXPECT_EQ(CountRows(**again), 32U);
@@ -202,9 +199,7 @@ TEST(Damage, FlippedBitInATableIsReportedByScanAndGet) {
   std::string largest;
   for (const std::string& path : disk->Paths(".sst"))
     if (disk->Bytes(path).size() > disk->Bytes(largest).size()) largest = path;
-  disk->Damage(largest, [](std::string* bytes) {
-    (*bytes)[bytes->size() / 3] ^= 1;
-  });
+  disk->Damage(largest, [](std::string* bytes) { (*bytes)[bytes->size() / 3] ^= 1; });
   auto store = Store::Open(OptionsOn(disk));
   ASSERT_TRUE(store.ok()) << store.status();
   auto scan = (*store)->ScanDue(1);
@@ -213,8 +208,7 @@ TEST(Damage, FlippedBitInATableIsReportedByScanAndGet) {
   EXPECT_LT(rows, 2000U);
   EXPECT_EQ(scan->status().code(), absl::StatusCode::kDataLoss);
   std::string row;
-  const auto got =
-      (*store)->GetJob({1, static_cast<int64_t>(rows), rows}, &row);
+  const auto got = (*store)->GetJob({1, static_cast<int64_t>(rows), rows}, &row);
   EXPECT_EQ(got.status().code(), absl::StatusCode::kDataLoss);
 }
 

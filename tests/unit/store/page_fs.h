@@ -61,8 +61,7 @@ class PageFs final : public rocksdb::FileSystemWrapper {
     return after;
   }
   // For damage: lets `change` at a file's bytes, as if the disk had rotted.
-  bool Damage(const std::string& path,
-              const std::function<void(std::string*)>& change) {
+  bool Damage(const std::string& path, const std::function<void(std::string*)>& change) {
     std::lock_guard lock(disk_->mutex);
     const auto at = disk_->entries.find(path);
     if (at == disk_->entries.end()) return false;
@@ -111,13 +110,11 @@ class PageFs final : public rocksdb::FileSystemWrapper {
     std::set<size_t> dirty;  // pages changed since
 
     void Write(size_t offset, std::string_view bytes) {
-      if (data.size() < offset + bytes.size())
-        data.resize(offset + bytes.size(), '\0');
+      if (data.size() < offset + bytes.size()) data.resize(offset + bytes.size(), '\0');
       std::memcpy(data.data() + offset, bytes.data(), bytes.size());
       if (bytes.empty()) return;
       const size_t last = (offset + bytes.size() - 1) / kPage;
-      for (size_t page = offset / kPage; page <= last; ++page)
-        dirty.insert(page);
+      for (size_t page = offset / kPage; page <= last; ++page) dirty.insert(page);
     }
     void Sync() {
       synced.resize(data.size());
@@ -190,8 +187,7 @@ class PageFs final : public rocksdb::FileSystemWrapper {
     const bool in_order = (*random)() % 2 == 0;
     const size_t count = (*random)() % (changes.size() + 1);
     for (size_t i = 0; i < changes.size(); ++i)
-      if (in_order ? i < count : (*random)() % 2 == 0)
-        Apply(changes[i], &entries);
+      if (in_order ? i < count : (*random)() % 2 == 0) Apply(changes[i], &entries);
     return entries;
   }
   static void Make(Disk* disk, Change change) {
@@ -200,8 +196,7 @@ class PageFs final : public rocksdb::FileSystemWrapper {
   }
 
   static std::string Clean(std::string path) {
-    for (size_t at; (at = path.find("//")) != std::string::npos;)
-      path.erase(at, 1);
+    for (size_t at; (at = path.find("//")) != std::string::npos;) path.erase(at, 1);
     while (path.size() > 1 && path.back() == '/') path.pop_back();
     return path;
   }
@@ -271,10 +266,8 @@ class PageFs final : public rocksdb::FileSystemWrapper {
 
   class Writing final : public rocksdb::FSWritableFile {
    public:
-    Writing(std::shared_ptr<Disk> disk, std::shared_ptr<File> file,
-            std::string path)
-        : disk_(std::move(disk)), file_(std::move(file)),
-          path_(std::move(path)) {}
+    Writing(std::shared_ptr<Disk> disk, std::shared_ptr<File> file, std::string path)
+        : disk_(std::move(disk)), file_(std::move(file)), path_(std::move(path)) {}
     using FSWritableFile::Append;
     S Append(const Slice& data, const IO&, Dbg*) override {
       std::function<S(const std::string&)> hook;
@@ -295,9 +288,7 @@ class PageFs final : public rocksdb::FileSystemWrapper {
     }
     S Close(const IO&, Dbg*) override { return S::OK(); }
     S Flush(const IO&, Dbg*) override { return S::OK(); }
-    S Sync(const IO&, Dbg*) override {
-      return SyncFile(disk_.get(), file_.get(), path_);
-    }
+    S Sync(const IO&, Dbg*) override { return SyncFile(disk_.get(), file_.get(), path_); }
     bool IsSyncThreadSafe() const override { return true; }
     uint64_t GetFileSize(const IO&, Dbg*) override {
       std::lock_guard lock(disk_->mutex);
@@ -312,10 +303,8 @@ class PageFs final : public rocksdb::FileSystemWrapper {
 
   class Editing final : public rocksdb::FSRandomRWFile {
    public:
-    Editing(std::shared_ptr<Disk> disk, std::shared_ptr<File> file,
-            std::string path)
-        : disk_(std::move(disk)), file_(std::move(file)),
-          path_(std::move(path)) {}
+    Editing(std::shared_ptr<Disk> disk, std::shared_ptr<File> file, std::string path)
+        : disk_(std::move(disk)), file_(std::move(file)), path_(std::move(path)) {}
     S Write(uint64_t offset, const Slice& data, const IO&, Dbg*) override {
       std::lock_guard lock(disk_->mutex);
       file_->Write(offset, {data.data(), data.size()});
@@ -331,9 +320,7 @@ class PageFs final : public rocksdb::FileSystemWrapper {
       return S::OK();
     }
     S Flush(const IO&, Dbg*) override { return S::OK(); }
-    S Sync(const IO&, Dbg*) override {
-      return SyncFile(disk_.get(), file_.get(), path_);
-    }
+    S Sync(const IO&, Dbg*) override { return SyncFile(disk_.get(), file_.get(), path_); }
     S Close(const IO&, Dbg*) override { return S::OK(); }
 
    private:
@@ -372,8 +359,7 @@ class PageFs final : public rocksdb::FileSystemWrapper {
 
  public:
   S NewSequentialFile(const std::string& path, const FO&,
-                      std::unique_ptr<rocksdb::FSSequentialFile>* result,
-                      Dbg*) override {
+                      std::unique_ptr<rocksdb::FSSequentialFile>* result, Dbg*) override {
     std::lock_guard lock(disk_->mutex);
     auto file = Find(path);
     if (file == nullptr) return Missing(path);
@@ -390,8 +376,7 @@ class PageFs final : public rocksdb::FileSystemWrapper {
     return S::OK();
   }
   S NewWritableFile(const std::string& path, const FO&,
-                    std::unique_ptr<rocksdb::FSWritableFile>* result,
-                    Dbg*) override {
+                    std::unique_ptr<rocksdb::FSWritableFile>* result, Dbg*) override {
     std::lock_guard lock(disk_->mutex);
     auto file = std::make_shared<File>();
     Make(disk_.get(), {{Clean(path), file}});
@@ -399,8 +384,7 @@ class PageFs final : public rocksdb::FileSystemWrapper {
     return S::OK();
   }
   S ReopenWritableFile(const std::string& path, const FO&,
-                       std::unique_ptr<rocksdb::FSWritableFile>* result,
-                       Dbg*) override {
+                       std::unique_ptr<rocksdb::FSWritableFile>* result, Dbg*) override {
     std::lock_guard lock(disk_->mutex);
     auto file = Find(path);
     if (file == nullptr) return Missing(path);
@@ -408,13 +392,11 @@ class PageFs final : public rocksdb::FileSystemWrapper {
     return S::OK();
   }
   S ReuseWritableFile(const std::string&, const std::string&, const FO&,
-                      std::unique_ptr<rocksdb::FSWritableFile>*,
-                      Dbg*) override {
+                      std::unique_ptr<rocksdb::FSWritableFile>*, Dbg*) override {
     return S::NotSupported("ReuseWritableFile");
   }
   S NewRandomRWFile(const std::string& path, const FO&,
-                    std::unique_ptr<rocksdb::FSRandomRWFile>* result,
-                    Dbg*) override {
+                    std::unique_ptr<rocksdb::FSRandomRWFile>* result, Dbg*) override {
     std::lock_guard lock(disk_->mutex);
     auto file = Find(path);
     if (file == nullptr) return Missing(path);
@@ -422,8 +404,7 @@ class PageFs final : public rocksdb::FileSystemWrapper {
     return S::OK();
   }
   S NewMemoryMappedFileBuffer(
-      const std::string&,
-      std::unique_ptr<rocksdb::MemoryMappedFileBuffer>*) override {
+      const std::string&, std::unique_ptr<rocksdb::MemoryMappedFileBuffer>*) override {
     return S::NotSupported("mmap");
   }
   S NewDirectory(const std::string&, const IO&,
@@ -437,8 +418,8 @@ class PageFs final : public rocksdb::FileSystemWrapper {
                ? S::OK()
                : S::NotFound(path);
   }
-  S GetChildren(const std::string& dir, const IO&,
-                std::vector<std::string>* names, Dbg*) override {
+  S GetChildren(const std::string& dir, const IO&, std::vector<std::string>* names,
+                Dbg*) override {
     std::lock_guard lock(disk_->mutex);
     names->clear();
     const std::string prefix = Clean(dir) + "/";
@@ -471,8 +452,7 @@ class PageFs final : public rocksdb::FileSystemWrapper {
     disk_->dirs.insert(Clean(dir));
     return S::OK();
   }
-  S CreateDirIfMissing(const std::string& dir, const IO& io,
-                       Dbg* dbg) override {
+  S CreateDirIfMissing(const std::string& dir, const IO& io, Dbg* dbg) override {
     return CreateDir(dir, io, dbg);
   }
   S DeleteDir(const std::string& dir, const IO&, Dbg*) override {
@@ -480,8 +460,7 @@ class PageFs final : public rocksdb::FileSystemWrapper {
     disk_->dirs.erase(Clean(dir));
     return S::OK();
   }
-  S GetFileSize(const std::string& path, const IO&, uint64_t* size,
-                Dbg*) override {
+  S GetFileSize(const std::string& path, const IO&, uint64_t* size, Dbg*) override {
     std::lock_guard lock(disk_->mutex);
     auto file = Find(path);
     if (file == nullptr) return Missing(path);
@@ -493,13 +472,11 @@ class PageFs final : public rocksdb::FileSystemWrapper {
     *time = 0;
     return S::OK();
   }
-  S GetAbsolutePath(const std::string& path, const IO&, std::string* out,
-                    Dbg*) override {
+  S GetAbsolutePath(const std::string& path, const IO&, std::string* out, Dbg*) override {
     *out = path;
     return S::OK();
   }
-  S RenameFile(const std::string& from, const std::string& to, const IO&,
-               Dbg*) override {
+  S RenameFile(const std::string& from, const std::string& to, const IO&, Dbg*) override {
     std::lock_guard lock(disk_->mutex);
     auto file = Find(from);
     if (file == nullptr) return Missing(from);
@@ -509,13 +486,12 @@ class PageFs final : public rocksdb::FileSystemWrapper {
   S LinkFile(const std::string&, const std::string&, const IO&, Dbg*) override {
     return S::NotSupported("LinkFile");
   }
-  S NumFileLinks(const std::string&, const IO&, uint64_t* count,
-                 Dbg*) override {
+  S NumFileLinks(const std::string&, const IO&, uint64_t* count, Dbg*) override {
     *count = 1;
     return S::OK();
   }
-  S AreFilesSame(const std::string& a, const std::string& b, const IO&,
-                 bool* same, Dbg*) override {
+  S AreFilesSame(const std::string& a, const std::string& b, const IO&, bool* same,
+                 Dbg*) override {
     *same = Clean(a) == Clean(b);
     return S::OK();
   }
@@ -533,18 +509,16 @@ class PageFs final : public rocksdb::FileSystemWrapper {
     delete held;
     return S::OK();
   }
-  S NewLogger(const std::string&, const IO&,
-              std::shared_ptr<rocksdb::Logger>* result, Dbg*) override {
+  S NewLogger(const std::string&, const IO&, std::shared_ptr<rocksdb::Logger>* result,
+              Dbg*) override {
     *result = std::make_shared<NoLogger>();
     return S::OK();
   }
-  S GetFreeSpace(const std::string&, const IO&, uint64_t* bytes,
-                 Dbg*) override {
+  S GetFreeSpace(const std::string&, const IO&, uint64_t* bytes, Dbg*) override {
     *bytes = disk_->free_bytes;
     return S::OK();
   }
-  S IsDirectory(const std::string& path, const IO&, bool* is_dir,
-                Dbg*) override {
+  S IsDirectory(const std::string& path, const IO&, bool* is_dir, Dbg*) override {
     std::lock_guard lock(disk_->mutex);
     *is_dir = disk_->dirs.count(Clean(path)) > 0;
     return S::OK();

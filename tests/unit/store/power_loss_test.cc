@@ -35,8 +35,7 @@ StoreOptions SmallOptions(std::shared_ptr<PageFs> disk) {
 // a counter that each write changes.
 void Fill(WriteSet* set, uint64_t n, std::mt19937_64* random) {
   set->Clear();
-  const size_t size = (*random)() % 8 == 0 ? (*random)() % 60000
-                                           : (*random)() % 900;
+  const size_t size = (*random)() % 8 == 0 ? (*random)() % 60000 : (*random)() % 900;
   set->PutJob({1, static_cast<int64_t>(n), n}, std::string(size, 'j'));
   set->PutRegister(fmt::format("rule/{:x}", n * 0x9e3779b97f4a7c15U),
                    std::string(30, 'r'));
@@ -53,10 +52,13 @@ uint64_t Recovered(const Store& store) {
   }
   EXPECT_TRUE(scan->status().ok()) << scan->status();
   uint64_t registers = 0;
-  EXPECT_TRUE(store.VisitRegisters("rule/", [&](auto, auto) {
-    ++registers;
-    return absl::OkStatus();
-  }).ok());
+  EXPECT_TRUE(store
+                  .VisitRegisters("rule/",
+                                  [&](auto, auto) {
+                                    ++registers;
+                                    return absl::OkStatus();
+                                  })
+                  .ok());
   EXPECT_EQ(registers, n);
   std::string counter;
   EXPECT_TRUE(store.GetMeta("count/n", &counter).ok());
@@ -207,8 +209,8 @@ Judged JudgeByRocks(rocksdb::WALRecoveryMode mode, bool flip_synced_byte) {
 }
 
 TEST(RocksRecovery, ToleratingTornTailsRefusesHealthyStores) {
-  const Judged judged = JudgeByRocks(
-      rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords, false);
+  const Judged judged =
+      JudgeByRocks(rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords, false);
   EXPECT_GT(judged.refused, 0);
   EXPECT_EQ(judged.lost, 0);
 }

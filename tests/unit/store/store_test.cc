@@ -134,8 +134,7 @@ TEST_F(StoreTest, EveryStoreHasItsOwnId) {
 std::vector<uint64_t> Seqs(Store* store, Lane lane, const JobKey& from) {
   std::vector<uint64_t> seqs;
   auto scan = store->ScanDue(lane);
-  for (scan->Seek(from); scan->Valid(); scan->Next())
-    seqs.push_back(scan->key().seq);
+  for (scan->Seek(from); scan->Valid(); scan->Next()) seqs.push_back(scan->key().seq);
   EXPECT_TRUE(scan->status().ok());
   return seqs;
 }
@@ -151,8 +150,7 @@ TEST_F(StoreTest, ScanStaysInItsLaneInOrder) {
   ASSERT_TRUE(Write().ok());
   EXPECT_THAT(Seqs(store_.get(), 2, {2, 0, 0}), ElementsAre(3, 4, 2));
   EXPECT_THAT(Seqs(store_.get(), 2, {2, 20, 4}), ElementsAre(4, 2));
-  EXPECT_THAT(Seqs(store_.get(), UINT16_MAX, {UINT16_MAX, 0, 0}),
-              ElementsAre(6));
+  EXPECT_THAT(Seqs(store_.get(), UINT16_MAX, {UINT16_MAX, 0, 0}), ElementsAre(6));
   EXPECT_THAT(Seqs(store_.get(), 4, {4, 0, 0}), ElementsAre());
 }
 
@@ -173,8 +171,7 @@ TEST_F(StoreTest, ScanSeesTheStoreAsItWasWhenMade) {
 
 TEST_F(StoreTest, VisitKeepsToThePrefixAndStopsWhenTold) {
   MustOpen();
-  for (const char* key : {"a", "lane/1", "lane/2", "lane0", "z"})
-    set_.PutMeta(key, "");
+  for (const char* key : {"a", "lane/1", "lane/2", "lane0", "z"}) set_.PutMeta(key, "");
   ASSERT_TRUE(Write().ok());
   std::vector<std::string> keys;
   const auto collect = [&](std::string_view key, std::string_view) {
@@ -205,10 +202,13 @@ TEST_F(StoreTest, ExpiredRegistersAreAbsentAndLiveOnesNever) {
   EXPECT_FALSE(store_->GetRegister("closed")->has_value());
   EXPECT_TRUE(store_->GetRegister("live")->has_value());
   std::vector<std::string> ids;
-  EXPECT_TRUE(store_->VisitRegisters("", [&](std::string_view id, auto) {
-    ids.emplace_back(id);
-    return absl::OkStatus();
-  }).ok());
+  EXPECT_TRUE(store_
+                  ->VisitRegisters("",
+                                   [&](std::string_view id, auto) {
+                                     ids.emplace_back(id);
+                                     return absl::OkStatus();
+                                   })
+                  .ok());
   EXPECT_THAT(ids, ElementsAre("live"));
 }
 
@@ -218,8 +218,7 @@ TEST_F(StoreTest, SecondHandleIsRefused) {
   ASSERT_FALSE(second.ok());
   EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(Message(second.status()),
-              HasSubstr("store " + dir_ +
-                        " is in use by another process (lock file"));
+              HasSubstr("store " + dir_ + " is in use by another process (lock file"));
   set_.PutMeta("still", "works");
   EXPECT_TRUE(Write().ok());
 }
@@ -231,12 +230,13 @@ TEST_F(StoreTest, SecondProcessIsRefused) {
     // exec-less child: only what fork leaves usable.
     std::filesystem::path lock = dir_ + "/LOCK";
     const FILE* file = std::fopen(lock.c_str(), "r+");
-    struct flock wanted{};
+    struct flock wanted {};
     wanted.l_type = F_WRLCK;
     wanted.l_whence = SEEK_SET;
     _exit(file != nullptr &&
                   fcntl(fileno(const_cast<FILE*>(file)), F_SETLK, &wanted) == -1
-              ? 0 : 1);
+              ? 0
+              : 1);
   }
   int status = 0;
   ASSERT_EQ(waitpid(child, &status, 0), child);
@@ -335,8 +335,7 @@ class Volume {
   }
   [[nodiscard]] bool mounted() const { return mounted_; }
   [[nodiscard]] bool MakeReadOnly() const {
-    return mount("tmpfs", path_.c_str(), "tmpfs", MS_REMOUNT | MS_RDONLY,
-                 nullptr) == 0;
+    return mount("tmpfs", path_.c_str(), "tmpfs", MS_REMOUNT | MS_RDONLY, nullptr) == 0;
   }
 
  private:
@@ -525,9 +524,7 @@ TEST(SyncThread, FailedSyncIsReportedOnceAndNothingAfterIt) {
   WriteSet set;
   set.PutMeta("a", "1");
   ASSERT_TRUE((*store)->Write(&set).ok());
-  disk->OnSync([](const std::string&) {
-    return rocksdb::IOStatus::IOError("injected");
-  });
+  disk->OnSync([](const std::string&) { return rocksdb::IOStatus::IOError("injected"); });
   std::atomic<int> synced = 0;
   std::atomic<int> failed = 0;
   {
