@@ -134,6 +134,18 @@ uint64_t ExpirerProcess::MemoryBytes(const std::string& line) const {
   return 0;
 }
 
+double ExpirerProcess::CpuMs() const {
+  const std::string stat = ReadFile(fmt::format("/proc/{}/stat", pid_));
+  // Fields count from 1; the second, in parentheses, may hold spaces.
+  std::istringstream fields(stat.substr(std::min(stat.rfind(')') + 1, stat.size())));
+  std::string skipped;
+  for (int field = 3; field < 14; ++field) fields >> skipped;
+  double user = 0;
+  double system = 0;
+  fields >> user >> system;
+  return (user + system) * 1e3 / static_cast<double>(sysconf(_SC_CLK_TCK));
+}
+
 absl::Status RunProgram(const std::vector<std::string>& arguments, int64_t timeout_ms) {
   std::vector<char*> argv;
   for (const std::string& argument : arguments)

@@ -38,6 +38,8 @@ class ExpirerProcess {
 
   // The newest status file of this very process; "" before its first.
   [[nodiscard]] std::string StatusText() const;
+  // Time on a processor so far, of all its threads.
+  [[nodiscard]] double CpuMs() const;
   // OK, or how the process ended.
   [[nodiscard]] absl::Status Alive();
   [[nodiscard]] std::string LogTail() const;
