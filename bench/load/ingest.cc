@@ -76,8 +76,8 @@ absl::Status Ingest(const Options& options, uint64_t count, Ids ids, Report* rep
   report->Figure("ceiling_per_s", "plain pull + explicit ack, same run", ceiling, 0,
                  "msg/s");
   report->Figure("ratio", "ratio", rate / ceiling, 3, "", AtLeast(0.3));
-  report->Figure("cpu_us_per_job", "processor time of expirer, a job", cpu_ms * 1e3 / jobs_f, 1,
-                 "µs");
+  report->Figure("cpu_us_per_job", "processor time of expirer, a job",
+                 cpu_ms * 1e3 / jobs_f, 1, "µs");
   report->Figure("rss_mb", "most memory resident", static_cast<double>(rss) / 1e6, 0,
                  "MB", AtMost(300));
   report->Figure("disk_bytes_per_job", "disk per pending job, after the end",

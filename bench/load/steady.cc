@@ -68,10 +68,11 @@ void Figures(const std::string& status, uint64_t rate, FireCheck* check, Report*
   stored("max", 1);
   // A message was handed to the socket before it was stored, and not later
   // than expirer says: the lesser of both is the nearer bound.
-  const auto sent = [&](const char* name, const char* member, double quantile, Must must) {
-    report->Figure(fmt::format("sent_{}_ms", name), fmt::format("due → socket, {}, at most", name),
-                   std::min(check->LateMs(quantile), Told(status, "sent", member)), 3, "ms",
-                   must);
+  const auto sent = [&](const char* name, const char* member, double quantile,
+                        Must must) {
+    report->Figure(
+        fmt::format("sent_{}_ms", name), fmt::format("due → socket, {}, at most", name),
+        std::min(check->LateMs(quantile), Told(status, "sent", member)), 3, "ms", must);
   };
   sent("p50", "p50", 0.5, AtMost(musts.sent_p50));
   sent("p99", "p99", 0.99, AtMost(musts.sent_p99));
@@ -86,7 +87,8 @@ void Figures(const std::string& status, uint64_t rate, FireCheck* check, Report*
   acked("p99", "p99", AtMost(musts.acked_p99));
   acked("p99.9", "p999", {});
   acked("max", "max", {});
-  report->Figure("early", "early fires", static_cast<double>(check->early()), 0, "", AtMost(0));
+  report->Figure("early", "early fires", static_cast<double>(check->early()), 0, "",
+                 AtMost(0));
 }
 
 }  // namespace

@@ -80,8 +80,8 @@ absl::Status Storm(const Options& options, uint64_t count, Report* report) {
   report->Figure("ceiling_per_s", "plain async publish, window 4096, same run", ceiling,
                  0, "msg/s");
   report->Figure("ratio", "ratio", rate / ceiling, 3, "", AtLeast(0.7));
-  report->Figure("cpu_us_per_job", "processor time of expirer, a job", cpu_ms * 1e3 / jobs_f, 1,
-                 "µs");
+  report->Figure("cpu_us_per_job", "processor time of expirer, a job",
+                 cpu_ms * 1e3 / jobs_f, 1, "µs");
   report->Figure("early", "early fires", static_cast<double>(check.early()), 0, "",
                  AtMost(0));
   report->Figure("repeats", "attempts beyond one a job",

@@ -530,10 +530,12 @@ IOStatus WalGuard::WriteList(bool durable) {
   return synced_->Sync();
 }
 
-// Durable before it returns: SYNCED may never insist on a file that is gone.
+// Durable before it returns, and in both slots: SYNCED may never insist on a
+// file that is gone, also when its newer slot is damaged.
 IOStatus WalGuard::Unlist(uint64_t id) {
   MutexLock lock(&list_mutex_);
   if (list_.erase(id) == 0 || synced_ == nullptr) return IOStatus::OK();
+  if (IOStatus s = WriteList(true); !s.ok()) return s;
   return WriteList(true);
 }
 

@@ -28,7 +28,8 @@ TEST(AckSubject, Version1HasNineTokens) {
 
 TEST(AckSubject, Version2HasDomainAndAccountBefore) {
   for (const char* tail : {"", ".random"}) {
-    const auto ack = ParseAckSubject(std::string("$JS.ACK.hub.AbC.S.C.1.9.8.7.6") + tail);
+    const std::string subject = std::string("$JS.ACK.hub.AbC.S.C.1.9.8.7.6") + tail;
+    const auto ack = ParseAckSubject(subject);
     ASSERT_TRUE(ack.has_value()) << tail;
     EXPECT_EQ(ack->stream, "S");
     EXPECT_EQ(ack->stream_seq, 9U);
