@@ -113,8 +113,9 @@ std::string Report::MarkdownRows() const {
   std::string out;
   for (const Entry& e : figures_) {
     const bool asked = e.must.kind != Must::Kind::kNothing;
-    out += fmt::format("| {} | {} | {} {} | {} | {} |\n", Title(), e.label,
-                       Grouped(e.value, e.decimals), e.unit, Spelling(e.must, e.decimals),
+    out += fmt::format("| {} | {} | {}{}{} | {} | {} |\n", Title(), e.label,
+                       Grouped(e.value, e.decimals), e.unit.empty() ? "" : " ", e.unit,
+                       Spelling(e.must, e.decimals),
                        !asked                ? ""
                        : e.must.Met(e.value) ? "yes"
                                              : "**no**");
