@@ -35,6 +35,9 @@ constexpr int64_t kStatusMs = 1'000;
 constexpr int64_t kDrainMs = 10'000;
 constexpr int64_t kCloseFlushMs = 2'000;
 
+// Twice the longest time between two turns of a process that runs.
+constexpr int64_t kStandstillMs = 2'000;
+
 // Answers are gathered only when more than this many are awaited at a time.
 constexpr size_t kFewAnswers = 16;
 constexpr int64_t kGatherMs = 4;
@@ -208,13 +211,23 @@ class Server {
 
   [[nodiscard]] Instant Now() const { return {clock_.NowMs(), clock_.MonotonicMs()}; }
 
+  // By both clocks: the monotonic one does not see a suspended machine, and a
+  // wall clock that leaps ahead makes due what was not read up to either.
+  void NoticeStandstill(Instant now) {
+    const int64_t mono_ms = now.mono_ms - beat_mono_ms_;
+    const int64_t away_ms = std::max(mono_ms, now.wall_ms - beat_wall_ms_);
+    if (away_ms >= kStandstillMs) inbox_.Complete(StoodStill{away_ms});
+    beat_mono_ms_ = now.mono_ms;
+    beat_wall_ms_ = now.wall_ms;
+  }
+
   // One turn of the core; returns when it wants the next.
   int64_t Turn() {
+    NoticeStandstill(Now());  // behind all that was posted before
     // Events stay in the vectors while the store has no space.
     const size_t room = requests_.empty() ? static_cast<size_t>(config_.limits.batch) : 0;
     inbox_.Drain(room, &completions_, &requests_);
     const Instant now = Now();
-    beat_mono_ms_ = now.mono_ms;
     const auto wake = scheduler_->Step(now, &completions_, &requests_);
     if (!wake.ok()) Die("the store failed", wake.status());
     if (now.mono_ms >= snapshot_mono_ms_ + kStatusMs / 2) {
@@ -241,6 +254,8 @@ class Server {
   }
 
   void Loop() {
+    beat_mono_ms_ = clock_.MonotonicMs();
+    beat_wall_ms_ = clock_.NowMs();
     while (!stop_asked) Wait(Turn());
   }
 
@@ -346,6 +361,7 @@ class Server {
   std::vector<Completion> completions_;
   std::vector<Request> requests_;
   int64_t snapshot_mono_ms_ = 0;
+  int64_t beat_wall_ms_ = 0;
   bool failed_ = false;
 
   // Watcher thread.

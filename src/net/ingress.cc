@@ -123,6 +123,13 @@ void Ingress::SetIntake(bool open) {
   for (PullSource* pull : Pulls()) pull->Close(/*abandon=*/false);
 }
 
+void Ingress::LookAgain() {
+  MutexLock lock(&mutex_);
+  ++link_epoch_;  // all begins anew, as after a reconnect
+  UnsettleAll();
+  awake_ = true;
+}
+
 std::vector<PullSource*> Ingress::Pulls() const {
   MutexLock lock(&mutex_);
   return pulls_;
@@ -147,13 +154,16 @@ void Ingress::OnDown() {
     MutexLock lock(&mutex_);
     ++link_epoch_;
     link_up_ = false;
-    for (size_t i = 0; i < rules_->size() && !stopping_; ++i) {
-      inbox_->Complete(RuleSettled{static_cast<RuleIndex>(i), false});
-    }
+    UnsettleAll();
   }
   requests_.ConnectionLost();
   for (PullSource* pull : Pulls()) pull->Close(/*abandon=*/true);
   Wake();
+}
+
+void Ingress::UnsettleAll() {
+  for (size_t i = 0; i < rules_->size() && !stopping_; ++i)
+    inbox_->Complete(RuleSettled{static_cast<RuleIndex>(i), false});
 }
 
 void Ingress::OnTick() {

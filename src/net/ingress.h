@@ -68,6 +68,7 @@ class Ingress final : public Inbound {
   void Announce(const std::string& subject, const std::string& payload) override;
   void Flush() override;
   void SetIntake(bool open) override;
+  void LookAgain() override;
 
   [[nodiscard]] bool up() const { return connection_.up(); }
   // For the service API, which shares it. Subscribe before Start.
@@ -114,6 +115,7 @@ class Ingress final : public Inbound {
   void TickSources();
   [[nodiscard]] std::vector<PullSource*> Pulls() const;
   void PostSettled(RuleIndex rule, bool settled, uint64_t epoch);
+  void UnsettleAll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // Control thread.
   void Run();

@@ -57,6 +57,7 @@ class MemoryBus final : public Egress, public Inbound {
   void Term(const std::string& reply, std::string_view reason) override;
   void Announce(const std::string& subject, const std::string& payload) override;
   void SetIntake(bool open) override { intake_ = open; }
+  void LookAgain() override { ++looks_again_; }  // the answer is posted by hand
 
   // Answers to an attempt, posted at once whether or not it is in flight. The
   // stream stores the message first, unless it has its Nats-Msg-Id already.
@@ -96,6 +97,7 @@ class MemoryBus final : public Egress, public Inbound {
   [[nodiscard]] const std::vector<uint64_t>& forgotten() const { return forgotten_; }
   [[nodiscard]] uint64_t publishes() const { return publishes_; }
   [[nodiscard]] uint64_t flushes() const { return flushes_; }
+  [[nodiscard]] uint64_t looks_again() const { return looks_again_; }
   [[nodiscard]] bool intake() const { return intake_; }
   [[nodiscard]] bool connected() const { return connected_; }
   // Forgets what was recorded (not what is in flight, nor the stream's ids).
@@ -117,6 +119,7 @@ class MemoryBus final : public Egress, public Inbound {
   size_t refuse_next_ = 0;
   uint64_t publishes_ = 0;
   uint64_t flushes_ = 0;
+  uint64_t looks_again_ = 0;
   uint64_t stream_seq_ = 0;
   std::function<void(const Published&)> hook_;
   std::map<std::string, Route, std::less<>> routes_;

@@ -58,6 +58,10 @@ class Inbound {
   virtual void Flush() = 0;
   // Whether new messages may be asked for (limits.disk_free).
   virtual void SetIntake(bool open) = 0;
+  // What was said of each rule's streams is old: RuleSettled is posted anew for
+  // every rule, false at once, true when it has been read up to where its
+  // streams stand after this call.
+  virtual void LookAgain() = 0;
 };
 
 }  // namespace expirer

@@ -69,6 +69,12 @@ struct RuleSettled {
   bool settled = false;
 };
 
+// The process stood still for a while (stopped, suspended, its machine paused),
+// and what it knows of the streams is that old.
+struct StoodStill {
+  int64_t ms = 0;
+};
+
 // Egress::Look has a new answer for some target.
 struct TargetKnown {};
 
@@ -84,7 +90,7 @@ struct ConsumerFloor {
   std::string value;  // net/'s own coding
 };
 
-using Completion = std::variant<PubAnswer, Synced, EgressChanged, RuleSettled,
+using Completion = std::variant<PubAnswer, Synced, EgressChanged, RuleSettled, StoodStill,
                                 TargetKnown, DiskSpace, ConsumerFloor>;
 using Request = std::variant<MessageRequest>;
 

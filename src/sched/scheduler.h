@@ -103,6 +103,7 @@ class Scheduler {
   [[nodiscard]] absl::Status ApplyTimeouts();
   void ApplySynced(uint64_t ticket);
   void ApplySettled(const RuleSettled& event);
+  void ApplyStoodStill(int64_t ms);
   void ApplyEgress(bool up);
   void ApplyDiskSpace(uint64_t free_bytes);
   [[nodiscard]] absl::Status ApplyRequests(std::vector<Request>* requests);

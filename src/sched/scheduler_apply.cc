@@ -47,6 +47,7 @@ absl::Status Scheduler::ApplyCompletions(std::vector<Completion>* completions) {
                    [&](const Synced& e) { ApplySynced(e.ticket); },
                    [&](const EgressChanged& e) { ApplyEgress(e.up); },
                    [&](const RuleSettled& e) { ApplySettled(e); },
+                   [&](const StoodStill& e) { ApplyStoodStill(e.ms); },
                    [&](const TargetKnown&) {
                      for (LaneState& lane : lanes_.all()) lane.looking = false;
                    },
@@ -81,6 +82,17 @@ void Scheduler::ApplySettled(const RuleSettled& event) {
   RuleGate& gate = gates_[event.rule];
   gate.settled = event.settled || Mutant("settle_off");
   gate.deadline_mono_ms = now_.mono_ms + options_.settle_ms;
+}
+
+// As after a start: what fell due meanwhile waits for the cancels of that time.
+void Scheduler::ApplyStoodStill(int64_t ms) {
+  Log(Level::kWarn,
+      "the process stood still: overdue jobs wait until the streams are read",
+      {{"ms", ms}});
+  ++stats_.standstills;
+  for (size_t i = 0; i < gates_.size(); ++i)
+    ApplySettled(RuleSettled{static_cast<RuleIndex>(i), false});
+  inbound_->LookAgain();
 }
 
 void Scheduler::ApplyDiskSpace(uint64_t free_bytes) {

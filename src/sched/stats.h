@@ -32,9 +32,10 @@ struct Stats {
   uint64_t lost = 0;             // attempts whose connection went
   uint64_t strange_answers = 0;  // to attempts unknown or given up
   uint64_t settle_timeouts = 0;
-  uint64_t forgotten = 0;   // closed keys forgotten early (limits.history)
-  Histogram sent_late_ms;   // due -> handed to the socket
-  Histogram acked_late_ms;  // due -> PubAck
+  uint64_t standstills = 0;  // times the process stood still
+  uint64_t forgotten = 0;    // closed keys forgotten early (limits.history)
+  Histogram sent_late_ms;    // due -> handed to the socket
+  Histogram acked_late_ms;   // due -> PubAck
   // Now.
   std::map<std::string, RuleCounts, std::less<>> rules;  // of the whole store
   uint64_t closed = 0;                                   // keys in history

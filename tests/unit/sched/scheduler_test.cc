@@ -344,6 +344,24 @@ TEST(Scheduler, OverdueJobWaitsUntilItsRuleIsSettledSoThatACancelInTimeWins) {
   EXPECT_THAT(w.Fires(), ElementsAre(Id("unpaid", kNow + 1'000)));
 }
 
+TEST(Scheduler, AfterAStandstillAnOverdueJobWaitsUntilItsRuleIsSettledAgain) {
+  World w;
+  w.Schedule("paid", kNow + 1'000, {1});
+  w.Schedule("unpaid", kNow + 1'000, {2});
+  w.Run();
+  w.clock_.Advance(5'000);
+  w.inbox_->Complete(StoodStill{5'000});
+  w.Run();
+  EXPECT_EQ(w.bus_->looks_again(), 1u);
+  EXPECT_EQ(w.stats().standstills, 1u);
+  EXPECT_THAT(w.bus_->published(), IsEmpty());
+  w.Cancel("paid", {3, kNow + 500});
+  w.Run();
+  w.Settle();
+  w.Run();
+  EXPECT_THAT(w.Fires(), ElementsAre(Id("unpaid", kNow + 1'000)));
+}
+
 TEST(Scheduler, UnsettledRuleFiresAfterTheSettleLimit) {
   World w;
   w.Schedule("a", kNow + 1'000, {1});
