@@ -440,11 +440,15 @@ absl::Status WalGuard::ChooseLogs(std::vector<Found>* logs, bool recover) {
       Hide(log, 0, "unsynced, after a hole");
       continue;
     }
-    // A log that a synced one follows was finished, and synced to its end.
-    const uint64_t visible =
-        followed ? std::min(log.whole_bytes, log.listed.bytes) : log.whole_bytes;
-    if (visible < log.size) Hide(log, visible, "unsynced and torn");
-    torn = torn || (visible < log.size && !followed);
+    // A log that a synced one follows was finished and synced to its end, or it
+    // is of an earlier process that was killed: then RocksDB flushed all that it
+    // recovered of it before the next log began, and had no time to delete it.
+    if (followed) {
+      visible_[log.id] = std::min(log.whole_bytes, log.listed.bytes);
+    } else if (log.whole_bytes < log.size) {
+      Hide(log, log.whole_bytes, "unsynced and torn");
+      torn = true;
+    }
     if (log.next_sequence != 0) next_sequence = log.next_sequence;
   }
   return absl::OkStatus();
