@@ -7,7 +7,11 @@
 #include <memory>
 #include <vector>
 
+#if __has_include("rocksdb/advanced_cache.h")
+#include "rocksdb/advanced_cache.h"  // from 8 on cache.h only declares the class
+#else
 #include "rocksdb/cache.h"
+#endif
 #include "rocksdb/compaction_filter.h"
 #include "rocksdb/db.h"
 #include "rocksdb/options.h"

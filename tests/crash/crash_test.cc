@@ -30,9 +30,9 @@
 #include <utility>
 #include <vector>
 
-#include "crash/ledger.h"
 #include "crash/producer.h"
 #include "crash/watcher.h"
+#include "support/ledger.h"
 #include "support/nats_server.h"
 #include "support/service.h"
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <thread>
 
-#include "crash/ledger.h"
+#include "support/ledger.h"
 #include "support/nats_server.h"
 
 namespace expirer::test {

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "crash/ledger.h"
+#include "support/ledger.h"
 
 namespace expirer::test {
 

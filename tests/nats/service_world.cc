@@ -1,17 +1,10 @@
 #include "nats/service_world.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstdlib>
 #include <ctime>
 
 namespace expirer::test {
-
-int64_t NowMs() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 std::string Iso(int64_t ms) {
   const std::time_t seconds = ms / 1000;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "support/ledger.h"
 #include "support/nats_server.h"
 #include "support/service.h"
 
@@ -17,7 +18,6 @@ namespace expirer::test {
 
 inline constexpr int64_t kLongMs = 60'000;  // generous: for what must happen
 
-[[nodiscard]] int64_t NowMs();
 // RFC 3339 in UTC with milliseconds, as JavaScript writes a Date.
 [[nodiscard]] std::string Iso(int64_t ms);
 // An order as the app's orders service publishes it.

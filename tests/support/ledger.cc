@@ -1,4 +1,4 @@
-#include "crash/ledger.h"
+#include "support/ledger.h"
 
 #include <algorithm>
 #include <chrono>
