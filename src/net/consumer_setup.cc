@@ -27,9 +27,11 @@ std::string Joined(const std::vector<std::string>& filters) {
   return filters.empty() ? ">" : fmt::format("{}", fmt::join(filters, ", "));
 }
 
-// Puts `base` with the filters of `wish`. A server before 2.10 overlooks
-// filter_subjects and would deliver everything, so the narrowest single filter
-// goes with them: a newer one refuses the pair, and gets the list alone.
+// Puts `base` with the filters of `wish`: as a list only from nats-server 2.12
+// on. Before 2.10 servers overlook the list; 2.10.27 takes it, but looks
+// through the whole rest of the stream for each message where one of its
+// subjects has none (160 messages a second of 100,000; one filter: 84,000).
+// They get the narrowest single filter for all; the rule ignores the rest.
 absl::StatusOr<ConsumerInfo> PutFiltered(JetStream* js, const std::string& stream,
                                          const ConsumerWish& wish,
                                          const std::string& base) {
@@ -38,18 +40,16 @@ absl::StatusOr<ConsumerInfo> PutFiltered(JetStream* js, const std::string& strea
       WithMember(WithMember(base, "filter_subjects", ""), "filter_subject",
                  common == ">" ? "" : JsonQuoted(common));
   if (wish.filters.size() == 1) return js->PutConsumer(stream, wish.durable, single);
-  const std::string list = JsonList(wish.filters);
-  auto put =
-      js->PutConsumer(stream, wish.durable, WithMember(single, "filter_subjects", list));
-  if (!put.ok() && JetStreamCode(put.status()) == kBothFilters) {
-    put = js->PutConsumer(
-        stream, wish.durable,
-        WithMember(WithMember(base, "filter_subject", ""), "filter_subjects", list));
-    // Filters that overlap in part are refused: then one for all.
-    if (!put.ok() && JetStreamCode(put.status()) != 0) {
-      put = js->PutConsumer(stream, wish.durable, single);
-    }
-  }
+  // Where it may not be asked the single filter is right as well.
+  const auto level = js->Level();
+  if (!level.ok() || *level < kLevelOf212)
+    return js->PutConsumer(stream, wish.durable, single);
+  auto put = js->PutConsumer(stream, wish.durable,
+                             WithMember(WithMember(base, "filter_subject", ""),
+                                        "filter_subjects", JsonList(wish.filters)));
+  // Filters that overlap in part are refused: then one for all.
+  if (!put.ok() && JetStreamCode(put.status()) != 0)
+    put = js->PutConsumer(stream, wish.durable, single);
   return put;
 }
 

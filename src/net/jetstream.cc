@@ -157,6 +157,14 @@ absl::StatusOr<std::string> JetStream::Call(const std::string& verb,
   return requests_->Call(prefix_ + verb, body, timeout_ms_);
 }
 
+absl::StatusOr<int> JetStream::Level() {
+  ASSIGN_OR_RETURN(const std::string text, Call("INFO", ""));
+  Reply reply;
+  const size_t level = reply.Want("/api/level");
+  RETURN_IF_ERROR(reply.Read(text));
+  return reply.Integer<int>(level);
+}
+
 absl::StatusOr<std::vector<std::string>> JetStream::StreamNames(
     const std::string& filter) {
   ASSIGN_OR_RETURN(const std::string reply,

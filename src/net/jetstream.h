@@ -48,13 +48,16 @@ struct ConsumerInfo {
 [[nodiscard]] int JetStreamCode(const absl::Status& status);
 inline constexpr int kConsumerNotFound = 10014;
 inline constexpr int kStreamNotFound = 10059;
-inline constexpr int kBothFilters = 10136;
+// The API level of nats-server 2.12 (ADR-44).
+inline constexpr int kLevelOf212 = 2;
 
 // Thread-safe.
 class JetStream {
  public:
   JetStream(Requests* requests, const std::string& domain, int64_t timeout_ms = 2'000);
 
+  // The server's API level: 1 from 2.11 on, 2 from 2.12 on, 0 before.
+  [[nodiscard]] absl::StatusOr<int> Level();
   // Streams one of whose subjects overlaps `filter`.
   [[nodiscard]] absl::StatusOr<std::vector<std::string>> StreamNames(
       const std::string& filter);

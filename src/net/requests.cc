@@ -1,11 +1,9 @@
 #include "net/requests.h"
 
 #include <charconv>
-#include <memory>
 #include <utility>
 #include <vector>
 
-#include "absl/synchronization/notification.h"
 #include "base/clock.h"
 
 namespace expirer {
@@ -42,16 +40,19 @@ void Requests::Ask(const std::string& subject, const std::string& body,
 absl::StatusOr<std::string> Requests::Call(const std::string& subject,
                                            const std::string& body, int64_t timeout_ms) {
   struct Waiter {
-    absl::Notification done;
-    absl::StatusOr<std::string> reply = Unavailable("no reply");
+    Mutex mutex;
+    bool done ABSL_GUARDED_BY(mutex) = false;
+    absl::StatusOr<std::string> reply ABSL_GUARDED_BY(mutex) = Unavailable("no reply");
   };
-  const auto waiter = std::make_unique<Waiter>();
+  Waiter waiter;
   Ask(subject, body, timeout_ms, [&waiter](absl::StatusOr<std::string> reply) {
-    waiter->reply = std::move(reply);
-    waiter->done.Notify();
+    MutexLock lock(&waiter.mutex);
+    waiter.reply = std::move(reply);
+    waiter.done = true;
   });
-  waiter->done.WaitForNotification();
-  return std::move(waiter->reply);
+  MutexLock lock(&waiter.mutex);
+  waiter.mutex.Await([&waiter] { return waiter.done; });
+  return std::move(waiter.reply);
 }
 
 void Requests::OnReply(const Delivery& delivery) {

@@ -125,7 +125,8 @@ TEST(ServiceProcess, PendingJobsAreReadAgainAtTheNextStart) {
   ASSERT_TRUE(world.service().WaitCounter("scheduled", 1));
   ASSERT_EQ(world.service().Term(), 0);
   world.service().StartReady();
-  EXPECT_EQ(world.service().Status("pending"), 1);
+  EXPECT_TRUE(
+      world.service().WaitStatus("pending", "", [](int64_t n) { return n == 1; }));
   ExpectExpiration(world.WaitFired("kept"), "kept", due);
 }
 

@@ -22,10 +22,10 @@ namespace expirer::test {
 class NatsServer {
  public:
   struct Options {
-    std::string config;  // appended to the config file
+    std::string config = {};  // appended to the config file
     bool jetstream = true;
-    std::string store_dir;  // "" = a new temporary one, removed at the end
-    int port = 0;           // 0 = a free one
+    std::string store_dir = {};  // "" = a new temporary one, removed at the end
+    int port = 0;                // 0 = a free one
   };
   // Started and answering; aborts the test process when that fails.
   NatsServer() : NatsServer(Options{}) {}

@@ -1,0 +1,200 @@
+// How expirer shows the server who it is, and how it knows the server: with
+// each kind the service becomes ready, which takes both connections and the
+// JetStream API. Keys and tokens were made for these tests and open nothing.
+#include <cstdlib>
+#include <fstream>
+#include <string>
+
+#include <fmt/format.h>
+
+#include "nats/service_world.h"
+#include "support/temp_dir.h"
+
+namespace expirer::test {
+namespace {
+
+constexpr char kSeed[] = "SUAB26XEHIYNY3P4AOIQAF5BYTTLNCBTCXHZ72JHWAL3WUT5NFHK4RANHQ";
+constexpr char kPublic[] = "UBWLGGEHDPWTL2ZPBJFMQD4CHLHK52SBNESLIYTYED4LC7EFFRX63FNB";
+
+// An operator, its system account, an account with JetStream and a user of it.
+constexpr char kOperatorJwt[] =
+    "eyJ0eXAiOiJKV1QiLCJhbGciOiJlZDI1NTE5LW5rZXkifQ.eyJqdGkiOiJNNU02TFBUMzRVNFJIT"
+    "kVRV0pDR0VERjY3VkxHTURQQUYzWVZJV1YySDdMVkVNUldEM01BIiwiaWF0IjoxNzk1Mzg0NjkxL"
+    "CJpc3MiOiJPREoyRFBXRlhCUU9aTFZDVk1JTllFSFA2VlNJTEVBVVBWMkNRSUZOTEhPUTJXNVZRU"
+    "1JCSkpZRCIsIm5hbWUiOiJ0ZXN0Iiwic3ViIjoiT0RKMkRQV0ZYQlFPWkxWQ1ZNSU5ZRUhQNlZTS"
+    "UxFQVVQVjJDUUlGTkxIT1EyVzVWUVNSQkpKWUQiLCJuYXRzIjp7InN5c3RlbV9hY2NvdW50IjoiQ"
+    "UNCSFhMVFNVNEwyWllNU1JCTlBXTkwyUVVRWlJYUlhBQTVBS0YySUlPQzdTRUpKUjZHM0pYRFEiL"
+    "CJ0eXBlIjoib3BlcmF0b3IiLCJ2ZXJzaW9uIjoyfX0.gIdcfyC2H0_IIkczYruNIlcyxXbBNrM4k"
+    "KJT1EF2NVdNPZKNBrYIBcpwyC8XxPh-wNFVKl59bqv5uc7qaMgwAw";
+constexpr char kSystemId[] = "ACBHXLTSU4L2ZYMSRBNPWNL2QUQZRXRXAA5AKF2IIOC7SEJJR6G3JXDQ";
+constexpr char kSystemJwt[] =
+    "eyJ0eXAiOiJKV1QiLCJhbGciOiJlZDI1NTE5LW5rZXkifQ.eyJqdGkiOiIzU0ZKVkVXMkgyVktTU"
+    "1NUVEs0TTY1Q0xPQ0RWSlFZNElQMk1RWjZPU1hUREJQRU5KRkpBIiwiaWF0IjoxNzk1Mzg0NjkxL"
+    "CJpc3MiOiJPREoyRFBXRlhCUU9aTFZDVk1JTllFSFA2VlNJTEVBVVBWMkNRSUZOTEhPUTJXNVZRU"
+    "1JCSkpZRCIsIm5hbWUiOiJTWVMiLCJzdWIiOiJBQ0JIWExUU1U0TDJaWU1TUkJOUFdOTDJRVVFaU"
+    "lhSWEFBNUFLRjJJSU9DN1NFSkpSNkczSlhEUSIsIm5hdHMiOnsibGltaXRzIjp7InN1YnMiOi0xL"
+    "CJkYXRhIjotMSwicGF5bG9hZCI6LTEsImltcG9ydHMiOi0xLCJleHBvcnRzIjotMSwid2lsZGNhc"
+    "mRzIjp0cnVlLCJjb25uIjotMSwibGVhZiI6LTF9LCJkZWZhdWx0X3Blcm1pc3Npb25zIjp7InB1Y"
+    "iI6e30sInN1YiI6e319LCJhdXRob3JpemF0aW9uIjp7ImF1dGhfdXNlcnMiOm51bGx9LCJ0eXBlI"
+    "joiYWNjb3VudCIsInZlcnNpb24iOjJ9fQ.jDW6T9iJBZv44DIJAQ5V7GS-UtFFKqHq8BP7vdE7jj"
+    "mYtERSl1LNFEWNwITpA7ISOZp3g9EeiLy7-M8Wkx07BA";
+constexpr char kAccountId[] = "AAOIKB67C5AYMN2XMXXL7X5GDFDJ5PB4PDV2TOOJS7C7WIGH73CA6UXY";
+constexpr char kAccountJwt[] =
+    "eyJ0eXAiOiJKV1QiLCJhbGciOiJlZDI1NTE5LW5rZXkifQ.eyJqdGkiOiJGN1BNU0RJUVdJWEtOV"
+    "lk2VjNOS0ZGUkdRWVZRWlhERTMyUlg0NUdZQVBEUFRFUzVEWlJBIiwiaWF0IjoxNzk1Mzg0NjkxL"
+    "CJpc3MiOiJPREoyRFBXRlhCUU9aTFZDVk1JTllFSFA2VlNJTEVBVVBWMkNRSUZOTEhPUTJXNVZRU"
+    "1JCSkpZRCIsIm5hbWUiOiJBUFAiLCJzdWIiOiJBQU9JS0I2N0M1QVlNTjJYTVhYTDdYNUdERkRKN"
+    "VBCNFBEVjJUT09KUzdDN1dJR0g3M0NBNlVYWSIsIm5hdHMiOnsibGltaXRzIjp7InN1YnMiOi0xL"
+    "CJkYXRhIjotMSwicGF5bG9hZCI6LTEsImltcG9ydHMiOi0xLCJleHBvcnRzIjotMSwid2lsZGNhc"
+    "mRzIjp0cnVlLCJjb25uIjotMSwibGVhZiI6LTEsIm1lbV9zdG9yYWdlIjotMSwiZGlza19zdG9yY"
+    "WdlIjotMSwic3RyZWFtcyI6LTEsImNvbnN1bWVyIjotMSwibWF4X2Fja19wZW5kaW5nIjotMX0sI"
+    "mRlZmF1bHRfcGVybWlzc2lvbnMiOnsicHViIjp7fSwic3ViIjp7fX0sImF1dGhvcml6YXRpb24iO"
+    "nsiYXV0aF91c2VycyI6bnVsbH0sInR5cGUiOiJhY2NvdW50IiwidmVyc2lvbiI6Mn19.GtVyq1Sp"
+    "GQCh2HDRm2dSaW9XHJoVabJ7hm8_iEMyQaL_VsTGWtp-RksCnOasop0w1S0zYdS2A7WIIrvCC1MM"
+    "DQ";
+constexpr char kUserJwt[] =
+    "eyJ0eXAiOiJKV1QiLCJhbGciOiJlZDI1NTE5LW5rZXkifQ.eyJqdGkiOiJBM1BNT1lTTUVZRDNXV"
+    "UhLRVFNQ0hTM1JKSjVOMlRPSkVPTjZBTE1USlFLQjc3REU3UUpRIiwiaWF0IjoxNzk1Mzg0NjkxL"
+    "CJpc3MiOiJBQU9JS0I2N0M1QVlNTjJYTVhYTDdYNUdERkRKNVBCNFBEVjJUT09KUzdDN1dJR0g3M"
+    "0NBNlVYWSIsIm5hbWUiOiJleHBpcmVyIiwic3ViIjoiVURKTk1ST05ZSERaUkFUQkdWSlBQQVNOW"
+    "FNHR1NISUpKU0M1WjNOM1ZTTkNKSVBaVFBJQ0kyS0YiLCJuYXRzIjp7InB1YiI6e30sInN1YiI6e"
+    "30sInN1YnMiOi0xLCJkYXRhIjotMSwicGF5bG9hZCI6LTEsInR5cGUiOiJ1c2VyIiwidmVyc2lvb"
+    "iI6Mn19.Pot6Lu7P2IhsenQ6yxhyJ1BlNmQ1uf9gAl5e-auKpqmZBdlEiLVo2L4KGWPRo6_aj0KE"
+    "ZXMTfVWR3jzpCSimBQ";
+constexpr char kUserSeed[] = "SUAF6FD2LSXOHC7PQXBK4N7RH6QOWC3YUDEIKTC46MNN3L7DOJ4QGBZVSE";
+
+void Write(const std::string& path, const std::string& text) {
+  std::ofstream file(path);
+  file << text;
+  ASSERT_TRUE(file.flush()) << path;
+}
+
+Service::Options With(const NatsServer& server, const std::string& nats) {
+  Service::Options options;
+  options.environment = {};
+  options.config = fmt::format(R"(
+nats: {{ url: "{}", {} }}
+streams:
+  - {{ name: TICKETING, subjects: ["order:created", "expiration:complete"] }}
+rules:
+  - name: order-expiration
+    schedule: {{ subject: "order:created", key: /id, due: /expiresAt }}
+    publish: {{ subject: "expiration:complete", body: '${{key}}' }}
+)",
+                               server.url(), nats);
+  return options;
+}
+
+// A CA, a server's certificate for 127.0.0.1 and a client's, made by openssl.
+class Certificates {
+ public:
+  Certificates() {
+    Write(dir_.path() + "/server.ext", "subjectAltName=IP:127.0.0.1\n");
+    Write(dir_.path() + "/client.ext", "extendedKeyUsage=clientAuth\n");
+    for (const char* ca : {"ca", "other"})
+      Openssl(
+          fmt::format("req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN={0} -keyout "
+                      "{0}.key -out {0}.crt",
+                      ca));
+    for (const char* name : {"server", "client"}) {
+      Openssl(
+          fmt::format("req -newkey rsa:2048 -nodes -subj /CN={0} -keyout {0}.key -out "
+                      "{0}.csr",
+                      name));
+      Openssl(
+          fmt::format("x509 -req -in {0}.csr -CA ca.crt -CAkey ca.key -CAcreateserial "
+                      "-days 2 -extfile {0}.ext -out {0}.crt",
+                      name));
+    }
+  }
+  [[nodiscard]] std::string operator()(const std::string& name) const {
+    return dir_.path() + "/" + name;
+  }
+  // nats-server's section; `verify` asks clients for a certificate.
+  [[nodiscard]] std::string Server(bool verify) const {
+    return fmt::format(
+        "tls {{ cert_file: \"{}\", key_file: \"{}\", ca_file: \"{}\", verify: {} }}",
+        (*this)("server.crt"), (*this)("server.key"), (*this)("ca.crt"), verify);
+  }
+
+ private:
+  void Openssl(const std::string& args) {
+    const std::string command =
+        "cd " + dir_.path() + " && openssl " + args + " 2>>openssl.log";
+    ASSERT_EQ(std::system(command.c_str()), 0) << command;
+  }
+  const TempDir dir_;
+};
+
+TEST(ServiceAuth, UserAndPassword) {
+  NatsServer server({.config = "authorization { user: app, password: secret }"});
+  Service service(With(server, "user: app, password: secret"));
+  service.StartReady();
+}
+
+TEST(ServiceAuth, Token) {
+  NatsServer server({.config = "authorization { token: s3cr3t }"});
+  Service service(With(server, "token: s3cr3t"));
+  service.StartReady();
+}
+
+TEST(ServiceAuth, WrongPasswordIsSaidWithoutBeingShown) {
+  NatsServer server({.config = "authorization { user: app, password: secret }"});
+  Service service(With(server, "user: app, password: wr0ng-one"));
+  service.Start();
+  EXPECT_TRUE(service.WaitLog("Authorization Violation")) << service.Log();
+  EXPECT_EQ(service.Log().find("wr0ng-one"), std::string::npos);
+}
+
+TEST(ServiceAuth, NKey) {
+  NatsServer server(
+      {.config = fmt::format("authorization {{ users = [ {{ nkey: {} }} ] }}", kPublic)});
+  const TempDir dir;
+  Write(dir.path() + "/nkey", fmt::format("{}\n{}\n", kSeed, kPublic));
+  Service service(With(server, fmt::format("nkey: \"{}/nkey\"", dir.path())));
+  service.StartReady();
+}
+
+TEST(ServiceAuth, Creds) {
+  NatsServer server(
+      {.config = fmt::format("operator: {}\nsystem_account: {}\nresolver: MEMORY\n"
+                             "resolver_preload: {{ {}: {}, {}: {} }}",
+                             kOperatorJwt, kSystemId, kSystemId, kSystemJwt, kAccountId,
+                             kAccountJwt)});
+  const TempDir dir;
+  Write(
+      dir.path() + "/app.creds",
+      fmt::format("-----BEGIN NATS USER JWT-----\n{}\n------END NATS USER JWT------\n\n"
+                  "-----BEGIN USER NKEY SEED-----\n{}\n------END USER NKEY SEED------\n",
+                  kUserJwt, kUserSeed));
+  Service service(With(server, fmt::format("creds: \"{}/app.creds\"", dir.path())));
+  service.StartReady();
+}
+
+TEST(ServiceAuth, TlsWithAnOwnCa) {
+  const Certificates certs;
+  NatsServer server({.config = certs.Server(false)});
+  Service service(With(server, fmt::format("tls: {{ ca: \"{}\" }}", certs("ca.crt"))));
+  service.StartReady();
+}
+
+TEST(ServiceAuth, ServerOfAnUnknownCaIsRefused) {
+  const Certificates certs;
+  NatsServer server({.config = certs.Server(false)});
+  Service service(With(server, fmt::format("tls: {{ ca: \"{}\" }}", certs("other.crt"))));
+  service.Start();
+  EXPECT_TRUE(service.WaitLog("SSL handshake error")) << service.Log();
+  EXPECT_NE(service.Status("ready"), 1);
+}
+
+TEST(ServiceAuth, TlsWithAClientCertificateWhereTheServerAsksForOne) {
+  const Certificates certs;
+  NatsServer server({.config = certs.Server(true)});
+  Service service(With(
+      server, fmt::format("tls: {{ ca: \"{}\", cert: \"{}\", key: \"{}\" }}",
+                          certs("ca.crt"), certs("client.crt"), certs("client.key"))));
+  service.StartReady();
+}
+
+}  // namespace
+}  // namespace expirer::test
