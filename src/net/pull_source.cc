@@ -20,6 +20,13 @@ constexpr int64_t kPauseMaxMs = 2'000;
 
 int64_t MonotonicMs() { return SystemClock().MonotonicMs(); }
 
+// Whether the message's own bytes may be kept in the dead store.
+bool MayBecomeDead(const Intent& intent) {
+  if (std::holds_alternative<RejectIntent>(intent)) return true;
+  const auto* cancel = std::get_if<CancelIntent>(&intent);
+  return cancel != nullptr && cancel->late != nullptr && !cancel->late->trouble.empty();
+}
+
 bool Contains(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
 }
@@ -180,7 +187,7 @@ void PullSource::OnMessage(const Delivery& delivery) {
   request.intent = evaluate_(
       EventView{delivery.subject(), delivery.payload(), &headers_, ack->time_ns},
       request.received_ms);
-  if (std::holds_alternative<RejectIntent>(request.intent)) {
+  if (MayBecomeDead(request.intent)) {
     request.raw = std::make_unique<RawMessage>(RawMessage{
         std::string(delivery.subject()), headers_, std::string(delivery.payload())});
   }

@@ -32,7 +32,8 @@ struct MessageRequest {
   int64_t received_ms = 0;
   std::string reply;  // where the ack goes
   Intent intent;
-  std::unique_ptr<RawMessage> raw;  // with a RejectIntent only
+  // With a RejectIntent, and a CancelIntent whose late message is in trouble.
+  std::unique_ptr<RawMessage> raw;
 };
 
 // The answer to one publish attempt.
