@@ -25,6 +25,9 @@ constexpr Key Text(std::string_view path, std::string_view fallback,
                    std::string_view doc) {
   return {path, KeyType::kText, fallback, 1, kTextMax, doc};
 }
+constexpr Key Secret(std::string_view path, std::string_view doc) {
+  return {path, KeyType::kText, "", 1, kTextMax, doc, {}, false, true};
+}
 constexpr Key Must(std::string_view path, KeyType type, std::string_view doc) {
   return {path, type, "", 1, kTextMax, doc, {}, true};
 }
@@ -46,8 +49,8 @@ constexpr Key kKeys[] = {
     Text("nats.creds", "", "Credentials file (JWT and seed)."),
     Text("nats.nkey", "", "File with an NKey seed."),
     Text("nats.user", "", "User name."),
-    Text("nats.password", "", "The user's password."),
-    Text("nats.token", "", "Authentication token."),
+    Secret("nats.password", "The user's password."),
+    Secret("nats.token", "Authentication token."),
     Map("nats.tls", "TLS; any key in it turns TLS on."),
     Text("nats.tls.ca", "", "File with the certificates of the authorities to trust."),
     Text("nats.tls.cert", "", "File with our own certificate."),

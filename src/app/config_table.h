@@ -35,6 +35,7 @@ struct Key {
   std::string_view doc;           // one sentence: what it does
   std::string_view choices = {};  // "text|json"
   bool required = false;
+  bool secret = false;  // never shown
 };
 
 // In the order in which a file is best written.

@@ -8,6 +8,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "app/config_show.h"
 #include "app/config_table.h"
 #include "app/yaml.h"
 
@@ -753,6 +754,87 @@ TEST(Config, WrongVariablesAreReportedByName) {
                   "\"info|warn\"",
                   HasSubstr("NATS_CERT, NATS_KEY: expected")));
   EXPECT_EQ(config.log.level, "info");
+}
+
+// The line of `path` in what is shown.
+std::string Shown(std::string_view text, const std::string& path,
+                  const std::vector<ConfigOverride>& overrides = {}) {
+  const std::string shown = "\n" + ShowConfig(text, "f", overrides);
+  const size_t at = shown.find("\n" + path + ": ");
+  if (at == shown.npos) return "not shown";
+  return shown.substr(at + 1, shown.find('\n', at + 1) - at - 1);
+}
+
+TEST(ConfigShow, SaysWhereEachValueCameFrom) {
+  const std::string text =
+      "limits: { window: 5 }\n" + Good("      late: { after: 5s, action: skip }\n");
+  EXPECT_EQ(Shown(text, "limits.window"), "limits.window: 5  # f:1");
+  EXPECT_EQ(Shown(text, "limits.settle"), "limits.settle: 30s  # default");
+  EXPECT_EQ(Shown(text, "nats.creds"), "nats.creds: \"\"  # default");
+  EXPECT_EQ(Shown(text, "rules[0].name"), "rules[0].name: r  # f:3");
+  EXPECT_EQ(Shown(text, "rules[0].schedule[0].key"),
+            "rules[0].schedule[0].key: /id  # f:6");
+  EXPECT_EQ(Shown(text, "rules[0].schedule[0].unit"),
+            "rules[0].schedule[0].unit: ms  # default");
+  EXPECT_EQ(Shown(text, "rules[0].publish[0].late.action"),
+            "rules[0].publish[0].late.action: skip  # f:10");
+  EXPECT_EQ(Shown(text, "rules[0].retry.max"), "rules[0].retry.max: 5m  # default");
+  EXPECT_EQ(Shown(text, "rules[0].schedule[0].delay"), "not shown");
+  const std::vector<ConfigOverride> overrides = {{"store.path", "/env", "EXPIRER_STORE"},
+                                                 {"store.path", "/flag", "--store"}};
+  EXPECT_EQ(Shown("store: { path: here }", "store.path", overrides),
+            "store.path: /flag  # --store");
+}
+
+TEST(ConfigShow, ShowsListsAndMapsOnOneLine) {
+  const std::string text = WithRule(
+      "    schedule: { subject: a, key: [/a, 'subject:1'], match: { /t: [x, null] } }\n"
+      "    publish: { subject: b, headers: { X: 'y z' } }\n");
+  EXPECT_EQ(Shown(text, "rules[0].schedule[0].key"),
+            "rules[0].schedule[0].key: [/a, subject:1]  # f:3");
+  EXPECT_EQ(Shown(text, "rules[0].schedule[0].match"),
+            "rules[0].schedule[0].match: {/t: [x, null]}  # f:3");
+  EXPECT_EQ(Shown(text, "rules[0].publish[0].headers"),
+            "rules[0].publish[0].headers: {X: \"y z\"}  # f:4");
+}
+
+TEST(ConfigShow, NeverShowsASecret) {
+  const std::string shown = ShowConfig(
+      "nats: { url: 'nats://joe:s3cret@h:1,tls://s3cret@h2', password: s3cret }", "f",
+      {{"nats.token", "s3cret", "NATS_TOKEN"}});
+  EXPECT_EQ(shown.find("s3cret"), shown.npos) << shown;
+  EXPECT_THAT(shown, HasSubstr("nats.password: \"(hidden)\"  # f:1\n"));
+  EXPECT_THAT(shown, HasSubstr("nats.token: \"(hidden)\"  # NATS_TOKEN\n"));
+  EXPECT_THAT(shown, HasSubstr("nats://(hidden)@h:1,tls://(hidden)@h2"));
+}
+
+TEST(ConfigShow, WhatItShowsOfTheDefaultIsEveryKeyThatApplies) {
+  const std::string shown = ShowConfig(DefaultConfigText(), "built-in", {});
+  for (const Key& key : ConfigKeys()) {
+    const bool scalar = key.type != KeyType::kMap && key.type != KeyType::kList &&
+                        key.type != KeyType::kEntries && key.type != KeyType::kLater;
+    if (!scalar || key.path.find('[') != key.path.npos) continue;
+    EXPECT_THAT("\n" + shown, HasSubstr("\n" + std::string(key.path) + ": "));
+  }
+}
+
+TEST(Config, AnUnquotedStarIsRefusedWithTheMend) {
+  const std::vector<std::string> errors =
+      Errors(WithRule("    schedule: { subject: *.created, key: /id }\n"));
+  EXPECT_THAT(errors, testing::Contains(HasSubstr(
+                          "f:3:26: not YAML: a text that begins with * must stand in "
+                          "quotes: '...'")));
+}
+
+TEST(Config, WhatIsWrongInsideAnEntryNamesTheNearestKey) {
+  EXPECT_EQ(ErrorWith("subject: in, key: /id, mach: {}"),
+            "f:3:40: rules[0].schedule[0].mach: unknown key; expected perhaps \"match\"");
+  EXPECT_EQ(Error(Good("      ofset: 1s\n")),
+            "f:9:7: rules[0].publish[0].ofset: unknown key; expected perhaps \"offset\"");
+  EXPECT_THAT(
+      Errors(Good("    cancel: { subject: c, key: /id, late: { subjekt: d } }\n")),
+      testing::Contains("f:9:45: rules[0].cancel[0].late.subjekt: unknown key; "
+                        "expected perhaps \"subject\""));
 }
 
 TEST(ConfigTable, EveryKeyHasADocAndAParent) {

@@ -512,6 +512,81 @@ TEST(Rules, ARenderedTargetMustBeOneThatAnyoneMayPublishTo) {
   EXPECT_NE(Reason(target("a", std::string(kTargetBytesMax, 'x'))), "not rejected");
 }
 
+// What an event of a stranger may not do. The template: one token of his.
+Rule Open() {
+  Rule rule = Plain();
+  rule.publish[0].target = Text("out.${/to}.x", Template::Place::kSubject);
+  return rule;
+}
+
+TEST(HostileEvent, CannotChooseASubjectOutsideTheTemplatesShape) {
+  for (const char* to : {"a.b", "*", ">", "a b", "a\\tb", "", "a\\r\\nPUB x 0", "\\u0000",
+                         "\\u007f", ".", "a*", "a>"}) {
+    EXPECT_NE(Reason(Evaluate(Open(), "in.x", "{\"to\":\"" + std::string(to) + "\"}")),
+              "not rejected")
+        << to;
+  }
+  for (const char* to : {"null", "{}", "[\"a\"]"}) {
+    EXPECT_NE(Reason(Evaluate(Open(), "in.x", "{\"to\":" + std::string(to) + "}")),
+              "not rejected")
+        << to;
+  }
+  EXPECT_EQ(Scheduled(Evaluate(Open(), "in.x", R"({"to":"$SYS"})")).target, "out.$SYS.x");
+}
+
+TEST(HostileEvent, CannotMakeUsPublishToNatsOrToOurselves) {
+  Rule rule = Plain();
+  rule.publish[0].target = Text("${/to}.x", Template::Place::kSubject);
+  JobLimits limits;
+  limits.service = "expirer";
+  for (const char* to : {"$JS", "$SYS", "$", "_INBOX", "_INBOX_other", "expirer"}) {
+    const Intent intent =
+        Evaluate(rule, "in.x", "{\"to\":\"" + std::string(to) + "\"}", {}, limits);
+    EXPECT_NE(Reason(intent), "not rejected") << to;
+  }
+}
+
+TEST(HostileEvent, CannotInjectAHeader) {
+  Rule rule = Plain();
+  rule.publish[0].headers.emplace_back("X-Who",
+                                       Text("by ${/who}", Template::Place::kHeader));
+  const Job job =
+      Scheduled(Evaluate(rule, "in.x", R"({"who":"a\r\nNats-Msg-Id: mine\n%0A\u00e9"})"));
+  EXPECT_EQ(job.headers,
+            (Headers{{"X-Who", "by a%0D%0ANats-Msg-Id:%20mine%0A%250A%C3%A9"}}));
+}
+
+TEST(HostileEvent, CannotSetAHeaderThatNatsOrExpirerReads) {
+  const Headers sent = {
+      {"nats-msg-id", "mine"},      {"Nats-Expected-Last-Sequence", "1"},
+      {"NATS-ROLLUP", "all"},       {"expirer-Job", "x"},
+      {"EXPIRER-AT", "x"},          {"Natsy", "stays"},
+      {"traceparent", "00-a-b-01"}, {"Odd", " \xff\x01 bytes "}};
+  const Job job = Scheduled(Evaluate(Plain(), "in.x", "", sent));
+  EXPECT_EQ(job.headers, (Headers{{"Natsy", "stays"},
+                                  {"traceparent", "00-a-b-01"},
+                                  {"Odd", " \xff\x01 bytes "}}))
+      << "and what stays is byte-identical";
+}
+
+TEST(HostileEvent, CannotBreakOutOfAJsonBody) {
+  Rule rule = Plain();
+  rule.publish[0].body = Text(R"({"a":"<${/v}>","b":${/v}})", Template::Place::kBody);
+  EXPECT_EQ(
+      Scheduled(Evaluate(rule, "in.x", R"({"v":"\",\"admin\":true,\"c\":\""})")).body,
+      R"({"a":"<\",\"admin\":true,\"c\":\">","b":"\",\"admin\":true,\"c\":\""})");
+}
+
+TEST(HostileEvent, CannotTakeAnotherKeysIdentity) {
+  Rule rule = Plain();
+  rule.schedule[0].key = {At("/a"), At("/b")};
+  const auto key = [&rule](const char* json) {
+    return Scheduled(Evaluate(rule, "in.x", json)).key;
+  };
+  EXPECT_NE(key(R"({"a":"x/y","b":"z"})"), key(R"({"a":"x","b":"y/z"})"));
+  EXPECT_NE(Reason(Evaluate(rule, "in.x", R"({"a":"x\u0000","b":"y"})")), "not rejected");
+}
+
 TEST(Rules, AMissingTemplateValueIsRejectedWithItsPlace) {
   EXPECT_EQ(Reason(Evaluate(
                 [] {
