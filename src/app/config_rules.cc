@@ -237,6 +237,7 @@ Publish ReadPublish(const Section& section, const Filters& filters) {
   ReadTargetAndBody(section, filters, &publish);
   ReadHeaders(section, filters, &publish);
   publish.offset_ms = section.DurationMs("offset");
+  publish.core = section.Choice("via") == "core";
   const Section late = section.Map("late");
   publish.late = {late.OptionalDurationMs("after").value_or(0),
                   ReadLateAction(late.Choice("action"))};
@@ -417,6 +418,9 @@ Rule ReadRule(const Section& section) {
   rule.rate = section.Integer("rate");
   ReadDeliver(section, &rule);
   rule.loop = section.Bool("loop");
+  rule.core = section.Choice("source") == "core";
+  if (rule.core && section.Has("deliver"))
+    section.Fail("deliver", "core NATS keeps no events; expected it left out");
   CheckVersions(section, rule);
   return rule;
 }

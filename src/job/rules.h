@@ -32,6 +32,8 @@ struct Publish {
   std::optional<Template> body;  // absent: the event's own bytes
   std::vector<std::pair<std::string, Template>> headers;
   int64_t offset_ms = 0;  // added to the event's due time; may be negative
+  // Over core NATS: to whoever listens, confirmed by the server alone.
+  bool core = false;
   LatePolicy late;
 };
 
@@ -85,6 +87,9 @@ struct Rule {
   int64_t rate = 0;  // attempts a second, over all entries; 0 = no limit
   Deliver deliver;
   bool loop = false;
+  // Events come over core NATS, in a queue group: at most once, and what is
+  // newer is told by their order of arrival. Else from streams.
+  bool core = false;
 };
 
 // Bounds that a job must keep; a violation rejects the message.

@@ -20,18 +20,17 @@ constexpr int64_t kPauseMaxMs = 2'000;
 
 int64_t MonotonicMs() { return SystemClock().MonotonicMs(); }
 
-// Whether the message's own bytes may be kept in the dead store.
-bool MayBecomeDead(const Intent& intent) {
-  if (std::holds_alternative<RejectIntent>(intent)) return true;
-  const auto* cancel = std::get_if<CancelIntent>(&intent);
-  return cancel != nullptr && cancel->late != nullptr && !cancel->late->trouble.empty();
-}
-
 bool Contains(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
 }
 
 }  // namespace
+
+bool MayBecomeDead(const Intent& intent) {
+  if (std::holds_alternative<RejectIntent>(intent)) return true;
+  const auto* cancel = std::get_if<CancelIntent>(&intent);
+  return cancel != nullptr && cancel->late != nullptr && !cancel->late->trouble.empty();
+}
 
 PullStatus ReadPullStatus(const Delivery::Status& status) {
   const std::string_view text = status.description;

@@ -14,15 +14,15 @@ Outlets::Outlets(const std::vector<Rule>& rules) {
     of.entries = {static_cast<OutletIndex>(outlets_.size()),
                   static_cast<OutletIndex>(rule.publish.size())};
     for (const Publish& publish : rule.publish) {
-      outlets_.push_back({OutletName(rule, publish), index, rule.reopen, false,
-                          rule.retry, publish.late});
+      outlets_.push_back({OutletName(rule, publish), index, rule.reopen, publish.core,
+                          false, rule.retry, publish.late});
     }
     const auto late = std::find_if(rule.cancel.begin(), rule.cancel.end(),
                                    [](const Entry& e) { return e.late.has_value(); });
     if (late == rule.cancel.end()) continue;
     of.late_cancels = static_cast<OutletIndex>(outlets_.size());
     outlets_.push_back(
-        {OutletName(rule, *late->late), index, true, true, rule.retry, {}});
+        {OutletName(rule, *late->late), index, true, false, true, rule.retry, {}});
   }
 }
 

@@ -20,6 +20,7 @@ struct Outlet {
   std::string name;  // <rule>, <rule>.<entry> or <rule>.late
   RuleIndex rule = 0;
   bool reopen = true;
+  bool core = false;          // published over core NATS
   bool late_cancels = false;  // its jobs were made by cancels after the fire
   RetryPolicy retry;
   LatePolicy late;

@@ -117,6 +117,8 @@ class Scheduler {
   void ApplyDiskSpace(uint64_t free_bytes);
   [[nodiscard]] absl::Status ApplyRequests(std::vector<Request>* requests);
   [[nodiscard]] absl::Status ApplyMessage(MessageRequest* message);
+  [[nodiscard]] Position PositionOf(MessageRequest* message);
+  void Answer(MessageRequest* message, Effect::Kind kind, std::string text);
   [[nodiscard]] absl::Status ApplyScheduleIntent(MessageRequest* message,
                                                  ScheduleIntent intent,
                                                  const Position& position);

@@ -168,15 +168,32 @@ absl::Status Scheduler::ApplyRequests(std::vector<Request>* requests) {
   return absl::OkStatus();
 }
 
-absl::Status Scheduler::ApplyMessage(MessageRequest* message) {
+// Messages of core NATS count by arrival, over the whole life of the store.
+Position Scheduler::PositionOf(MessageRequest* message) {
+  if (rules_[message->rule].core) {
+    message->stream_seq = next_seq_++;
+    next_seq_dirty_ = true;
+    return Position{0, 0, message->stream_seq, message->time_ns, {}};
+  }
   bool rewound = false;
-  Position position =
+  const Position position =
       streams_.Place(*message->stream, message->stream_seq, message->time_ns, &rewound);
   if (rewound) {
     ++stats_.rewinds;
     Log(Level::kWarn, "the stream begins anew: it was purged, restored or created again",
         {{"stream", *message->stream}, {"sequence", message->stream_seq}});
   }
+  return position;
+}
+
+// To the message's source, once all that was decided on it is durable.
+void Scheduler::Answer(MessageRequest* message, Effect::Kind kind, std::string text) {
+  if (message->reply.empty()) return;
+  effects_now_.push_back({kind, std::move(message->reply), std::move(text)});
+}
+
+absl::Status Scheduler::ApplyMessage(MessageRequest* message) {
+  Position position = PositionOf(message);
   if (auto* schedule = std::get_if<ScheduleIntent>(&message->intent)) {
     position.version = schedule->job.source.version;
     return ApplyScheduleIntent(message, std::move(*schedule), position);
@@ -188,12 +205,11 @@ absl::Status Scheduler::ApplyMessage(MessageRequest* message) {
   if (auto* reject = std::get_if<RejectIntent>(&message->intent)) {
     RETURN_IF_ERROR(
         KeepReject(message, rules_[message->rule].name, position, reject->reason, ""));
-    effects_now_.push_back(
-        {Effect::Kind::kTerm, std::move(message->reply), std::move(reject->reason)});
+    Answer(message, Effect::Kind::kTerm, std::move(reject->reason));
     return absl::OkStatus();
   }
   ++stats_.ignored;
-  effects_now_.push_back({Effect::Kind::kAck, std::move(message->reply), ""});
+  Answer(message, Effect::Kind::kAck, "");
   return absl::OkStatus();
 }
 
@@ -212,7 +228,7 @@ absl::Status Scheduler::ApplyScheduleIntent(MessageRequest* message,
     if (!why.empty()) stale = std::move(why);
   }
   const Effect::Kind kind = stale.empty() ? Effect::Kind::kAck : Effect::Kind::kTerm;
-  effects_now_.push_back({kind, std::move(message->reply), std::move(stale)});
+  Answer(message, kind, std::move(stale));
   return absl::OkStatus();
 }
 
@@ -259,7 +275,7 @@ absl::Status Scheduler::ApplyCancelIntent(MessageRequest* message, CancelIntent*
   const bool too_late = !found.in_time && (found.fired_ms || found.attempt != nullptr);
   if (too_late && intent->late)
     RETURN_IF_ERROR(OpenLateCancel(message, intent->late.get(), position, found));
-  effects_now_.push_back({Effect::Kind::kAck, std::move(message->reply), ""});
+  Answer(message, Effect::Kind::kAck, "");
   return absl::OkStatus();
 }
 

@@ -94,5 +94,58 @@ rules:
   EXPECT_EQ(world.Stored("out.new", "SHOP")[0].Header("Expirer-Job"), "fresh/after");
 }
 
+TEST(ServiceRules, CoreEventsAndCoreTargetsNeedNoStream) {
+  World world({.config = R"(
+rules:
+  - name: ping
+    source: core
+    schedule: { subject: live.in, key: /id, due: /at }
+    cancel: { subject: live.stop, key: /id }
+    publish: { subject: live.out, via: core, headers: { X: '${/id}' } }
+)"});
+  TestClient listener(world.server().url());
+  listener.Subscribe("live.out");
+  world.service().StartReady();
+  const int64_t due = NowMs() + 300;
+  world.client().PublishCore("live.in", Event("a", due));
+  world.client().PublishCore("live.in", Event("b", due));
+  world.client().PublishCore("live.in", "no JSON");
+  world.client().PublishCore("live.stop", R"({"id":"b"})");
+  const std::optional<StoredMessage> fired = listener.Next(kLongMs);
+  ASSERT_TRUE(fired.has_value());
+  EXPECT_GE(NowMs(), due);
+  EXPECT_EQ(fired->Header("Nats-Msg-Id"), "ping/a/" + std::to_string(due));
+  EXPECT_EQ(fired->Header("X"), "a");
+  ASSERT_TRUE(world.service().WaitCounter("fired", 1));
+  ASSERT_TRUE(world.service().WaitCounter("rejected", 1));
+  EXPECT_FALSE(listener.Next(300).has_value()) << "b was cancelled";
+}
+
+TEST(ServiceRules, ACoreTargetThatIsForbiddenIsRetriedAndNotLost) {
+  World world({.config = R"(
+rules:
+  - name: ping
+    source: core
+    schedule: { subject: live.in, key: /id, due: /at }
+    publish: { subject: '${/to}.out', via: core }
+    retry: { initial: 100ms, max: 200ms }
+)",
+               .server_config = R"(
+authorization { users = [
+  { user: app, password: app }
+  { user: svc, password: svc, permissions: { publish: { deny: "closed.out" } } } ] }
+)",
+               .environment = {{"NATS_USER", "svc"}, {"NATS_PASSWORD", "svc"}},
+               .user = "app",
+               .password = "app"});
+  world.service().StartReady();
+  const std::string at = std::to_string(NowMs());
+  world.client().PublishCore("live.in", R"({"id":"a","to":"closed","at":)" + at + "}");
+  world.client().PublishCore("live.in", R"({"id":"b","to":"open","at":)" + at + "}");
+  ASSERT_TRUE(world.service().WaitCounter("fired", 1));
+  ASSERT_TRUE(world.service().WaitCounter("retries", 2));
+  EXPECT_EQ(world.service().Status("fired", "counters"), 1);
+}
+
 }  // namespace
 }  // namespace expirer::test

@@ -333,7 +333,6 @@ TEST(Config, KeysOfLaterReleasesAreRefusedByName) {
   EXPECT_EQ(Error("metrics: { listen: 1 }"), "f:1:1: metrics" + later);
   EXPECT_EQ(Error("api: {}"), "f:1:1: api" + later);
   EXPECT_EQ(Error(Good("    was: x\n")), "f:9:5: rules[0].was" + later);
-  EXPECT_EQ(Error(Good("      via: core\n")), "f:9:7: rules[0].publish[0].via" + later);
 }
 
 // The first rule of a config with this schedule entry and these further lines.
@@ -479,6 +478,20 @@ TEST(Config, RateAndDeliverAreRead) {
   EXPECT_EQ(deliver("'2026-11-22T17:48:44.123Z'").time_ms, 1'795'369'724'123);
   EXPECT_THAT(ErrorWith("subject: in, key: /id", "    deliver: last\n"),
               HasSubstr("expected all, new or an RFC 3339 time, found \"last\""));
+}
+
+TEST(Config, CoreSourcesAndTargetsAreChosenByName) {
+  const Rule rule =
+      RuleWith("subject: in, key: /id",
+               "    source: core\n    publish: { subject: b, via: core }\n");
+  EXPECT_TRUE(rule.core);
+  EXPECT_TRUE(rule.publish[0].core);
+  EXPECT_FALSE(RuleWith("subject: in, key: /id").core);
+  EXPECT_FALSE(RuleWith("subject: in, key: /id").publish[0].core);
+  EXPECT_THAT(ErrorWith("subject: in, key: /id", "    source: core\n    deliver: new\n"),
+              HasSubstr("deliver: core NATS keeps no events"));
+  EXPECT_THAT(ErrorWith("subject: in, key: /id", "    source: kafka\n"),
+              HasSubstr("expected jetstream or core, found \"kafka\""));
 }
 
 TEST(Config, MissingKeysAreReportedAtTheirMap) {

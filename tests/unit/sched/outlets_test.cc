@@ -315,6 +315,57 @@ TEST(LateCancel, OfSeveralEntriesIsLateOnlyAfterTheLastFire) {
                   Id("r.breach", "b", kNow + 200), Id("r.late", "b", kNow + 200)));
 }
 
+TEST(CoreTarget, NeedsNoStreamAndIsRetriedWhenRefused) {
+  Rule rule = TestRule("r");
+  rule.publish[0].core = true;
+  World w({rule});
+  w.bus_->SetStream("out", false);
+  w.Schedule("k", kNow + 100, {1});
+  w.Run();
+  w.Advance(100);
+  ASSERT_THAT(w.bus_->published(), SizeIs(1));
+  EXPECT_TRUE(w.bus_->published()[0].core);
+  EXPECT_EQ(w.State("k"), JobState::kPending) << "until the server has it";
+  w.bus_->Answer(w.LastAttempt(), PubAnswer::Kind::kRefused, "no permission");
+  w.Run();
+  EXPECT_EQ(w.State("k"), JobState::kRetrying);
+  w.Advance(1'000);
+  w.Confirm();
+  EXPECT_EQ(w.State("k"), JobState::kFired);
+}
+
+// A message of core NATS: no stream, no ack.
+void PushCore(World* w, Intent intent) {
+  static const std::string kNoStream;
+  MessageRequest message;
+  message.stream = &kNoStream;
+  message.time_ns = w->clock_.NowMs() * 1'000'000;
+  message.received_ms = w->clock_.NowMs();
+  message.intent = std::move(intent);
+  ASSERT_TRUE(w->inbox_->Reserve(1));
+  w->inbox_->Push(std::move(message));
+}
+
+TEST(CoreSource, ArrivalDecidesWhichEventIsNewerAlsoOverARestart) {
+  Rule rule = TestRule("r");
+  rule.core = true;
+  World w({rule});
+  PushCore(&w, ScheduleIntent{JobOf("moved", kNow + 500, "out")});
+  PushCore(&w, ScheduleIntent{JobOf("gone", kNow + 500, "out")});
+  w.Run();
+  w.Stop();
+  w.Start();
+  PushCore(&w, ScheduleIntent{JobOf("moved", kNow + 700, "out")});
+  PushCore(&w, CancelIntent{"gone"});
+  PushCore(&w, RejectIntent{"bad"});
+  w.Run();
+  EXPECT_THAT(w.bus_->acked(), IsEmpty());
+  EXPECT_THAT(w.bus_->termed(), IsEmpty());
+  EXPECT_EQ(w.stats().rejected, 1u);
+  w.Advance(1'000);
+  EXPECT_THAT(w.Fires(), ElementsAre(Id("r", "moved", kNow + 700)));
+}
+
 // Attempts so far, per second since the start, as a rate of 100 allows.
 TEST(Rate, SpreadsAStormEvenlyAndInDueOrder) {
   Rule rule = TestRule("r");
