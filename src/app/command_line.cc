@@ -8,6 +8,7 @@
 #include <string>
 
 #include "app/config.h"
+#include "app/config_show.h"
 #include "app/server.h"
 #include "app/status.h"
 #include "app/version.h"
@@ -135,6 +136,43 @@ int RunConfigCheck(const Flags& flags) {
   return kDone;
 }
 
+// What the flags say of the config, for `config show`.
+std::vector<ConfigOverride> FlagOverrides(const Flags& flags) {
+  std::vector<ConfigOverride> overrides;
+  for (const ConfigOverride& one : {ConfigOverride{"nats.url", flags.servers, "--server"},
+                                    {"nats.user", flags.user, "--user"},
+                                    {"nats.password", flags.password, "--password"},
+                                    {"nats.creds", flags.creds, "--creds"},
+                                    {"nats.nkey", flags.nkey, "--nkey"},
+                                    {"nats.tls.ca", flags.tls_ca, "--tlsca"},
+                                    {"nats.tls.cert", flags.tls_cert, "--tlscert"},
+                                    {"nats.tls.key", flags.tls_key, "--tlskey"},
+                                    {"store.path", flags.store, "--store"}}) {
+    if (!one.value.empty()) overrides.push_back(one);
+  }
+  return overrides;
+}
+
+int RunConfigShow(const Flags& flags) {
+  Config config;
+  bool built_in = false;
+  const int code = LoadConfig(flags, &config, &built_in);
+  if (code != kDone) return code;
+  const std::string path =
+      flags.config.empty() ? FromEnvironment("EXPIRER_CONFIG") : flags.config;
+  std::string text(DefaultConfigText());
+  if (!built_in) {
+    auto read = ReadFile(path);
+    if (!read.ok()) return Report({Message(read.status())});
+    text = *std::move(read);
+  }
+  std::vector<ConfigOverride> overrides =
+      EnvironmentOverrides([](const char* name) { return std::getenv(name); });
+  for (ConfigOverride& one : FlagOverrides(flags)) overrides.push_back(std::move(one));
+  std::fputs(ShowConfig(text, built_in ? "built-in" : path, overrides).c_str(), stdout);
+  return kDone;
+}
+
 int RunHealth(const Flags& flags) {
   std::string path = flags.status_file;
   if (path.empty()) {
@@ -148,6 +186,25 @@ int RunHealth(const Flags& flags) {
   const bool good = flags.ready ? health.ready : health.live;
   if (!good) std::fprintf(stderr, "%s\n", health.why.c_str());
   return good ? kDone : kFailed;
+}
+
+void AddConfigCommands(CLI::App* app, Flags* flags, int* code) {
+  CLI::App* config = app->add_subcommand("config", "check or print a configuration");
+  config->require_subcommand(1);
+  CLI::App* check =
+      config->add_subcommand("check", "report every error of a config file");
+  check->add_option("FILE", flags->file, "the file (EXPIRER_CONFIG)");
+  check->callback([flags, code] { *code = RunConfigCheck(*flags); });
+  config->add_subcommand("default", "print the built-in configuration, commented")
+      ->callback([] { std::fputs(std::string(DefaultConfigText()).c_str(), stdout); });
+
+  CLI::App* show = config->add_subcommand(
+      "show", "print every value in effect and where it came from; secrets are hidden");
+  show->add_option("FILE", flags->config,
+                   "the file (EXPIRER_CONFIG); without one the built-in configuration");
+  show->add_option("--store", flags->store, "directory of the store (EXPIRER_STORE)");
+  AddConnectionFlags(show, flags);
+  show->callback([flags, code] { *code = RunConfigShow(*flags); });
 }
 
 }  // namespace
@@ -183,14 +240,7 @@ int RunCommandLine(int argc, char** argv) {
   AddConnectionFlags(serve, &flags);
   serve->callback([&] { code = RunServe(flags); });
 
-  CLI::App* config = app.add_subcommand("config", "check or print a configuration");
-  config->require_subcommand(1);
-  CLI::App* check =
-      config->add_subcommand("check", "report every error of a config file");
-  check->add_option("FILE", flags.file, "the file (EXPIRER_CONFIG)");
-  check->callback([&] { code = RunConfigCheck(flags); });
-  config->add_subcommand("default", "print the built-in configuration, commented")
-      ->callback([] { std::fputs(std::string(DefaultConfigText()).c_str(), stdout); });
+  AddConfigCommands(&app, &flags, &code);
 
   CLI::App* health = app.add_subcommand(
       "health", "exec probe: reads the status file, no network; without a flag, --live");

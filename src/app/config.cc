@@ -183,12 +183,32 @@ std::vector<std::string> Format(std::vector<YamlIssue> issues, std::string_view 
   return messages;
 }
 
-// A variable and the value it overrides.
-struct Variable {
-  const char* name;
-  const char* path;
-  std::string* value;
+// What each variable overrides.
+constexpr std::pair<const char*, const char*> kVariables[] = {
+    {"NATS_URL", "nats.url"},           {"NATS_CREDS", "nats.creds"},
+    {"NATS_NKEY", "nats.nkey"},         {"NATS_USER", "nats.user"},
+    {"NATS_PASSWORD", "nats.password"}, {"NATS_TOKEN", "nats.token"},
+    {"NATS_CA", "nats.tls.ca"},         {"NATS_CERT", "nats.tls.cert"},
+    {"NATS_KEY", "nats.tls.key"},       {"EXPIRER_STORE", "store.path"},
+    {"EXPIRER_LOG_LEVEL", "log.level"}, {"EXPIRER_LOG_FORMAT", "log.format"},
 };
+
+// The text at `path`, which a variable overrides.
+std::string* TextAt(Config* config, std::string_view path) {
+  NatsConfig& nats = config->nats;
+  const std::pair<std::string_view, std::string*> texts[] = {
+      {"nats.creds", &nats.creds},         {"nats.nkey", &nats.nkey},
+      {"nats.user", &nats.user},           {"nats.password", &nats.password},
+      {"nats.token", &nats.token},         {"nats.tls.ca", &nats.tls.ca},
+      {"nats.tls.cert", &nats.tls.cert},   {"nats.tls.key", &nats.tls.key},
+      {"store.path", &config->store.path}, {"log.level", &config->log.level},
+      {"log.format", &config->log.format},
+  };
+  for (const auto& [name, text] : texts)
+    if (name == path) return text;
+  CHECK(false);
+  return nullptr;
+}
 
 }  // namespace
 
@@ -254,48 +274,38 @@ absl::StatusOr<std::vector<std::string>> ParseServers(std::string_view text) {
   return servers;
 }
 
+std::vector<ConfigOverride> EnvironmentOverrides(const Environment& getenv) {
+  std::vector<ConfigOverride> overrides;
+  for (const auto& [name, path] : kVariables) {
+    const char* value = getenv(name);
+    if (value != nullptr && *value != '\0') overrides.push_back({path, value, name});
+  }
+  return overrides;
+}
+
 std::vector<std::string> ApplyEnvironment(Config* config, const Environment& getenv) {
   std::vector<std::string> errors;
-  const auto read = [&getenv](const char* name) {
-    const char* value = getenv(name);
-    return std::string(value == nullptr ? "" : value);
-  };
-  if (const std::string url = read("NATS_URL"); !url.empty()) {
-    absl::StatusOr<std::vector<std::string>> servers = ParseServers(url);
-    if (servers.ok()) {
-      config->nats.urls = *std::move(servers);
-      config->origins["nats.url"] = "NATS_URL";
-    } else {
-      errors.push_back("NATS_URL: " + Message(servers.status()));
-    }
-  }
-  const Variable variables[] = {
-      {"NATS_CREDS", "nats.creds", &config->nats.creds},
-      {"NATS_NKEY", "nats.nkey", &config->nats.nkey},
-      {"NATS_USER", "nats.user", &config->nats.user},
-      {"NATS_PASSWORD", "nats.password", &config->nats.password},
-      {"NATS_TOKEN", "nats.token", &config->nats.token},
-      {"NATS_CA", "nats.tls.ca", &config->nats.tls.ca},
-      {"NATS_CERT", "nats.tls.cert", &config->nats.tls.cert},
-      {"NATS_KEY", "nats.tls.key", &config->nats.tls.key},
-      {"EXPIRER_STORE", "store.path", &config->store.path},
-      {"EXPIRER_LOG_LEVEL", "log.level", &config->log.level},
-      {"EXPIRER_LOG_FORMAT", "log.format", &config->log.format},
-  };
-  for (const Variable& variable : variables) {
-    std::string value = read(variable.name);
-    if (value.empty()) continue;
-    const Key* key = FindKey(variable.path);
+  for (const ConfigOverride& one : EnvironmentOverrides(getenv)) {
+    const Key* key = FindKey(one.path);
     CHECK(key != nullptr);
     const std::string words = fmt::format("|{}|", key->choices);
-    if (key->type == KeyType::kChoice &&
-        (value.find('|') != value.npos || words.find("|" + value + "|") == words.npos)) {
+    if (one.path == "nats.url") {
+      absl::StatusOr<std::vector<std::string>> servers = ParseServers(one.value);
+      if (!servers.ok()) {
+        errors.push_back(one.origin + ": " + Message(servers.status()));
+        continue;
+      }
+      config->nats.urls = *std::move(servers);
+    } else if (key->type == KeyType::kChoice &&
+               (one.value.find('|') != one.value.npos ||
+                words.find("|" + one.value + "|") == words.npos)) {
       errors.push_back(
-          fmt::format("{}: {}, found {}", variable.name, Expected(*key), Quote(value)));
+          fmt::format("{}: {}, found {}", one.origin, Expected(*key), Quote(one.value)));
       continue;
+    } else {
+      *TextAt(config, one.path) = one.value;
     }
-    *variable.value = std::move(value);
-    config->origins[variable.path] = variable.name;
+    config->origins[one.path] = one.origin;
   }
   if (config->nats.tls.cert.empty() != config->nats.tls.key.empty())
     errors.push_back("NATS_CERT, NATS_KEY: expected a certificate and its key together");

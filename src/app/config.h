@@ -104,6 +104,13 @@ struct ConfigResult {
 [[nodiscard]] std::string_view DefaultConfigText();
 [[nodiscard]] Config DefaultConfig();
 
+// A value that did not come from the file: `origin` is a variable or a flag.
+struct ConfigOverride {
+  std::string path;
+  std::string value;
+  std::string origin;
+};
+
 // Overrides `config` by the variables that `getenv` knows (null or empty: not
 // set): NATS_URL, NATS_CREDS, NATS_NKEY, NATS_USER, NATS_PASSWORD, NATS_TOKEN,
 // NATS_CA, NATS_CERT, NATS_KEY, EXPIRER_STORE, EXPIRER_LOG_LEVEL and
@@ -111,6 +118,8 @@ struct ConfigResult {
 using Environment = std::function<const char*(const char* name)>;
 [[nodiscard]] std::vector<std::string> ApplyEnvironment(Config* config,
                                                         const Environment& getenv);
+// The same variables as they are set, right or wrong.
+[[nodiscard]] std::vector<ConfigOverride> EnvironmentOverrides(const Environment& getenv);
 
 // A comma-separated list of servers: host[:port] with nats://, tls:// or
 // nothing before it; http:// is taken as nats://. On error the message says

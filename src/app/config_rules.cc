@@ -5,8 +5,12 @@
 
 #include <fmt/format.h>
 
+#include "base/rfc3339.h"
+
 namespace expirer {
 namespace {
+
+using Filters = std::vector<std::string>;
 
 bool IsRuleName(std::string_view name) {
   return !name.empty() && name.size() <= 24 &&
@@ -19,11 +23,6 @@ bool IsHeaderName(std::string_view name) {
   return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
     return c > 0x20 && c < 0x7F && c != ':';
   });
-}
-
-bool IsReservedHeader(std::string_view name) {
-  return EqualsIgnoringCase(name.substr(0, 5), "nats-") ||
-         EqualsIgnoringCase(name.substr(0, 8), "expirer-");
 }
 
 // How many tokens every subject of `filter` surely has.
@@ -50,30 +49,40 @@ std::optional<Source> ReadSource(const Section& section, std::string_view name,
   return std::nullopt;
 }
 
-// `delay`: a duration; from the event only in a later release.
+// Of `due` and `delay`: not out of the subject, which holds no time.
+std::optional<Source> ReadTimeSource(const Section& section, std::string_view name,
+                                     const std::string& text) {
+  std::optional<Source> source = ReadSource(section, name, text);
+  if (source && source->kind == Source::Kind::kSubjectToken) {
+    section.Fail(name, "expected a JSON pointer or header:Name, found subject:N");
+    source.reset();
+  }
+  return source;
+}
+
 void ReadDelay(const Section& section, Entry* entry) {
   const Yaml* raw = section.Find("delay");
   if (raw == nullptr) return;
-  if (raw->text.starts_with('/') || raw->text.starts_with("header:")) {
-    section.Fail("delay",
-                 "a delay out of the event is not in this release; expected a duration "
-                 "such as 15m");
-    return;
-  }
-  entry->delay_ms = section.OptionalDurationMs("delay");
+  const bool from_event = raw->text.starts_with('/') ||
+                          raw->text.starts_with("header:") ||
+                          raw->text.starts_with("subject:");
+  if (from_event)
+    entry->delay = ReadTimeSource(section, "delay", raw->text);
+  else
+    entry->delay_ms = section.OptionalDurationMs("delay");
 }
 
 void ReadDue(const Section& section, Entry* entry) {
-  if (const auto due = section.OptionalText("due")) {
-    entry->due = ReadSource(section, "due", *due);
-    if (entry->due && entry->due->kind == Source::Kind::kSubjectToken) {
-      section.Fail("due", "expected a JSON pointer or header:Name, found subject:N");
-      entry->due.reset();
-    }
-  }
+  if (const auto due = section.OptionalText("due"))
+    entry->due = ReadTimeSource(section, "due", *due);
   ReadDelay(section, entry);
+  entry->unit_ms = section.Choice("unit") == "s" ? 1'000 : 1;
   if (section.Has("due") && section.Has("delay"))
     section.Fail("delay", "expected due or delay, found both");
+  if (section.Has("unit") && !entry->due && !entry->delay)
+    section.Fail("unit",
+                 "there is no number that it could count; expected it beside a due, "
+                 "or a delay out of the event");
 }
 
 void ReadVersion(const Section& section, Entry* entry) {
@@ -82,6 +91,119 @@ void ReadVersion(const Section& section, Entry* entry) {
   entry->version = ReadSource(section, "version", *text);
   if (entry->version && entry->version->kind != Source::Kind::kPointer)
     section.Fail("version", "expected a JSON pointer such as /version");
+}
+
+// `filters`: of the events that the template's values come from.
+std::optional<Template> ReadTemplate(const Section& section, std::string_view name,
+                                     std::string_view text, Template::Place place,
+                                     const Filters& filters) {
+  absl::StatusOr<Template> result = Template::Parse(text, place);
+  if (!result.ok()) {
+    section.Fail(name, Message(result.status()));
+    return std::nullopt;
+  }
+  for (const std::string& filter : filters)
+    CheckToken(section, name, result->subject_tokens(), filter);
+  return *std::move(result);
+}
+
+void ReadHeaders(const Section& section, const Filters& filters, Publish* publish) {
+  for (const auto& [name, text] : section.TextMap("headers")) {
+    if (!IsHeaderName(name)) {
+      section.Fail("headers",
+                   fmt::format("expected header names without spaces and colons, "
+                               "found {}",
+                               Quote(name)));
+    } else if (IsReservedHeader(name)) {
+      section.Fail("headers",
+                   fmt::format("expected no Nats-... and Expirer-... headers, which "
+                               "expirer and NATS set, found {}",
+                               Quote(name)));
+    }
+    if (auto value =
+            ReadTemplate(section, "headers", text, Template::Place::kHeader, filters))
+      publish->headers.emplace_back(name, *std::move(value));
+  }
+}
+
+// Target and body, of a publish entry as of a late cancel.
+void ReadTargetAndBody(const Section& section, const Filters& filters, Publish* publish) {
+  if (const auto subject = section.OptionalText("subject")) {
+    publish->target =
+        ReadTemplate(section, "subject", *subject, Template::Place::kSubject, filters)
+            .value_or(Template());
+  }
+  if (const auto body = section.OptionalText("body"))
+    publish->body = ReadTemplate(section, "body", *body, Template::Place::kBody, filters);
+}
+
+LateAction ReadLateAction(const std::string& word) {
+  return word == "skip"   ? LateAction::kSkip
+         : word == "dead" ? LateAction::kDead
+                          : LateAction::kFire;
+}
+
+// When it runs, the due time of the job that fired is not at hand.
+void ReadLateCancel(const Section& cancel, Entry* entry) {
+  const Section section = cancel.Map("late");
+  if (!section.present()) return;
+  Publish& late = entry->late.emplace();
+  late.name = kLateOutlet;
+  ReadTargetAndBody(section, {entry->subject}, &late);
+  for (const auto& [name, text] :
+       {std::pair("subject", &late.target),
+        std::pair("body", late.body ? &*late.body : nullptr)}) {
+    if (text != nullptr && text->uses_due())
+      section.Fail(name, "expected no ${due}, which a cancel does not know");
+  }
+}
+
+// True when all of `text` is a number as JSON writes it.
+bool IsJsonNumber(const std::string& text) {
+  const std::string document = "[" + text + "]";
+  JsonPointers pointers;
+  const size_t slot = pointers.Add("/0");
+  JsonReader reader;
+  return reader.Read(document, pointers).ok() &&
+         reader.value(slot).kind == JsonValue::Kind::kNumber &&
+         reader.value(slot).raw == text;
+}
+
+std::optional<MatchValue> ReadMatchValue(const Section& section, const Yaml& node) {
+  switch (node.kind) {
+    case Yaml::Kind::kNull: return MatchValue{};
+    case Yaml::Kind::kScalar: break;
+    default:
+      section.Fail("match",
+                   "expected texts, numbers, true, false, null, or one list of "
+                   "them for each name");
+      return std::nullopt;
+  }
+  MatchValue value{MatchValue::Kind::kString, node.text};
+  if (node.plain && (node.text == "true" || node.text == "false"))
+    value.kind = MatchValue::Kind::kBool;
+  else if (node.plain && IsJsonNumber(node.text))
+    value.kind = MatchValue::Kind::kNumber;
+  return value;
+}
+
+void ReadMatch(const Section& section, Entry* entry) {
+  const Yaml* node = section.MapNode("match");
+  if (node == nullptr) return;
+  for (const YamlMember& member : node->members) {
+    auto source = ReadTimeSource(section, "match", member.key.text);
+    if (!source) continue;
+    Match match{*std::move(source), {}};
+    const bool list = member.value.kind == Yaml::Kind::kList;
+    const std::vector<Yaml> one = list ? std::vector<Yaml>() : std::vector{member.value};
+    for (const Yaml& item : list ? member.value.items : one)
+      if (auto value = ReadMatchValue(section, item))
+        match.any_of.push_back(*std::move(value));
+    if (list && member.value.items.empty())
+      section.Fail("match", fmt::format("expected at least one value in the list of {}",
+                                        Quote(member.key.text)));
+    entry->match.push_back(std::move(match));
+  }
 }
 
 Entry ReadEntry(const Section& section, bool schedule) {
@@ -93,7 +215,11 @@ Entry ReadEntry(const Section& section, bool schedule) {
       entry.key.push_back(*std::move(source));
     }
   }
-  if (schedule) ReadDue(section, &entry);
+  ReadMatch(section, &entry);
+  if (schedule)
+    ReadDue(section, &entry);
+  else
+    ReadLateCancel(section, &entry);
   ReadVersion(section, &entry);
   return entry;
 }
@@ -105,61 +231,52 @@ std::vector<Entry> ReadEntries(const Section& rule, std::string_view name) {
   return entries;
 }
 
-std::optional<Template> ReadTemplate(const Section& section, std::string_view name,
-                                     std::string_view text, Template::Place place,
-                                     const Rule& rule) {
-  absl::StatusOr<Template> result = Template::Parse(text, place);
-  if (!result.ok()) {
-    section.Fail(name, Message(result.status()));
-    return std::nullopt;
-  }
-  for (const Entry& entry : rule.schedule)
-    CheckToken(section, name, result->subject_tokens(), entry.subject);
-  return *std::move(result);
+Publish ReadPublish(const Section& section, const Filters& filters) {
+  Publish publish;
+  publish.name = section.Text("name");
+  ReadTargetAndBody(section, filters, &publish);
+  ReadHeaders(section, filters, &publish);
+  publish.offset_ms = section.DurationMs("offset");
+  publish.core = section.Choice("via") == "core";
+  const Section late = section.Map("late");
+  publish.late = {late.OptionalDurationMs("after").value_or(0),
+                  ReadLateAction(late.Choice("action"))};
+  return publish;
 }
 
-void ReadHeaders(const Section& publish, Rule* rule) {
-  for (const auto& [name, text] : publish.TextMap("headers")) {
-    if (!IsHeaderName(name)) {
-      publish.Fail("headers",
-                   fmt::format("expected header names without spaces and colons, "
-                               "found {}",
-                               Quote(name)));
-    } else if (IsReservedHeader(name)) {
-      publish.Fail("headers",
-                   fmt::format("expected no Nats-... and Expirer-... headers, which "
-                               "expirer and NATS set, found {}",
-                               Quote(name)));
-    }
-    if (auto value =
-            ReadTemplate(publish, "headers", text, Template::Place::kHeader, *rule))
-      rule->headers.emplace_back(name, *std::move(value));
+// One entry without a name, or a list of named ones.
+void CheckPublishName(const Rule& rule, size_t index, bool list, const Section& section) {
+  const std::string& name = rule.publish[index].name;
+  if (!list) {
+    if (section.Has("name"))
+      section.Fail("name", "expected it only in a list, where it tells entries apart");
+    return;
+  }
+  if (!section.Has("name")) {
+    section.Fail("name", "it is missing; entries of a list need one each");
+  } else if (!IsRuleName(name)) {
+    section.Fail("name", "expected 1 to 24 of a-z, 0-9 and -");
+  } else if (name == kLateOutlet) {
+    section.Fail("name",
+                 "late is the name of jobs made by late cancels; expected another");
+  }
+  for (size_t i = 0; i < index; ++i) {
+    if (!name.empty() && rule.publish[i].name == name)
+      section.Fail("name", fmt::format("publish[{}] has this name; expected another", i));
   }
 }
 
-void ReadPublish(const Section& section, Rule* rule) {
-  if (const Yaml* raw = section.Find("publish");
-      raw != nullptr && raw->kind == Yaml::Kind::kList) {
-    section.Fail("publish", "a list is not in this release; expected one map");
-    return;
+void ReadPublishes(const Section& section, Rule* rule) {
+  Filters filters;
+  for (const Entry& entry : rule->schedule) filters.push_back(entry.subject);
+  const std::vector<Section> entries = section.List("publish");
+  if (entries.empty()) return;
+  rule->publish.clear();
+  const bool list = section.Find("publish")->kind == Yaml::Kind::kList;
+  for (size_t i = 0; i < entries.size(); ++i) {
+    rule->publish.push_back(ReadPublish(entries[i], filters));
+    CheckPublishName(*rule, i, list, entries[i]);
   }
-  const Section publish = section.Map("publish");
-  if (const auto subject = publish.OptionalText("subject")) {
-    rule->target =
-        ReadTemplate(publish, "subject", *subject, Template::Place::kSubject, *rule)
-            .value_or(Template());
-  } else if (publish.present() && !publish.Has("subject")) {
-    return;
-  }
-  if (const auto body = publish.OptionalText("body"))
-    rule->body = ReadTemplate(publish, "body", *body, Template::Place::kBody, *rule);
-  ReadHeaders(publish, rule);
-  const Section late = publish.Map("late");
-  rule->late.after_ms = late.OptionalDurationMs("after").value_or(0);
-  const std::string action = late.Choice("action");
-  rule->late.action = action == "skip"   ? LateAction::kSkip
-                      : action == "dead" ? LateAction::kDead
-                                         : LateAction::kFire;
 }
 
 void ReadRetry(const Section& section, RetryPolicy* policy) {
@@ -169,6 +286,22 @@ void ReadRetry(const Section& section, RetryPolicy* policy) {
   policy->attempts = static_cast<uint64_t>(retry.Integer("attempts"));
   if (policy->max_ms < policy->initial_ms)
     retry.Fail("max", "expected at least as long as retry.initial");
+}
+
+void ReadDeliver(const Section& section, Rule* rule) {
+  const std::string text = section.Text("deliver");
+  if (text == "new") {
+    rule->deliver.from = Deliver::From::kNew;
+  } else if (text != "all") {
+    const absl::StatusOr<int64_t> time_ms = ParseRfc3339(text);
+    if (!time_ms.ok()) {
+      section.Fail("deliver",
+                   fmt::format("expected all, new or an RFC 3339 time, found {}: {}",
+                               Quote(text), Message(time_ms.status())));
+      return;
+    }
+    rule->deliver = {Deliver::From::kTime, *time_ms};
+  }
 }
 
 void CheckVersions(const Section& section, const Rule& rule) {
@@ -206,8 +339,9 @@ void CheckFilters(const Config& config, const Section& rule, std::string_view na
 }
 
 // Reports a target that is nobody's to publish to, or that feeds a rule.
-void CheckRuleTarget(const Config& config, const Rule& rule, const Section& publish) {
-  std::string filter = rule.target.Filter();
+void CheckTargetOf(const Config& config, const Rule& rule, const Template& target,
+                   const Section& section) {
+  std::string filter = target.Filter();
   if (filter.empty()) return;
   // A token with values stands as `*` in the filter; for the other checks any
   // plain token will do.
@@ -215,14 +349,14 @@ void CheckRuleTarget(const Config& config, const Rule& rule, const Section& publ
   for (size_t i = 0; i < sample.size(); ++i) {
     const bool whole = (i == 0 || sample[i - 1] == '.') &&
                        (i + 1 == sample.size() || sample[i + 1] == '.');
-    if (sample[i] == '*' && whole && !rule.target.is_literal()) sample[i] = 'x';
+    if (sample[i] == '*' && whole && !target.is_literal()) sample[i] = 'x';
   }
   absl::Status status = CheckTarget(sample);
   if (status.ok() && sample.starts_with(config.name + "."))
     status = Invalid(fmt::format(
         "expected a subject outside {}.>, which is expirer's own", config.name));
   if (!status.ok()) {
-    publish.Fail("subject", fmt::format("{}, found {}", Message(status), Quote(filter)));
+    section.Fail("subject", fmt::format("{}, found {}", Message(status), Quote(filter)));
     return;
   }
   if (rule.loop) return;
@@ -230,7 +364,7 @@ void CheckRuleTarget(const Config& config, const Rule& rule, const Section& publ
     for (const std::vector<Entry>* entries : {&other.schedule, &other.cancel}) {
       for (const Entry& entry : *entries) {
         if (entry.subject.empty() || !SubjectsOverlap(entry.subject, filter)) continue;
-        publish.Fail(
+        section.Fail(
             "subject",
             fmt::format(
                 "rule {} reads this subject by {}, so fired jobs would come back; "
@@ -242,12 +376,24 @@ void CheckRuleTarget(const Config& config, const Rule& rule, const Section& publ
   }
 }
 
+void CheckTargets(const Config& config, const Rule& rule, const Section& section) {
+  const std::vector<Section> publishes = section.List("publish");
+  for (size_t i = 0; i < publishes.size(); ++i)
+    CheckTargetOf(config, rule, rule.publish[i].target, publishes[i]);
+  if (!section.Has("cancel")) return;
+  const std::vector<Section> cancels = section.List("cancel");
+  for (size_t i = 0; i < cancels.size(); ++i) {
+    if (rule.cancel[i].late)
+      CheckTargetOf(config, rule, rule.cancel[i].late->target, cancels[i].Map("late"));
+  }
+}
+
 // Schedule entries that a cancel entry takes every event from.
 void WarnOfHidden(const Rule& rule, const Section& section,
                   std::vector<YamlIssue>* warnings) {
   for (const Entry& schedule : rule.schedule) {
     for (const Entry& cancel : rule.cancel) {
-      if (!schedule.subject.empty() && !cancel.subject.empty() &&
+      if (!schedule.subject.empty() && !cancel.subject.empty() && cancel.match.empty() &&
           SubjectCovers(cancel.subject, schedule.subject)) {
         warnings->push_back(section.Issue(
             "schedule",
@@ -267,9 +413,14 @@ Rule ReadRule(const Section& section) {
   rule.reopen = section.Bool("reopen");
   rule.schedule = ReadEntries(section, "schedule");
   rule.cancel = ReadEntries(section, "cancel");
-  ReadPublish(section, &rule);
+  ReadPublishes(section, &rule);
   ReadRetry(section, &rule.retry);
+  rule.rate = section.Integer("rate");
+  ReadDeliver(section, &rule);
   rule.loop = section.Bool("loop");
+  rule.core = section.Choice("source") == "core";
+  if (rule.core && section.Has("deliver"))
+    section.Fail("deliver", "core NATS keeps no events; expected it left out");
   CheckVersions(section, rule);
   return rule;
 }
@@ -281,9 +432,7 @@ std::vector<YamlIssue> CheckRules(const Config& config,
     CheckName(config, i, sections[i]);
     CheckFilters(config, sections[i], "schedule");
     CheckFilters(config, sections[i], "cancel");
-    const Yaml* publish = sections[i].Find("publish");
-    if (publish != nullptr && publish->kind == Yaml::Kind::kMap)
-      CheckRuleTarget(config, config.rules[i], sections[i].Map("publish"));
+    CheckTargets(config, config.rules[i], sections[i]);
     WarnOfHidden(config.rules[i], sections[i], &warnings);
   }
   return warnings;

@@ -25,6 +25,9 @@ constexpr Key Text(std::string_view path, std::string_view fallback,
                    std::string_view doc) {
   return {path, KeyType::kText, fallback, 1, kTextMax, doc};
 }
+constexpr Key Secret(std::string_view path, std::string_view doc) {
+  return {path, KeyType::kText, "", 1, kTextMax, doc, {}, false, true};
+}
 constexpr Key Must(std::string_view path, KeyType type, std::string_view doc) {
   return {path, type, "", 1, kTextMax, doc, {}, true};
 }
@@ -46,8 +49,8 @@ constexpr Key kKeys[] = {
     Text("nats.creds", "", "Credentials file (JWT and seed)."),
     Text("nats.nkey", "", "File with an NKey seed."),
     Text("nats.user", "", "User name."),
-    Text("nats.password", "", "The user's password."),
-    Text("nats.token", "", "Authentication token."),
+    Secret("nats.password", "The user's password."),
+    Secret("nats.token", "Authentication token."),
     Map("nats.tls", "TLS; any key in it turns TLS on."),
     Text("nats.tls.ca", "", "File with the certificates of the authorities to trust."),
     Text("nats.tls.cert", "", "File with our own certificate."),
@@ -115,6 +118,9 @@ constexpr Key kKeys[] = {
      true},
     {"rules[].reopen", KeyType::kBool, "true", 0, 0,
      "Whether a key once fired or cancelled may be scheduled again."},
+    Choice("rules[].source", "jetstream", "jetstream|core",
+           "core: events without a stream, in the queue group <name>-<rule>; what "
+           "comes while nobody listens is lost."),
     {"rules[].schedule",
      KeyType::kEntries,
      "",
@@ -129,25 +135,45 @@ constexpr Key kKeys[] = {
     Text("rules[].schedule[].due", "",
          "JSON pointer or header:Name of the absolute time."),
     {"rules[].schedule[].delay", KeyType::kDuration, "", 0, kMillennia,
-     "Instead of due: counted from the event's JetStream time."},
+     "Instead of due: counted from the event's JetStream time; a duration, or a JSON "
+     "pointer or header:Name of one or of a number."},
+    Choice("rules[].schedule[].unit", "ms", "ms|s",
+           "What numbers in due and delay count."),
     Text("rules[].schedule[].version", "",
          "JSON pointer to an integer that orders events."),
-    Later("rules[].schedule[].match"),
-    Later("rules[].schedule[].unit"),
+    {"rules[].schedule[].match", KeyType::kMatch, "", 0, kTextMax,
+     "JSON pointers and header:Names with a value, a list of values or null; other "
+     "events "
+     "are ignored."},
     {"rules[].cancel", KeyType::kEntries, "", 0, 0, "Events that cancel a job."},
     Must("rules[].cancel[].subject", KeyType::kText, "Filter of the events' subjects."),
     Must("rules[].cancel[].key", KeyType::kTexts, "As in schedule."),
     Text("rules[].cancel[].version", "", "As in schedule."),
-    Later("rules[].cancel[].match"),
-    Later("rules[].cancel[].late"),
-    Map("rules[].publish", "What is published when a job is due.", true),
-    Must("rules[].publish.subject", KeyType::kText, "Target subject; a template."),
-    {"rules[].publish.body", KeyType::kText, "", 0, kYamlText,
+    {"rules[].cancel[].match", KeyType::kMatch, "", 0, kTextMax, "As in schedule."},
+    Map("rules[].cancel[].late",
+        "What is published, once per fire, for a cancel that came after the fire."),
+    Must("rules[].cancel[].late.subject", KeyType::kText, "Target subject; a template."),
+    {"rules[].cancel[].late.body", KeyType::kText, "", 0, kYamlText,
+     "Payload, a template; by default the cancel's own bytes."},
+    {"rules[].publish",
+     KeyType::kEntries,
+     "",
+     0,
+     0,
+     "What is published when a job is due: one entry, or a list of named ones.",
+     {},
+     true},
+    {"rules[].publish[].name", KeyType::kText, "", 1, 24,
+     "In a list: names the entry's jobs, <rule>.<name>/<key>."},
+    Must("rules[].publish[].subject", KeyType::kText, "Target subject; a template."),
+    {"rules[].publish[].body", KeyType::kText, "", 0, kYamlText,
      "Payload, a template; by default the event's own bytes."},
-    {"rules[].publish.headers", KeyType::kTextMap, "", 0, kTextMax,
+    {"rules[].publish[].headers", KeyType::kTextMap, "", 0, kTextMax,
      "Headers by name, templates; the event's own pass through beside them."},
-    Map("rules[].publish.late", "What to do with a job that comes late."),
-    {"rules[].publish.late.after",
+    {"rules[].publish[].offset", KeyType::kDuration, "0s", -kMillennia, kMillennia,
+     "Added to the due time; -72h is three days before it."},
+    Map("rules[].publish[].late", "What to do with a job that comes late."),
+    {"rules[].publish[].late.after",
      KeyType::kDuration,
      "",
      0,
@@ -155,10 +181,9 @@ constexpr Key kKeys[] = {
      "From which lateness on.",
      {},
      true},
-    Choice("rules[].publish.late.action", "", "fire|skip|dead", "What is done then."),
-    Later("rules[].publish.name"),
-    Later("rules[].publish.offset"),
-    Later("rules[].publish.via"),
+    Choice("rules[].publish[].late.action", "", "fire|skip|dead", "What is done then."),
+    Choice("rules[].publish[].via", "jetstream", "jetstream|core",
+           "core: to whoever listens, no stream needed; confirmed by the server alone."),
     Map("rules[].retry", "How a refused job is tried again."),
     {"rules[].retry.initial", KeyType::kDuration, "1s", 1, kHour, "The first pause."},
     {"rules[].retry.max", KeyType::kDuration, "5m", 1, 168 * kHour, "The longest pause."},
@@ -166,10 +191,11 @@ constexpr Key kKeys[] = {
      "Refusals after which a job is dead; 0 = no limit."},
     {"rules[].loop", KeyType::kBool, "false", 0, 0,
      "Allows a target that one of our own filters matches."},
+    {"rules[].rate", KeyType::kInteger, "0", 0, kMega,
+     "Attempts a second to publish for this rule; 0 = no limit."},
+    Text("rules[].deliver", "all",
+         "Where a new consumer of the rule starts: all, new or an RFC 3339 time."),
     Later("rules[].was"),
-    Later("rules[].rate"),
-    Later("rules[].deliver"),
-    Later("rules[].match"),
 
     Later("api"),
     Later("metrics"),
@@ -194,6 +220,10 @@ size_t EditDistance(std::string_view a, std::string_view b) {
 std::string ExpectedText(const Key& key) {
   if (key.max == kTextMax || key.max == kYamlText) return "expected a text";
   return fmt::format("expected a text of {} to {} bytes", key.min, key.max);
+}
+
+std::string Signed(int64_t ms) {
+  return ms < 0 ? "-" + FormatDuration(-ms) : FormatDuration(ms);
 }
 
 }  // namespace
@@ -226,13 +256,16 @@ std::string Expected(const Key& key) {
     case KeyType::kEntries: return "expected a map or a list of maps";
     case KeyType::kTexts: return "expected a text or a list of texts";
     case KeyType::kTextMap: return "expected a map of texts";
+    case KeyType::kMatch:
+      return "expected a map of JSON pointers or header:Names with the value, list of "
+             "values or null that each must be";
     case KeyType::kText: return ExpectedText(key);
     case KeyType::kBool: return "expected true or false";
     case KeyType::kInteger:
       return fmt::format("expected a whole number from {} to {}", key.min, key.max);
     case KeyType::kDuration:
       return fmt::format("expected a duration from {} to {}, such as 90s, 15m or 168h",
-                         FormatDuration(key.min), FormatDuration(key.max));
+                         Signed(key.min), FormatDuration(key.max));
     case KeyType::kBytes:
       return fmt::format("expected a size from {} to {}, such as 512MB or 64MiB",
                          FormatBytes(key.min), FormatBytes(key.max));

@@ -16,10 +16,11 @@ enum class KeyType : uint8_t {
   kEntries,  // one map or a list of them
   kTexts,    // one text or a list of them
   kTextMap,  // free names with texts
+  kMatch,    // pointers and headers with the values they must have
   kText,     // min and max are its length in bytes
   kBool,
   kInteger,
-  kDuration,  // min and max in ms
+  kDuration,  // min and max in ms; may begin with - where min is below 0
   kBytes,
   kChoice,  // one of the words in `choices`
   kLater,   // known, but refused in this release
@@ -34,6 +35,7 @@ struct Key {
   std::string_view doc;           // one sentence: what it does
   std::string_view choices = {};  // "text|json"
   bool required = false;
+  bool secret = false;  // never shown
 };
 
 // In the order in which a file is best written.

@@ -44,9 +44,12 @@ std::optional<int64_t> ParseNumber(const Key& key, std::string_view text) {
     if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
     return value;
   }
+  const bool negative = key.min < 0 && text.starts_with('-');
+  if (negative) text.remove_prefix(1);
   const absl::StatusOr<int64_t> value =
       key.type == KeyType::kDuration ? ParseDuration(text) : ParseBytes(text);
-  return value.ok() ? std::optional<int64_t>(*value) : std::nullopt;
+  if (!value.ok()) return std::nullopt;
+  return negative ? -*value : *value;
 }
 
 bool IsChoice(std::string_view choices, std::string_view word) {
@@ -225,6 +228,13 @@ std::vector<std::pair<std::string, std::string>> Section::TextMap(
     if (text) texts.emplace_back(member.key.text, *std::move(text));
   }
   return texts;
+}
+
+const Yaml* Section::MapNode(std::string_view name) const {
+  const Yaml* node = Scalar(name);
+  if (node == nullptr || node->kind == Yaml::Kind::kMap) return node;
+  Report(*node, PathOf(name), fmt::format("{}, {}", Expected(KeyOf(name)), Found(*node)));
+  return nullptr;
 }
 
 Section Section::Map(std::string_view name) const {

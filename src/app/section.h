@@ -46,6 +46,8 @@ class Section {
   [[nodiscard]] std::string Choice(std::string_view name) const;
 
   [[nodiscard]] Section Map(std::string_view name) const;
+  // The map of a KeyType::kMatch, unread; null when left out, or reported.
+  [[nodiscard]] const Yaml* MapNode(std::string_view name) const;
   // A list of maps, or the one map of a KeyType::kEntries.
   [[nodiscard]] std::vector<Section> List(std::string_view name) const;
 

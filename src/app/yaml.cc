@@ -164,10 +164,20 @@ std::string_view Line(std::string_view text, int number) {
   return text.substr(0, text.find('\n'));
 }
 
+// A * or & outside quotes that YAML takes for an alias or anchor. It is told by
+// yaml-cpp's words, which name it only so.
+const char* MeantAsText(std::string_view what) {
+  if (what.find("alias") != what.npos || what.find("referenced anchor") != what.npos)
+    return "a text that begins with * must stand in quotes: '...'";
+  return nullptr;
+}
+
 YamlIssue FromException(std::string_view text, const YAML::Exception& exception) {
   const int line = std::max(exception.mark.line + 1, 1);
   YamlIssue issue{line, std::max(exception.mark.column + 1, 1), "",
                   fmt::format("not YAML: {}", exception.msg)};
+  if (const char* mend = MeantAsText(exception.msg); mend != nullptr)
+    issue.what = fmt::format("not YAML: {}", mend);
   // {"id":${/id}} without quotes is YAML of a kind, and fails a line later.
   if (Line(text, line).find("${") != text.npos ||
       (line > 1 && Line(text, line - 1).find("${") != text.npos)) {

@@ -58,7 +58,8 @@ inline constexpr int64_t kDueMaxMs = 253402300799999;
 // The longest user key in bytes.
 inline constexpr size_t kKeyBytesMax = 512;
 
-// One rule's first attempts, or its retries; numbers are given once per rule
+// One outlet's first attempts, or its retries (sched/outlets.h; in this file a
+// `rule` in a key is an outlet's name); numbers are given once per outlet
 // and never used again (store/meta.h).
 using Lane = uint16_t;
 

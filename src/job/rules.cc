@@ -9,25 +9,13 @@
 #include "base/check.h"
 #include "base/rfc3339.h"
 #include "job/json.h"
+#include "job/render.h"
+#include "job/time_value.h"
 
 namespace expirer {
 namespace {
 
 constexpr size_t kReasonBytesMax = 300;
-// Numbers below this (1973 in ms, the year 5138 in s) are seconds, not ms.
-constexpr int64_t kSecondsBelow = 100'000'000'000;
-
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
-
-// Rounded up, as every due time is: never early. Negative times round to 0.
-int64_t MsOf(int64_t time_ns) {
-  return time_ns <= 0 ? 0 : time_ns / 1'000'000 + (time_ns % 1'000'000 != 0 ? 1 : 0);
-}
-
-bool IsReservedHeader(std::string_view name) {
-  return EqualsIgnoringCase(name.substr(0, 5), "nats-") ||
-         EqualsIgnoringCase(name.substr(0, 8), "expirer-");
-}
 
 // True when all of `text` is an integer of type T in plain digits.
 template <typename T>
@@ -37,68 +25,42 @@ bool ParseInteger(std::string_view text, T* value) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
-// A number of ms in plain digits, fractions rounded up.
-absl::StatusOr<int64_t> ParseMillis(std::string_view text) {
-  if (text.find_first_of("eE") != text.npos)
-    return Invalid(Quote(text) + " is not in plain digits");
-  const std::string_view whole = text.substr(0, text.find('.'));
-  const std::string_view decimals =
-      whole.size() == text.size() ? std::string_view() : text.substr(whole.size() + 1);
-  if (!std::all_of(decimals.begin(), decimals.end(), IsDigit) ||
-      (decimals.empty() && whole.size() != text.size())) {
-    return Invalid(Quote(text) + " is not a number");
+// The sentence of an error, cut to kReasonBytesMax.
+std::string Reason(const absl::Status& status) {
+  std::string reason = Message(status);
+  if (reason.size() > kReasonBytesMax) {
+    // Cut between characters: the reason travels in JSON.
+    size_t end = kReasonBytesMax - 3;
+    while (end > 0 && (static_cast<unsigned char>(reason[end]) & 0xC0) == 0x80) --end;
+    reason.resize(end);
+    reason += "...";
   }
-  int64_t ms = 0;
-  if (whole.starts_with('-') || !ParseInteger(whole, &ms))
-    return Invalid(Quote(text) + " is outside 1970 to 9999");
-  if (ms < kSecondsBelow)
-    return Invalid(fmt::format("{} looks like seconds, expected ms", text));
-  const bool up = decimals.find_first_not_of('0') != decimals.npos;
-  return up && ms < INT64_MAX ? ms + 1 : ms;
-}
-
-absl::StatusOr<int64_t> ParseTime(std::string_view text) {
-  absl::StatusOr<int64_t> ms = ParseRfc3339(text);
-  if (ms.ok()) return ms;
-  return Invalid(
-      fmt::format("{} is not an RFC 3339 time: {}", Quote(text), Message(ms.status())));
+  return reason;
 }
 
 }  // namespace
 
-absl::StatusOr<Source> Source::Parse(std::string_view text) {
-  if (text.starts_with('/')) {
-    RETURN_IF_ERROR(CheckJsonPointer(text));
-    return Source{Kind::kPointer, std::string(text), 0};
-  }
-  int token = 0;
-  if (text.starts_with("subject:") && text.size() > 8 && text[8] != '0' &&
-      ParseInteger(text.substr(8), &token) && token >= 1 && token <= 256) {
-    return Source{Kind::kSubjectToken, "", token};
-  }
-  if (text.starts_with("header:") && text.size() > 7)
-    return Source{Kind::kHeader, std::string(text.substr(7)), 0};
-  return Invalid("expected a JSON pointer such as /id, subject:N or header:Name");
+bool IsReservedHeader(std::string_view name) {
+  return EqualsIgnoringCase(name.substr(0, 5), "nats-") ||
+         EqualsIgnoringCase(name.substr(0, 8), "expirer-");
 }
 
-std::string Source::Spelling() const {
-  switch (kind) {
-    case Kind::kPointer: return name;
-    case Kind::kSubjectToken: return fmt::format("subject:{}", token);
-    case Kind::kHeader: return "header:" + name;
-  }
-  return "";
+std::string OutletName(const Rule& rule, const Publish& publish) {
+  return publish.name.empty() ? rule.name : rule.name + "." + publish.name;
 }
 
 struct RuleEvaluator::State {
   // An entry, and where a read of the body puts what its sources point at.
   struct Plan {
-    const Entry* entry;
-    bool literal;  // the filter has no wildcard
-    JsonPointers pointers;
+    const Entry* entry = nullptr;
+    bool literal = false;  // the filter has no wildcard
+    bool reads_body = false;
+    size_t set = 0;  // of the pointers with which the body is read
+    std::vector<size_t> match;
     std::vector<size_t> key;
-    size_t due = 0;
+    size_t due = 0;  // or delay
     size_t version = 0;
+    std::optional<JobRenderer> late;
 
     [[nodiscard]] bool Matches(std::string_view subject) const {
       return literal ? subject == entry->subject
@@ -107,12 +69,14 @@ struct RuleEvaluator::State {
   };
 
   State(const Rule& rule_in, const JobLimits& limits_in);
-  Plan MakePlan(const Entry& entry, const JsonPointers& shared) const;
-  static size_t Slot(const Source& source, JsonPointers* pointers);
+  Plan MakePlan(const Entry& entry, size_t set);
 
+  // Whether the event belongs to the entry; an error when that cannot be told.
+  absl::StatusOr<bool> Takes(const Plan& plan, const EventView& event);
   absl::Status Schedule(const Plan& plan, const EventView& event, int64_t now_ms,
-                        Job* job);
+                        ScheduleIntent* intent);
   absl::Status Cancel(const Plan& plan, const EventView& event, CancelIntent* intent);
+  void RenderLate(const Plan& plan, const EventView& event, CancelIntent* intent);
 
   absl::Status ReadBody(const Plan& plan, const EventView& event);
   absl::Status ReadKey(const Plan& plan, const EventView& event, std::string* key);
@@ -121,80 +85,150 @@ struct RuleEvaluator::State {
   absl::StatusOr<std::string_view> Outside(const Source& source,
                                            const EventView& event) const;
   absl::StatusOr<int64_t> ReadDue(const Plan& plan, const EventView& event);
+  absl::StatusOr<int64_t> ReadDelay(const Plan& plan, const EventView& event);
   absl::Status CheckDue(const Entry& entry, int64_t due_ms, int64_t now_ms) const;
   absl::Status ReadVersion(const Plan& plan, const EventView& event,
                            std::optional<int64_t>* version) const;
-  absl::Status Render(const EventView& event, Job* job);
-  absl::Status RenderHeaders(const RenderContext& context, const EventView& event,
-                             Headers* out);
-  absl::Status CheckSize(const Job& job) const;
+  absl::Status Finish(size_t outlet, const Plan& plan, const EventView& event,
+                      int64_t now_ms, Job* job);
 
   const Rule& rule;
   const JobLimits limits;
-  const std::string reserved;  // "<service>.", or empty
-  // The rule's templates, bound to the slots that all schedule plans share.
-  Template target;
-  std::optional<Template> body;
-  std::vector<std::pair<std::string, Template>> headers;
+  std::vector<JobRenderer> outlets;  // as rule.publish
   std::vector<Plan> schedule;
   std::vector<Plan> cancel;
+  // One set for each plan; but where entries tell events apart by `match`, one
+  // for all, so that a body is read once however many entries look at it.
+  std::vector<JsonPointers> sets;
+  static constexpr size_t kNone = static_cast<size_t>(-1);
+  size_t read_set = kNone;  // of this event's body, so far
   JsonReader json;
   std::string scratch;
 };
 
 RuleEvaluator::State::State(const Rule& rule_in, const JobLimits& limits_in)
-    : rule(rule_in),
-      limits(limits_in),
-      reserved(limits_in.service.empty() ? "" : limits_in.service + "."),
-      target(rule_in.target),
-      body(rule_in.body),
-      headers(rule_in.headers) {
-  JsonPointers shared;
-  target.Bind(&shared);
-  if (body) body->Bind(&shared);
-  for (auto& [name, value] : headers) value.Bind(&shared);
-  for (const Entry& entry : rule.schedule) schedule.push_back(MakePlan(entry, shared));
+    : rule(rule_in), limits(limits_in) {
+  CHECK(!rule.publish.empty());
+  JsonPointers shared;  // of what every schedule plan renders
+  for (const Publish& publish : rule.publish) {
+    const std::string place =
+        publish.name.empty() ? "publish" : "publish." + publish.name;
+    outlets.emplace_back(publish, OutletName(rule, publish), limits, place);
+    outlets.back().Bind(&shared);
+  }
+  const auto matching = [](const Entry& entry) { return !entry.match.empty(); };
+  const bool one_set =
+      std::any_of(rule.schedule.begin(), rule.schedule.end(), matching) ||
+      std::any_of(rule.cancel.begin(), rule.cancel.end(), matching);
+  if (one_set) sets.push_back(shared);
+  const auto next_set = [&](const JsonPointers& base) {
+    if (!one_set) sets.push_back(base);
+    return sets.size() - 1;
+  };
+  for (const Entry& entry : rule.schedule) {
+    schedule.push_back(MakePlan(entry, next_set(shared)));
+    schedule.back().reads_body = schedule.back().reads_body || !shared.empty();
+  }
   for (const Entry& entry : rule.cancel)
-    cancel.push_back(MakePlan(entry, JsonPointers()));
+    cancel.push_back(MakePlan(entry, next_set(JsonPointers())));
 }
 
-RuleEvaluator::State::Plan RuleEvaluator::State::MakePlan(
-    const Entry& entry, const JsonPointers& shared) const {
+RuleEvaluator::State::Plan RuleEvaluator::State::MakePlan(const Entry& entry,
+                                                          size_t set) {
   CHECK(!entry.key.empty());
-  Plan plan{&entry, entry.subject.find_first_of("*>") == std::string::npos, shared, {}};
-  for (const Source& source : entry.key) plan.key.push_back(Slot(source, &plan.pointers));
-  if (entry.due) plan.due = Slot(*entry.due, &plan.pointers);
-  if (entry.version) plan.version = Slot(*entry.version, &plan.pointers);
+  Plan plan;
+  plan.entry = &entry;
+  plan.literal = entry.subject.find_first_of("*>") == std::string::npos;
+  plan.set = set;
+  const auto slot = [&](const Source& source) -> size_t {
+    if (source.kind != Source::Kind::kPointer) return 0;
+    plan.reads_body = true;
+    return sets[set].Add(source.name);
+  };
+  for (const Match& match : entry.match) plan.match.push_back(slot(match.source));
+  for (const Source& source : entry.key) plan.key.push_back(slot(source));
+  if (entry.due) plan.due = slot(*entry.due);
+  if (entry.delay) plan.due = slot(*entry.delay);
+  if (entry.version) plan.version = slot(*entry.version);
+  if (entry.late) {
+    plan.late.emplace(*entry.late, OutletName(rule, *entry.late), limits, "late");
+    plan.late->Bind(&sets[set]);
+    plan.reads_body = plan.reads_body || plan.late->uses_json();
+  }
   return plan;
 }
 
-size_t RuleEvaluator::State::Slot(const Source& source, JsonPointers* pointers) {
-  return source.kind == Source::Kind::kPointer ? pointers->Add(source.name) : 0;
+absl::StatusOr<bool> RuleEvaluator::State::Takes(const Plan& plan,
+                                                 const EventView& event) {
+  if (!plan.Matches(event.subject)) return false;
+  const std::vector<Match>& matches = plan.entry->match;
+  if (matches.empty()) return true;
+  // Headers first: they may settle it for a body that is no JSON.
+  for (const Match& match : matches) {
+    if (match.source.kind == Source::Kind::kHeader &&
+        !match.Holds(FindHeader(event.headers, match.source.name)))
+      return false;
+  }
+  for (size_t i = 0; i < matches.size(); ++i) {
+    if (matches[i].source.kind != Source::Kind::kPointer) continue;
+    RETURN_IF_ERROR(ReadBody(plan, event));
+    if (!matches[i].Holds(json.value(plan.match[i]), &scratch)) return false;
+  }
+  return true;
 }
 
 absl::Status RuleEvaluator::State::Cancel(const Plan& plan, const EventView& event,
                                           CancelIntent* intent) {
   RETURN_IF_ERROR(ReadBody(plan, event));
   RETURN_IF_ERROR(ReadKey(plan, event, &intent->key));
-  return ReadVersion(plan, event, &intent->version);
+  RETURN_IF_ERROR(ReadVersion(plan, event, &intent->version));
+  if (plan.late) RenderLate(plan, event, intent);
+  return absl::OkStatus();
+}
+
+// A cancel counts whether or not its late message can be rendered.
+void RuleEvaluator::State::RenderLate(const Plan& plan, const EventView& event,
+                                      CancelIntent* intent) {
+  intent->late = std::make_unique<LateCancel>();
+  Job& job = intent->late->job;
+  job.key = intent->key;
+  const absl::Status status = plan.late->Render(event, json, &job);
+  if (!status.ok()) intent->late->trouble = Reason(status);
 }
 
 absl::Status RuleEvaluator::State::Schedule(const Plan& plan, const EventView& event,
-                                            int64_t now_ms, Job* job) {
+                                            int64_t now_ms, ScheduleIntent* intent) {
+  Job* job = &intent->job;
   RETURN_IF_ERROR(ReadBody(plan, event));
   RETURN_IF_ERROR(ReadKey(plan, event, &job->key));
   ASSIGN_OR_RETURN(job->due_ms, ReadDue(plan, event));
-  RETURN_IF_ERROR(CheckDue(*plan.entry, job->due_ms, now_ms));
   RETURN_IF_ERROR(ReadVersion(plan, event, &job->source.version));
-  RETURN_IF_ERROR(Render(event, job));
-  return CheckSize(*job);
+  for (size_t i = 1; i < outlets.size(); ++i) {
+    Job& other = intent->more.emplace_back();
+    other.key = job->key;
+    other.due_ms = job->due_ms;
+    other.source.version = job->source.version;
+    RETURN_IF_ERROR(Finish(i, plan, event, now_ms, &other));
+  }
+  return Finish(0, plan, event, now_ms, job);
+}
+
+// Of a job with the event's due time: its own due time, target, headers, body.
+absl::Status RuleEvaluator::State::Finish(size_t outlet, const Plan& plan,
+                                          const EventView& event, int64_t now_ms,
+                                          Job* job) {
+  if (__builtin_add_overflow(job->due_ms, rule.publish[outlet].offset_ms, &job->due_ms))
+    return Invalid("due: with the offset it is outside 1970 to 9999");
+  RETURN_IF_ERROR(CheckDue(*plan.entry, job->due_ms, now_ms));
+  return outlets[outlet].Render(event, json, job);
 }
 
 absl::Status RuleEvaluator::State::ReadBody(const Plan& plan, const EventView& event) {
-  if (plan.pointers.empty()) return absl::OkStatus();
-  absl::Status status = json.Read(event.payload, plan.pointers);
-  return status.ok() ? status
-                     : Invalid("the body is not usable JSON: " + Message(status));
+  if (!plan.reads_body || read_set == plan.set) return absl::OkStatus();
+  absl::Status status = json.Read(event.payload, sets[plan.set]);
+  if (!status.ok()) return Invalid("the body is not usable JSON: " + Message(status));
+  read_set = plan.set;
+  return status;
 }
 
 absl::Status RuleEvaluator::State::ReadKey(const Plan& plan, const EventView& event,
@@ -272,36 +306,44 @@ absl::StatusOr<int64_t> RuleEvaluator::State::ReadDue(const Plan& plan,
                                                       const EventView& event) {
   const Entry& entry = *plan.entry;
   if (!entry.due) {
-    int64_t due_ms = MsOf(event.time_ns);
-    if (__builtin_add_overflow(due_ms, entry.delay_ms.value_or(0), &due_ms))
+    ASSIGN_OR_RETURN(const int64_t delay_ms, ReadDelay(plan, event));
+    int64_t due_ms = EventMs(event);
+    if (__builtin_add_overflow(due_ms, delay_ms, &due_ms))
       return Invalid("delay: it ends outside 1970 to 9999");
     return due_ms;
   }
   const auto read = [&]() -> absl::StatusOr<int64_t> {
-    if (entry.due->kind != Source::Kind::kPointer) {
-      ASSIGN_OR_RETURN(const std::string_view text, Outside(*entry.due, event));
-      const bool number = text.find_first_not_of("0123456789.-") == text.npos;
-      return number && !text.empty() ? ParseMillis(text) : ParseTime(text);
-    }
-    const JsonValue& value = json.value(plan.due);
-    if (value.kind == JsonValue::Kind::kNumber) return ParseMillis(value.raw);
-    if (value.kind != JsonValue::Kind::kString) {
-      return Invalid(fmt::format("it is {}, expected an RFC 3339 time or a number of ms",
-                                 Name(value.kind)));
-    }
-    ASSIGN_OR_RETURN(const std::string_view text, JsonText(value, &scratch));
-    return ParseTime(text);
+    if (entry.due->kind == Source::Kind::kPointer)
+      return DueMs(json.value(plan.due), entry.unit_ms, &scratch);
+    ASSIGN_OR_RETURN(const std::string_view text, Outside(*entry.due, event));
+    return DueMs(text, entry.unit_ms);
   };
   absl::StatusOr<int64_t> due_ms = read();
   if (due_ms.ok()) return due_ms;
   return Annotate(due_ms.status(), "due " + entry.due->Spelling());
 }
 
+absl::StatusOr<int64_t> RuleEvaluator::State::ReadDelay(const Plan& plan,
+                                                        const EventView& event) {
+  const Entry& entry = *plan.entry;
+  if (!entry.delay) return entry.delay_ms.value_or(0);
+  const auto read = [&]() -> absl::StatusOr<int64_t> {
+    if (entry.delay->kind == Source::Kind::kPointer)
+      return DelayMs(json.value(plan.due), entry.unit_ms, &scratch);
+    ASSIGN_OR_RETURN(const std::string_view text, Outside(*entry.delay, event));
+    return DelayMs(text, entry.unit_ms);
+  };
+  absl::StatusOr<int64_t> delay_ms = read();
+  if (delay_ms.ok()) return delay_ms;
+  return Annotate(delay_ms.status(), "delay " + entry.delay->Spelling());
+}
+
 absl::Status RuleEvaluator::State::CheckDue(const Entry& entry, int64_t due_ms,
                                             int64_t now_ms) const {
   const auto refuse = [&](std::string_view what) {
-    const std::string where =
-        entry.due ? "due " + entry.due->Spelling() : std::string("delay");
+    const std::string where = entry.due     ? "due " + entry.due->Spelling()
+                              : entry.delay ? "delay " + entry.delay->Spelling()
+                                            : std::string("delay");
     return Invalid(fmt::format("{}: {}", where, what));
   };
   if (due_ms < 0 || due_ms > kDueMaxMs) {
@@ -337,112 +379,31 @@ absl::Status RuleEvaluator::State::ReadVersion(const Plan& plan, const EventView
   return absl::OkStatus();
 }
 
-absl::Status RuleEvaluator::State::Render(const EventView& event, Job* job) {
-  RenderContext context;
-  context.subject = event.subject;
-  context.headers = event.headers;
-  context.json = &json;
-  context.key = job->key;
-  context.time_ms = MsOf(event.time_ns);
-  context.due_ms = job->due_ms;
-  absl::Status status = target.Render(context, &job->target);
-  if (!status.ok()) return Annotate(status, "publish.subject");
-  if (!target.is_literal()) {
-    status = CheckTarget(job->target);
-    if (status.ok() && !reserved.empty() && job->target.starts_with(reserved))
-      status = Invalid(fmt::format("expected a subject outside {}...", reserved));
-    if (!status.ok()) {
-      return Annotate(status, fmt::format("publish.subject {}", Quote(job->target)));
-    }
-  }
-  if (body) {
-    status = body->Render(context, &job->body);
-    if (!status.ok()) return Annotate(status, "publish.body");
-  } else {
-    job->body = event.payload;
-  }
-  return RenderHeaders(context, event, &job->headers);
-}
-
-absl::Status RuleEvaluator::State::RenderHeaders(const RenderContext& context,
-                                                 const EventView& event, Headers* out) {
-  const auto overridden = [this](std::string_view name) {
-    return std::any_of(headers.begin(), headers.end(), [name](const auto& header) {
-      return EqualsIgnoringCase(header.first, name);
-    });
-  };
-  if (event.headers != nullptr) {
-    for (const auto& header : *event.headers)
-      if (!IsReservedHeader(header.first) && !overridden(header.first))
-        out->push_back(header);
-  }
-  for (const auto& [name, value] : headers) {
-    std::string text;
-    if (absl::Status status = value.Render(context, &text); !status.ok())
-      return Annotate(status, "publish.headers." + name);
-    out->emplace_back(name, std::move(text));
-  }
-  return absl::OkStatus();
-}
-
-// Counts what the server will count: "NATS/1.0", each "Name: value" with its
-// line end, the empty line, and the four headers that firing adds, whose only
-// part of any length is the job's percent-encoded name, twice.
-absl::Status RuleEvaluator::State::CheckSize(const Job& job) const {
-  constexpr size_t kLine = 4;  // ": " and "\r\n"
-  constexpr size_t kOwn = 12 + 4 * kLine +
-                          sizeof("Nats-Msg-IdExpirer-JobExpirer-DueExpirer-Attempt") +
-                          sizeof("/9999-12-31T23:59:59.999Z") + 15 + 20;
-  // A fired name is at most three times as long as the key: only count it
-  // exactly where that could matter.
-  size_t bytes = job.body.size() + kOwn + 2 * (rule.name.size() + 1);
-  for (const auto& [name, value] : job.headers)
-    bytes += name.size() + value.size() + kLine;
-  if (bytes + 6 * job.key.size() <= limits.payload_bytes) return absl::OkStatus();
-  std::string encoded;
-  AppendPercentEncoded(job.key, &encoded);
-  bytes += 2 * encoded.size();
-  if (bytes <= limits.payload_bytes) return absl::OkStatus();
-  return Invalid(
-      fmt::format("the job's body and headers have {} bytes, limits.payload is {}", bytes,
-                  limits.payload_bytes));
-}
-
 RuleEvaluator::RuleEvaluator(const Rule& rule, const JobLimits& limits)
     : state_(std::make_unique<State>(rule, limits)) {}
 RuleEvaluator::~RuleEvaluator() = default;
 
-namespace {
-
-RejectIntent Reject(const absl::Status& status) {
-  std::string reason = Message(status);
-  if (reason.size() > kReasonBytesMax) {
-    // Cut between characters: the reason travels in JSON.
-    size_t end = kReasonBytesMax - 3;
-    while (end > 0 && (static_cast<unsigned char>(reason[end]) & 0xC0) == 0x80) --end;
-    reason.resize(end);
-    reason += "...";
-  }
-  return RejectIntent{std::move(reason)};
-}
-
-}  // namespace
-
 // Jobs are filled in place: moving one costs as much as parsing its due time.
 Intent RuleEvaluator::Evaluate(const EventView& event, int64_t now_ms) {
+  State& state = *state_;
+  state.read_set = State::kNone;
   Intent intent;
-  for (const State::Plan& plan : state_->cancel) {
-    if (!plan.Matches(event.subject)) continue;
+  for (const State::Plan& plan : state.cancel) {
+    const absl::StatusOr<bool> takes = state.Takes(plan, event);
+    if (!takes.ok()) return RejectIntent{Reason(takes.status())};
+    if (!*takes) continue;
     const absl::Status status =
-        state_->Cancel(plan, event, &intent.emplace<CancelIntent>());
-    if (!status.ok()) intent = Reject(status);
+        state.Cancel(plan, event, &intent.emplace<CancelIntent>());
+    if (!status.ok()) intent = RejectIntent{Reason(status)};
     return intent;
   }
-  for (const State::Plan& plan : state_->schedule) {
-    if (!plan.Matches(event.subject)) continue;
-    Job* job = &intent.emplace<ScheduleIntent>().job;
-    const absl::Status status = state_->Schedule(plan, event, now_ms, job);
-    if (!status.ok()) intent = Reject(status);
+  for (const State::Plan& plan : state.schedule) {
+    const absl::StatusOr<bool> takes = state.Takes(plan, event);
+    if (!takes.ok()) return RejectIntent{Reason(takes.status())};
+    if (!*takes) continue;
+    const absl::Status status =
+        state.Schedule(plan, event, now_ms, &intent.emplace<ScheduleIntent>());
+    if (!status.ok()) intent = RejectIntent{Reason(status)};
     return intent;
   }
   return intent;

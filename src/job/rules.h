@@ -12,21 +12,29 @@
 
 #include "base/status.h"
 #include "job/job.h"
+#include "job/match.h"
+#include "job/source.h"
 #include "job/template.h"
 
 namespace expirer {
 
-// Where a rule finds a value in a message.
-struct Source {
-  enum class Kind { kPointer, kSubjectToken, kHeader };
-  Kind kind = Kind::kPointer;
-  std::string name;  // JSON pointer (RFC 6901) or header name
-  int token = 0;     // subject token, from 1
+enum class LateAction { kFire, kSkip, kDead };
+// What becomes of a job found more than `after_ms` late; kFire = as any other.
+struct LatePolicy {
+  int64_t after_ms = 0;
+  LateAction action = LateAction::kFire;
+};
 
-  // As written in a config: "/a/b", "subject:2" or "header:Name". On error the
-  // message says what was expected.
-  [[nodiscard]] static absl::StatusOr<Source> Parse(std::string_view text);
-  [[nodiscard]] std::string Spelling() const;
+// What a rule publishes for an event.
+struct Publish {
+  std::string name;  // empty where it is the rule's only one
+  Template target;
+  std::optional<Template> body;  // absent: the event's own bytes
+  std::vector<std::pair<std::string, Template>> headers;
+  int64_t offset_ms = 0;  // added to the event's due time; may be negative
+  // Over core NATS: to whoever listens, confirmed by the server alone.
+  bool core = false;
+  LatePolicy late;
 };
 
 // A schedule or cancel entry of a rule.
@@ -36,15 +44,22 @@ struct Source {
 // value itself. Several are joined with '/'; to keep "a/b" + "c" and "a" +
 // "b/c" apart, '/' and '%' inside a part are then written %2F and %25.
 //
-// A due time is RFC 3339 text or a number of milliseconds in plain digits
-// (fractions round up); from a header, either. A delay counts from the
-// message's JetStream time; with neither, that time itself is due.
+// A due time is RFC 3339 text or a number in plain digits; a delay, which
+// counts from the message's JetStream time, is a duration or such a number. A
+// header holds either. With neither, the message's own time is due. Fractions
+// of a millisecond round up.
+//
+// An event belongs to the entry when the subject fits and all of `match` hold.
 struct Entry {
   std::string subject;              // NATS filter; * and > allowed as whole tokens
+  std::vector<Match> match;         // empty: every event
   std::vector<Source> key;          // one or more
   std::optional<Source> due;        // absolute time: pointer or header
-  std::optional<int64_t> delay_ms;  // or relative; not both
+  std::optional<int64_t> delay_ms;  // or relative; at most one of the three
+  std::optional<Source> delay;      // the same, read from the event
+  int64_t unit_ms = 1;              // of numbers in `due` and `delay`: 1 or 1000
   std::optional<Source> version;    // an integer of 64 bits, signed
+  std::optional<Publish> late;      // of a cancel: published when it came too late
 };
 
 struct RetryPolicy {
@@ -53,10 +68,11 @@ struct RetryPolicy {
   uint64_t attempts = 0;  // 0 = no limit
 };
 
-enum class LateAction { kFire, kSkip, kDead };
-struct LatePolicy {
-  int64_t after_ms = 0;
-  LateAction action = LateAction::kFire;
+// Where a consumer that is new begins to read a stream.
+struct Deliver {
+  enum class From { kAll, kNew, kTime };
+  From from = From::kAll;
+  int64_t time_ms = 0;  // of kTime
 };
 
 struct Rule {
@@ -64,12 +80,16 @@ struct Rule {
   bool reopen = true;
   std::vector<Entry> schedule;
   std::vector<Entry> cancel;
-  Template target;
-  std::optional<Template> body;  // absent: the event's own bytes
-  std::vector<std::pair<std::string, Template>> headers;
+  // One without a name, or several with names: then each has jobs of its own,
+  // <rule>.<name>/<key>. Never empty.
+  std::vector<Publish> publish = std::vector<Publish>(1);
   RetryPolicy retry;
-  LatePolicy late;
+  int64_t rate = 0;  // attempts a second, over all entries; 0 = no limit
+  Deliver deliver;
   bool loop = false;
+  // Events come over core NATS, in a queue group: at most once, and what is
+  // newer is told by their order of arrival. Else from streams.
+  bool core = false;
 };
 
 // Bounds that a job must keep; a violation rejects the message.
@@ -90,27 +110,39 @@ struct EventView {
   int64_t time_ns = 0;               // JetStream's time of the message
 };
 
+// Of each job due, key, target, headers, body are filled; source.version if
+// any. `job` is of the rule's first publish entry, `more` of the others.
 struct ScheduleIntent {
-  Job job;  // due, key, target, headers, body filled; source.version if any
+  Job job;
+  std::vector<Job> more = {};
+};
+// What a cancel publishes if it turns out to have come after the fire: a job
+// but for its due time, or why there can be none.
+struct LateCancel {
+  Job job;
+  std::string trouble;
 };
 struct CancelIntent {
   std::string key;
-  std::optional<int64_t> version;
+  std::optional<int64_t> version = {};
+  std::unique_ptr<LateCancel> late = {};
 };
 struct RejectIntent {
   std::string reason;  // one sentence, no secret, at most 300 bytes
 };
-// The message concerns no entry of the rule (a common filter let it in).
+// The message concerns no entry of the rule: a common filter let it in, or
+// none of the entries' `match` holds.
 struct IgnoreIntent {};
 using Intent = std::variant<IgnoreIntent, ScheduleIntent, CancelIntent, RejectIntent>;
 
 // Evaluates messages against one rule. Not thread-safe (it owns a JSON parser
 // and scratch buffers): one per thread. The rule must outlive it.
 //
-// The first cancel entry whose filter matches decides, else the first schedule
-// entry. A body is read as JSON only when that entry, or for a schedule entry
-// any of the rule's templates, holds a pointer. The event's own headers pass
-// through, except Nats-* and Expirer-* and those the rule sets (in any case).
+// The first cancel entry that the event belongs to decides, else the first
+// such schedule entry. A body is read as JSON only when an entry whose subject
+// fits, or for a schedule entry any of the rule's templates, holds a pointer.
+// The event's own headers pass through, except Nats-* and Expirer-* and those
+// the rule sets (in any case).
 class RuleEvaluator {
  public:
   RuleEvaluator(const Rule& rule, const JobLimits& limits);
@@ -125,6 +157,14 @@ class RuleEvaluator {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+// What the names of a publish entry's jobs begin with: <rule> or <rule>.<name>.
+[[nodiscard]] std::string OutletName(const Rule& rule, const Publish& publish);
+// Nats-... and Expirer-..., in any case: set by expirer, or read by NATS.
+[[nodiscard]] bool IsReservedHeader(std::string_view name);
+
+// The publish entry of late cancels: their jobs are <rule>.late/<key>.
+inline constexpr std::string_view kLateOutlet = "late";
 
 // The longest target in bytes; NATS' own limit is its 4 KB control line.
 inline constexpr size_t kTargetBytesMax = 1024;

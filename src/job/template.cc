@@ -150,6 +150,11 @@ bool Template::uses_json() const {
                      [](const Value& value) { return value.from == From::kPointer; });
 }
 
+bool Template::uses_due() const {
+  return std::any_of(values_.begin(), values_.end(),
+                     [](const Value& value) { return value.from == From::kDue; });
+}
+
 int Template::subject_tokens() const {
   int highest = 0;
   for (const Value& value : values_) highest = std::max(highest, value.token);

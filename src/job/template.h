@@ -50,6 +50,7 @@ class Template {
   [[nodiscard]] static absl::StatusOr<Template> Parse(std::string_view text, Place place);
 
   [[nodiscard]] bool uses_json() const;
+  [[nodiscard]] bool uses_due() const;
   [[nodiscard]] bool is_literal() const { return values_.empty(); }
   // REQUIRED: is_literal().
   [[nodiscard]] std::string_view literal() const { return tail_; }

@@ -273,21 +273,35 @@ absl::Status Connection::Connect() {
 
 void Connection::Subscribe(const std::string& subject, MessageHandler handler) {
   MutexLock lock(&mutex_);
-  subscriptions_.push_back({subject, std::move(handler), this, nullptr});
+  subscriptions_.push_back({subject, "", std::move(handler), this, nullptr});
+  if (nc_ != nullptr) SubscribeNow(&subscriptions_.back());
+}
+
+void Connection::SubscribeQueue(const std::string& subject, const std::string& queue,
+                                MessageHandler handler) {
+  MutexLock lock(&mutex_);
+  subscriptions_.push_back({subject, queue, std::move(handler), this, nullptr});
   if (nc_ != nullptr) SubscribeNow(&subscriptions_.back());
 }
 
 void Connection::SubscribeNow(Subscription* subscription) {
+  const bool alone = subscription->queue.empty();
   natsStatus s =
-      natsConnection_Subscribe(&subscription->live, nc_, subscription->subject.c_str(),
-                               Callbacks::OnMessage, subscription);
+      alone ? natsConnection_Subscribe(&subscription->live, nc_,
+                                       subscription->subject.c_str(),
+                                       Callbacks::OnMessage, subscription)
+            : natsConnection_QueueSubscribe(
+                  &subscription->live, nc_, subscription->subject.c_str(),
+                  subscription->queue.c_str(), Callbacks::OnMessage, subscription);
   if (s != NATS_OK) {
     // Closed in this very moment: the next connection subscribes.
     subscription->live = nullptr;
     return;
   }
-  // What arrives is bounded by what was asked for (pulls, in flight).
-  (void)natsSubscription_SetPendingLimits(subscription->live, -1, -1);
+  // What arrives is bounded by what was asked for (pulls, in flight), but for
+  // what others publish.
+  (void)natsSubscription_SetPendingLimits(subscription->live, alone ? -1 : kPendingMax,
+                                          alone ? -1 : kPendingBytesMax);
   MutexLock lock(&delivering_mutex_);
   s = natsSubscription_SetOnCompleteCB(subscription->live, Callbacks::OnDeliveryEnd,
                                        subscription);

@@ -75,6 +75,11 @@ class Connection {
   // Subscribes now and on every later connection; there is no way back. The
   // handler runs on a thread of this subscription. Any thread.
   void Subscribe(const std::string& subject, MessageHandler handler);
+  // As a member of a queue group. What waits for the handler is bounded: beyond
+  // kPendingMax messages or kPendingBytesMax nats.c drops what comes, and says
+  // so to Handlers::error. Any thread.
+  void SubscribeQueue(const std::string& subject, const std::string& queue,
+                      MessageHandler handler);
 
   // Hand a message to nats.c's buffer; it leaves with the next Flush, or with
   // the loop's next turn. Never wait for the network. `reply` may be "".
@@ -96,10 +101,13 @@ class Connection {
 
   // Bytes that may wait for the socket before Publish says kFull.
   static constexpr int kBufferBytesMax = 8 << 20;
+  static constexpr int kPendingMax = 65'536;
+  static constexpr int kPendingBytesMax = 64 << 20;
 
  private:
   struct Subscription {
     std::string subject;
+    std::string queue;  // "" = none
     MessageHandler handler;
     Connection* owner = nullptr;
     __natsSubscription* live = nullptr;

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/log.h"
+#include "base/rfc3339.h"
 #include "job/rules.h"
 
 namespace expirer {
@@ -56,25 +57,25 @@ absl::StatusOr<ConsumerInfo> PutFiltered(JetStream* js, const std::string& strea
 absl::StatusOr<ConsumerInfo> Create(JetStream* js, const StreamInfo& stream,
                                     const ConsumerWish& wish) {
   const std::optional<uint64_t> after = StartAfter(wish.floor, stream);
-  const auto config = [&](bool all) {
+  const auto config = [&](const std::string& policy) {
     return fmt::format(
         "{{\"durable_name\":{0},\"name\":{0},\"description\":{1},{2},"
         "\"ack_policy\":\"explicit\",\"ack_wait\":{3},\"max_deliver\":-1,"
         "\"max_ack_pending\":{4},\"max_waiting\":512,\"replay_policy\":\"instant\"}}",
         JsonQuoted(wish.durable), JsonQuoted(std::string(kStorePrefix) + wish.store_id),
-        all ? std::string("\"deliver_policy\":\"all\"")
-            : fmt::format("\"deliver_policy\":\"by_start_sequence\",\"opt_start_seq\":{}",
-                          after.value_or(0) + 1),
-        kAckWaitNs, wish.max_ack_pending);
+        policy, kAckWaitNs, wish.max_ack_pending);
   };
   Log(Level::kInfo, "creating a consumer",
       {{"stream", stream.name},
        {"consumer", wish.durable},
        {"from", after.has_value() ? *after + 1 : 0}});
-  auto created = PutFiltered(js, stream.name, wish, config(!after.has_value()));
-  // Work queues let a consumer begin only at the beginning.
+  auto created =
+      PutFiltered(js, stream.name, wish, config(DeliverPolicy(after, wish.deliver)));
+  // Work queues let a consumer begin only at the beginning, and hold nothing
+  // that was acked; but what `deliver` leaves out is not read against its word.
   if (!created.ok() && JetStreamCode(created.status()) != 0 && after.has_value()) {
-    created = PutFiltered(js, stream.name, wish, config(true));
+    created = PutFiltered(js, stream.name, wish,
+                          config(DeliverPolicy(std::nullopt, Deliver())));
   }
   return created;
 }
@@ -129,6 +130,21 @@ std::vector<std::string> NarrowFilters(std::vector<std::string> filters) {
     if (!covered) narrow.push_back(one);
   }
   return narrow;
+}
+
+std::string DeliverPolicy(const std::optional<uint64_t>& after, const Deliver& deliver) {
+  if (after.has_value()) {
+    return fmt::format("\"deliver_policy\":\"by_start_sequence\",\"opt_start_seq\":{}",
+                       *after + 1);
+  }
+  switch (deliver.from) {
+    case Deliver::From::kAll: return "\"deliver_policy\":\"all\"";
+    case Deliver::From::kNew: return "\"deliver_policy\":\"new\"";
+    case Deliver::From::kTime:
+      return fmt::format("\"deliver_policy\":\"by_start_time\",\"opt_start_time\":\"{}\"",
+                         FormatRfc3339Ms(deliver.time_ms));
+  }
+  return "";
 }
 
 std::optional<uint64_t> StartAfter(const std::optional<FloorMark>& mark,

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "job/rules.h"
 #include "net/jetstream.h"
 
 namespace expirer {
@@ -30,6 +31,7 @@ struct ConsumerWish {
   bool adopt = false;                // take over another store's durable
   int64_t max_ack_pending = 20'000;
   std::optional<FloorMark> floor;  // where a lost one had been
+  Deliver deliver;                 // else where a new one begins
 };
 
 inline constexpr int64_t kAckWaitNs = 30'000'000'000;
@@ -48,7 +50,12 @@ inline constexpr int64_t kAskBackNs = 1'000'000'000;
 
 // `filters` without those that another one covers, sorted.
 [[nodiscard]] std::vector<std::string> NarrowFilters(std::vector<std::string> filters);
-// The first stream sequence a new consumer has to read; nothing = all.
+// What a new consumer is to read, as members of its config. With a floor: what
+// follows it; `deliver` is only for the very first.
+[[nodiscard]] std::string DeliverPolicy(const std::optional<uint64_t>& after,
+                                        const Deliver& deliver);
+// The last stream sequence that a new consumer need not read; nothing = where
+// `deliver` says.
 [[nodiscard]] std::optional<uint64_t> StartAfter(const std::optional<FloorMark>& mark,
                                                  const StreamInfo& stream);
 

@@ -1,7 +1,9 @@
 #include "net/ingress.h"
 
 #include <algorithm>
+#include <chrono>
 #include <set>
+#include <thread>
 #include <utility>
 
 #include <fmt/format.h>
@@ -65,6 +67,7 @@ Ingress::Ingress(IngressOptions options, const std::vector<Rule>* rules, Inbox* 
     RuleState state;
     state.rule = &rule;
     state.filters = FiltersOf(rule);
+    if (rule.core) ListenToCore(static_cast<RuleIndex>(states_.size()), state.filters);
     states_.push_back(std::move(state));
   }
   inbox_->OnRoom([this] { TickSources(); });
@@ -238,7 +241,55 @@ void Ingress::CloseSource(Source* source) {
   source->pull->Close(/*abandon=*/true);
 }
 
+void Ingress::ListenToCore(RuleIndex index, const std::vector<std::string>& filters) {
+  const Rule& rule = (*rules_)[index];
+  core_sources_.push_back(std::make_unique<CoreSource>(index, rule, options_.job_limits));
+  CoreSource* const source = core_sources_.back().get();
+  for (const std::string& filter : filters) {
+    connection_.SubscribeQueue(
+        filter, options_.name + "-" + rule.name,
+        [this, source](const Delivery& d) { OnCoreMessage(source, d); });
+  }
+}
+
+// Waits while the inbox is full or the intake closed; what comes meanwhile
+// waits in nats.c, up to its own limit.
+void Ingress::OnCoreMessage(CoreSource* source, const Delivery& delivery) {
+  static const std::string kNoStream;
+  while (!intake_ || !inbox_->Reserve(1)) {
+    if (stopping_ || !connection_.up()) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  MessageRequest request;
+  request.rule = source->rule;
+  request.stream = &kNoStream;
+  request.received_ms = clock_->NowMs();
+  request.time_ns = request.received_ms * 1'000'000;
+  MutexLock lock(&source->mutex);
+  delivery.CopyHeaders(&source->headers);
+  request.intent =
+      source->evaluator.Evaluate(EventView{delivery.subject(), delivery.payload(),
+                                           &source->headers, request.time_ns},
+                                 request.received_ms);
+  if (MayBecomeDead(request.intent)) {
+    request.raw = std::make_unique<RawMessage>(
+        RawMessage{std::string(delivery.subject()), source->headers,
+                   std::string(delivery.payload())});
+  }
+  inbox_->Push(std::move(request));
+}
+
+// Nothing to read up to: what came while we were away is gone.
+int64_t Ingress::KeepCoreRule(RuleIndex index) {
+  RuleState& state = states_[index];
+  state.blocked = false;
+  Complain(&state, "");
+  if (!std::exchange(state.settled, true)) PostSettled(index, true, epoch_);
+  return NowMs() + kRediscoverMs;
+}
+
 int64_t Ingress::KeepRule(RuleIndex index) {
+  if ((*rules_)[index].core) return KeepCoreRule(index);
   RuleState& state = states_[index];
   for (Source* source : state.sources) {
     if (!source->broken) continue;
@@ -404,6 +455,7 @@ absl::Status Ingress::SetUpSource(Source* source) {
     return NotFound("stream " + stream.name + " changed its subjects");
   wish.store_id = options_.store_id;
   wish.adopt = options_.adopt;
+  wish.deliver = (*rules_)[source->rule].deliver;
   const std::string key = FloorKey((*rules_)[source->rule].name, source->stream);
   if (const auto floor = floors_.find(key); floor != floors_.end()) {
     wish.floor = DecodeFloor(floor->second);

@@ -95,6 +95,15 @@ class Ingress final : public Inbound {
     int64_t poll_every_ms = 0;
     std::atomic<bool> broken = false;
   };
+  // A rule with `source: core`.
+  struct CoreSource {
+    RuleIndex rule = 0;
+    Mutex mutex;  // one subscription for each filter, each with its thread
+    RuleEvaluator evaluator ABSL_GUARDED_BY(mutex);
+    Headers headers ABSL_GUARDED_BY(mutex);  // scratch
+    CoreSource(RuleIndex index, const Rule& of, const JobLimits& limits)
+        : rule(index), evaluator(of, limits) {}
+  };
   struct RuleState {
     const Rule* rule = nullptr;
     std::vector<std::string> filters;
@@ -117,11 +126,16 @@ class Ingress final : public Inbound {
   void PostSettled(RuleIndex rule, bool settled, uint64_t epoch);
   void UnsettleAll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  void ListenToCore(RuleIndex index, const std::vector<std::string>& filters);
+  // A subscription's own thread.
+  void OnCoreMessage(CoreSource* source, const Delivery& delivery);
+
   // Control thread.
   void Run();
   void BeginEpoch();
   // Each returns the monotonic time at which it wants to be called again.
   int64_t KeepRule(RuleIndex index);
+  int64_t KeepCoreRule(RuleIndex index);
   int64_t KeepSource(Source* source);
   [[nodiscard]] absl::Status SetUpRule(RuleState* state, RuleIndex index,
                                        std::vector<std::string>* missing);
@@ -144,6 +158,7 @@ class Ingress final : public Inbound {
   const std::vector<Rule>* const rules_;
   Inbox* const inbox_;
   const Clock* const clock_;
+  std::vector<std::unique_ptr<CoreSource>> core_sources_;  // outlive connection_
   Connection connection_;
   Requests requests_;
   JetStream js_;

@@ -22,13 +22,23 @@ Egress::Target MemoryBus::Look(std::string_view target, std::string* why) {
 
 bool MemoryBus::Publish(uint64_t attempt, std::string_view target,
                         const HeaderViews& headers, std::string_view body) {
+  return Begin(attempt, target, headers, body, false);
+}
+
+bool MemoryBus::PublishCore(uint64_t attempt, std::string_view target,
+                            const HeaderViews& headers, std::string_view body) {
+  return Begin(attempt, target, headers, body, true);
+}
+
+bool MemoryBus::Begin(uint64_t attempt, std::string_view target,
+                      const HeaderViews& headers, std::string_view body, bool core) {
   if (!connected_) return false;
   if (refuse_next_ > 0) {
     --refuse_next_;
     return false;
   }
   ++publishes_;
-  Published message{attempt, std::string(target), {}, std::string(body)};
+  Published message{attempt, std::string(target), {}, std::string(body), core};
   for (const auto& [name, value] : headers) message.headers.emplace_back(name, value);
   if (recording_) published_.push_back(message);
   in_flight_[attempt] = std::move(message);

@@ -25,6 +25,7 @@ class MemoryBus final : public Egress, public Inbound {
     std::string target;
     Headers headers;
     std::string body;
+    bool core = false;  // by PublishCore
     // "" when there is none.
     [[nodiscard]] std::string Header(std::string_view name) const;
     [[nodiscard]] std::string MsgId() const { return Header("Nats-Msg-Id"); }
@@ -49,6 +50,9 @@ class MemoryBus final : public Egress, public Inbound {
   [[nodiscard]] Target Look(std::string_view target, std::string* why) override;
   [[nodiscard]] bool Publish(uint64_t attempt, std::string_view target,
                              const HeaderViews& headers, std::string_view body) override;
+  [[nodiscard]] bool PublishCore(uint64_t attempt, std::string_view target,
+                                 const HeaderViews& headers,
+                                 std::string_view body) override;
   void Flush() override;  // of both halves
   void Forget(uint64_t attempt, std::string_view target, bool timed_out) override;
 
@@ -108,6 +112,8 @@ class MemoryBus final : public Egress, public Inbound {
     Target state = Target::kReady;
     std::string why;
   };
+  bool Begin(uint64_t attempt, std::string_view target, const HeaderViews& headers,
+             std::string_view body, bool core);
   // Stores in the stream; returns the sequence the message has there.
   uint64_t Store(const Published& message);
 

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "net/jetstream.h"
 
@@ -25,10 +26,10 @@ std::string DeniedSubject(std::string_view error) {
 
 NatsEgress::NatsEgress(const ConnectionOptions& options, Inbox* inbox)
     : inbox_(inbox),
-      connection_(options, "egress",
-                  {[this] { OnUp(); }, [this](const std::string& why) { OnDown(why); },
-                   [this](const std::string& text) { OnError(text); },
-                   [this] { requests_.Tick(); }}),
+      connection_(
+          options, "egress",
+          {[this] { OnUp(); }, [this](const std::string& why) { OnDown(why); },
+           [this](const std::string& text) { OnError(text); }, [this] { OnTick(); }}),
       requests_(&connection_),
       routes_(&requests_,
               options.domain.empty() ? "$JS.API." : "$JS." + options.domain + ".API.",
@@ -46,19 +47,42 @@ Egress::Target NatsEgress::Look(std::string_view target, std::string* why) {
   return routes_.Look(target, why);
 }
 
+void NatsEgress::SetReply(std::string_view before, uint64_t attempt) {
+  char digits[20];
+  const auto end = std::to_chars(digits, digits + sizeof digits, attempt).ptr;
+  reply_.assign(reply_prefix_).append(before).append(digits, end);
+}
+
 bool NatsEgress::Publish(uint64_t attempt, std::string_view target,
                          const HeaderViews& headers, std::string_view body) {
   if (!connection_.up()) return false;
   subject_.assign(target);
-  char digits[20];
-  const auto end = std::to_chars(digits, digits + sizeof digits, attempt).ptr;
-  reply_.assign(reply_prefix_).append(digits, end);
+  SetReply("", attempt);
   {
     // Before the first byte leaves, so that a loss cannot overlook it.
     MutexLock lock(&mutex_);
     in_flight_[attempt] = subject_;
   }
-  switch (connection_.Publish(subject_, reply_, headers, body)) {
+  return Began(attempt, connection_.Publish(subject_, reply_, headers, body));
+}
+
+bool NatsEgress::PublishCore(uint64_t attempt, std::string_view target,
+                             const HeaderViews& headers, std::string_view body) {
+  if (!connection_.up()) return false;
+  subject_.assign(target);
+  SetReply("c", attempt);
+  {
+    MutexLock lock(&mutex_);
+    in_flight_[attempt] = subject_;
+  }
+  const Connection::Sent sent = connection_.Publish(subject_, "", headers, body);
+  // An echo that finds no room is no loss: the core times the attempt out.
+  if (sent == Connection::Sent::kOk) (void)connection_.Publish(reply_, "", "");
+  return Began(attempt, sent);
+}
+
+bool NatsEgress::Began(uint64_t attempt, Connection::Sent sent) {
+  switch (sent) {
     case Connection::Sent::kOk: return true;
     case Connection::Sent::kTooLarge:
       if (Take(attempt)) {
@@ -71,6 +95,30 @@ bool NatsEgress::Publish(uint64_t attempt, std::string_view target,
   }
   // Already taken: it was declared lost, and is answered for.
   return !Take(attempt);
+}
+
+void NatsEgress::OnEcho(std::string_view token) {
+  uint64_t attempt = 0;
+  const char* const end = token.data() + token.size();
+  const auto [stop, error] = std::from_chars(token.data(), end, attempt);
+  if (error != std::errc() || stop != end) return;
+  MutexLock lock(&mutex_);
+  if (in_flight_.contains(attempt))
+    echoed_.emplace_back(attempt, SystemClock().MonotonicMs());
+}
+
+void NatsEgress::OnTick() {
+  requests_.Tick();
+  const int64_t until_ms = SystemClock().MonotonicMs() - kCoreGraceMs;
+  std::vector<uint64_t> confirmed;
+  {
+    MutexLock lock(&mutex_);
+    for (; !echoed_.empty() && echoed_.front().second <= until_ms; echoed_.pop_front())
+      if (in_flight_.erase(echoed_.front().first) > 0)
+        confirmed.push_back(echoed_.front().first);
+  }
+  for (const uint64_t attempt : confirmed)
+    inbox_->Complete(PubAnswer{attempt, PubAnswer::Kind::kAck, 0, ""});
 }
 
 void NatsEgress::Flush() { connection_.Flush(); }
@@ -88,6 +136,10 @@ bool NatsEgress::Take(uint64_t attempt) {
 void NatsEgress::OnAnswer(const Delivery& delivery) {
   std::string_view token = delivery.subject();
   token.remove_prefix(std::min(token.size(), reply_prefix_.size()));
+  if (token.starts_with('c')) {
+    OnEcho(token.substr(1));
+    return;
+  }
   uint64_t attempt = 0;
   const auto [stop, error] =
       std::from_chars(token.data(), token.data() + token.size(), attempt);
@@ -120,6 +172,7 @@ void NatsEgress::OnDown(const std::string&) {
     MutexLock lock(&mutex_);
     for (const auto& [attempt, target] : in_flight_) lost.push_back(attempt);
     in_flight_.clear();
+    echoed_.clear();
   }
   std::sort(lost.begin(), lost.end());
   for (const uint64_t attempt : lost) {

@@ -4,11 +4,19 @@
 // Every attempt asks for its PubAck at <inbox>.<random>.a.<attempt>: the
 // random part is new in each process, so an answer meant for another process,
 // or an earlier life of this one, finds nobody (I9).
+//
+// A message over core NATS has no PubAck. It is followed by an empty message to
+// ourselves, <inbox>.<random>.a.c<attempt>: a server handles one connection's
+// messages in order, so when that comes back it has the other too, and an error
+// about it has been sent before. nats.c tells errors on a thread of its own;
+// they are waited for kCoreGraceMs longer.
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
@@ -38,6 +46,9 @@ class NatsEgress final : public Egress {
   [[nodiscard]] Target Look(std::string_view target, std::string* why) override;
   [[nodiscard]] bool Publish(uint64_t attempt, std::string_view target,
                              const HeaderViews& headers, std::string_view body) override;
+  [[nodiscard]] bool PublishCore(uint64_t attempt, std::string_view target,
+                                 const HeaderViews& headers,
+                                 std::string_view body) override;
   void Flush() override;
   void Forget(uint64_t attempt, std::string_view target, bool timed_out) override;
 
@@ -45,12 +56,19 @@ class NatsEgress final : public Egress {
   [[nodiscard]] uint64_t connects() const { return connection_.generation(); }
   // A target the server forbids us is not tried again for this long.
   static constexpr int64_t kDeniedMs = 5'000;
+  // Between an echo and the confirmation it stands for.
+  static constexpr int64_t kCoreGraceMs = 50;
 
  private:
   void OnUp();
   void OnDown(const std::string& why);
   void OnError(const std::string& text);
   void OnAnswer(const Delivery& delivery);
+  void OnTick();
+  void OnEcho(std::string_view attempt);
+  void SetReply(std::string_view before, uint64_t attempt);
+  // What became of handing the attempt's message to the connection.
+  [[nodiscard]] bool Began(uint64_t attempt, Connection::Sent sent);
   // False when the attempt was not in flight (any more).
   bool Take(uint64_t attempt);
 
@@ -68,6 +86,8 @@ class NatsEgress final : public Egress {
   Mutex mutex_;
   // Attempt -> target, of what was sent and not answered.
   absl::flat_hash_map<uint64_t, std::string> in_flight_ ABSL_GUARDED_BY(mutex_);
+  // Attempts over core NATS whose echo came, and when (monotonic ms).
+  std::deque<std::pair<uint64_t, int64_t>> echoed_ ABSL_GUARDED_BY(mutex_);
 };
 
 // The subject of a "Permissions Violation for Publish to ..." error; "" for

@@ -26,6 +26,12 @@ bool Contains(std::string_view text, std::string_view part) {
 
 }  // namespace
 
+bool MayBecomeDead(const Intent& intent) {
+  if (std::holds_alternative<RejectIntent>(intent)) return true;
+  const auto* cancel = std::get_if<CancelIntent>(&intent);
+  return cancel != nullptr && cancel->late != nullptr && !cancel->late->trouble.empty();
+}
+
 PullStatus ReadPullStatus(const Delivery::Status& status) {
   const std::string_view text = status.description;
   switch (status.code) {
@@ -180,7 +186,7 @@ void PullSource::OnMessage(const Delivery& delivery) {
   request.intent = evaluate_(
       EventView{delivery.subject(), delivery.payload(), &headers_, ack->time_ns},
       request.received_ms);
-  if (std::holds_alternative<RejectIntent>(request.intent)) {
+  if (MayBecomeDead(request.intent)) {
     request.raw = std::make_unique<RawMessage>(RawMessage{
         std::string(delivery.subject()), headers_, std::string(delivery.payload())});
   }

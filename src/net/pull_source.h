@@ -22,6 +22,9 @@
 
 namespace expirer {
 
+// Whether the message's own bytes may be kept in the dead store.
+[[nodiscard]] bool MayBecomeDead(const Intent& intent);
+
 // What the status that came to a pull's reply means.
 enum class PullStatus {
   kHeartbeat,  // alive

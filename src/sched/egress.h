@@ -38,6 +38,11 @@ class Egress {
   [[nodiscard]] virtual bool Publish(uint64_t attempt, std::string_view target,
                                      const HeaderViews& headers,
                                      std::string_view body) = 0;
+  // As Publish, over core NATS: nobody needs to take the message, and it is
+  // answered with kAck once the server has it and said nothing against it.
+  [[nodiscard]] virtual bool PublishCore(uint64_t attempt, std::string_view target,
+                                         const HeaderViews& headers,
+                                         std::string_view body) = 0;
   // Pushes what was published to the socket; called once per batch.
   virtual void Flush() = 0;
   // An attempt the core no longer waits for: its answer will only be counted.

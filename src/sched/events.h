@@ -22,17 +22,20 @@ struct RawMessage {
   std::string payload;
 };
 
-// One message of a stream as one rule's consumer delivered it.
+// One message of a stream as one rule's consumer delivered it; or of a rule
+// with `source: core`, as it arrived.
 struct MessageRequest {
   RuleIndex rule = 0;
-  // The stream's name; owned by the ingress, stable while the process lives.
+  // The stream's name, "" for core NATS; owned by the ingress, stable while the
+  // process lives.
   const std::string* stream = nullptr;
-  uint64_t stream_seq = 0;
-  int64_t time_ns = 0;  // JetStream's time of the message
+  uint64_t stream_seq = 0;  // 0 for core NATS
+  int64_t time_ns = 0;      // JetStream's time of the message, or of its arrival
   int64_t received_ms = 0;
-  std::string reply;  // where the ack goes
+  std::string reply;  // where the ack goes; "" for core NATS, which has none
   Intent intent;
-  std::unique_ptr<RawMessage> raw;  // with a RejectIntent only
+  // With a RejectIntent, and a CancelIntent whose late message is in trouble.
+  std::unique_ptr<RawMessage> raw;
 };
 
 // The answer to one publish attempt.

@@ -29,10 +29,15 @@ std::unique_ptr<InFlight> InFlightTable::End(uint64_t attempt) {
   return ended;
 }
 
-bool InFlightTable::SetFate(uint64_t seq, InFlight::Fate fate) {
+InFlight* InFlightTable::OfRow(uint64_t seq) {
   const auto it = by_seq_.find(seq);
-  if (it == by_seq_.end()) return false;
-  attempts_[it->second]->fate = fate;
+  return it == by_seq_.end() ? nullptr : attempts_[it->second].get();
+}
+
+bool InFlightTable::SetFate(uint64_t seq, InFlight::Fate fate) {
+  InFlight* const attempt = OfRow(seq);
+  if (attempt == nullptr) return false;
+  attempt->fate = fate;
   return true;
 }
 

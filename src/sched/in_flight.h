@@ -29,6 +29,8 @@ struct InFlight {
   int64_t received_ms = 0;
   int64_t stored_ms = 0;
   int64_t published_ms = 0;
+  // A late cancel's job waits for how this attempt ends.
+  bool has_late_cancel = false;
 };
 
 // Core thread only.
@@ -41,6 +43,9 @@ class InFlightTable {
   uint64_t Begin(std::unique_ptr<InFlight> attempt, int64_t deadline_mono_ms);
   // Takes the attempt out; null for one that is unknown or given up.
   [[nodiscard]] std::unique_ptr<InFlight> End(uint64_t attempt);
+  // The attempt of the row with this seq; null when there is none. Valid until
+  // it ends.
+  [[nodiscard]] InFlight* OfRow(uint64_t seq);
   // Marks the attempt of the row with this seq, if there is one.
   bool SetFate(uint64_t seq, InFlight::Fate fate);
   // The next attempt whose deadline is at or before `mono_ms`, if any.

@@ -10,14 +10,22 @@ namespace expirer {
 namespace {
 
 // The bytes that vary: what a hostile or merely large message brings along.
+size_t Bytes(const Job& job) {
+  size_t bytes = job.body.size();
+  for (const auto& [name, value] : job.headers) bytes += name.size() + value.size();
+  return bytes;
+}
+
 size_t Bytes(const Request& request) {
   const auto& message = std::get<MessageRequest>(request);
   size_t bytes = sizeof(MessageRequest) + message.reply.size();
   if (const auto* schedule = std::get_if<ScheduleIntent>(&message.intent)) {
-    bytes += schedule->job.body.size();
-    for (const auto& [name, value] : schedule->job.headers)
-      bytes += name.size() + value.size();
+    bytes += Bytes(schedule->job);
+    for (const Job& job : schedule->more) bytes += Bytes(job);
   }
+  if (const auto* cancel = std::get_if<CancelIntent>(&message.intent);
+      cancel != nullptr && cancel->late != nullptr)
+    bytes += Bytes(cancel->late->job);
   if (message.raw) {
     bytes += message.raw->payload.size();
     for (const auto& [name, value] : message.raw->headers)

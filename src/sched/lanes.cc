@@ -54,11 +54,9 @@ absl::StatusOr<bool> HasRows(const Store& store, Lane lane) {
 }
 
 absl::Status CheckOrphans(const Store& store, const LaneTable& stored,
-                          const std::vector<Rule>& rules) {
+                          const Outlets& outlets) {
   for (const auto& [name, lane] : stored) {
-    const bool configured = std::any_of(
-        rules.begin(), rules.end(), [&n = name](const Rule& r) { return r.name == n; });
-    if (configured) continue;
+    if (outlets.Find(name).has_value()) continue;
     ASSIGN_OR_RETURN(const bool first, HasRows(store, lane));
     ASSIGN_OR_RETURN(const bool retry, HasRows(store, static_cast<Lane>(lane + 1)));
     if (first || retry)
@@ -77,20 +75,20 @@ TimerEntry LaneState::Lowest() const {
   return std::min(*in_flight.begin(), waiting);
 }
 
-absl::Status Lanes::Load(const Store& store, const std::vector<Rule>& rules,
-                         bool hold_orphans, WriteSet* set) {
+absl::Status Lanes::Load(const Store& store, const Outlets& outlets, bool hold_orphans,
+                         WriteSet* set) {
   ASSIGN_OR_RETURN(LaneTable stored, StoredLanes(store));
-  if (!hold_orphans) RETURN_IF_ERROR(CheckOrphans(store, stored, rules));
+  if (!hold_orphans) RETURN_IF_ERROR(CheckOrphans(store, stored, outlets));
   std::string value;
   ASSIGN_OR_RETURN(const bool found, store.GetMeta(kMetaNextLane, &value));
   uint64_t next = found ? Reader(value).Varint() : 1;
-  for (size_t i = 0; i < rules.size(); ++i) {
-    auto it = stored.find(rules[i].name);
+  for (size_t i = 0; i < outlets.size(); ++i) {
+    auto it = stored.find(outlets[i].name);
     if (it == stored.end()) {
       if (next + 1 > UINT16_MAX)
         return Refused("the store has had 32,767 rules, the most it can number");
-      it = stored.emplace(rules[i].name, static_cast<Lane>(next)).first;
-      set->PutMeta(std::string(kMetaLane) + rules[i].name, Varint(next));
+      it = stored.emplace(outlets[i].name, static_cast<Lane>(next)).first;
+      set->PutMeta(std::string(kMetaLane) + outlets[i].name, Varint(next));
       next += 2;
     }
     for (const bool retry : {false, true}) {
@@ -98,7 +96,7 @@ absl::Status Lanes::Load(const Store& store, const std::vector<Rule>& rules,
       ASSIGN_OR_RETURN(const int64_t bound, StoredBound(store, number));
       if (index_by_number_.size() <= number) index_by_number_.resize(number + 1, -1);
       index_by_number_[number] = static_cast<int32_t>(lanes_.size());
-      lanes_.emplace_back(number, static_cast<RuleIndex>(i), retry, bound);
+      lanes_.emplace_back(number, static_cast<OutletIndex>(i), retry, bound);
     }
   }
   set->PutMeta(kMetaNextLane, Varint(next));

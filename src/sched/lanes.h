@@ -1,5 +1,5 @@
-// The lanes of the configured rules: for each rule one of first attempts and
-// one of retries, each with its own window, bound and gates, so that a paused,
+// The lanes of the configured outlets: for each one of first attempts and one
+// of retries, each with its own window, bound and gates, so that a paused,
 // unsettled or refused rule never stands before another's jobs.
 #pragma once
 
@@ -10,22 +10,22 @@
 #include "absl/container/btree_set.h"
 #include "base/status.h"
 #include "job/rules.h"
-#include "sched/events.h"
+#include "sched/outlets.h"
 #include "sched/timer_window.h"
 #include "store/store.h"
 
 namespace expirer {
 
 struct LaneState {
-  LaneState(Lane number, RuleIndex of_rule, bool is_retry, int64_t bound_ms)
+  LaneState(Lane number, OutletIndex of_outlet, bool is_retry, int64_t bound_ms)
       : lane(number),
-        rule(of_rule),
+        outlet(of_outlet),
         retry(is_retry),
         window(number, bound_ms),
         stored_bound_ms(bound_ms) {}
 
   const Lane lane;
-  const RuleIndex rule;
+  const OutletIndex outlet;
   const bool retry;
   TimerWindow window;
   absl::btree_set<TimerEntry> in_flight;
@@ -39,16 +39,20 @@ struct LaneState {
 // Core thread only.
 class Lanes {
  public:
-  // Gives lanes to rules that have none yet (staged in `set`) and reads the
+  // Gives lanes to outlets that have none yet (staged in `set`) and reads the
   // others'. kFailedPrecondition, naming them, when a lane with jobs belongs
-  // to a rule that is not configured, unless `hold_orphans`: then they stay
+  // to an outlet that is not configured, unless `hold_orphans`: then they stay
   // untouched on disk.
-  [[nodiscard]] absl::Status Load(const Store& store, const std::vector<Rule>& rules,
+  [[nodiscard]] absl::Status Load(const Store& store, const Outlets& outlets,
                                   bool hold_orphans, WriteSet* set);
 
-  [[nodiscard]] LaneState& First(RuleIndex rule) { return lanes_[2 * size_t{rule}]; }
-  [[nodiscard]] LaneState& Retry(RuleIndex rule) { return lanes_[2 * size_t{rule} + 1]; }
-  // The lane numbered so in the store. REQUIRES: of a configured rule.
+  [[nodiscard]] LaneState& First(OutletIndex outlet) {
+    return lanes_[2 * size_t{outlet}];
+  }
+  [[nodiscard]] LaneState& Retry(OutletIndex outlet) {
+    return lanes_[2 * size_t{outlet} + 1];
+  }
+  // The lane numbered so in the store. REQUIRES: of a configured outlet.
   [[nodiscard]] LaneState& Numbered(Lane lane);
   [[nodiscard]] std::vector<LaneState>& all() { return lanes_; }
   [[nodiscard]] const std::vector<LaneState>& all() const { return lanes_; }
@@ -70,7 +74,7 @@ class Lanes {
   static constexpr size_t kBlockRows = 16'384;
 
  private:
-  std::vector<LaneState> lanes_;          // two a rule, in the rules' order
+  std::vector<LaneState> lanes_;          // two an outlet, in their order
   std::vector<int32_t> index_by_number_;  // lane number -> index, -1 = none
 };
 

@@ -24,16 +24,19 @@ Scheduler::Scheduler(const SchedulerOptions& options, const std::vector<Rule>& r
                      Store* store, Committer* committer, Egress* egress, Inbound* inbound)
     : options_(options),
       rules_(rules),
+      outlets_(rules),
       store_(store),
       committer_(committer),
       egress_(egress),
       inbound_(inbound),
       counts_(options.history_keys),
-      gates_(rules.size()) {}
+      gates_(rules.size()) {
+  for (size_t i = 0; i < rules.size(); ++i) gates_[i].pace = Pace(rules[i].rate);
+}
 
 absl::Status Scheduler::Load(Instant now) {
   now_ = now;
-  RETURN_IF_ERROR(lanes_.Load(*store_, rules_, options_.hold_orphans, &staged_));
+  RETURN_IF_ERROR(lanes_.Load(*store_, outlets_, options_.hold_orphans, &staged_));
   RETURN_IF_ERROR(streams_.Load(*store_));
   RETURN_IF_ERROR(counts_.Load(*store_));
   RETURN_IF_ERROR(downtime_.Load(*store_, now.wall_ms, &staged_));
@@ -198,7 +201,11 @@ int64_t Scheduler::NextWake(bool refilling) {
     // A head that is due already waits for room or for its sync: an event
     // brings either. One that Dispatch had no budget left for does not.
     const bool waits = top.key_ms <= now_.wall_ms && (!room || top.seq >= durable_seq_);
-    if (!waits) wake = std::min(wake, std::max(top.key_ms, now_.wall_ms));
+    if (waits) continue;
+    int64_t next = std::max(top.key_ms, now_.wall_ms);
+    if (const Pace& pace = GateOf(lane).pace; !pace.Allows(now_.mono_ms))
+      next = std::max(next, now_.wall_ms + pace.NextMs() - now_.mono_ms);
+    wake = std::min(wake, next);
   }
   return wake;
 }

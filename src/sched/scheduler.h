@@ -28,6 +28,8 @@
 #include "sched/events.h"
 #include "sched/in_flight.h"
 #include "sched/lanes.h"
+#include "sched/outlets.h"
+#include "sched/pace.h"
 #include "sched/registers.h"
 #include "sched/stats.h"
 #include "sched/streams.h"
@@ -92,7 +94,14 @@ class Scheduler {
     std::string to;    // reply, or subject of the announcement
     std::string text;  // reason of the TERM, or payload
   };
+  // What a cancel met in the outlets of its rule.
+  struct CancelFindings {
+    bool in_time = false;             // it took a waiting job away
+    std::optional<int64_t> fired_ms;  // due time of the latest job that had fired
+    InFlight* attempt = nullptr;      // of a job that may have fired: not known yet
+  };
   struct RuleGate {
+    Pace pace;
     bool settled = false;
     int64_t deadline_mono_ms = 0;  // when it opens all the same
   };
@@ -108,19 +117,35 @@ class Scheduler {
   void ApplyDiskSpace(uint64_t free_bytes);
   [[nodiscard]] absl::Status ApplyRequests(std::vector<Request>* requests);
   [[nodiscard]] absl::Status ApplyMessage(MessageRequest* message);
-  [[nodiscard]] absl::Status ApplyScheduleIntent(MessageRequest* message, Job job,
+  [[nodiscard]] Position PositionOf(MessageRequest* message);
+  void Answer(MessageRequest* message, Effect::Kind kind, std::string text);
+  [[nodiscard]] absl::Status ApplyScheduleIntent(MessageRequest* message,
+                                                 ScheduleIntent intent,
                                                  const Position& position);
-  [[nodiscard]] absl::Status ApplyCancelIntent(const MessageRequest& message,
-                                               const CancelIntent& intent,
+  [[nodiscard]] absl::StatusOr<std::string> ScheduleJob(MessageRequest* message,
+                                                        OutletIndex outlet, Job job,
+                                                        const Position& position);
+  [[nodiscard]] absl::Status ApplyCancelIntent(MessageRequest* message,
+                                               CancelIntent* intent,
                                                const Position& position);
-  [[nodiscard]] absl::Status Reject(MessageRequest* message, const Position& position,
-                                    std::string reason, std::string job_row);
+  [[nodiscard]] absl::Status CancelJob(OutletIndex outlet, const std::string& key,
+                                       const Position& position, CancelFindings* found);
+  [[nodiscard]] absl::Status KeepReject(MessageRequest* message, std::string_view name,
+                                        const Position& position,
+                                        const std::string& reason, std::string job_row);
 
   // What becomes of jobs: scheduler_jobs.cc.
-  [[nodiscard]] absl::Status OpenJob(RuleIndex rule, const std::string& id, Job job,
-                                     const std::optional<Register>& known, Register reg);
-  void TakeAway(RuleIndex rule, const std::string& key, const Register& known,
+  void OpenJob(OutletIndex outlet, const std::string& id, Job job,
+               const std::optional<Register>& known, Register reg,
+               int64_t not_before_ms = 0);
+  void CloseTooLate(OutletIndex outlet, const std::string& id, const Job& job,
+                    const Register* from, Register reg);
+  void TakeAway(OutletIndex outlet, const std::string& key, const Register& known,
                 InFlight::Fate fate);
+  [[nodiscard]] absl::Status OpenLateCancel(MessageRequest* message, LateCancel* late,
+                                            const Position& position,
+                                            const CancelFindings& found);
+  [[nodiscard]] absl::Status DecideLateCancel(const InFlight& attempt, bool fired);
   void CloseFired(const InFlight& attempt);
   [[nodiscard]] absl::Status CloseCancelledAsFired(const InFlight& attempt);
   [[nodiscard]] absl::Status Retry(const InFlight& attempt, AttemptEnd end,
@@ -130,13 +155,13 @@ class Scheduler {
   void CloseDead(const InFlight& attempt, const std::string& row, std::string reason);
   [[nodiscard]] absl::StatusOr<std::optional<Register>> Known(
       const std::string& id) const;
-  void Remember(RuleIndex rule, const std::string& id, const Register* from,
+  void Remember(OutletIndex outlet, const std::string& id, const Register* from,
                 const Register& to);
   void Quarantine(const LaneState& lane, const JobKey& key, std::string_view row,
                   const absl::Status& why);
   [[nodiscard]] Register LiveRegister(const InFlight& attempt);
   void StageRow(LaneState* lane, const JobKey& key, std::string_view row);
-  [[nodiscard]] RegisterPolicy Policy(RuleIndex rule) const;
+  [[nodiscard]] RegisterPolicy Policy(OutletIndex outlet) const;
 
   // Steps 2 and 3: scheduler.cc.
   void StageHousekeeping();
@@ -148,18 +173,22 @@ class Scheduler {
 
   // Step 4: scheduler_dispatch.cc.
   [[nodiscard]] absl::Status Dispatch();
-  enum class LaneEnd { kNothingDue, kGate, kFull };
+  enum class LaneEnd { kNothingDue, kGate, kFull };  // kGate: this lane must wait
   [[nodiscard]] absl::StatusOr<LaneEnd> DispatchLane(LaneState* lane, TimerEntry until,
                                                      DueScan* scan, size_t* budget);
   [[nodiscard]] absl::StatusOr<bool> DispatchRow(LaneState* lane, const JobKey& key,
                                                  std::string_view row, LaneEnd* end);
   [[nodiscard]] bool Open(const LaneState& lane) const;
+  [[nodiscard]] const RuleGate& GateOf(const LaneState& lane) const {
+    return gates_[outlets_[lane.outlet].rule];
+  }
   [[nodiscard]] bool JudgeLate(LaneState* lane, const JobKey& key, const JobView& job,
                                std::string_view row);
   [[nodiscard]] InFlight Describe(const JobKey& key, const JobView& job) const;
 
   const SchedulerOptions options_;
   const std::vector<Rule>& rules_;
+  const Outlets outlets_;
   Store* const store_;
   Committer* const committer_;
   Egress* const egress_;
@@ -171,7 +200,7 @@ class Scheduler {
   Counts counts_;
   Downtime downtime_;
   InFlightTable in_flight_;
-  std::vector<RuleGate> gates_;
+  std::vector<RuleGate> gates_;  // as rules_
   FiredHeaders headers_;
   JobView view_;
 

@@ -1,5 +1,6 @@
 // Step 1 of the scheduler: what each event does.
 
+#include "base/check.h"
 #include "base/log.h"
 #include "base/mutant.h"
 #include "base/rfc3339.h"
@@ -129,7 +130,9 @@ absl::Status Scheduler::ApplyAnswer(const PubAnswer& answer) {
   stats_.acked_late_ms.Add(now_.wall_ms - attempt->due_ms);
   switch (attempt->fate) {
     case InFlight::Fate::kCurrent: CloseFired(*attempt); break;
-    case InFlight::Fate::kCancelled: return CloseCancelledAsFired(*attempt);
+    case InFlight::Fate::kCancelled:
+      RETURN_IF_ERROR(CloseCancelledAsFired(*attempt));
+      return DecideLateCancel(*attempt, true);
     case InFlight::Fate::kReplaced: break;
   }
   return absl::OkStatus();
@@ -165,83 +168,150 @@ absl::Status Scheduler::ApplyRequests(std::vector<Request>* requests) {
   return absl::OkStatus();
 }
 
-absl::Status Scheduler::ApplyMessage(MessageRequest* message) {
+// Messages of core NATS count by arrival, over the whole life of the store.
+Position Scheduler::PositionOf(MessageRequest* message) {
+  if (rules_[message->rule].core) {
+    message->stream_seq = next_seq_++;
+    next_seq_dirty_ = true;
+    return Position{0, 0, message->stream_seq, message->time_ns, {}};
+  }
   bool rewound = false;
-  Position position =
+  const Position position =
       streams_.Place(*message->stream, message->stream_seq, message->time_ns, &rewound);
   if (rewound) {
     ++stats_.rewinds;
     Log(Level::kWarn, "the stream begins anew: it was purged, restored or created again",
         {{"stream", *message->stream}, {"sequence", message->stream_seq}});
   }
+  return position;
+}
+
+// To the message's source, once all that was decided on it is durable.
+void Scheduler::Answer(MessageRequest* message, Effect::Kind kind, std::string text) {
+  if (message->reply.empty()) return;
+  effects_now_.push_back({kind, std::move(message->reply), std::move(text)});
+}
+
+absl::Status Scheduler::ApplyMessage(MessageRequest* message) {
+  Position position = PositionOf(message);
   if (auto* schedule = std::get_if<ScheduleIntent>(&message->intent)) {
     position.version = schedule->job.source.version;
-    return ApplyScheduleIntent(message, std::move(schedule->job), position);
+    return ApplyScheduleIntent(message, std::move(*schedule), position);
   }
-  if (const auto* cancel = std::get_if<CancelIntent>(&message->intent)) {
+  if (auto* cancel = std::get_if<CancelIntent>(&message->intent)) {
     position.version = cancel->version;
-    return ApplyCancelIntent(*message, *cancel, position);
+    return ApplyCancelIntent(message, cancel, position);
   }
-  if (auto* reject = std::get_if<RejectIntent>(&message->intent))
-    return Reject(message, position, std::move(reject->reason), "");
+  if (auto* reject = std::get_if<RejectIntent>(&message->intent)) {
+    RETURN_IF_ERROR(
+        KeepReject(message, rules_[message->rule].name, position, reject->reason, ""));
+    Answer(message, Effect::Kind::kTerm, std::move(reject->reason));
+    return absl::OkStatus();
+  }
   ++stats_.ignored;
-  effects_now_.push_back({Effect::Kind::kAck, std::move(message->reply), ""});
+  Answer(message, Effect::Kind::kAck, "");
   return absl::OkStatus();
 }
 
-absl::Status Scheduler::ApplyScheduleIntent(MessageRequest* message, Job job,
+// One job in each outlet, and one answer to the message.
+absl::Status Scheduler::ApplyScheduleIntent(MessageRequest* message,
+                                            ScheduleIntent intent,
                                             const Position& position) {
-  const std::string id = MakeId(rules_[message->rule].name, job.key);
+  const Outlets::Range entries = outlets_.Entries(message->rule);
+  CHECK(intent.more.size() + 1 == entries.count);
+  ASSIGN_OR_RETURN(std::string stale,
+                   ScheduleJob(message, entries.first, std::move(intent.job), position));
+  for (size_t i = 0; i < intent.more.size(); ++i) {
+    const auto outlet = static_cast<OutletIndex>(entries.first + 1 + i);
+    ASSIGN_OR_RETURN(std::string why,
+                     ScheduleJob(message, outlet, std::move(intent.more[i]), position));
+    if (!why.empty()) stale = std::move(why);
+  }
+  const Effect::Kind kind = stale.empty() ? Effect::Kind::kAck : Effect::Kind::kTerm;
+  Answer(message, kind, std::move(stale));
+  return absl::OkStatus();
+}
+
+// Returns why the job was kept as rejected, or "" when it was not.
+absl::StatusOr<std::string> Scheduler::ScheduleJob(MessageRequest* message,
+                                                   OutletIndex outlet, Job job,
+                                                   const Position& position) {
+  const std::string id = MakeId(outlets_[outlet].name, job.key);
   ASSIGN_OR_RETURN(const std::optional<Register> known, Known(id));
   ScheduleResult result =
-      ApplySchedule(known, position, job.due_ms, Policy(message->rule), now_.wall_ms);
+      ApplySchedule(known, position, job.due_ms, Policy(outlet), now_.wall_ms);
   job.source = position;
   job.received_ms = message->received_ms;
   switch (result.effect) {
     case ScheduleEffect::kNone: ++stats_.unchanged; break;
     case ScheduleEffect::kRecord:
       ++stats_.unchanged;
-      Remember(message->rule, id, &*known, result.reg);
+      Remember(outlet, id, &*known, result.reg);
       break;
     case ScheduleEffect::kOpen:
-      RETURN_IF_ERROR(
-          OpenJob(message->rule, id, std::move(job), known, std::move(result.reg)));
+      OpenJob(outlet, id, std::move(job), known, std::move(result.reg));
       break;
-    case ScheduleEffect::kStale:
-      return Reject(message, position,
-                    "stale: due " + FormatRfc3339Ms(job.due_ms) +
-                        " is longer ago than store.history remembers",
-                    EncodeJob(job));
+    case ScheduleEffect::kStale: {
+      std::string why = "stale: due " + FormatRfc3339Ms(job.due_ms) +
+                        " is longer ago than store.history remembers";
+      RETURN_IF_ERROR(
+          KeepReject(message, outlets_[outlet].name, position, why, EncodeJob(job)));
+      return why;
+    }
   }
-  effects_now_.push_back({Effect::Kind::kAck, std::move(message->reply), ""});
+  return std::string();
+}
+
+// A cancel closes the key in every outlet. It is late when it found nothing to
+// take away in any, and a fire in one.
+absl::Status Scheduler::ApplyCancelIntent(MessageRequest* message, CancelIntent* intent,
+                                          const Position& position) {
+  const Outlets::Range entries = outlets_.Entries(message->rule);
+  CancelFindings found;
+  for (size_t i = 0; i < entries.count; ++i) {
+    RETURN_IF_ERROR(CancelJob(static_cast<OutletIndex>(entries.first + i), intent->key,
+                              position, &found));
+  }
+  const bool too_late = !found.in_time && (found.fired_ms || found.attempt != nullptr);
+  if (too_late && intent->late)
+    RETURN_IF_ERROR(OpenLateCancel(message, intent->late.get(), position, found));
+  Answer(message, Effect::Kind::kAck, "");
   return absl::OkStatus();
 }
 
-absl::Status Scheduler::ApplyCancelIntent(const MessageRequest& message,
-                                          const CancelIntent& intent,
-                                          const Position& position) {
-  const std::string id = MakeId(rules_[message.rule].name, intent.key);
+absl::Status Scheduler::CancelJob(OutletIndex outlet, const std::string& key,
+                                  const Position& position, CancelFindings* found) {
+  const std::string id = MakeId(outlets_[outlet].name, key);
   ASSIGN_OR_RETURN(const std::optional<Register> known, Known(id));
-  const CancelResult result =
-      ApplyCancel(known, position, Policy(message.rule), now_.wall_ms);
+  const RegisterPolicy policy = Policy(outlet);
+  const CancelResult result = ApplyCancel(known, position, policy, now_.wall_ms);
   if (result.effect == CancelEffect::kNone) ++stats_.unchanged;
   if (result.effect == CancelEffect::kClose) {
-    const bool flying = known->job && in_flight_.Holds(known->job->seq);
-    ++(flying ? stats_.too_late : stats_.cancelled);
-    TakeAway(message.rule, intent.key, *known, InFlight::Fate::kCancelled);
+    InFlight* const attempt = known->job ? in_flight_.OfRow(known->job->seq) : nullptr;
+    ++(attempt != nullptr ? stats_.too_late : stats_.cancelled);
+    if (attempt != nullptr)
+      found->attempt = attempt;
+    else
+      found->in_time = true;
+    TakeAway(outlet, key, *known, InFlight::Fate::kCancelled);
   }
-  if (result.effect == CancelEffect::kRecord && known && known->state == JobState::kFired)
-    ++stats_.too_late;
+  if (known && known->state == JobState::kFired) {
+    if (result.effect == CancelEffect::kRecord) ++stats_.too_late;
+    // Also one that is not the newest cancel: only the fire matters.
+    if (!policy.reopen || Compare(position, known->schedule->position) > 0)
+      found->fired_ms = std::max(found->fired_ms.value_or(0), known->schedule->due_ms);
+  }
   if (result.effect != CancelEffect::kNone)
-    Remember(message.rule, id, known ? &*known : nullptr, result.reg);
-  effects_now_.push_back({Effect::Kind::kAck, message.reply, ""});
+    Remember(outlet, id, known ? &*known : nullptr, result.reg);
   return absl::OkStatus();
 }
 
-absl::Status Scheduler::Reject(MessageRequest* message, const Position& position,
-                               std::string reason, std::string job_row) {
+// `name`: of the rule, or of the outlet whose job it would have been.
+absl::Status Scheduler::KeepReject(MessageRequest* message, std::string_view name,
+                                   const Position& position, const std::string& reason,
+                                   std::string job_row) {
   const std::string& rule = rules_[message->rule].name;
-  const std::string key = DeadRejectKey(rule, position);
+  const std::string key = DeadRejectKey(name, position);
   std::string existing;
   ASSIGN_OR_RETURN(bool known, store_->GetDead(key, &existing));
   known = known || staged_dead_.contains(key);
@@ -272,15 +342,13 @@ absl::Status Scheduler::Reject(MessageRequest* message, const Position& position
     }
     staged_.PutDead(key, EncodeDead(entry));
     staged_dead_.insert(key);
-    ++counts_.Change(rule).rejected;
+    ++counts_.Change(name).rejected;
     effects_now_.push_back({Effect::Kind::kAnnounce,
                             options_.name + ".v1.rejected." + rule,
                             "{\"reason\":" + JsonString(reason) +
                                 ",\"stream\":" + JsonString(*message->stream) +
                                 ",\"seq\":" + std::to_string(message->stream_seq) + "}"});
   }
-  effects_now_.push_back(
-      {Effect::Kind::kTerm, std::move(message->reply), std::move(reason)});
   return absl::OkStatus();
 }
 

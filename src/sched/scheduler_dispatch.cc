@@ -18,14 +18,14 @@ constexpr TimerEntry kLast{std::numeric_limits<int64_t>::max(),
 
 // Whether the lane may send at all at present.
 bool Scheduler::Open(const LaneState& lane) const {
-  return gates_[lane.rule].settled && !lane.looking;
+  return GateOf(lane).settled && !lane.looking;
 }
 
 absl::Status Scheduler::Dispatch() {
   if (!dispatching_ || !egress_up_) return absl::OkStatus();
   size_t budget = options_.batch;
   const auto ready = [this](const LaneState& lane) {
-    return Open(lane) && !lane.window.empty() &&
+    return Open(lane) && GateOf(lane).pace.Allows(now_.mono_ms) && !lane.window.empty() &&
            lane.window.top().key_ms <= now_.wall_ms &&
            lane.window.top().seq < durable_seq_;
   };
@@ -67,6 +67,7 @@ absl::StatusOr<Scheduler::LaneEnd> Scheduler::DispatchLane(LaneState* lane,
     if (head.key_ms > now_.wall_ms || head.seq >= durable_seq_ || until < head)
       return LaneEnd::kNothingDue;
     if (in_flight_.size() >= options_.in_flight) return LaneEnd::kFull;
+    if (!GateOf(*lane).pace.Allows(now_.mono_ms)) return LaneEnd::kGate;
     --*budget;
     if (in_flight_.Holds(head.seq) || staged_moves_.contains(head.seq)) {
       lane->window.Pop();
@@ -100,9 +101,11 @@ absl::StatusOr<bool> Scheduler::DispatchRow(LaneState* lane, const JobKey& key,
     return true;
   }
   if (JudgeLate(lane, key, view_, row)) return true;
-  const Rule& rule = rules_[lane->rule];
+  const Outlet& outlet = outlets_[lane->outlet];
   std::string why;
-  switch (egress_->Look(view_.target, &why)) {
+  const Egress::Target target =
+      outlet.core ? Egress::Target::kReady : egress_->Look(view_.target, &why);
+  switch (target) {
     case Egress::Target::kReady: break;
     case Egress::Target::kLooking:
       lane->looking = true;
@@ -114,8 +117,12 @@ absl::StatusOr<bool> Scheduler::DispatchRow(LaneState* lane, const JobKey& key,
       RETURN_IF_ERROR(Retry(Describe(key, view_), AttemptEnd::kNoStream, why));
       return true;
   }
-  const auto& headers = headers_.Build(rule.name, view_, view_.sends + 1);
-  if (!egress_->Publish(in_flight_.next(), view_.target, headers, view_.body)) {
+  const auto& headers = headers_.Build(outlet.name, view_, view_.sends + 1);
+  const uint64_t number = in_flight_.next();
+  const bool sent = outlet.core
+                        ? egress_->PublishCore(number, view_.target, headers, view_.body)
+                        : egress_->Publish(number, view_.target, headers, view_.body);
+  if (!sent) {
     pushed_back_ = true;
     *end = LaneEnd::kFull;
     return false;
@@ -128,8 +135,11 @@ absl::StatusOr<bool> Scheduler::DispatchRow(LaneState* lane, const JobKey& key,
     attempt->fate = InFlight::Fate::kReplaced;
   }
   in_flight_.Begin(std::move(attempt), now_.mono_ms + options_.publish_timeout_ms);
+  gates_[outlet.rule].pace.Take(now_.mono_ms);
   ++stats_.published;
-  stats_.sent_late_ms.Add(now_.wall_ms - view_.due_ms);
+  // A late cancel's due time is that of the fire it came after.
+  stats_.sent_late_ms.Add(now_.wall_ms -
+                          (outlet.late_cancels ? view_.stored_ms : view_.due_ms));
   return true;
 }
 
@@ -144,17 +154,18 @@ InFlight Scheduler::Describe(const JobKey& key, const JobView& job) const {
           job.source,
           job.received_ms,
           job.stored_ms,
-          now_.wall_ms};
+          now_.wall_ms,
+          false};
 }
 
 // True when the rule's `late` takes the job away: it fell due while no process
 // ran, and was found too late.
 bool Scheduler::JudgeLate(LaneState* lane, const JobKey& key, const JobView& job,
                           std::string_view row) {
-  const LatePolicy& late = rules_[lane->rule].late;
-  if (late.after_ms == 0 || late.action == LateAction::kFire || job.late_judged)
-    return false;
-  if (downtime_.LatenessMs(job.due_ms) <= late.after_ms) return false;
+  const LatePolicy& late = outlets_[lane->outlet].late;
+  if (late.action == LateAction::kFire || job.late_judged) return false;
+  const int64_t late_ms = downtime_.LatenessMs(job.due_ms);
+  if (late_ms == 0 || late_ms <= late.after_ms) return false;
   if (late.action == LateAction::kDead && counts_.dead() >= options_.dead) return false;
   lane->window.Pop();
   staged_moves_.insert(key.seq);

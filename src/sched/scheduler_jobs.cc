@@ -9,8 +9,8 @@
 
 namespace expirer {
 
-RegisterPolicy Scheduler::Policy(RuleIndex rule) const {
-  return {rules_[rule].reopen, options_.history_ms};
+RegisterPolicy Scheduler::Policy(OutletIndex outlet) const {
+  return {outlets_[outlet].reopen, options_.history_ms};
 }
 
 absl::StatusOr<std::optional<Register>> Scheduler::Known(const std::string& id) const {
@@ -19,9 +19,9 @@ absl::StatusOr<std::optional<Register>> Scheduler::Known(const std::string& id) 
   return store_->GetRegister(id);
 }
 
-void Scheduler::Remember(RuleIndex rule, const std::string& id, const Register* from,
+void Scheduler::Remember(OutletIndex outlet, const std::string& id, const Register* from,
                          const Register& to) {
-  counts_.Move(rules_[rule].name, from, &to);
+  counts_.Move(outlets_[outlet].name, from, &to);
   staged_.PutRegister(id, EncodeRegister(to));
   staged_registers_[id] = to;
 }
@@ -43,56 +43,62 @@ void Scheduler::StageRow(LaneState* lane, const JobKey& key, std::string_view ro
   next_seq_dirty_ = true;
 }
 
-absl::Status Scheduler::OpenJob(RuleIndex rule, const std::string& id, Job job,
-                                const std::optional<Register>& known, Register reg) {
+// `not_before_ms`: when its first attempt may begin, where that is later than
+// its due time.
+void Scheduler::OpenJob(OutletIndex outlet, const std::string& id, Job job,
+                        const std::optional<Register>& known, Register reg,
+                        int64_t not_before_ms) {
   const Register* from = known ? &*known : nullptr;
   if (known && !IsClosed(known->state)) {
-    TakeAway(rule, job.key, *known, InFlight::Fate::kReplaced);
+    TakeAway(outlet, job.key, *known, InFlight::Fate::kReplaced);
     ++stats_.moved;
   }
   ++stats_.scheduled;
-  LaneState& lane = lanes_.First(rule);
+  LaneState& lane = lanes_.First(outlet);
   job.stored_ms = now_.wall_ms;
-  const JobKey key{lane.lane, std::max(job.due_ms, now_.wall_ms), next_seq_++};
-  const LatePolicy& late = rules_[rule].late;
+  const JobKey key{lane.lane, std::max({job.due_ms, now_.wall_ms, not_before_ms}),
+                   next_seq_++};
+  const LatePolicy& late = outlets_[outlet].late;
+  const int64_t late_ms = now_.wall_ms - job.due_ms;
   const bool too_late =
-      late.after_ms > 0 && now_.wall_ms - job.due_ms > late.after_ms &&
+      late.action != LateAction::kFire && late_ms > 0 && late_ms > late.after_ms &&
       (late.action != LateAction::kDead || counts_.dead() < options_.dead);
-  job.late_judged = now_.wall_ms > job.due_ms;
+  job.late_judged = late_ms > 0;
   reg.job = key;
-  if (too_late && late.action != LateAction::kFire) {
-    // Closed before it was ever live: no row is written.
-    next_seq_dirty_ = true;
-    if (late.action == LateAction::kSkip) {
-      ++stats_.skipped;
-      reg.state = JobState::kSkipped;
-      reg.expires_ms = ExpiryMs(now_.wall_ms, job.due_ms, Policy(rule));
-    } else {
-      ++stats_.dead;
-      reg.state = JobState::kDead;
-      staged_.PutDead(DeadJobKey(rules_[rule].name, job.key),
-                      EncodeDead({false,
-                                  "came too late",
-                                  now_.wall_ms,
-                                  job.source,
-                                  "",
-                                  {},
-                                  "",
-                                  EncodeJob(job)}));
-    }
-    Remember(rule, id, from, reg);
-    return absl::OkStatus();
+  if (too_late) {
+    CloseTooLate(outlet, id, job, from, std::move(reg));
+    return;
   }
   StageRow(&lane, key, EncodeJob(job));
-  Remember(rule, id, from, reg);
-  return absl::OkStatus();
+  Remember(outlet, id, from, reg);
+}
+
+// Closed before it was ever live: no row is written.
+void Scheduler::CloseTooLate(OutletIndex outlet, const std::string& id, const Job& job,
+                             const Register* from, Register reg) {
+  next_seq_dirty_ = true;
+  if (outlets_[outlet].late.action == LateAction::kSkip) {
+    ++stats_.skipped;
+    reg.state = JobState::kSkipped;
+    reg.expires_ms = ExpiryMs(now_.wall_ms, job.due_ms, Policy(outlet));
+  } else {
+    ++stats_.dead;
+    reg.state = JobState::kDead;
+    Dead dead;
+    dead.reason = "came too late";
+    dead.at_ms = now_.wall_ms;
+    dead.source = job.source;
+    dead.job_row = EncodeJob(job);
+    staged_.PutDead(DeadJobKey(outlets_[outlet].name, job.key), EncodeDead(dead));
+  }
+  Remember(outlet, id, from, reg);
 }
 
 // The row or dead entry of a key that is about to get another register.
-void Scheduler::TakeAway(RuleIndex rule, const std::string& key, const Register& known,
-                         InFlight::Fate fate) {
+void Scheduler::TakeAway(OutletIndex outlet, const std::string& key,
+                         const Register& known, InFlight::Fate fate) {
   if (known.state == JobState::kDead) {
-    staged_.DeleteDead(DeadJobKey(rules_[rule].name, key));
+    staged_.DeleteDead(DeadJobKey(outlets_[outlet].name, key));
     return;
   }
   CHECK(IsLive(known.state) && known.job);
@@ -108,15 +114,15 @@ void Scheduler::CloseFired(const InFlight& attempt) {
   to.state = JobState::kFired;
   to.times =
       Times{attempt.received_ms, attempt.stored_ms, attempt.published_ms, now_.wall_ms};
-  to.expires_ms = ExpiryMs(now_.wall_ms, attempt.due_ms, Policy(lane.rule));
-  Remember(lane.rule, MakeId(rules_[lane.rule].name, attempt.key), &from, to);
+  to.expires_ms = ExpiryMs(now_.wall_ms, attempt.due_ms, Policy(lane.outlet));
+  Remember(lane.outlet, MakeId(outlets_[lane.outlet].name, attempt.key), &from, to);
 }
 
 // A cancel came while the attempt was in flight, and the attempt succeeded:
 // the key fired, and keeps the cancel it had too late.
 absl::Status Scheduler::CloseCancelledAsFired(const InFlight& attempt) {
   const LaneState& lane = lanes_.Numbered(attempt.row.lane);
-  const std::string id = MakeId(rules_[lane.rule].name, attempt.key);
+  const std::string id = MakeId(outlets_[lane.outlet].name, attempt.key);
   ASSIGN_OR_RETURN(const std::optional<Register> known, Known(id));
   const bool same = known && known->state == JobState::kCancelled && known->job &&
                     *known->job == attempt.row;
@@ -125,7 +131,74 @@ absl::Status Scheduler::CloseCancelledAsFired(const InFlight& attempt) {
   to.state = JobState::kFired;
   to.times =
       Times{attempt.received_ms, attempt.stored_ms, attempt.published_ms, now_.wall_ms};
-  Remember(lane.rule, id, &*known, to);
+  Remember(lane.outlet, id, &*known, to);
+  return absl::OkStatus();
+}
+
+// A cancel came after the fire, or while nobody knows whether there is one: what
+// it publishes becomes a job, once per fire, whose due time is the fire's.
+absl::Status Scheduler::OpenLateCancel(MessageRequest* message, LateCancel* late,
+                                       const Position& position,
+                                       const CancelFindings& found) {
+  const OutletIndex outlet = outlets_.LateCancels(message->rule);
+  const int64_t fire_ms = found.fired_ms ? *found.fired_ms : found.attempt->due_ms;
+  const std::string id = MakeId(outlets_[outlet].name, late->job.key);
+  ASSIGN_OR_RETURN(const std::optional<Register> known, Known(id));
+  if (known && known->schedule && known->schedule->due_ms == fire_ms &&
+      known->state != JobState::kCancelled) {
+    if (!IsClosed(known->state)) return absl::OkStatus();
+    // Kept as long as the fire's own key, which this cancel has just renewed.
+    Register renewed = *known;
+    renewed.expires_ms =
+        std::max(known->expires_ms, ExpiryMs(now_.wall_ms, 0, Policy(outlet)));
+    Remember(outlet, id, &*known, renewed);
+    return absl::OkStatus();
+  }
+  if (!late->trouble.empty())
+    return KeepReject(message, outlets_[outlet].name, position, late->trouble, "");
+  Job job = std::move(late->job);
+  job.due_ms = fire_ms;
+  job.source = position;
+  job.received_ms = message->received_ms;
+  Register reg;
+  reg.schedule = Register::Schedule{position, fire_ms};
+  // Should this process end before the attempt does, it fires by itself: in
+  // doubt there was a fire.
+  const bool in_doubt = !found.fired_ms;
+  if (in_doubt) found.attempt->has_late_cancel = true;
+  OpenJob(outlet, id, std::move(job), known, std::move(reg),
+          in_doubt ? now_.wall_ms + options_.publish_timeout_ms : 0);
+  return absl::OkStatus();
+}
+
+// The attempt that a late cancel's job waited for has ended.
+absl::Status Scheduler::DecideLateCancel(const InFlight& attempt, bool fired) {
+  if (!attempt.has_late_cancel) return absl::OkStatus();
+  const LaneState& lane = lanes_.Numbered(attempt.row.lane);
+  const OutletIndex outlet = outlets_.LateCancels(outlets_[lane.outlet].rule);
+  const std::string id = MakeId(outlets_[outlet].name, attempt.key);
+  ASSIGN_OR_RETURN(const std::optional<Register> known, Known(id));
+  const bool waiting = known && known->state == JobState::kPending && known->job &&
+                       known->schedule->due_ms == attempt.due_ms &&
+                       !in_flight_.Holds(known->job->seq);
+  if (!waiting) return absl::OkStatus();
+  Register to = *known;
+  if (!fired) {
+    TakeAway(outlet, attempt.key, *known, InFlight::Fate::kCancelled);
+    to.state = JobState::kCancelled;
+    to.cancel = known->schedule->position;
+    to.expires_ms = ExpiryMs(now_.wall_ms, attempt.due_ms, Policy(outlet));
+    Remember(outlet, id, &*known, to);
+    return absl::OkStatus();
+  }
+  std::string row;
+  ASSIGN_OR_RETURN(const bool found, store_->GetJob(*known->job, &row));
+  if (!found) return absl::OkStatus();  // staged, not written: it fires a little later
+  LaneState& late_lane = lanes_.First(outlet);
+  to.job = JobKey{late_lane.lane, now_.wall_ms, next_seq_++};
+  staged_.DeleteJob(*known->job);
+  StageRow(&late_lane, *to.job, row);
+  Remember(outlet, id, &*known, to);
   return absl::OkStatus();
 }
 
@@ -133,29 +206,33 @@ absl::Status Scheduler::CloseCancelledAsFired(const InFlight& attempt) {
 absl::Status Scheduler::Retry(const InFlight& attempt, AttemptEnd end,
                               std::string_view why) {
   // Cancelled or replaced meanwhile: no further attempt of this generation.
-  if (attempt.fate != InFlight::Fate::kCurrent) return absl::OkStatus();
+  if (attempt.fate != InFlight::Fate::kCurrent) {
+    // In doubt (no answer, or a strange one) it counts as fired.
+    const bool refused = end == AttemptEnd::kNoStream || end == AttemptEnd::kRefused;
+    return refused ? DecideLateCancel(attempt, false) : absl::OkStatus();
+  }
   LaneState& lane = lanes_.Numbered(attempt.row.lane);
-  const Rule& rule = rules_[lane.rule];
+  const Outlet& outlet = outlets_[lane.outlet];
   std::string row;
   ASSIGN_OR_RETURN(const bool found, store_->GetJob(attempt.row, &row));
   if (!found)
-    return Corrupt("the row of " + JobName(rule.name, attempt.key) +
+    return Corrupt("the row of " + JobName(outlet.name, attempt.key) +
                    " is gone while its attempt was in flight");
-  const std::string id = MakeId(rule.name, attempt.key);
+  const std::string id = MakeId(outlet.name, attempt.key);
   Decision decision =
-      Decide(rule.retry, {id, attempt.sends, attempt.burned}, end, why, now_.wall_ms);
+      Decide(outlet.retry, {id, attempt.sends, attempt.burned}, end, why, now_.wall_ms);
   if (auto* dead = std::get_if<MoveToDead>(&decision)) {
     if (counts_.dead() < options_.dead) {
       CloseDead(attempt, row, std::move(dead->reason));
       return absl::OkStatus();
     }
     // The dead store is full: nothing is dropped, so it is tried on.
-    decision = RetryAt{now_.wall_ms + rule.retry.max_ms, false};
+    decision = RetryAt{now_.wall_ms + outlet.retry.max_ms, false};
   }
   ASSIGN_OR_RETURN(Job job, DecodeJob(row));
   if (attempt.sends == 0)
     Log(Level::kWarn, "an attempt failed: to be retried",
-        {{"job", JobName(rule.name, attempt.key)},
+        {{"job", JobName(outlet.name, attempt.key)},
          {"target", attempt.target},
          {"why", why}});
   MoveToRetry(attempt, std::move(job), std::get<RetryAt>(decision));
@@ -164,7 +241,7 @@ absl::Status Scheduler::Retry(const InFlight& attempt, AttemptEnd end,
 
 void Scheduler::MoveToRetry(const InFlight& attempt, Job job, const RetryAt& when) {
   const LaneState& lane = lanes_.Numbered(attempt.row.lane);
-  LaneState& retry = lanes_.Retry(lane.rule);
+  LaneState& retry = lanes_.Retry(lane.outlet);
   const Register from = LiveRegister(attempt);
   ++stats_.retries;
   job.sends += 1;
@@ -175,7 +252,7 @@ void Scheduler::MoveToRetry(const InFlight& attempt, Job job, const RetryAt& whe
   Register to = from;
   to.state = JobState::kRetrying;
   to.job = key;
-  Remember(lane.rule, MakeId(rules_[lane.rule].name, attempt.key), &from, to);
+  Remember(lane.outlet, MakeId(outlets_[lane.outlet].name, attempt.key), &from, to);
 }
 
 void Scheduler::CloseSkipped(const InFlight& attempt) {
@@ -185,15 +262,15 @@ void Scheduler::CloseSkipped(const InFlight& attempt) {
   const Register from = LiveRegister(attempt);
   Register to = from;
   to.state = JobState::kSkipped;
-  to.expires_ms = ExpiryMs(now_.wall_ms, attempt.due_ms, Policy(lane.rule));
-  Remember(lane.rule, MakeId(rules_[lane.rule].name, attempt.key), &from, to);
+  to.expires_ms = ExpiryMs(now_.wall_ms, attempt.due_ms, Policy(lane.outlet));
+  Remember(lane.outlet, MakeId(outlets_[lane.outlet].name, attempt.key), &from, to);
 }
 
 // A row that no version of expirer wrote: kept as it is, so that nothing is
 // lost, and out of the way, so that it stops nothing else.
 void Scheduler::Quarantine(const LaneState& lane, const JobKey& key, std::string_view row,
                            const absl::Status& why) {
-  const std::string& rule = rules_[lane.rule].name;
+  const std::string& rule = outlets_[lane.outlet].name;
   ++stats_.dead;
   Log(Level::kError, "a stored job cannot be read and is kept in the dead store",
       {{"rule", rule}, {"key_ms", key.key_ms}, {"seq", key.seq}, {"why", Message(why)}});
@@ -210,7 +287,7 @@ void Scheduler::Quarantine(const LaneState& lane, const JobKey& key, std::string
 void Scheduler::CloseDead(const InFlight& attempt, const std::string& row,
                           std::string reason) {
   const LaneState& lane = lanes_.Numbered(attempt.row.lane);
-  const std::string& rule = rules_[lane.rule].name;
+  const std::string& rule = outlets_[lane.outlet].name;
   ++stats_.dead;
   Log(Level::kError, "a job is given up and kept in the dead store",
       {{"job", JobName(rule, attempt.key)}, {"target", attempt.target}, {"why", reason}});
@@ -222,7 +299,7 @@ void Scheduler::CloseDead(const InFlight& attempt, const std::string& row,
   const Register from = LiveRegister(attempt);
   Register to = from;
   to.state = JobState::kDead;
-  Remember(lane.rule, MakeId(rule, attempt.key), &from, to);
+  Remember(lane.outlet, MakeId(rule, attempt.key), &from, to);
 }
 
 }  // namespace expirer

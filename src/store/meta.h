@@ -3,8 +3,9 @@
 //   "format"            varint format version of the whole store
 //   "store_id"          32 hex digits
 //   "next_seq"          varint: no row has this seq or a higher one
-//   "lane/" rule        varint first lane of the rule (first attempts); the
-//                       retry lane is the next number. Never given twice.
+//   "lane/" outlet      varint first lane of the outlet (first attempts); the
+//                       retry lane is the next number. Never given twice. An
+//                       outlet is named <rule>, <rule>.<entry> or <rule>.late.
 //   "next_lane"         varint
 //   "bound/" be16 lane  varint low bound, ms: no row of the lane stands before
 //   "stream/" name      StreamState (sched/streams.h)

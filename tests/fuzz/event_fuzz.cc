@@ -37,16 +37,19 @@ std::vector<Rule> MakeRules() {
   orders.schedule[0].due = *Source::Parse("/expiresAt");
   orders.schedule[0].version = *Source::Parse("/version");
   orders.cancel.push_back(MakeEntry("order:cancelled", {"/o/l/0", "/o/a~1b"}));
-  orders.target = *Template::Parse("expired.${/id}", Template::Place::kSubject);
-  orders.body =
+  orders.publish[0].target =
+      *Template::Parse("expired.${/id}", Template::Place::kSubject);
+  orders.publish[0].body =
       *Template::Parse("{\"o\":${/o},\"s\":\"${/id} ${key} ${header:H}\",\"d\":${due}}",
                        Template::Place::kBody);
-  orders.headers.emplace_back("X", *Template::Parse("${/id}", Template::Place::kHeader));
+  orders.publish[0].headers.emplace_back(
+      "X", *Template::Parse("${/id}", Template::Place::kHeader));
   Rule& plain = rules[1];
   plain.name = "plain";
   plain.schedule.push_back(MakeEntry("in.>", {"subject:2", "header:H"}));
   plain.schedule[0].due = *Source::Parse("header:H");
-  plain.target = *Template::Parse("${subject:2}.out", Template::Place::kSubject);
+  plain.publish[0].target =
+      *Template::Parse("${subject:2}.out", Template::Place::kSubject);
   return rules;
 }
 

@@ -8,6 +8,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "app/config_show.h"
 #include "app/config_table.h"
 #include "app/yaml.h"
 
@@ -71,7 +72,7 @@ TEST(Config, TheDefaultIsTheTicketingRuleOfTheContract) {
   EXPECT_EQ(rule.schedule[0].due->Spelling(), "/expiresAt");
   ASSERT_THAT(rule.cancel, SizeIs(2));
   EXPECT_EQ(rule.cancel[1].key[0].Spelling(), "/orderId");
-  EXPECT_EQ(rule.target.literal(), "expiration:complete");
+  EXPECT_EQ(rule.publish[0].target.literal(), "expiration:complete");
   EXPECT_THAT(config.origins, IsEmpty());
 }
 
@@ -207,12 +208,12 @@ rules:
   EXPECT_EQ(rule.schedule[0].version->Spelling(), "/v");
   EXPECT_EQ(rule.schedule[1].delay_ms, 5'400'000);
   ASSERT_THAT(rule.cancel, SizeIs(1));
-  EXPECT_EQ(rule.target.Filter(), "out.*");
-  EXPECT_TRUE(rule.body.has_value());
-  ASSERT_THAT(rule.headers, SizeIs(2));
-  EXPECT_EQ(rule.headers[1].second.literal(), "fix");
-  EXPECT_EQ(rule.late.after_ms, 600'000);
-  EXPECT_EQ(rule.late.action, LateAction::kSkip);
+  EXPECT_EQ(rule.publish[0].target.Filter(), "out.*");
+  EXPECT_TRUE(rule.publish[0].body.has_value());
+  ASSERT_THAT(rule.publish[0].headers, SizeIs(2));
+  EXPECT_EQ(rule.publish[0].headers[1].second.literal(), "fix");
+  EXPECT_EQ(rule.publish[0].late.after_ms, 600'000);
+  EXPECT_EQ(rule.publish[0].late.action, LateAction::kSkip);
   EXPECT_EQ(rule.retry.initial_ms, 2'000);
   EXPECT_EQ(rule.retry.max_ms, 60'000);
   EXPECT_EQ(rule.retry.attempts, 4u);
@@ -223,9 +224,9 @@ TEST(Config, OfARuleOnlyWhatMustBeIsNeeded) {
   EXPECT_THAT(result.errors, IsEmpty());
   const Rule& rule = result.config.rules.at(0);
   EXPECT_TRUE(rule.reopen);
-  EXPECT_FALSE(rule.body.has_value());
+  EXPECT_FALSE(rule.publish[0].body.has_value());
   EXPECT_FALSE(rule.loop);
-  EXPECT_EQ(rule.late.action, LateAction::kFire);
+  EXPECT_EQ(rule.publish[0].late.action, LateAction::kFire);
   EXPECT_EQ(rule.retry.initial_ms, 1'000);
   EXPECT_EQ(rule.retry.max_ms, 300'000);
   EXPECT_EQ(rule.retry.attempts, 0u);
@@ -248,7 +249,7 @@ TEST(Config, UnknownKeysNameTheNearestOrAllThatThereAre) {
   EXPECT_EQ(Error("log: { x: 1 }"),
             "f:1:8: log.x: unknown key; expected one of level, format");
   EXPECT_EQ(Error(Good("      bodi: x\n")),
-            "f:9:7: rules[0].publish.bodi: unknown key; expected perhaps \"body\"");
+            "f:9:7: rules[0].publish[0].bodi: unknown key; expected perhaps \"body\"");
   EXPECT_EQ(Error("\"limits.window\": 5"),
             "f:1:1: limits.window: unknown key; expected one of name, nats, store, "
             "streams, limits, "
@@ -331,26 +332,166 @@ TEST(Config, KeysOfLaterReleasesAreRefusedByName) {
   const std::string later = ": this key is not in this release; expected it left out";
   EXPECT_EQ(Error("metrics: { listen: 1 }"), "f:1:1: metrics" + later);
   EXPECT_EQ(Error("api: {}"), "f:1:1: api" + later);
-  for (const char* key : {"was", "rate", "deliver", "match"})
-    EXPECT_EQ(Error(Good("    " + std::string(key) + ": x\n")),
-              "f:9:5: rules[0]." + std::string(key) + later);
-  for (const char* key : {"offset", "via", "name"}) {
-    EXPECT_EQ(Error(Good("      " + std::string(key) + ": x\n")),
-              "f:9:7: rules[0].publish." + std::string(key) + later);
-  }
-  EXPECT_EQ(Error(WithRule("    schedule: { subject: a, key: /id, unit: s }\n"
-                           "    publish: { subject: b }\n")),
-            "f:3:39: rules[0].schedule[0].unit" + later);
-  EXPECT_EQ(Error(Good("    cancel: { subject: c, key: /id, late: {} }\n")),
-            "f:9:37: rules[0].cancel[0].late" + later);
-  EXPECT_EQ(Error(WithRule("    schedule: { subject: a, key: /id, delay: /in }\n"
-                           "    publish: { subject: b }\n")),
-            "f:3:46: rules[0].schedule[0].delay: a delay out of the event is not in this "
-            "release; "
-            "expected a duration such as 15m");
-  EXPECT_EQ(Error(WithRule("    schedule: { subject: a, key: /id }\n"
-                           "    publish: [{ subject: b }]\n")),
-            "f:4:14: rules[0].publish: a list is not in this release; expected one map");
+  EXPECT_EQ(Error(Good("    was: x\n")), "f:9:5: rules[0].was" + later);
+}
+
+// The first rule of a config with this schedule entry and these further lines.
+Rule RuleWith(const std::string& schedule, const std::string& more = "") {
+  const ConfigResult result =
+      ParseConfig(WithRule("    schedule: { " + schedule + " }\n" +
+                           (more.find("publish:") == std::string::npos
+                                ? "    publish: { subject: out }\n"
+                                : "") +
+                           more),
+                  "f");
+  EXPECT_THAT(result.errors, IsEmpty());
+  return result.config.rules.at(0);
+}
+
+std::string ErrorWith(const std::string& schedule, const std::string& more = "") {
+  return Error(WithRule("    schedule: { " + schedule + " }\n" +
+                        (more.find("publish:") == std::string::npos
+                             ? "    publish: { subject: out }\n"
+                             : "") +
+                        more));
+}
+
+TEST(Config, MatchTakesScalarsListsAndNullByTheirYamlKind) {
+  const Rule rule = RuleWith(
+      "subject: in, key: /id, match: { /type: [a, '2', 3, true, null], "
+      "'header:X': 1.50, /gone: null, /empty: }");
+  const std::vector<Match>& match = rule.schedule[0].match;
+  ASSERT_THAT(match, SizeIs(4));
+  EXPECT_EQ(match[0].source.Spelling(), "/type");
+  std::vector<MatchValue::Kind> kinds;
+  for (const MatchValue& value : match[0].any_of) kinds.push_back(value.kind);
+  using Kind = MatchValue::Kind;
+  EXPECT_THAT(kinds, ElementsAre(Kind::kString, Kind::kString, Kind::kNumber, Kind::kBool,
+                                 Kind::kNull));
+  EXPECT_EQ(match[1].source.Spelling(), "header:X");
+  EXPECT_EQ(match[1].any_of.at(0).text, "1.50");
+  EXPECT_EQ(match[2].any_of.at(0).kind, Kind::kNull);
+  EXPECT_EQ(match[3].any_of.at(0).kind, Kind::kNull);
+}
+
+TEST(Config, MatchesAreChecked) {
+  const std::string at = "f:3:47: rules[0].schedule[0].match: ";
+  EXPECT_EQ(ErrorWith("subject: in, key: /id, match: { type: a }"),
+            at + "expected a JSON pointer such as /id, subject:N or header:Name, found "
+                 "\"type\"");
+  EXPECT_EQ(ErrorWith("subject: in, key: /id, match: { 'subject:1': a }"),
+            at + "expected a JSON pointer or header:Name, found subject:N");
+  EXPECT_EQ(ErrorWith("subject: in, key: /id, match: { /a: [] }"),
+            at + "expected at least one value in the list of \"/a\"");
+  EXPECT_THAT(ErrorWith("subject: in, key: /id, match: { /a: { b: c } }"),
+              HasSubstr("expected texts, numbers, true, false, null"));
+  EXPECT_THAT(ErrorWith("subject: in, key: /id, match: [a]"),
+              HasSubstr("expected a map of JSON pointers or header:Names"));
+}
+
+TEST(Config, ADelayIsADurationOrComesFromTheEventInAUnit) {
+  EXPECT_EQ(RuleWith("subject: in, key: /id, delay: 2h").schedule[0].delay_ms, 7'200'000);
+  const Entry entry =
+      RuleWith("subject: in, key: /id, delay: /retry/in, unit: s").schedule[0];
+  EXPECT_EQ(entry.delay->Spelling(), "/retry/in");
+  EXPECT_FALSE(entry.delay_ms.has_value());
+  EXPECT_EQ(entry.unit_ms, 1'000);
+  EXPECT_EQ(
+      RuleWith("subject: in, key: /id, delay: 'header:In'").schedule[0].delay->Spelling(),
+      "header:In");
+  EXPECT_EQ(RuleWith("subject: in, key: /id, due: /at, unit: ms").schedule[0].unit_ms, 1);
+  EXPECT_THAT(ErrorWith("subject: in, key: /id, delay: 'subject:1'"),
+              HasSubstr("expected a JSON pointer or header:Name, found subject:N"));
+  EXPECT_THAT(ErrorWith("subject: in, key: /id, due: /at, unit: m"),
+              HasSubstr("unit: expected ms or s, found \"m\""));
+  EXPECT_THAT(ErrorWith("subject: in, key: /id, delay: 5s, unit: s"),
+              HasSubstr("unit: there is no number that it could count"));
+  EXPECT_THAT(ErrorWith("subject: in, key: /id, due: /at, delay: /in"),
+              HasSubstr("expected due or delay, found both"));
+}
+
+TEST(Config, SeveralPublishEntriesHaveNamesOfTheirOwn) {
+  const Rule rule = RuleWith("subject: in, key: /id, due: /at", R"(
+    publish:
+      - { name: warning, subject: w, offset: -72h, late: { after: 1h, action: skip } }
+      - { name: breach, subject: b, body: '${due}' }
+)");
+  ASSERT_THAT(rule.publish, SizeIs(2));
+  EXPECT_EQ(OutletName(rule, rule.publish[0]), "r.warning");
+  EXPECT_EQ(rule.publish[0].offset_ms, -259'200'000);
+  EXPECT_EQ(rule.publish[0].late.after_ms, 3'600'000);
+  EXPECT_EQ(rule.publish[0].late.action, LateAction::kSkip);
+  EXPECT_EQ(rule.publish[1].offset_ms, 0);
+  EXPECT_EQ(rule.publish[1].late.action, LateAction::kFire);
+}
+
+TEST(Config, PublishNamesAreChecked) {
+  const auto error = [](const std::string& entries) {
+    return ErrorWith("subject: in, key: /id", "    publish: " + entries + "\n");
+  };
+  EXPECT_EQ(error("[{ subject: b }]"),
+            "f:4:15: rules[0].publish[0].name: it is missing; entries of a list need one "
+            "each");
+  EXPECT_THAT(error("{ name: a, subject: b }"), HasSubstr("expected it only in a list"));
+  EXPECT_THAT(error("[{ name: A, subject: b }]"), HasSubstr("1 to 24 of a-z, 0-9 and -"));
+  EXPECT_THAT(error("[{ name: late, subject: b }]"),
+              HasSubstr("late is the name of jobs made by late cancels"));
+  EXPECT_THAT(error("[{ name: a, subject: b }, { name: a, subject: c }]"),
+              HasSubstr("publish[1].name: publish[0] has this name"));
+  EXPECT_THAT(error("[{ name: a, subject: b }, { name: c, subject: in }]"),
+              HasSubstr("publish[1].subject: rule \"r\" reads this subject"));
+  EXPECT_THAT(error("{ subject: b, offset: 3 }"),
+              HasSubstr("expected a duration from -"));
+}
+
+TEST(Config, ALateCancelIsAPublishEntryOfTheCancel) {
+  const Rule rule = RuleWith("subject: in, key: /id",
+                             "    cancel: { subject: paid.*, key: /id, late: { subject: "
+                             "'refund.${subject:2}', body: '${/id}' } }\n");
+  ASSERT_TRUE(rule.cancel[0].late.has_value());
+  EXPECT_EQ(OutletName(rule, *rule.cancel[0].late), "r.late");
+  EXPECT_EQ(rule.cancel[0].late->target.Filter(), "refund.*");
+  const auto error = [](const std::string& late) {
+    return ErrorWith("subject: in, key: /id",
+                     "    cancel: { subject: paid.*, key: /id, late: " + late + " }\n");
+  };
+  EXPECT_THAT(error("{}"), HasSubstr("late.subject: it is missing"));
+  EXPECT_THAT(error("{ subject: paid.x }"), HasSubstr("so fired jobs would come back"));
+  EXPECT_THAT(error("{ subject: $SYS.x }"), HasSubstr("which belong to NATS"));
+  EXPECT_THAT(error("{ subject: x, body: '${due}' }"), HasSubstr("expected no ${due}"));
+  EXPECT_THAT(error("{ subject: 'x.${subject:3}' }"),
+              HasSubstr("subject:3 does not exist"));
+  EXPECT_THAT(error("{ subject: x, headers: {} }"), HasSubstr("unknown key"));
+}
+
+TEST(Config, RateAndDeliverAreRead) {
+  EXPECT_EQ(RuleWith("subject: in, key: /id").rate, 0);
+  EXPECT_EQ(RuleWith("subject: in, key: /id", "    rate: 50\n").rate, 50);
+  EXPECT_THAT(ErrorWith("subject: in, key: /id", "    rate: fast\n"),
+              HasSubstr("rate: expected a whole number from 0 to 1000000"));
+  const auto deliver = [](const std::string& text) {
+    return RuleWith("subject: in, key: /id", "    deliver: " + text + "\n").deliver;
+  };
+  EXPECT_EQ(RuleWith("subject: in, key: /id").deliver.from, Deliver::From::kAll);
+  EXPECT_EQ(deliver("new").from, Deliver::From::kNew);
+  EXPECT_EQ(deliver("'2026-11-22T17:48:44.123Z'").from, Deliver::From::kTime);
+  EXPECT_EQ(deliver("'2026-11-22T17:48:44.123Z'").time_ms, 1'795'369'724'123);
+  EXPECT_THAT(ErrorWith("subject: in, key: /id", "    deliver: last\n"),
+              HasSubstr("expected all, new or an RFC 3339 time, found \"last\""));
+}
+
+TEST(Config, CoreSourcesAndTargetsAreChosenByName) {
+  const Rule rule =
+      RuleWith("subject: in, key: /id",
+               "    source: core\n    publish: { subject: b, via: core }\n");
+  EXPECT_TRUE(rule.core);
+  EXPECT_TRUE(rule.publish[0].core);
+  EXPECT_FALSE(RuleWith("subject: in, key: /id").core);
+  EXPECT_FALSE(RuleWith("subject: in, key: /id").publish[0].core);
+  EXPECT_THAT(ErrorWith("subject: in, key: /id", "    source: core\n    deliver: new\n"),
+              HasSubstr("deliver: core NATS keeps no events"));
+  EXPECT_THAT(ErrorWith("subject: in, key: /id", "    source: kafka\n"),
+              HasSubstr("expected jetstream or core, found \"kafka\""));
 }
 
 TEST(Config, MissingKeysAreReportedAtTheirMap) {
@@ -359,16 +500,18 @@ TEST(Config, MissingKeysAreReportedAtTheirMap) {
       ElementsAre("f:2:5: rules[0].name: it is missing; expected a text of 1 to 24 bytes",
                   "f:2:5: rules[0].schedule: it is missing; expected a map or a list of "
                   "maps",
-                  "f:2:5: rules[0].publish: it is missing; expected a map of keys"));
+                  "f:2:5: rules[0].publish: it is missing; expected a map or a list of "
+                  "maps"));
   EXPECT_THAT(
       Errors(WithRule("    schedule: {}\n    publish: {}\n")),
       ElementsAre("f:3:15: rules[0].schedule[0].subject: it is missing; expected a text",
                   "f:3:15: rules[0].schedule[0].key: it is missing; expected a text or a "
                   "list of texts",
-                  "f:4:14: rules[0].publish.subject: it is missing; expected a text"));
-  EXPECT_EQ(Error(Good("      late: { after: 5m }\n")),
-            "f:9:13: rules[0].publish.late.action: it is missing; expected fire or skip "
-            "or dead");
+                  "f:4:14: rules[0].publish[0].subject: it is missing; expected a text"));
+  EXPECT_EQ(
+      Error(Good("      late: { after: 5m }\n")),
+      "f:9:13: rules[0].publish[0].late.action: it is missing; expected fire or skip "
+      "or dead");
   EXPECT_EQ(
       Error("streams: [{ name: S }]"),
       "f:1:11: streams[0].subjects: it is missing; expected a text or a list of texts");
@@ -451,7 +594,7 @@ TEST(Config, TargetsAreChecked) {
         "    schedule: { subject: 'in.*', key: /id }\n    publish: { subject: '" + text +
         "' }\n"));
   };
-  const std::string at = "f:4:25: rules[0].publish.subject: ";
+  const std::string at = "f:4:25: rules[0].publish[0].subject: ";
   EXPECT_EQ(target("a.*"),
             at + "expected no * or > in a subject that is published to, found \"a.*\"");
   EXPECT_EQ(
@@ -482,7 +625,7 @@ TEST(Config, ATargetThatFeedsARuleNeedsLoop) {
         text + "' }\n" + more);
   };
   EXPECT_EQ(Error(target("in.x", "")),
-            "f:5:25: rules[0].publish.subject: rule \"r\" reads this subject by "
+            "f:5:25: rules[0].publish[0].subject: rule \"r\" reads this subject by "
             "\"in.*\", so fired "
             "jobs would come back; expected another subject, or loop: true");
   EXPECT_THAT(Error(target("${key}.x", "")), HasSubstr("loop: true"));
@@ -495,13 +638,13 @@ TEST(Config, HeaderNamesAreChecked) {
   EXPECT_THAT(
       Error(Good("      headers: { Nats-TTL: 1 }\n")),
       HasSubstr(
-          "f:9:16: rules[0].publish.headers: expected no Nats-... and Expirer-..."));
+          "f:9:16: rules[0].publish[0].headers: expected no Nats-... and Expirer-..."));
   EXPECT_THAT(
       Error(Good("      headers: { 'a b': 1 }\n")),
       HasSubstr("expected header names without spaces and colons, found \"a b\""));
   EXPECT_THAT(
       Error(Good("      headers: { A: [1] }\n")),
-      HasSubstr("rules[0].publish.headers.A: expected a map of texts, found a list"));
+      HasSubstr("rules[0].publish[0].headers.A: expected a map of texts, found a list"));
 }
 
 TEST(Config, StreamsAreChecked) {
@@ -624,6 +767,87 @@ TEST(Config, WrongVariablesAreReportedByName) {
                   "\"info|warn\"",
                   HasSubstr("NATS_CERT, NATS_KEY: expected")));
   EXPECT_EQ(config.log.level, "info");
+}
+
+// The line of `path` in what is shown.
+std::string Shown(std::string_view text, const std::string& path,
+                  const std::vector<ConfigOverride>& overrides = {}) {
+  const std::string shown = "\n" + ShowConfig(text, "f", overrides);
+  const size_t at = shown.find("\n" + path + ": ");
+  if (at == shown.npos) return "not shown";
+  return shown.substr(at + 1, shown.find('\n', at + 1) - at - 1);
+}
+
+TEST(ConfigShow, SaysWhereEachValueCameFrom) {
+  const std::string text =
+      "limits: { window: 5 }\n" + Good("      late: { after: 5s, action: skip }\n");
+  EXPECT_EQ(Shown(text, "limits.window"), "limits.window: 5  # f:1");
+  EXPECT_EQ(Shown(text, "limits.settle"), "limits.settle: 30s  # default");
+  EXPECT_EQ(Shown(text, "nats.creds"), "nats.creds: \"\"  # default");
+  EXPECT_EQ(Shown(text, "rules[0].name"), "rules[0].name: r  # f:3");
+  EXPECT_EQ(Shown(text, "rules[0].schedule[0].key"),
+            "rules[0].schedule[0].key: /id  # f:6");
+  EXPECT_EQ(Shown(text, "rules[0].schedule[0].unit"),
+            "rules[0].schedule[0].unit: ms  # default");
+  EXPECT_EQ(Shown(text, "rules[0].publish[0].late.action"),
+            "rules[0].publish[0].late.action: skip  # f:10");
+  EXPECT_EQ(Shown(text, "rules[0].retry.max"), "rules[0].retry.max: 5m  # default");
+  EXPECT_EQ(Shown(text, "rules[0].schedule[0].delay"), "not shown");
+  const std::vector<ConfigOverride> overrides = {{"store.path", "/env", "EXPIRER_STORE"},
+                                                 {"store.path", "/flag", "--store"}};
+  EXPECT_EQ(Shown("store: { path: here }", "store.path", overrides),
+            "store.path: /flag  # --store");
+}
+
+TEST(ConfigShow, ShowsListsAndMapsOnOneLine) {
+  const std::string text = WithRule(
+      "    schedule: { subject: a, key: [/a, 'subject:1'], match: { /t: [x, null] } }\n"
+      "    publish: { subject: b, headers: { X: 'y z' } }\n");
+  EXPECT_EQ(Shown(text, "rules[0].schedule[0].key"),
+            "rules[0].schedule[0].key: [/a, subject:1]  # f:3");
+  EXPECT_EQ(Shown(text, "rules[0].schedule[0].match"),
+            "rules[0].schedule[0].match: {/t: [x, null]}  # f:3");
+  EXPECT_EQ(Shown(text, "rules[0].publish[0].headers"),
+            "rules[0].publish[0].headers: {X: \"y z\"}  # f:4");
+}
+
+TEST(ConfigShow, NeverShowsASecret) {
+  const std::string shown = ShowConfig(
+      "nats: { url: 'nats://joe:s3cret@h:1,tls://s3cret@h2', password: s3cret }", "f",
+      {{"nats.token", "s3cret", "NATS_TOKEN"}});
+  EXPECT_EQ(shown.find("s3cret"), shown.npos) << shown;
+  EXPECT_THAT(shown, HasSubstr("nats.password: \"(hidden)\"  # f:1\n"));
+  EXPECT_THAT(shown, HasSubstr("nats.token: \"(hidden)\"  # NATS_TOKEN\n"));
+  EXPECT_THAT(shown, HasSubstr("nats://(hidden)@h:1,tls://(hidden)@h2"));
+}
+
+TEST(ConfigShow, WhatItShowsOfTheDefaultIsEveryKeyThatApplies) {
+  const std::string shown = ShowConfig(DefaultConfigText(), "built-in", {});
+  for (const Key& key : ConfigKeys()) {
+    const bool scalar = key.type != KeyType::kMap && key.type != KeyType::kList &&
+                        key.type != KeyType::kEntries && key.type != KeyType::kLater;
+    if (!scalar || key.path.find('[') != key.path.npos) continue;
+    EXPECT_THAT("\n" + shown, HasSubstr("\n" + std::string(key.path) + ": "));
+  }
+}
+
+TEST(Config, AnUnquotedStarIsRefusedWithTheMend) {
+  const std::vector<std::string> errors =
+      Errors(WithRule("    schedule: { subject: *.created, key: /id }\n"));
+  EXPECT_THAT(errors, testing::Contains(HasSubstr(
+                          "f:3:26: not YAML: a text that begins with * must stand in "
+                          "quotes: '...'")));
+}
+
+TEST(Config, WhatIsWrongInsideAnEntryNamesTheNearestKey) {
+  EXPECT_EQ(ErrorWith("subject: in, key: /id, mach: {}"),
+            "f:3:40: rules[0].schedule[0].mach: unknown key; expected perhaps \"match\"");
+  EXPECT_EQ(Error(Good("      ofset: 1s\n")),
+            "f:9:7: rules[0].publish[0].ofset: unknown key; expected perhaps \"offset\"");
+  EXPECT_THAT(
+      Errors(Good("    cancel: { subject: c, key: /id, late: { subjekt: d } }\n")),
+      testing::Contains("f:9:45: rules[0].cancel[0].late.subjekt: unknown key; "
+                        "expected perhaps \"subject\""));
 }
 
 TEST(ConfigTable, EveryKeyHasADocAndAParent) {

@@ -33,8 +33,8 @@ Rule Ticketing() {
   rule.schedule.push_back(MakeEntry("order:created", "/id", "/expiresAt"));
   rule.cancel.push_back(MakeEntry("order:cancelled", "/id"));
   rule.cancel.push_back(MakeEntry("payment:created", "/orderId"));
-  rule.target = Text("expiration:complete", Template::Place::kSubject);
-  rule.body = Text("{\"orderId\":${/id}}", Template::Place::kBody);
+  rule.publish[0].target = Text("expiration:complete", Template::Place::kSubject);
+  rule.publish[0].body = Text("{\"orderId\":${/id}}", Template::Place::kBody);
   return rule;
 }
 
@@ -43,7 +43,7 @@ Rule Plain() {
   Rule rule;
   rule.name = "plain";
   rule.schedule.push_back(MakeEntry("in.*", "subject:2"));
-  rule.target = Text("out", Template::Place::kSubject);
+  rule.publish[0].target = Text("out", Template::Place::kSubject);
   return rule;
 }
 
@@ -205,10 +205,10 @@ TEST(Rules, OtherDueTimesAreRejectedWithTheReason) {
             "date and "
             "a time with an offset");
   EXPECT_EQ(WhyDue("1795369724"),
-            "due /expiresAt: 1795369724 looks like seconds, expected ms");
-  EXPECT_EQ(WhyDue("0"), "due /expiresAt: 0 looks like seconds, expected ms");
+            "due /expiresAt: 1795369724 looks like seconds, expected ms or unit: s");
+  EXPECT_EQ(WhyDue("0"), "due /expiresAt: 0 looks like seconds, expected ms or unit: s");
   EXPECT_EQ(WhyDue("99999999999.9"),
-            "due /expiresAt: 99999999999.9 looks like seconds, expected ms");
+            "due /expiresAt: 99999999999.9 looks like seconds, expected ms or unit: s");
   EXPECT_EQ(WhyDue("-1"), "due /expiresAt: \"-1\" is outside 1970 to 9999");
   EXPECT_EQ(WhyDue("99999999999999999999"),
             "due /expiresAt: \"99999999999999999999\" is outside 1970 to 9999");
@@ -243,7 +243,7 @@ TEST(Rules, AHeaderHoldsADueTimeOfEitherKind) {
   EXPECT_EQ(Scheduled(due("2026-11-22T17:48:44.123Z")).due_ms, 1795369724123);
   EXPECT_EQ(Scheduled(due("1795369724123")).due_ms, 1795369724123);
   EXPECT_EQ(Reason(due("1795369724")),
-            "due header:At: 1795369724 looks like seconds, expected ms");
+            "due header:At: 1795369724 looks like seconds, expected ms or unit: s");
   for (const char* bad : {"", "-", ".", "1795369724123.", "1.2.3", " 1795369724123"})
     EXPECT_NE(Reason(due(bad)), "not rejected") << bad;
 }
@@ -256,6 +256,186 @@ TEST(Rules, ADelayCountsFromTheMessagesTimeRoundedUp) {
   EXPECT_EQ(Scheduled(Evaluate(rule, "in.x", "")).due_ms, kNowMs + 900'000);
   rule.schedule[0].delay_ms = INT64_MAX;
   EXPECT_EQ(Reason(Evaluate(rule, "in.x", "")), "delay: it ends outside 1970 to 9999");
+}
+
+TEST(Rules, NumbersCountInTheRulesUnitAndNeverRoundDown) {
+  Rule rule = Ticketing();
+  rule.schedule[0].unit_ms = 1'000;
+  const auto due = [&rule](const std::string& json) {
+    return Evaluate(rule, "order:created", R"({"id":"1","expiresAt":)" + json + "}");
+  };
+  EXPECT_EQ(Scheduled(due("1795369724")).due_ms, 1'795'369'724'000);
+  EXPECT_EQ(Scheduled(due("1795369724.123")).due_ms, 1'795'369'724'123);
+  EXPECT_EQ(Scheduled(due("1795369724.1230001")).due_ms, 1'795'369'724'124);
+  EXPECT_EQ(Scheduled(due("0")).due_ms, 0) << "seconds may be of 1970";
+  EXPECT_EQ(Scheduled(due(R"("2026-11-22T17:48:44.123Z")")).due_ms, 1'795'369'724'123);
+  EXPECT_EQ(Reason(due("1795369724123")),
+            "due /expiresAt: 1795369724123 is outside 1970 to 9999 in seconds, it looks "
+            "like ms");
+  EXPECT_EQ(Reason(due("9223372036854775807")),
+            "due /expiresAt: \"9223372036854775807\" is outside 1970 to 9999");
+}
+
+TEST(Rules, ADelayComesFromAPointerOrAHeader) {
+  Rule rule = Plain();
+  rule.schedule[0].delay = At("/in");
+  const auto by_pointer = [&rule](const std::string& json) {
+    return Evaluate(rule, "in.x", "{\"in\":" + json + "}");
+  };
+  EXPECT_EQ(Scheduled(by_pointer("1500")).due_ms, kNowMs + 1'500);
+  EXPECT_EQ(Scheduled(by_pointer("0.5")).due_ms, kNowMs + 1);
+  EXPECT_EQ(Scheduled(by_pointer("\"1h30m\"")).due_ms, kNowMs + 5'400'000);
+  EXPECT_EQ(Reason(by_pointer("-1")),
+            "delay /in: \"-1\" is outside 0 to 292 million years");
+  EXPECT_EQ(Reason(by_pointer("\"90\"")),
+            "delay /in: expected a duration such as 90s, 15m, 168h or 1h30m, found "
+            "\"90\"");
+  EXPECT_EQ(Reason(by_pointer("true")),
+            "delay /in: it is a boolean, expected a duration or a number of ms");
+  EXPECT_EQ(Reason(by_pointer("9223372036854775807")),
+            "delay: it ends outside 1970 to 9999");
+  rule.schedule[0].unit_ms = 1'000;
+  EXPECT_EQ(Scheduled(by_pointer("1.5")).due_ms, kNowMs + 1'500);
+
+  rule.schedule[0].delay = At("header:In");
+  const auto by_header = [&rule](const char* text) {
+    return Evaluate(rule, "in.x", "no JSON", {{"In", text}});
+  };
+  EXPECT_EQ(Scheduled(by_header("30")).due_ms, kNowMs + 30'000);
+  EXPECT_EQ(Scheduled(by_header("30ms")).due_ms, kNowMs + 30);
+  EXPECT_EQ(Reason(Evaluate(rule, "in.x", "")),
+            "delay header:In: there is no such header");
+}
+
+Match Is(std::string_view where, std::vector<MatchValue> any_of) {
+  return {At(where), std::move(any_of)};
+}
+MatchValue Str(std::string text) { return {MatchValue::Kind::kString, std::move(text)}; }
+MatchValue Num(std::string text) { return {MatchValue::Kind::kNumber, std::move(text)}; }
+MatchValue Bool(std::string text) { return {MatchValue::Kind::kBool, std::move(text)}; }
+
+TEST(Rules, AMatchHoldsByKindAndValue) {
+  const auto holds = [](const std::string& json, std::vector<MatchValue> any_of) {
+    Rule rule = Plain();
+    rule.schedule[0].match = {Is("/v", std::move(any_of))};
+    const Intent intent = Evaluate(rule, "in.x", json);
+    EXPECT_FALSE(std::holds_alternative<RejectIntent>(intent)) << json;
+    return std::holds_alternative<ScheduleIntent>(intent);
+  };
+  EXPECT_TRUE(holds(R"({"v":"a"})", {Str("a")}));
+  EXPECT_TRUE(holds(R"({"v":"\u0061"})", {Str("b"), Str("a")}));
+  EXPECT_FALSE(holds(R"({"v":"A"})", {Str("a")}));
+  EXPECT_FALSE(holds(R"({"v":["a"]})", {Str("a")}));
+  EXPECT_FALSE(holds(R"({"v":"1"})", {Num("1")}));
+  EXPECT_FALSE(holds(R"({"v":1})", {Str("1")}));
+  EXPECT_TRUE(holds(R"({"v":1.0})", {Num("1")}));
+  EXPECT_TRUE(holds(R"({"v":1e2})", {Num("100")}));
+  EXPECT_TRUE(holds(R"({"v":-0})", {Num("0")}));
+  EXPECT_TRUE(holds(R"({"v":9007199254740993})", {Num("9007199254740993")}));
+  EXPECT_FALSE(holds(R"({"v":9007199254740993})", {Num("9007199254740992")}));
+  EXPECT_FALSE(holds(R"({"v":1e999})", {Num("0")}));
+  EXPECT_TRUE(holds(R"({"v":true})", {Bool("true")}));
+  EXPECT_FALSE(holds(R"({"v":"true"})", {Bool("true")}));
+  EXPECT_TRUE(holds(R"({"v":null})", {MatchValue{}}));
+  EXPECT_TRUE(holds(R"({"w":1})", {MatchValue{}}));
+  EXPECT_FALSE(holds(R"({"v":false})", {MatchValue{}}));
+}
+
+TEST(Rules, AHeaderMatchComparesTextsAndNullMeansAbsent) {
+  Rule rule = Plain();
+  const auto holds = [&rule](std::vector<MatchValue> any_of, const Headers& headers) {
+    rule.schedule[0].match = {Is("header:Type", std::move(any_of))};
+    return std::holds_alternative<ScheduleIntent>(
+        Evaluate(rule, "in.x", "no JSON", headers));
+  };
+  EXPECT_TRUE(holds({Str("a")}, {{"type", "a"}}));
+  EXPECT_TRUE(holds({Num("1")}, {{"Type", "1"}}));
+  EXPECT_FALSE(holds({Num("1")}, {{"Type", "1.0"}}));
+  EXPECT_FALSE(holds({Str("a")}, {}));
+  EXPECT_TRUE(holds({MatchValue{}}, {}));
+  EXPECT_FALSE(holds({MatchValue{}}, {{"Type", ""}}));
+}
+
+TEST(Rules, AllMatchesMustHoldElseTheNextEntryIsTried) {
+  Rule rule = Plain();
+  Entry entry = rule.schedule[0];
+  entry.match = {Is("/type", {Str("started")}), Is("/plan", {Str("free"), Str("pro")})};
+  rule.schedule = {entry};
+  entry.match = {Is("/type", {Str("moved")})};
+  entry.delay_ms = 5;
+  rule.schedule.push_back(entry);
+  entry.match = {Is("/type", {Str("ended")})};
+  entry.delay_ms.reset();
+  rule.cancel = {entry};
+  const auto of = [&rule](const std::string& json) {
+    return Evaluate(rule, "in.x", json);
+  };
+  EXPECT_EQ(Scheduled(of(R"({"type":"started","plan":"pro"})")).due_ms, kNowMs);
+  EXPECT_EQ(Scheduled(of(R"({"type":"moved"})")).due_ms, kNowMs + 5);
+  EXPECT_TRUE(std::holds_alternative<CancelIntent>(of(R"({"type":"ended"})")));
+  EXPECT_TRUE(std::holds_alternative<IgnoreIntent>(of(R"({"type":"started"})")));
+  EXPECT_TRUE(std::holds_alternative<IgnoreIntent>(of(R"({})")));
+  EXPECT_EQ(Reason(of("no JSON")).substr(0, 23), "the body is not usable ");
+}
+
+// A warning three minutes before the due time, and the breach at it.
+Rule WithTwoEntries() {
+  Rule rule = Ticketing();
+  rule.name = "sla";
+  rule.publish.resize(2);
+  rule.publish[0].name = "warning";
+  rule.publish[0].offset_ms = -180'000;
+  rule.publish[0].body = Text("{\"at\":${due}}", Template::Place::kBody);
+  rule.publish[1].name = "breach";
+  rule.publish[1].target = Text("breach.${/id}", Template::Place::kSubject);
+  return rule;
+}
+
+TEST(Rules, OneEventMakesAJobOfEachPublishEntry) {
+  const Intent intent =
+      Evaluate(WithTwoEntries(), "order:created",
+               R"({"id":"7","expiresAt":"2026-11-22T17:48:44.123Z"})", {{"H", "1"}});
+  const auto* schedule = std::get_if<ScheduleIntent>(&intent);
+  ASSERT_NE(schedule, nullptr);
+  EXPECT_EQ(schedule->job.due_ms, 1'795'369'544'123);
+  EXPECT_EQ(schedule->job.body, R"({"at":"2026-11-22T17:45:44.123Z"})");
+  ASSERT_EQ(schedule->more.size(), 1u);
+  EXPECT_EQ(schedule->more[0].due_ms, 1'795'369'724'123);
+  EXPECT_EQ(schedule->more[0].key, "7");
+  EXPECT_EQ(schedule->more[0].target, "breach.7");
+  EXPECT_EQ(schedule->more[0].headers, (Headers{{"H", "1"}}));
+}
+
+TEST(Rules, AnEntryThatCannotBeRenderedRejectsTheWholeEvent) {
+  EXPECT_EQ(Reason(Evaluate(WithTwoEntries(), "order:created",
+                            R"({"id":"a.b","expiresAt":"2026-11-22T17:48:44.123Z"})")),
+            "publish.breach.subject: ${/id}: \"a.b\" is not one plain subject token");
+  EXPECT_EQ(Reason(Evaluate(WithTwoEntries(), "order:created",
+                            R"({"id":"1","expiresAt":"1970-01-01T00:01:00Z"})")),
+            "due /expiresAt: 1969-12-31T23:58:00.000Z is outside 1970 to 9999");
+}
+
+TEST(Rules, ALateCancelIsRenderedFromTheCancel) {
+  Rule rule = Ticketing();
+  Publish& late = rule.cancel[1].late.emplace();
+  late.name = kLateOutlet;
+  late.target = Text("refund.${key}", Template::Place::kSubject);
+  late.body = Text("{\"p\":${/stripe}}", Template::Place::kBody);
+  const Intent good =
+      Evaluate(rule, "payment:created", R"({"orderId":"7","stripe":"x"})", {{"H", "1"}});
+  const auto* cancel = std::get_if<CancelIntent>(&good);
+  ASSERT_TRUE(cancel != nullptr && cancel->late != nullptr);
+  EXPECT_EQ(cancel->late->job.target, "refund.7");
+  EXPECT_EQ(cancel->late->job.body, R"({"p":"x"})");
+  EXPECT_EQ(cancel->late->job.headers, (Headers{{"H", "1"}}));
+  // Without a value for it the cancel still counts.
+  const Intent bad = Evaluate(rule, "payment:created", R"({"orderId":"7"})");
+  cancel = std::get_if<CancelIntent>(&bad);
+  ASSERT_TRUE(cancel != nullptr && cancel->late != nullptr);
+  EXPECT_EQ(cancel->key, "7");
+  EXPECT_EQ(cancel->late->trouble, "late.body: ${/stripe}: there is no such value");
+  const Intent other = Evaluate(rule, "order:cancelled", R"({"id":"7"})");
+  EXPECT_EQ(std::get<CancelIntent>(other).late, nullptr);
 }
 
 TEST(Rules, VersionsAreSignedIntegers) {
@@ -279,7 +459,7 @@ TEST(Rules, VersionsAreSignedIntegers) {
 TEST(Rules, ABodyIsReadAsJsonOnlyWhereAPointerNeedsIt) {
   Rule rule = Plain();
   EXPECT_EQ(Scheduled(Evaluate(rule, "in.x", "\xFF not JSON")).body, "\xFF not JSON");
-  rule.headers.emplace_back("Id", Text("${/id}", Template::Place::kHeader));
+  rule.publish[0].headers.emplace_back("Id", Text("${/id}", Template::Place::kHeader));
   EXPECT_EQ(Reason(Evaluate(rule, "in.x", "\xFF not JSON")),
             "the body is not usable JSON: it is not valid UTF-8");
   EXPECT_EQ(Reason(Evaluate(rule, "in.x", "")),
@@ -290,7 +470,8 @@ TEST(Rules, ABodyIsReadAsJsonOnlyWhereAPointerNeedsIt) {
 
 TEST(Rules, HeadersPassThroughExceptReservedAndOverriddenOnes) {
   Rule rule = Plain();
-  rule.headers.emplace_back("X-Shop", Text("new ${subject:2}", Template::Place::kHeader));
+  rule.publish[0].headers.emplace_back(
+      "X-Shop", Text("new ${subject:2}", Template::Place::kHeader));
   const Headers in = {{"traceparent", "00-4bf9-00f0-01"},
                       {"nats-msg-id", "1"},
                       {"NATS-Expected-Stream", "S"},
@@ -310,7 +491,7 @@ TEST(Rules, HeadersPassThroughExceptReservedAndOverriddenOnes) {
 
 TEST(Rules, ARenderedTargetMustBeOneThatAnyoneMayPublishTo) {
   Rule rule = Plain();
-  rule.target = Text("${/a}.${/b}", Template::Place::kSubject);
+  rule.publish[0].target = Text("${/a}.${/b}", Template::Place::kSubject);
   JobLimits limits;
   limits.service = "expirer";
   const auto target = [&](std::string_view a, std::string_view b) {
@@ -331,11 +512,86 @@ TEST(Rules, ARenderedTargetMustBeOneThatAnyoneMayPublishTo) {
   EXPECT_NE(Reason(target("a", std::string(kTargetBytesMax, 'x'))), "not rejected");
 }
 
+// What an event of a stranger may not do. The template: one token of his.
+Rule Open() {
+  Rule rule = Plain();
+  rule.publish[0].target = Text("out.${/to}.x", Template::Place::kSubject);
+  return rule;
+}
+
+TEST(HostileEvent, CannotChooseASubjectOutsideTheTemplatesShape) {
+  for (const char* to : {"a.b", "*", ">", "a b", "a\\tb", "", "a\\r\\nPUB x 0", "\\u0000",
+                         "\\u007f", ".", "a*", "a>"}) {
+    EXPECT_NE(Reason(Evaluate(Open(), "in.x", "{\"to\":\"" + std::string(to) + "\"}")),
+              "not rejected")
+        << to;
+  }
+  for (const char* to : {"null", "{}", "[\"a\"]"}) {
+    EXPECT_NE(Reason(Evaluate(Open(), "in.x", "{\"to\":" + std::string(to) + "}")),
+              "not rejected")
+        << to;
+  }
+  EXPECT_EQ(Scheduled(Evaluate(Open(), "in.x", R"({"to":"$SYS"})")).target, "out.$SYS.x");
+}
+
+TEST(HostileEvent, CannotMakeUsPublishToNatsOrToOurselves) {
+  Rule rule = Plain();
+  rule.publish[0].target = Text("${/to}.x", Template::Place::kSubject);
+  JobLimits limits;
+  limits.service = "expirer";
+  for (const char* to : {"$JS", "$SYS", "$", "_INBOX", "_INBOX_other", "expirer"}) {
+    const Intent intent =
+        Evaluate(rule, "in.x", "{\"to\":\"" + std::string(to) + "\"}", {}, limits);
+    EXPECT_NE(Reason(intent), "not rejected") << to;
+  }
+}
+
+TEST(HostileEvent, CannotInjectAHeader) {
+  Rule rule = Plain();
+  rule.publish[0].headers.emplace_back("X-Who",
+                                       Text("by ${/who}", Template::Place::kHeader));
+  const Job job =
+      Scheduled(Evaluate(rule, "in.x", R"({"who":"a\r\nNats-Msg-Id: mine\n%0A\u00e9"})"));
+  EXPECT_EQ(job.headers,
+            (Headers{{"X-Who", "by a%0D%0ANats-Msg-Id:%20mine%0A%250A%C3%A9"}}));
+}
+
+TEST(HostileEvent, CannotSetAHeaderThatNatsOrExpirerReads) {
+  const Headers sent = {
+      {"nats-msg-id", "mine"},      {"Nats-Expected-Last-Sequence", "1"},
+      {"NATS-ROLLUP", "all"},       {"expirer-Job", "x"},
+      {"EXPIRER-AT", "x"},          {"Natsy", "stays"},
+      {"traceparent", "00-a-b-01"}, {"Odd", " \xff\x01 bytes "}};
+  const Job job = Scheduled(Evaluate(Plain(), "in.x", "", sent));
+  EXPECT_EQ(job.headers, (Headers{{"Natsy", "stays"},
+                                  {"traceparent", "00-a-b-01"},
+                                  {"Odd", " \xff\x01 bytes "}}))
+      << "and what stays is byte-identical";
+}
+
+TEST(HostileEvent, CannotBreakOutOfAJsonBody) {
+  Rule rule = Plain();
+  rule.publish[0].body = Text(R"({"a":"<${/v}>","b":${/v}})", Template::Place::kBody);
+  EXPECT_EQ(
+      Scheduled(Evaluate(rule, "in.x", R"({"v":"\",\"admin\":true,\"c\":\""})")).body,
+      R"({"a":"<\",\"admin\":true,\"c\":\">","b":"\",\"admin\":true,\"c\":\""})");
+}
+
+TEST(HostileEvent, CannotTakeAnotherKeysIdentity) {
+  Rule rule = Plain();
+  rule.schedule[0].key = {At("/a"), At("/b")};
+  const auto key = [&rule](const char* json) {
+    return Scheduled(Evaluate(rule, "in.x", json)).key;
+  };
+  EXPECT_NE(key(R"({"a":"x/y","b":"z"})"), key(R"({"a":"x","b":"y/z"})"));
+  EXPECT_NE(Reason(Evaluate(rule, "in.x", R"({"a":"x\u0000","b":"y"})")), "not rejected");
+}
+
 TEST(Rules, AMissingTemplateValueIsRejectedWithItsPlace) {
   EXPECT_EQ(Reason(Evaluate(
                 [] {
                   Rule rule = Ticketing();
-                  rule.body = Text("${/none}", Template::Place::kBody);
+                  rule.publish[0].body = Text("${/none}", Template::Place::kBody);
                   return rule;
                 }(),
                 "order:created", R"({"id":"1","expiresAt":1795369724123})")),

@@ -43,7 +43,7 @@ inline Rule MakeRule(const std::string& name, const std::string& schedule,
     cancel.key = {key};
     rule.cancel.push_back(cancel);
   }
-  rule.target = Literal("target." + name);
+  rule.publish[0].target = Literal("target." + name);
   return rule;
 }
 

@@ -200,6 +200,18 @@ TEST(FloorMark, CountsOnlyForTheSameLifeOfTheStream) {
   EXPECT_FALSE(StartAfter(std::nullopt, stream).has_value());
 }
 
+TEST(ConsumerSetup, DeliverSaysWhereTheVeryFirstConsumerBegins) {
+  EXPECT_EQ(DeliverPolicy(std::nullopt, {}), R"("deliver_policy":"all")");
+  EXPECT_EQ(DeliverPolicy(std::nullopt, {Deliver::From::kNew}),
+            R"("deliver_policy":"new")");
+  EXPECT_EQ(DeliverPolicy(std::nullopt, {Deliver::From::kTime, 1'795'369'724'123}),
+            R"("deliver_policy":"by_start_time",)"
+            R"("opt_start_time":"2026-11-22T17:48:44.123Z")");
+  EXPECT_EQ(DeliverPolicy(41, {Deliver::From::kNew}),
+            R"("deliver_policy":"by_start_sequence","opt_start_seq":42)")
+      << "one that was lost goes on where it had been";
+}
+
 TEST(NarrowFilters, DropsWhatAnotherCovers) {
   EXPECT_EQ(NarrowFilters({"b", "a.*", "a.x", "b"}),
             (std::vector<std::string>{"a.*", "b"}));

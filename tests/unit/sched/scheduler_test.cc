@@ -568,7 +568,7 @@ TEST(Scheduler, OneStepBeginsAtMostABatchSoThatAStormStarvesNobody) {
 
 TEST(Scheduler, LateArrivalIsSkippedWhenTheRuleSaysSo) {
   Rule rule = TestRule("r");
-  rule.late = {1'000, LateAction::kSkip};
+  rule.publish[0].late = {1'000, LateAction::kSkip};
   World w({rule});
   w.Schedule("late", kNow - 1'001, {1});
   w.Schedule("ok", kNow - 1'000, {2});
@@ -579,7 +579,7 @@ TEST(Scheduler, LateArrivalIsSkippedWhenTheRuleSaysSo) {
 
 TEST(Scheduler, LateIsJudgedByTheFirstStartThatFoundTheJobOverdue) {
   Rule rule = TestRule("r");
-  rule.late = {10'000, LateAction::kSkip};
+  rule.publish[0].late = {10'000, LateAction::kSkip};
   World w({rule});
   w.Schedule("soon", kNow + 1'000, {1});
   w.Schedule("early", kNow - 500, {2});
@@ -595,7 +595,7 @@ TEST(Scheduler, LateIsJudgedByTheFirstStartThatFoundTheJobOverdue) {
 
 TEST(Scheduler, JobFoundTooLateAfterADowntimeIsSkipped) {
   Rule rule = TestRule("r");
-  rule.late = {10'000, LateAction::kSkip};
+  rule.publish[0].late = {10'000, LateAction::kSkip};
   World w({rule});
   w.Schedule("a", kNow + 1'000, {1});
   w.Run();

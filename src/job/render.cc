@@ -1,0 +1,113 @@
+#include "job/render.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace expirer {
+
+int64_t EventMs(const EventView& event) {
+  const int64_t ns = event.time_ns;
+  return ns <= 0 ? 0 : ns / 1'000'000 + (ns % 1'000'000 != 0 ? 1 : 0);
+}
+
+JobRenderer::JobRenderer(const Publish& publish, std::string_view outlet,
+                         const JobLimits& limits, std::string place)
+    : payload_bytes_(limits.payload_bytes),
+      outlet_bytes_(outlet.size()),
+      reserved_(limits.service.empty() ? "" : limits.service + "."),
+      place_(std::move(place)),
+      target_(publish.target),
+      body_(publish.body),
+      headers_(publish.headers) {}
+
+bool JobRenderer::uses_json() const {
+  return target_.uses_json() || (body_ && body_->uses_json()) ||
+         std::any_of(headers_.begin(), headers_.end(),
+                     [](const auto& header) { return header.second.uses_json(); });
+}
+
+void JobRenderer::Bind(JsonPointers* pointers) {
+  target_.Bind(pointers);
+  if (body_) body_->Bind(pointers);
+  for (auto& [name, value] : headers_) value.Bind(pointers);
+}
+
+absl::Status JobRenderer::Render(const EventView& event, const JsonReader& json,
+                                 Job* job) const {
+  RenderContext context;
+  context.subject = event.subject;
+  context.headers = event.headers;
+  context.json = &json;
+  context.key = job->key;
+  context.time_ms = EventMs(event);
+  context.due_ms = job->due_ms;
+  RETURN_IF_ERROR(RenderTarget(context, &job->target));
+  if (body_) {
+    if (absl::Status status = body_->Render(context, &job->body); !status.ok())
+      return Annotate(status, place_ + ".body");
+  } else {
+    job->body = event.payload;
+  }
+  RETURN_IF_ERROR(RenderHeaders(context, event.headers, &job->headers));
+  return CheckSize(*job);
+}
+
+absl::Status JobRenderer::RenderTarget(const RenderContext& context,
+                                       std::string* out) const {
+  absl::Status status = target_.Render(context, out);
+  if (!status.ok()) return Annotate(status, place_ + ".subject");
+  if (target_.is_literal()) return status;
+  status = CheckTarget(*out);
+  if (status.ok() && !reserved_.empty() && out->starts_with(reserved_))
+    status = Invalid(fmt::format("expected a subject outside {}...", reserved_));
+  if (status.ok()) return status;
+  return Annotate(status, fmt::format("{}.subject {}", place_, Quote(*out)));
+}
+
+absl::Status JobRenderer::RenderHeaders(const RenderContext& context,
+                                        const Headers* passing, Headers* out) const {
+  const auto overridden = [this](std::string_view name) {
+    return std::any_of(headers_.begin(), headers_.end(), [name](const auto& header) {
+      return EqualsIgnoringCase(header.first, name);
+    });
+  };
+  if (passing != nullptr) {
+    for (const auto& header : *passing)
+      if (!IsReservedHeader(header.first) && !overridden(header.first))
+        out->push_back(header);
+  }
+  for (const auto& [name, value] : headers_) {
+    std::string text;
+    if (absl::Status status = value.Render(context, &text); !status.ok())
+      return Annotate(status, fmt::format("{}.headers.{}", place_, name));
+    out->emplace_back(name, std::move(text));
+  }
+  return absl::OkStatus();
+}
+
+// Counts what the server will count: "NATS/1.0", each "Name: value" with its
+// line end, the empty line, and the four headers that firing adds, whose only
+// part of any length is the job's percent-encoded name, twice.
+absl::Status JobRenderer::CheckSize(const Job& job) const {
+  constexpr size_t kLine = 4;  // ": " and "\r\n"
+  constexpr size_t kOwn = 12 + 4 * kLine +
+                          sizeof("Nats-Msg-IdExpirer-JobExpirer-DueExpirer-Attempt") +
+                          sizeof("/9999-12-31T23:59:59.999Z") + 15 + 20;
+  // A fired name is at most three times as long as the key: only count it
+  // exactly where that could matter.
+  size_t bytes = job.body.size() + kOwn + 2 * (outlet_bytes_ + 1);
+  for (const auto& [name, value] : job.headers)
+    bytes += name.size() + value.size() + kLine;
+  if (bytes + 6 * job.key.size() <= payload_bytes_) return absl::OkStatus();
+  std::string encoded;
+  AppendPercentEncoded(job.key, &encoded);
+  bytes += 2 * encoded.size();
+  if (bytes <= payload_bytes_) return absl::OkStatus();
+  return Invalid(
+      fmt::format("the job's body and headers have {} bytes, limits.payload is {}", bytes,
+                  payload_bytes_));
+}
+
+}  // namespace expirer

@@ -1,0 +1,50 @@
+// What a publish entry makes of an event: the target, headers and body of a
+// job, checked.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/status.h"
+#include "job/json.h"
+#include "job/rules.h"
+
+namespace expirer {
+
+// Not thread-safe. The publish entry must outlive it.
+class JobRenderer {
+ public:
+  // `outlet` begins the names of its jobs (OutletName); `place` names the
+  // entry in error messages: "publish".
+  JobRenderer(const Publish& publish, std::string_view outlet, const JobLimits& limits,
+              std::string place);
+
+  [[nodiscard]] bool uses_json() const;
+  // As Template::Bind. REQUIRED before Render when uses_json().
+  void Bind(JsonPointers* pointers);
+  // Fills target, headers and body of `job`, whose key and due time are there.
+  // On error the message names the part; `job` is then of no use.
+  [[nodiscard]] absl::Status Render(const EventView& event, const JsonReader& json,
+                                    Job* job) const;
+
+ private:
+  [[nodiscard]] absl::Status RenderTarget(const RenderContext& context,
+                                          std::string* out) const;
+  [[nodiscard]] absl::Status RenderHeaders(const RenderContext& context,
+                                           const Headers* passing, Headers* out) const;
+  [[nodiscard]] absl::Status CheckSize(const Job& job) const;
+
+  const size_t payload_bytes_;
+  const size_t outlet_bytes_;
+  const std::string reserved_;  // "<service>.", or empty
+  const std::string place_;
+  // Own copies, bound to the evaluator's slots.
+  Template target_;
+  std::optional<Template> body_;
+  std::vector<std::pair<std::string, Template>> headers_;
+};
+
+// The message's time in ms, rounded up as every due time is: never early.
+[[nodiscard]] int64_t EventMs(const EventView& event);
+
+}  // namespace expirer

@@ -1,0 +1,40 @@
+#include "sched/outlets.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace expirer {
+
+Outlets::Outlets(const std::vector<Rule>& rules) {
+  for (size_t i = 0; i < rules.size(); ++i) {
+    const Rule& rule = rules[i];
+    const auto index = static_cast<RuleIndex>(i);
+    OfRule& of = by_rule_.emplace_back();
+    of.entries = {static_cast<OutletIndex>(outlets_.size()),
+                  static_cast<OutletIndex>(rule.publish.size())};
+    for (const Publish& publish : rule.publish) {
+      outlets_.push_back({OutletName(rule, publish), index, rule.reopen, publish.core,
+                          false, rule.retry, publish.late});
+    }
+    const auto late = std::find_if(rule.cancel.begin(), rule.cancel.end(),
+                                   [](const Entry& e) { return e.late.has_value(); });
+    if (late == rule.cancel.end()) continue;
+    of.late_cancels = static_cast<OutletIndex>(outlets_.size());
+    outlets_.push_back(
+        {OutletName(rule, *late->late), index, true, false, true, rule.retry, {}});
+  }
+}
+
+OutletIndex Outlets::LateCancels(RuleIndex rule) const {
+  CHECK(by_rule_[rule].late_cancels.has_value());
+  return *by_rule_[rule].late_cancels;
+}
+
+std::optional<OutletIndex> Outlets::Find(std::string_view name) const {
+  for (size_t i = 0; i < outlets_.size(); ++i)
+    if (outlets_[i].name == name) return static_cast<OutletIndex>(i);
+  return std::nullopt;
+}
+
+}  // namespace expirer

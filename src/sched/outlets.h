@@ -1,0 +1,58 @@
+// The outlets of the configured rules: each is a line of jobs of its own, with
+// its own names, lanes and counts. A rule has one for each publish entry, and
+// one more where late cancels publish something.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "job/rules.h"
+#include "sched/events.h"
+
+namespace expirer {
+
+using OutletIndex = uint16_t;
+
+struct Outlet {
+  std::string name;  // <rule>, <rule>.<entry> or <rule>.late
+  RuleIndex rule = 0;
+  bool reopen = true;
+  bool core = false;          // published over core NATS
+  bool late_cancels = false;  // its jobs were made by cancels after the fire
+  RetryPolicy retry;
+  LatePolicy late;
+};
+
+// Immutable.
+class Outlets {
+ public:
+  explicit Outlets(const std::vector<Rule>& rules);
+
+  [[nodiscard]] size_t size() const { return outlets_.size(); }
+  [[nodiscard]] const Outlet& operator[](size_t index) const { return outlets_[index]; }
+  [[nodiscard]] const std::vector<Outlet>& all() const { return outlets_; }
+
+  // Of a rule's publish entries, in their order: [first, first + count).
+  struct Range {
+    OutletIndex first = 0;
+    OutletIndex count = 0;
+  };
+  [[nodiscard]] Range Entries(RuleIndex rule) const { return by_rule_[rule].entries; }
+  // Where a rule's late cancels go. REQUIRES: one of its cancels has `late`.
+  [[nodiscard]] OutletIndex LateCancels(RuleIndex rule) const;
+  // By name; nothing when no rule has it.
+  [[nodiscard]] std::optional<OutletIndex> Find(std::string_view name) const;
+
+ private:
+  struct OfRule {
+    Range entries;
+    std::optional<OutletIndex> late_cancels;
+  };
+  std::vector<Outlet> outlets_;
+  std::vector<OfRule> by_rule_;
+};
+
+}  // namespace expirer

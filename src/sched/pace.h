@@ -1,0 +1,38 @@
+// A rule's `rate`: when its next attempt may begin. Pure arithmetic on times
+// that are passed in, so virtual time paces as real time does.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+namespace expirer {
+
+// Core thread only.
+class Pace {
+ public:
+  // What was not used in the last kSlackMs may be made up for: the loop turns
+  // at whole milliseconds, and a turn may come a little late.
+  static constexpr int64_t kSlackMs = 10;
+
+  Pace() = default;
+  // `rate` attempts a second; 0 = no limit.
+  explicit Pace(int64_t rate) : gap_ns_(rate == 0 ? 0 : 1'000'000'000 / rate) {}
+
+  [[nodiscard]] bool Allows(int64_t mono_ms) const {
+    return gap_ns_ == 0 || next_ns_ <= mono_ms * 1'000'000;
+  }
+  // The first whole millisecond at which Allows is true.
+  [[nodiscard]] int64_t NextMs() const { return (next_ns_ + 999'999) / 1'000'000; }
+  // An attempt began. REQUIRES: Allows(mono_ms).
+  void Take(int64_t mono_ms) {
+    if (gap_ns_ == 0) return;
+    const int64_t earliest_ns = (mono_ms - kSlackMs) * 1'000'000;
+    next_ns_ = std::max(next_ns_, earliest_ns) + gap_ns_;
+  }
+
+ private:
+  int64_t gap_ns_ = 0;
+  int64_t next_ns_ = INT64_MIN / 2;
+};
+
+}  // namespace expirer

@@ -1,0 +1,151 @@
+// What the rule language does through the whole service.
+
+#include "nats/service_world.h"
+
+namespace expirer::test {
+namespace {
+
+constexpr char kStream[] = R"(
+streams:
+  - { name: SHOP, subjects: ["in.>", "out.>"], max_age: 1h, duplicates: 1m }
+)";
+
+World::Options Rules(const std::string& rules) { return {.config = kStream + rules}; }
+
+std::string Event(const std::string& id, int64_t due_ms) {
+  return "{\"id\":\"" + id + "\",\"at\":" + std::to_string(due_ms) + "}";
+}
+
+TEST(ServiceRules, ACancelAfterTheFirePublishesItsLateMessageOnce) {
+  World world(Rules(R"(
+rules:
+  - name: pay
+    schedule: { subject: in.order, key: /id, due: /at }
+    cancel: { subject: in.paid, key: /id, late: { subject: out.refund, body: '{"of":${/id}}' } }
+    publish: { subject: out.expired, headers: { X-Kind: 'to ${/id}' } }
+)"));
+  world.service().StartReady();
+  const int64_t due = NowMs() + 200;
+  world.Publish("in.order", Event("a", due));
+  ASSERT_TRUE(world.WaitStored("out.expired", 1, "SHOP"));
+  world.Publish("in.paid", R"({"id":"a"})");
+  world.Publish("in.paid", R"({"id":"a"})");
+  ASSERT_TRUE(world.WaitStored("out.refund", 1, "SHOP"));
+  ASSERT_TRUE(world.service().WaitCounter("too_late", 2));
+  const auto fired = world.Stored("out.expired", "SHOP");
+  EXPECT_EQ(fired[0].Header("X-Kind"), "to a");
+  const auto refunds = world.Stored("out.refund", "SHOP");
+  ASSERT_EQ(refunds.size(), 1u);
+  EXPECT_EQ(refunds[0].payload, R"({"of":"a"})");
+  EXPECT_EQ(refunds[0].Header("Nats-Msg-Id"), "pay.late/a/" + std::to_string(due));
+}
+
+TEST(ServiceRules, OneEventFiresEveryNamedEntryAtItsOffset) {
+  World world(Rules(R"(
+rules:
+  - name: sla
+    schedule: { subject: in.ticket, key: /id, due: /at }
+    cancel: { subject: in.solved, key: /id }
+    publish:
+      - { name: warning, subject: out.warning, offset: -1s }
+      - { name: breach, subject: out.breach }
+)"));
+  world.service().StartReady();
+  const int64_t due = NowMs() + 1'500;
+  world.Publish("in.ticket", Event("a", due));
+  world.Publish("in.ticket", Event("b", due));
+  world.Publish("in.solved", R"({"id":"b"})");
+  ASSERT_TRUE(world.WaitStored("out.breach", 1, "SHOP"));
+  const auto warnings = world.Stored("out.warning", "SHOP");
+  const auto breaches = world.Stored("out.breach", "SHOP");
+  ASSERT_EQ(warnings.size(), 1u);
+  ASSERT_EQ(breaches.size(), 1u);
+  EXPECT_EQ(warnings[0].Header("Nats-Msg-Id"),
+            "sla.warning/a/" + std::to_string(due - 1'000));
+  EXPECT_EQ(breaches[0].Header("Nats-Msg-Id"), "sla.breach/a/" + std::to_string(due));
+}
+
+TEST(ServiceRules, DeliverNewLeavesOutWhatTheStreamHeldBefore) {
+  World world(Rules(R"(
+rules:
+  - name: old
+    schedule: { subject: in.order, key: /id, due: /at }
+    publish: { subject: out.all }
+)"));
+  world.service().StartReady();
+  const int64_t due = NowMs();
+  world.Publish("in.order", Event("before", due));
+  ASSERT_TRUE(world.WaitStored("out.all", 1, "SHOP"));
+  ASSERT_EQ(world.service().Term(), 0);
+  world.service().SetConfig(std::string(kStream) + R"(
+rules:
+  - name: old
+    schedule: { subject: in.order, key: /id, due: /at }
+    publish: { subject: out.all }
+  - name: fresh
+    deliver: new
+    schedule: { subject: in.order, key: /id, due: /at }
+    publish: { subject: out.new }
+)");
+  world.service().StartReady();
+  world.Publish("in.order", Event("after", due));
+  ASSERT_TRUE(world.WaitStored("out.new", 1, "SHOP"));
+  ASSERT_TRUE(world.WaitStored("out.all", 2, "SHOP"));
+  EXPECT_EQ(world.Stored("out.new", "SHOP")[0].Header("Expirer-Job"), "fresh/after");
+}
+
+TEST(ServiceRules, CoreEventsAndCoreTargetsNeedNoStream) {
+  World world({.config = R"(
+rules:
+  - name: ping
+    source: core
+    schedule: { subject: live.in, key: /id, due: /at }
+    cancel: { subject: live.stop, key: /id }
+    publish: { subject: live.out, via: core, headers: { X: '${/id}' } }
+)"});
+  TestClient listener(world.server().url());
+  listener.Subscribe("live.out");
+  world.service().StartReady();
+  const int64_t due = NowMs() + 300;
+  world.client().PublishCore("live.in", Event("a", due));
+  world.client().PublishCore("live.in", Event("b", due));
+  world.client().PublishCore("live.in", "no JSON");
+  world.client().PublishCore("live.stop", R"({"id":"b"})");
+  const std::optional<StoredMessage> fired = listener.Next(kLongMs);
+  ASSERT_TRUE(fired.has_value());
+  EXPECT_GE(NowMs(), due);
+  EXPECT_EQ(fired->Header("Nats-Msg-Id"), "ping/a/" + std::to_string(due));
+  EXPECT_EQ(fired->Header("X"), "a");
+  ASSERT_TRUE(world.service().WaitCounter("fired", 1));
+  ASSERT_TRUE(world.service().WaitCounter("rejected", 1));
+  EXPECT_FALSE(listener.Next(300).has_value()) << "b was cancelled";
+}
+
+TEST(ServiceRules, ACoreTargetThatIsForbiddenIsRetriedAndNotLost) {
+  World world({.config = R"(
+rules:
+  - name: ping
+    source: core
+    schedule: { subject: live.in, key: /id, due: /at }
+    publish: { subject: '${/to}.out', via: core }
+    retry: { initial: 100ms, max: 200ms }
+)",
+               .server_config = R"(
+authorization { users = [
+  { user: app, password: app }
+  { user: svc, password: svc, permissions: { publish: { deny: "closed.out" } } } ] }
+)",
+               .environment = {{"NATS_USER", "svc"}, {"NATS_PASSWORD", "svc"}},
+               .user = "app",
+               .password = "app"});
+  world.service().StartReady();
+  const std::string at = std::to_string(NowMs());
+  world.client().PublishCore("live.in", R"({"id":"a","to":"closed","at":)" + at + "}");
+  world.client().PublishCore("live.in", R"({"id":"b","to":"open","at":)" + at + "}");
+  ASSERT_TRUE(world.service().WaitCounter("fired", 1));
+  ASSERT_TRUE(world.service().WaitCounter("retries", 2));
+  EXPECT_EQ(world.service().Status("fired", "counters"), 1);
+}
+
+}  // namespace
+}  // namespace expirer::test
