@@ -328,6 +328,19 @@ void CheckName(const Config& config, size_t index, const Section& section) {
   }
 }
 
+void CheckWas(const Config& config, size_t index, const Section& section) {
+  const std::string& was = config.rules[index].was;
+  if (was.empty()) return;
+  if (!IsRuleName(was)) section.Fail("was", "expected 1 to 24 of a-z, 0-9 and -");
+  for (size_t i = 0; i < config.rules.size(); ++i) {
+    if (config.rules[i].name == was || (i < index && config.rules[i].was == was))
+      section.Fail("was",
+                   fmt::format("rules[{}] has this name or takes it over; expected "
+                               "the name of a rule that is gone",
+                               i));
+  }
+}
+
 void CheckFilters(const Config& config, const Section& rule, std::string_view name) {
   if (!rule.Has(name)) return;
   for (const Section& entry : rule.List(name)) {
@@ -418,6 +431,7 @@ Rule ReadRule(const Section& section) {
   rule.rate = section.Integer("rate");
   ReadDeliver(section, &rule);
   rule.loop = section.Bool("loop");
+  rule.was = section.Text("was");
   rule.core = section.Choice("source") == "core";
   if (rule.core && section.Has("deliver"))
     section.Fail("deliver", "core NATS keeps no events; expected it left out");
@@ -430,6 +444,7 @@ std::vector<YamlIssue> CheckRules(const Config& config,
   std::vector<YamlIssue> warnings;
   for (size_t i = 0; i < sections.size(); ++i) {
     CheckName(config, i, sections[i]);
+    CheckWas(config, i, sections[i]);
     CheckFilters(config, sections[i], "schedule");
     CheckFilters(config, sections[i], "cancel");
     CheckTargets(config, config.rules[i], sections[i]);

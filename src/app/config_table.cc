@@ -195,7 +195,8 @@ constexpr Key kKeys[] = {
      "Attempts a second to publish for this rule; 0 = no limit."},
     Text("rules[].deliver", "all",
          "Where a new consumer of the rule starts: all, new or an RFC 3339 time."),
-    Later("rules[].was"),
+    {"rules[].was", KeyType::kText, "", 1, 24,
+     "The rule's name before: its jobs and consumers are taken over."},
 
     Later("api"),
     Later("metrics"),

@@ -21,6 +21,7 @@
 #include "base/mutex.h"
 #include "net/ingress.h"
 #include "net/nats_egress.h"
+#include "sched/rename.h"
 #include "sched/scheduler.h"
 #include "store/committer.h"
 #include "store/meta.h"
@@ -165,6 +166,7 @@ class Server {
     store.path = path;
     store.recover_point_in_time = options_.recover_point_in_time;
     ASSIGN_OR_RETURN(store_, Store::Open(store));
+    RETURN_IF_ERROR(TakeOverRenamed(config_.rules, store_.get()));
     committer_ = std::make_unique<SyncThread>(
         store_.get(), [this](uint64_t ticket) { inbox_.Complete(Synced{ticket}); },
         [](const absl::Status& status) { Die("a sync of the store failed", status); });

@@ -77,6 +77,7 @@ struct Deliver {
 
 struct Rule {
   std::string name;
+  std::string was;  // the name whose jobs and consumers it takes over; "" = none
   bool reopen = true;
   std::vector<Entry> schedule;
   std::vector<Entry> cancel;

@@ -99,6 +99,30 @@ absl::Status CheckFit(const StreamInfo& stream, const ConsumerWish& wish,
   return absl::OkStatus();
 }
 
+// The durable under its new name goes on after what the old one had acked, then
+// the old one goes. Should we end in between, the next start finds both.
+absl::StatusOr<ConsumerInfo> TakePlace(JetStream* js, const StreamInfo& stream,
+                                       ConsumerWish wish) {
+  const std::string was = std::exchange(wish.was, "");
+  const auto old = js->Consumer(stream.name, was);
+  if (!old.ok()) {
+    if (JetStreamCode(old.status()) != kConsumerNotFound) return old.status();
+    return EnsureConsumer(js, stream, wish);
+  }
+  if (old->description != std::string(kStorePrefix) + wish.store_id && !wish.adopt)
+    return Refused("consumer " + was + " of stream " + stream.name +
+                   " belongs to another store: " + old->description);
+  wish.floor = FloorMark{stream.created, old->ack_floor_stream_seq};
+  auto consumer = EnsureConsumer(js, stream, wish);
+  // A work queue gives each subject to one consumer only.
+  const bool crowded = !consumer.ok() && JetStreamCode(consumer.status()) != 0;
+  if (!consumer.ok() && !crowded) return consumer;
+  RETURN_IF_ERROR(js->DeleteConsumer(stream.name, was));
+  Log(Level::kInfo, "a renamed rule's consumer was replaced",
+      {{"stream", stream.name}, {"was", was}, {"consumer", wish.durable}});
+  return crowded ? EnsureConsumer(js, stream, wish) : consumer;
+}
+
 }  // namespace
 
 std::string EncodeFloor(const FloorMark& mark) {
@@ -157,6 +181,7 @@ std::optional<uint64_t> StartAfter(const std::optional<FloorMark>& mark,
 
 absl::StatusOr<ConsumerInfo> EnsureConsumer(JetStream* js, const StreamInfo& stream,
                                             const ConsumerWish& wish) {
+  if (!wish.was.empty()) return TakePlace(js, stream, wish);
   auto found = js->Consumer(stream.name, wish.durable);
   if (!found.ok()) {
     if (JetStreamCode(found.status()) != kConsumerNotFound) return found.status();

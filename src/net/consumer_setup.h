@@ -26,6 +26,7 @@ struct FloorMark {
 
 struct ConsumerWish {
   std::string durable;
+  std::string was;                   // a durable whose place it takes; "" = none
   std::vector<std::string> filters;  // what the rule reads of this stream
   std::string store_id;              // "" = no store claims it
   bool adopt = false;                // take over another store's durable

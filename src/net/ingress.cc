@@ -455,6 +455,8 @@ absl::Status Ingress::SetUpSource(Source* source) {
     return NotFound("stream " + stream.name + " changed its subjects");
   wish.store_id = options_.store_id;
   wish.adopt = options_.adopt;
+  if (const std::string& was = (*rules_)[source->rule].was; !was.empty())
+    wish.was = options_.name + "-" + was;
   wish.deliver = (*rules_)[source->rule].deliver;
   const std::string key = FloorKey((*rules_)[source->rule].name, source->stream);
   if (const auto floor = floors_.find(key); floor != floors_.end()) {

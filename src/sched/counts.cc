@@ -10,7 +10,7 @@ namespace expirer {
 namespace {
 
 constexpr uint8_t kVersion = 1;
-constexpr std::string_view kRulePrefix = "count/r/";
+constexpr std::string_view kRulePrefix = kMetaRuleCount;
 constexpr std::string_view kSpanPrefix = "count/h/";
 constexpr std::string_view kFloorKey = "count/floor";
 

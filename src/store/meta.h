@@ -11,6 +11,7 @@
 //   "stream/" name      StreamState (sched/streams.h)
 //   "consumer/" rule 0x00 stream   ack floor etc. (net's, opaque here)
 //   "count/" ...        counters (sched/counts.h)
+//   "rename/" old       new: rule `old` is being renamed (sched/rename.h)
 //   "alive"             varint ms of the last sign of life
 //   "down/"  be64 from  varint until: a span in which no process ran
 #pragma once
@@ -32,6 +33,8 @@ inline constexpr std::string_view kMetaBound = "bound/";
 inline constexpr std::string_view kMetaStream = "stream/";
 inline constexpr std::string_view kMetaConsumer = "consumer/";
 inline constexpr std::string_view kMetaCount = "count/";
+inline constexpr std::string_view kMetaRuleCount = "count/r/";
+inline constexpr std::string_view kMetaRename = "rename/";
 inline constexpr std::string_view kMetaAlive = "alive";
 inline constexpr std::string_view kMetaDown = "down/";
 

@@ -94,6 +94,33 @@ rules:
   EXPECT_EQ(world.Stored("out.new", "SHOP")[0].Header("Expirer-Job"), "fresh/after");
 }
 
+TEST(ServiceRules, ARenamedRuleKeepsItsJobsAndReadsOnWhereItWas) {
+  const std::string tail = R"(
+    reopen: false
+    schedule: { subject: in.order, key: /id, due: /at }
+    cancel: { subject: in.paid, key: /id }
+    publish: { subject: out.expired }
+)";
+  World world(Rules("rules:\n  - name: old\n" + tail));
+  world.service().StartReady();
+  const int64_t due = NowMs() + 12'000;
+  world.Publish("in.order", Event("kept", due));
+  world.Publish("in.order", Event("paid", due));
+  ASSERT_TRUE(world.service().WaitCounter("scheduled", 2));
+  ASSERT_EQ(world.service().Term(), 0);
+  world.Publish("in.paid", R"({"id":"paid"})");
+  world.service().SetConfig(kStream + ("rules:\n  - name: new\n    was: old\n" + tail));
+  world.service().StartReady();
+  ASSERT_TRUE(world.service().WaitCounter("cancelled", 1));
+  EXPECT_LT(NowMs(), due) << "too slow a machine to tell";
+  EXPECT_EQ(world.service().Status("scheduled", "counters"), 0) << "nothing is read anew";
+  ASSERT_TRUE(world.WaitStored("out.expired", 1, "SHOP"));
+  EXPECT_EQ(world.Stored("out.expired", "SHOP")[0].Header("Nats-Msg-Id"),
+            "new/kept/" + std::to_string(due));
+  EXPECT_EQ(world.client().Api("CONSUMER.INFO.SHOP.expirer-old").find("\"config\""),
+            std::string::npos);
+}
+
 TEST(ServiceRules, CoreEventsAndCoreTargetsNeedNoStream) {
   World world({.config = R"(
 rules:

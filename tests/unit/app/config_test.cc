@@ -332,7 +332,6 @@ TEST(Config, KeysOfLaterReleasesAreRefusedByName) {
   const std::string later = ": this key is not in this release; expected it left out";
   EXPECT_EQ(Error("metrics: { listen: 1 }"), "f:1:1: metrics" + later);
   EXPECT_EQ(Error("api: {}"), "f:1:1: api" + later);
-  EXPECT_EQ(Error(Good("    was: x\n")), "f:9:5: rules[0].was" + later);
 }
 
 // The first rule of a config with this schedule entry and these further lines.
@@ -492,6 +491,14 @@ TEST(Config, CoreSourcesAndTargetsAreChosenByName) {
               HasSubstr("deliver: core NATS keeps no events"));
   EXPECT_THAT(ErrorWith("subject: in, key: /id", "    source: kafka\n"),
               HasSubstr("expected jetstream or core, found \"kafka\""));
+}
+
+TEST(Config, WasNamesARuleThatIsGone) {
+  EXPECT_EQ(RuleWith("subject: in, key: /id", "    was: old\n").was, "old");
+  EXPECT_THAT(ErrorWith("subject: in, key: /id", "    was: r\n"),
+              HasSubstr("was: rules[0] has this name or takes it over"));
+  EXPECT_THAT(ErrorWith("subject: in, key: /id", "    was: O\n"),
+              HasSubstr("was: expected 1 to 24 of a-z, 0-9 and -"));
 }
 
 TEST(Config, MissingKeysAreReportedAtTheirMap) {

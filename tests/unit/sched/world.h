@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "net/memory_bus.h"
+#include "sched/rename.h"
 #include "sched/scheduler.h"
 #include "support/temp_dir.h"
 
@@ -36,6 +37,8 @@ class World {
     auto store = Store::Open({.path = dir_.path() + "/store"});
     ASSERT_TRUE(store.ok()) << store.status();
     store_ = *std::move(store);
+    const absl::Status renamed = TakeOverRenamed(rules_, store_.get());
+    ASSERT_TRUE(renamed.ok()) << renamed;
     committer_ = std::make_unique<ManualCommitter>();
     synced_ = 0;
     inbox_ = std::make_unique<Inbox>(10'000, [] {});
