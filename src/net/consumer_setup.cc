@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/log.h"
+#include "job/json_view.h"
 #include "job/rules.h"
 
 namespace expirer {

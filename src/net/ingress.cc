@@ -108,6 +108,10 @@ void Ingress::Term(const std::string& reply, std::string_view reason) {
   (void)connection_.Publish(reply, "", "+TERM");
 }
 
+void Ingress::Reply(const Caller& caller, int code, const std::string& body) {
+  if (replier_) replier_(caller, code, body);
+}
+
 void Ingress::Announce(const std::string& subject, const std::string& payload) {
   (void)connection_.Publish(subject, "", payload);
 }

@@ -44,6 +44,7 @@ absl::Status Scheduler::Load(Instant now) {
   // What an earlier process wrote was recovered from the log or made durable
   // when the store was opened.
   durable_seq_ = next_seq_;
+  RecallSent(now);
   for (RuleGate& gate : gates_) gate.deadline_mono_ms = kNever;
   store_->SetNow(now.wall_ms, counts_.forget_floor_ms());
   return absl::OkStatus();
@@ -65,6 +66,7 @@ absl::StatusOr<int64_t> Scheduler::Step(Instant now, std::vector<Completion>* co
   StageHousekeeping();
   RETURN_IF_ERROR(WriteStaged());
   if (stalled_) return now_.wall_ms + kStallPollMs;
+  RETURN_IF_ERROR(AnswerReads());
   Release();
   RETURN_IF_ERROR(Dispatch());
   ASSIGN_OR_RETURN(const bool refilling, lanes_.Refill(*store_, options_.window));
@@ -125,6 +127,8 @@ absl::Status Scheduler::WriteStaged() {
     staged_.Clear();
     staged_registers_.clear();
     staged_dead_.clear();
+    staged_dead_gone_.clear();
+    staged_unanswered_.clear();
     staged_moves_.clear();
     for (const auto& [lane, entry] : staged_rows_)
       lanes_.Numbered(lane).window.Insert(entry);
@@ -171,9 +175,14 @@ void Scheduler::Release() {
          (effects_.front().first <= durable_ || Mutant("ack_before_sync"))) {
     const Effect& effect = effects_.front().second;
     switch (effect.kind) {
-      case Effect::Kind::kAck: inbound_->Ack(effect.to); break;
+      case Effect::Kind::kAck:
+        if (!effect.to.empty()) inbound_->Ack(effect.to);
+        break;
       case Effect::Kind::kTerm: inbound_->Term(effect.to, effect.text); break;
       case Effect::Kind::kAnnounce: inbound_->Announce(effect.to, effect.text); break;
+      case Effect::Kind::kReply:
+        inbound_->Reply(effect.reply->caller, effect.reply->code, effect.text);
+        break;
     }
     effects_.pop_front();
   }
@@ -220,6 +229,7 @@ Stats Scheduler::Snapshot(int64_t now_ms) const {
     ++stats.overdue_rules;
     if (stats.oldest_due_ms == 0 || lowest.key_ms < stats.oldest_due_ms)
       stats.oldest_due_ms = lowest.key_ms;
+    CountOverdue(lane, now_ms, &stats.overdue);
   }
   return stats;
 }

@@ -3,8 +3,7 @@
 #include "base/log.h"
 #include "base/mutant.h"
 #include "base/rfc3339.h"
-#include "job/json.h"
-#include "job/template.h"
+#include "job/json_view.h"
 #include "sched/scheduler.h"
 #include "store/meta.h"
 
@@ -25,16 +24,6 @@ AttemptEnd EndOf(PubAnswer::Kind kind) {
     case PubAnswer::Kind::kRefused: return AttemptEnd::kRefused;
     default: return AttemptEnd::kRetry;
   }
-}
-
-// For the JSON of an announcement.
-std::string JsonString(std::string_view text) {
-  std::string out = "\"";
-  if (IsUtf8(text))
-    AppendJsonEscaped(text, &out);
-  else
-    AppendPercentEncoded(text, &out);
-  return out.append("\"");
 }
 
 }  // namespace
@@ -119,6 +108,7 @@ absl::Status Scheduler::ApplyAnswer(const PubAnswer& answer) {
   lane.in_flight.erase(entry);
   if (answer.kind == PubAnswer::Kind::kLost) {
     ++stats_.lost;
+    if (attempt->fate == InFlight::Fate::kCurrent) unanswered_.insert(entry.seq);
     // To be sent again in its place as soon as there is a connection.
     if (attempt->fate == InFlight::Fate::kCurrent) lane.window.PutBack(entry);
     return absl::OkStatus();
@@ -159,8 +149,16 @@ absl::Status Scheduler::ApplyTimeouts() {
 }
 
 absl::Status Scheduler::ApplyRequests(std::vector<Request>* requests) {
-  for (Request& request : *requests)
-    RETURN_IF_ERROR(ApplyMessage(&std::get<MessageRequest>(request)));
+  for (Request& request : *requests) {
+    if (auto* message = std::get_if<MessageRequest>(&request))
+      RETURN_IF_ERROR(ApplyMessage(message));
+    else if (auto* cancel = std::get_if<CancelRequest>(&request))
+      RETURN_IF_ERROR(ApplyCancelRequest(cancel));
+    else if (auto* dead = std::get_if<DeadRequest>(&request))
+      RETURN_IF_ERROR(ApplyDeadRequest(dead));
+    else
+      reads_.push_back(std::move(request));
+  }
   requests->clear();
   return absl::OkStatus();
 }
@@ -222,12 +220,13 @@ absl::Status Scheduler::ApplyCancelIntent(const MessageRequest& message,
                                           const Position& position) {
   const std::string id = MakeId(rules_[message.rule].name, intent.key);
   ASSIGN_OR_RETURN(const std::optional<Register> known, Known(id));
-  const CancelResult result =
-      ApplyCancel(known, position, Policy(message.rule), now_.wall_ms);
+  CancelResult result = ApplyCancel(known, position, Policy(message.rule), now_.wall_ms);
   if (result.effect == CancelEffect::kNone) ++stats_.unchanged;
   if (result.effect == CancelEffect::kClose) {
-    const bool flying = known->job && in_flight_.Holds(known->job->seq);
-    ++(flying ? stats_.too_late : stats_.cancelled);
+    ASSIGN_OR_RETURN(const bool sent,
+                     MaybeSent(rules_[message.rule].name, intent.key, *known));
+    if (!sent) result.reg.job.reset();
+    ++(sent ? stats_.too_late : stats_.cancelled);
     TakeAway(message.rule, intent.key, *known, InFlight::Fate::kCancelled);
   }
   if (result.effect == CancelEffect::kRecord && known && known->state == JobState::kFired)
@@ -243,7 +242,7 @@ absl::Status Scheduler::Reject(MessageRequest* message, const Position& position
   const std::string& rule = rules_[message->rule].name;
   const std::string key = DeadRejectKey(rule, position);
   std::string existing;
-  ASSIGN_OR_RETURN(bool known, store_->GetDead(key, &existing));
+  ASSIGN_OR_RETURN(bool known, FindDead(key, &existing));
   known = known || staged_dead_.contains(key);
   const uint64_t dead = counts_.dead();
   if (known) {
@@ -275,8 +274,8 @@ absl::Status Scheduler::Reject(MessageRequest* message, const Position& position
     ++counts_.Change(rule).rejected;
     effects_now_.push_back({Effect::Kind::kAnnounce,
                             options_.name + ".v1.rejected." + rule,
-                            "{\"reason\":" + JsonString(reason) +
-                                ",\"stream\":" + JsonString(*message->stream) +
+                            "{\"reason\":" + JsonQuoted(reason) +
+                                ",\"stream\":" + JsonQuoted(*message->stream) +
                                 ",\"seq\":" + std::to_string(message->stream_seq) + "}"});
   }
   effects_now_.push_back(

@@ -127,6 +127,7 @@ absl::StatusOr<bool> Scheduler::DispatchRow(LaneState* lane, const JobKey& key,
     CloseFired(*attempt);
     attempt->fate = InFlight::Fate::kReplaced;
   }
+  unanswered_.erase(key.seq);
   in_flight_.Begin(std::move(attempt), now_.mono_ms + options_.publish_timeout_ms);
   ++stats_.published;
   stats_.sent_late_ms.Add(now_.wall_ms - view_.due_ms);
@@ -136,6 +137,7 @@ absl::StatusOr<bool> Scheduler::DispatchRow(LaneState* lane, const JobKey& key,
 InFlight Scheduler::Describe(const JobKey& key, const JobView& job) const {
   return {key,
           InFlight::Fate::kCurrent,
+          job.unanswered || unanswered_.contains(key.seq),
           job.sends,
           job.burned,
           std::string(job.key),
