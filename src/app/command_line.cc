@@ -7,6 +7,7 @@
 #include <iterator>
 #include <string>
 
+#include "app/client_commands.h"
 #include "app/config.h"
 #include "app/server.h"
 #include "app/status.h"
@@ -200,6 +201,8 @@ int RunCommandLine(int argc, char** argv) {
   health->add_option("--store", flags.store, "directory of the store (EXPIRER_STORE)");
   health->add_option("--status-file", flags.status_file, "path of the status file");
   health->callback([&] { code = RunHealth(flags); });
+
+  AddClientCommands(&app, &code);
 
   app.add_subcommand("version", "version, commit and linked libraries")->callback([] {
     std::fputs(VersionText().c_str(), stdout);
