@@ -10,6 +10,8 @@
 namespace expirer {
 namespace {
 
+constexpr size_t kErrorsMax = 16;
+
 // What an error reply says; OK for any other reply.
 absl::Status ErrorOf(const std::string& reply) {
   JsonPointers pointers;
@@ -39,6 +41,10 @@ Client::Client(ConnectionOptions options, std::string service, int64_t timeout_m
     up_ = true;
   };
   handlers.down = [this](const std::string&) { requests_->ConnectionLost(); };
+  handlers.error = [this](const std::string& text) {
+    MutexLock lock(&mutex_);
+    if (errors_.size() < kErrorsMax) errors_.push_back(text);
+  };
   handlers.tick = [this] { requests_->Tick(); };
   handlers.failed = [this](const std::string& why) {
     MutexLock lock(&mutex_);
@@ -58,6 +64,11 @@ std::string Client::servers() const {
     out += server.substr(server.rfind('@') + 1);  // no password
   }
   return out;
+}
+
+std::vector<std::string> Client::errors() {
+  MutexLock lock(&mutex_);
+  return errors_;
 }
 
 absl::Status Client::Connect() {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "base/mutex.h"
@@ -33,6 +34,8 @@ class Client {
 
   [[nodiscard]] Requests& requests() { return *requests_; }
   [[nodiscard]] std::string servers() const;
+  // What the server reported by itself so far, e.g. a missing permission.
+  [[nodiscard]] std::vector<std::string> errors();
 
  private:
   const std::string service_;
@@ -40,6 +43,7 @@ class Client {
   Mutex mutex_;
   bool up_ ABSL_GUARDED_BY(mutex_) = false;
   std::string failure_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::string> errors_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<Connection> connection_;
   std::unique_ptr<Requests> requests_;
 };

@@ -97,6 +97,27 @@ TEST(ServiceClient, UsageIsTwoAndNobodyThereIsOneInOneSentence) {
       << nowhere.output;
 }
 
+TEST(ServiceClient, DoctorTellsWhatIsThereAndWhatIsNot) {
+  ClientWorld world;
+  const Environment here = {{"EXPIRER_STORE", world.service().store()}};
+  const Outcome well = world.Run({"doctor"}, here);
+  EXPECT_EQ(well.code, 0) << well.output;
+  for (const char* line : {"ok    connection:", "stream of order:created: TICKETING",
+                           "ok    consumer expirer-order-expiration of TICKETING:",
+                           "clock:", "ok    service: expirer answers, 0 pending",
+                           "ok    permissions:", "ok    store:"})
+    EXPECT_THAT(well.output, HasSubstr(line));
+  const Outcome away =
+      RunExpirer({"doctor", "-s", "nats://127.0.0.1:1", "--timeout", "300ms"}, here);
+  EXPECT_EQ(away.code, 1);
+  EXPECT_THAT(away.output, HasSubstr("FAIL  connection:"));
+  world.client().DeleteConsumer("TICKETING", "expirer-order-expiration");
+  ASSERT_EQ(world.service().Term(), 0);
+  const Outcome stopped = world.Run({"doctor"}, here);
+  EXPECT_THAT(stopped.output, HasSubstr("warn  service: no service called expirer"));
+  EXPECT_THAT(stopped.output, HasSubstr("warn  store:"));
+}
+
 TEST(ServiceClient, ContextsAndTheEnvironmentSayWhereNatsIs) {
   ClientWorld world;
   const TempDir home;
