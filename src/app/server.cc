@@ -175,7 +175,7 @@ class Server {
     options.job_limits = config_.job_limits();
     options.data = [this] {
       MutexLock lock(&mutex_);
-      return "{" + TotalsJson(stats_, clock_.NowMs()) + "}";
+      return fmt::format("{{{}}}", TotalsJson(stats_, clock_.NowMs()));
     };
     options.more_stats = [this] { return MoreStats(); };
     api_ = std::make_unique<Api>(std::move(options), &ingress_->connection(), &inbox_,
@@ -251,6 +251,7 @@ class Server {
     if (now.mono_ms >= snapshot_mono_ms_ + kStatusMs / 2) {
       snapshot_mono_ms_ = now.mono_ms;
       Stats stats = scheduler_->Snapshot(now.wall_ms);
+      stats.overdue = scheduler_->CountOverdue(now.wall_ms);
       MutexLock lock(&mutex_);
       stats_ = std::move(stats);
     }

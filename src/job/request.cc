@@ -133,8 +133,10 @@ void Add(std::string* out, std::string_view name, std::string_view json) {
   out->append(",\"").append(name).append("\":").append(json);
 }
 
+std::string TimeJson(int64_t ms) { return fmt::format("\"{}\"", FormatRfc3339Ms(ms)); }
+
 void AddTime(std::string* out, std::string_view name, int64_t ms) {
-  if (ms > 0) Add(out, name, "\"" + FormatRfc3339Ms(ms) + "\"");
+  if (ms > 0) Add(out, name, TimeJson(ms));
 }
 
 }  // namespace
@@ -236,8 +238,8 @@ std::string FormatDeadId(std::string_view key) { return ToHex(key); }
 std::string FormatJobInfo(const JobInfo& info) {
   std::string out = "{\"job\":" + JsonQuoted(JobName(info.rule, info.key));
   Add(&out, "state", JsonQuoted(info.state));
-  if (info.due_ms) Add(&out, "due", "\"" + FormatRfc3339Ms(*info.due_ms) + "\"");
-  if (info.next_ms) Add(&out, "next", "\"" + FormatRfc3339Ms(*info.next_ms) + "\"");
+  if (info.due_ms) Add(&out, "due", TimeJson(*info.due_ms));
+  if (info.next_ms) Add(&out, "next", TimeJson(*info.next_ms));
   if (info.target) Add(&out, "target", JsonQuoted(*info.target));
   if (info.attempts) Add(&out, "attempts", std::to_string(*info.attempts));
   if (!info.last_error.empty()) Add(&out, "last_error", JsonQuoted(info.last_error));

@@ -229,7 +229,6 @@ Stats Scheduler::Snapshot(int64_t now_ms) const {
     ++stats.overdue_rules;
     if (stats.oldest_due_ms == 0 || lowest.key_ms < stats.oldest_due_ms)
       stats.oldest_due_ms = lowest.key_ms;
-    CountOverdue(lane, now_ms, &stats.overdue);
   }
   return stats;
 }

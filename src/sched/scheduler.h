@@ -82,7 +82,10 @@ class Scheduler {
   [[nodiscard]] bool Drained() const;
   [[nodiscard]] size_t in_flight() const { return in_flight_.size(); }
 
+  // All but `overdue`.
   [[nodiscard]] Stats Snapshot(int64_t now_ms) const;
+  // O(overdue), at most Overdue::kVisitsMax a lane.
+  [[nodiscard]] Overdue CountOverdue(int64_t now_ms) const;
 
  private:
   // What is said to the outside once a ticket is durable.
@@ -152,7 +155,6 @@ class Scheduler {
   [[nodiscard]] Position ApiPosition(const Register& known);
   [[nodiscard]] std::optional<RuleIndex> FindRule(std::string_view name) const;
   void Answer(Caller caller, int code, std::string body);
-  static void CountOverdue(const LaneState& lane, int64_t now_ms, Overdue* overdue);
 
   // What becomes of jobs: scheduler_jobs.cc.
   [[nodiscard]] absl::Status OpenJob(RuleIndex rule, const std::string& id, Job job,

@@ -29,6 +29,27 @@ std::string OutcomeJson(const JobRef& job, std::string_view outcome) {
                      JsonQuoted(JobName(job.rule, job.key)), outcome);
 }
 
+void CountLane(const LaneState& lane, int64_t now_ms, Overdue* overdue) {
+  size_t visits = 0;
+  const auto count = [&](const TimerEntry& entry) {
+    if (++visits > Overdue::kVisitsMax) {
+      overdue->more = true;
+      return false;
+    }
+    size_t bucket = 0;
+    while (bucket + 1 < Overdue::kFromMs.size() &&
+           now_ms - entry.key_ms >= Overdue::kFromMs[bucket + 1])
+      ++bucket;
+    ++overdue->jobs[bucket];
+    return true;
+  };
+  for (const TimerEntry& entry : lane.in_flight)
+    if (entry.key_ms > now_ms || !count(entry)) break;
+  lane.window.VisitUntil(now_ms, count);
+  if (!lane.window.complete() && lane.window.horizon().key_ms <= now_ms)
+    overdue->more = true;
+}
+
 }  // namespace
 
 // What earlier processes may have sent without this one knowing the answer.
@@ -210,14 +231,17 @@ void Scheduler::AnswerList(ListRequest* request) {
     out.append(row.head).append(state).append(row.tail);
   }
   out.push_back(']');
-  if (!request->cursor.empty()) out += ",\"cursor\":" + JsonQuoted(request->cursor);
+  if (!request->cursor.empty())
+    out += fmt::format(",\"cursor\":{}", JsonQuoted(request->cursor));
   Answer(std::move(request->caller), 0, out.append("}"));
 }
 
 void Scheduler::AnswerStats(StatsRequest* request) {
-  const Stats stats = Snapshot(now_.wall_ms);
-  std::string out = "{" + TotalsJson(stats, now_.wall_ms);
-  out += ",\"rules\":" + RulesJson(stats) + ",\"counters\":" + CountersJson(stats);
+  Stats stats = Snapshot(now_.wall_ms);
+  stats.overdue = CountOverdue(now_.wall_ms);
+  std::string out =
+      fmt::format(R"({{{},"rules":{},"counters":{})", TotalsJson(stats, now_.wall_ms),
+                  RulesJson(stats), CountersJson(stats));
   const auto limit = [](std::string_view name, uint64_t used, uint64_t max) {
     return fmt::format(R"("{}":{{"used":{},"max":{}}})", name, used, max);
   };
@@ -228,28 +252,14 @@ void Scheduler::AnswerStats(StatsRequest* request) {
                      limit("history", stats.closed, options_.history_keys));
   out += fmt::format(R"(,"egress_up":{},"intake_open":{},"unsettled_rules":{})",
                      stats.egress_up, stats.intake_open, stats.unsettled);
-  Answer(std::move(request->caller), 0, out + request->more + "}");
+  out.append(request->more).append("}");
+  Answer(std::move(request->caller), 0, std::move(out));
 }
 
-void Scheduler::CountOverdue(const LaneState& lane, int64_t now_ms, Overdue* overdue) {
-  size_t visits = 0;
-  const auto count = [&](const TimerEntry& entry) {
-    if (++visits > Overdue::kVisitsMax) {
-      overdue->more = true;
-      return false;
-    }
-    size_t bucket = 0;
-    while (bucket + 1 < Overdue::kFromMs.size() &&
-           now_ms - entry.key_ms >= Overdue::kFromMs[bucket + 1])
-      ++bucket;
-    ++overdue->jobs[bucket];
-    return true;
-  };
-  for (const TimerEntry& entry : lane.in_flight)
-    if (entry.key_ms > now_ms || !count(entry)) break;
-  lane.window.VisitUntil(now_ms, count);
-  if (!lane.window.complete() && lane.window.horizon().key_ms <= now_ms)
-    overdue->more = true;
+Overdue Scheduler::CountOverdue(int64_t now_ms) const {
+  Overdue overdue;
+  for (const LaneState& lane : lanes_.all()) CountLane(lane, now_ms, &overdue);
+  return overdue;
 }
 
 // ---- The dead store.
@@ -285,7 +295,8 @@ absl::Status Scheduler::ApplyDeadRequest(DeadRequest* request) {
           ? fmt::format(R"({{"purged":{},"dry_run":{})", done, request->dry_run)
           : fmt::format(R"({{"requeued":{},"still_rejected":{},"conflicts":{})", done,
                         still, conflicts);
-  if (!request->cursor.empty()) out += ",\"cursor\":" + JsonQuoted(request->cursor);
+  if (!request->cursor.empty())
+    out += fmt::format(",\"cursor\":{}", JsonQuoted(request->cursor));
   Answer(std::move(request->caller), 0, out.append("}"));
   return absl::OkStatus();
 }

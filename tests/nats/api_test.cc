@@ -237,21 +237,30 @@ class Storm {
   }
   static std::string Name(size_t i) { return "s" + std::to_string(i); }
 
-  // Cancels every second job about when it is due; `kill_at` of them in, the
-  // process is killed and started anew.
+  // Cancels every second job about when it is due, without waiting for the
+  // answers; `kill_at` of them in, the process is killed and started anew.
   void CancelWhileDue(size_t kill_at = SIZE_MAX) {
+    TestClient answers(world_->server().url());
+    answers.Subscribe("storm.*");
+    TestClient asker(world_->server().url());
     const size_t count = StormJobs();
     for (size_t i = 0; i < count; i += 2) {
-      const int64_t due = start_ms_ + static_cast<int64_t>(i);
-      while (NowMs() < due - 2) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      while (NowMs() < start_ms_ + static_cast<int64_t>(i) - 2)
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
       if (i / 2 == kill_at) {
         world_->service().Kill9();
         world_->service().StartReady();
       }
-      const auto reply =
-          world_->client().Request("expirer.v1.cancel", JobBody(Name(i)), 10'000);
-      if (reply && reply->find("cancelled") != std::string::npos) outcome_[i] = 'c';
-      if (reply && reply->find("too_late") != std::string::npos) outcome_[i] = 'l';
+      asker.PublishRequest("expirer.v1.cancel", "storm." + std::to_string(i),
+                           JobBody(Name(i)));
+    }
+    while (outcome_.size() < (count + 1) / 2) {
+      const auto answer = answers.Next(5'000);
+      if (!answer) break;  // those under way at the kill have none
+      const size_t i = std::strtoul(answer->subject.c_str() + 6, nullptr, 10);
+      outcome_[i] = answer->payload.find("\"cancelled\"") != std::string::npos  ? 'c'
+                    : answer->payload.find("\"too_late\"") != std::string::npos ? 'l'
+                                                                                : '-';
     }
   }
 
@@ -271,12 +280,16 @@ class Storm {
       late += outcome == 'l' ? 1 : 0;
       const size_t most = outcome == 'c' ? 0 : 1;
       const bool must = i % 2 == 1 || (outcome == 'l' && exact);
+      // One that was not answered, or 429, says nothing.
       EXPECT_LE(times, most) << Name(i) << " was answered " << outcome;
       EXPECT_GE(times, must ? 1u : 0u) << Name(i) << " was answered " << outcome;
     }
     std::printf("storm: %zu cancelled, %zu too late\n", cancelled, late);
-    EXPECT_EQ(cancelled + late, (StormJobs() + 1) / 2) << "every cancel is answered";
+    if (exact) {
+      EXPECT_EQ(outcome_.size(), (StormJobs() + 1) / 2) << "each is answered";
+    }
     EXPECT_GT(cancelled, 0u);
+    EXPECT_GT(late, 0u);
   }
 
  private:
