@@ -77,6 +77,17 @@ class Core {
       requests_.emplace_back(Message(random_ids, due_ms));
     Step();
   }
+  // `count` requests of the API for jobs drawn from those ingested with
+  // ascending ids, in one turn.
+  template <typename AnyRequest>
+  void Ask(size_t count) {
+    for (size_t i = 0; i < count; ++i) {
+      CHECK(inbox_.TakePlace());
+      const std::string key = fmt::format("order-{:030}", 1 + random_() % n_);
+      requests_.emplace_back(AnyRequest{{}, {"bench", key}});
+    }
+    Step();
+  }
   void AwaitDurable() {
     while (!scheduler_->Drained()) {
       if (inbox_.empty()) std::this_thread::yield();
@@ -212,6 +223,27 @@ void ScanAndDecode(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(kJobs));
 }
 BENCHMARK(ScanAndDecode)->Apply(Jobs);
+
+// One request of the API in turns of 64, each turn durable before the next;
+// Arg: jobs pending. What 10 M cost beside 10 k is what the store's size costs.
+template <typename AnyRequest>
+void Ask(benchmark::State& state) {
+  constexpr size_t kAsks = Inbox::kAsksPerDrain;
+  Core core(MemoryBus::Answers::kByHand);
+  for (int64_t n = 0; n < state.range(0); n += kBatch) core.Ingest(/*random_ids=*/false);
+  core.AwaitDurable();
+  for (auto _ : state) {
+    core.Ask<AnyRequest>(kAsks);
+    core.AwaitDurable();
+  }
+  state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(kAsks));
+}
+void Pending(benchmark::internal::Benchmark* bench) {
+  bench->ArgName("pending")->Arg(10'000)->Arg(10'000'000);
+  bench->Unit(benchmark::kMicrosecond)->UseRealTime()->Iterations(1'000);
+}
+BENCHMARK(Ask<GetRequest>)->Apply(Pending);
+BENCHMARK(Ask<CancelRequest>)->Apply(Pending);
 
 // To the next due row after a million fires: from the lane's low bound, as a
 // start does, not through the tombstones of what was fired.

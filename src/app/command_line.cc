@@ -7,12 +7,15 @@
 #include <iterator>
 #include <string>
 
+#include "app/client_commands.h"
 #include "app/config.h"
 #include "app/config_show.h"
+#include "app/doctor.h"
 #include "app/server.h"
 #include "app/status.h"
 #include "app/version.h"
 #include "base/clock.h"
+#include "base/duration.h"
 #include "base/log.h"
 
 namespace expirer {
@@ -33,7 +36,8 @@ struct Flags {
   std::string recover;
   std::string adopt;
   std::string status_file;
-  std::string file;  // of `config check`
+  std::string file;            // of `config check`
+  std::string timeout = "5s";  // of `doctor`
   bool live = false;
   bool ready = false;
 };
@@ -207,6 +211,17 @@ void AddConfigCommands(CLI::App* app, Flags* flags, int* code) {
   show->callback([flags, code] { *code = RunConfigShow(*flags); });
 }
 
+int RunDoctorCommand(const Flags& flags) {
+  Config config;
+  bool built_in = false;
+  const int code = LoadConfig(flags, &config, &built_in);
+  if (code != kDone) return code;
+  const auto timeout_ms = ParseDuration(flags.timeout);
+  if (!timeout_ms.ok() || *timeout_ms <= 0)
+    return Report({"--timeout: expected a duration such as 5s"});
+  return RunDoctor(config, *timeout_ms);
+}
+
 }  // namespace
 
 int RunCommandLine(int argc, char** argv) {
@@ -250,6 +265,16 @@ int RunCommandLine(int argc, char** argv) {
   health->add_option("--store", flags.store, "directory of the store (EXPIRER_STORE)");
   health->add_option("--status-file", flags.status_file, "path of the status file");
   health->callback([&] { code = RunHealth(flags); });
+
+  AddClientCommands(&app, &code);
+
+  CLI::App* doctor = app.add_subcommand(
+      "doctor", "look at connection, streams, consumers, clock, service and store");
+  doctor->add_option("--config", flags.config, "config file (EXPIRER_CONFIG)");
+  doctor->add_option("--store", flags.store, "directory of the store (EXPIRER_STORE)");
+  doctor->add_option("--timeout", flags.timeout, "for each answer (5s)");
+  AddConnectionFlags(doctor, &flags);
+  doctor->callback([&] { code = RunDoctorCommand(flags); });
 
   app.add_subcommand("version", "version, commit and linked libraries")->callback([] {
     std::fputs(VersionText().c_str(), stdout);

@@ -96,6 +96,7 @@ Limits ReadLimits(const Section& section) {
   limits.window = section.Integer("window");
   limits.inflight = section.Integer("inflight");
   limits.inbox = section.Integer("inbox");
+  limits.requests = section.Integer("requests");
   limits.batch = section.Integer("batch");
   limits.payload_bytes = section.Bytes("payload");
   limits.horizon_ms = section.DurationMs("horizon");

@@ -12,13 +12,18 @@
 #include <thread>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "absl/base/thread_annotations.h"
+#include "app/context.h"
 #include "app/status.h"
 #include "app/version.h"
 #include "base/alarm.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mutex.h"
+#include "base/rfc3339.h"
+#include "net/api.h"
 #include "net/ingress.h"
 #include "net/nats_egress.h"
 #include "sched/rename.h"
@@ -77,24 +82,6 @@ class SignalThread {
   std::thread thread_;
 };
 
-ConnectionOptions ConnectionFrom(const Config& config) {
-  const NatsConfig& nats = config.nats;
-  ConnectionOptions options;
-  options.servers = nats.urls;
-  options.creds = nats.creds;
-  options.nkey = nats.nkey;
-  options.user = nats.user;
-  options.password = nats.password;
-  options.token = nats.token;
-  options.tls_ca = nats.tls.ca;
-  options.tls_cert = nats.tls.cert;
-  options.tls_key = nats.tls.key;
-  if (!nats.inbox_prefix.empty()) options.inbox_prefix = nats.inbox_prefix;
-  options.domain = nats.domain;
-  options.connect_timeout_ms = nats.connect_timeout_ms;
-  return options;
-}
-
 SchedulerOptions SchedulerFrom(const ServeOptions& serve) {
   const Config& config = serve.config;
   SchedulerOptions options;
@@ -116,7 +103,7 @@ IngressOptions IngressFrom(const ServeOptions& serve, const std::string& store_i
   const Config& config = serve.config;
   IngressOptions options;
   options.adopt = serve.adopt_new;
-  options.connection = ConnectionFrom(config);
+  options.connection = ConnectionFrom(config.nats);
   options.name = config.name;
   options.store_id = store_id;
   options.job_limits = config.job_limits();
@@ -146,6 +133,7 @@ class Server {
       return 1;
     }
     SignalThread signals(&alarm_);
+    api_->Start();
     ingress_->Start();
     egress_->Start();
     std::thread watcher([this] { Watch(); });
@@ -170,15 +158,45 @@ class Server {
     committer_ = std::make_unique<SyncThread>(
         store_.get(), [this](uint64_t ticket) { inbox_.Complete(Synced{ticket}); },
         [](const absl::Status& status) { Die("a sync of the store failed", status); });
-    egress_ = std::make_unique<NatsEgress>(ConnectionFrom(config_), &inbox_);
+    egress_ = std::make_unique<NatsEgress>(ConnectionFrom(config_.nats), &inbox_);
     ASSIGN_OR_RETURN(auto floors, StoredFloors());
     ingress_ =
         std::make_unique<Ingress>(IngressFrom(options_, store_->id()), &config_.rules,
                                   &inbox_, &clock_, std::move(floors));
+    OpenApi();
     scheduler_ =
         std::make_unique<Scheduler>(SchedulerFrom(options_), config_.rules, store_.get(),
                                     committer_.get(), egress_.get(), ingress_.get());
     return scheduler_->Load(Now());
+  }
+
+  void OpenApi() {
+    ApiOptions options;
+    options.name = config_.name;
+    options.version = Version();
+    options.job_limits = config_.job_limits();
+    options.data = [this] {
+      MutexLock lock(&mutex_);
+      return fmt::format("{{{}}}", TotalsJson(stats_, clock_.NowMs()));
+    };
+    options.more_stats = [this] { return MoreStats(); };
+    api_ = std::make_unique<Api>(std::move(options), &ingress_->connection(), &inbox_,
+                                 store_.get(), &config_.rules, &clock_);
+    ingress_->OnReply([this](const Caller& caller, int code, const std::string& body) {
+      api_->Reply(caller, code, body);
+    });
+  }
+
+  // What the core does not know of itself.
+  std::string MoreStats() const {
+    const StoreSizes sizes = store_->Sizes();
+    return fmt::format(
+        R"(,"inbox":{{"used":{},"max":{}}},"requests":{{"used":{},"max":{}}},)"
+        R"("store":{{"id":"{}","disk_bytes":{},"memtable_bytes":{},"free_bytes":{},)"
+        R"("disk_free_limit_bytes":{}}},"version":"{}","started":"{}")",
+        inbox_.requests(), config_.limits.inbox, inbox_.asks(), config_.limits.requests,
+        store_->id(), sizes.disk_bytes, sizes.memtable_bytes, disk_free_.load(),
+        config_.limits.disk_free_bytes, Version(), FormatRfc3339Ms(started_ms_));
   }
 
   void Announce(const std::string& path) {
@@ -235,6 +253,7 @@ class Server {
     if (now.mono_ms >= snapshot_mono_ms_ + kStatusMs / 2) {
       snapshot_mono_ms_ = now.mono_ms;
       Stats stats = scheduler_->Snapshot(now.wall_ms);
+      stats.overdue = scheduler_->CountOverdue(now.wall_ms);
       MutexLock lock(&mutex_);
       stats_ = std::move(stats);
     }
@@ -265,6 +284,7 @@ class Server {
   // durable and tells the sources. Without NATS nothing is in flight.
   bool Drain() {
     Log(Level::kInfo, "draining", {{"in_flight", scheduler_->in_flight()}});
+    api_->Refuse();
     ingress_->Stop();
     scheduler_->StopDispatch();
     const int64_t deadline = clock_.MonotonicMs() + kDrainMs;
@@ -280,6 +300,7 @@ class Server {
   void Close() {
     egress_->Stop(kCloseFlushMs);
     ingress_->Close(kCloseFlushMs);
+    api_->Stop();
     scheduler_.reset();
     committer_.reset();
     if (const absl::Status synced = store_->Sync(); !synced.ok()) {
@@ -352,11 +373,13 @@ class Server {
   const SystemClock clock_;
   const int64_t started_ms_ = clock_.NowMs();
   Alarm alarm_;
-  Inbox inbox_{static_cast<size_t>(config_.limits.inbox), [this] { alarm_.Wake(); }};
+  Inbox inbox_{static_cast<size_t>(config_.limits.inbox), [this] { alarm_.Wake(); },
+               static_cast<size_t>(config_.limits.requests)};
   std::unique_ptr<Store> store_;
   std::unique_ptr<SyncThread> committer_;
   std::unique_ptr<NatsEgress> egress_;
   std::unique_ptr<Ingress> ingress_;
+  std::unique_ptr<Api> api_;
   std::unique_ptr<Scheduler> scheduler_;
 
   // Core thread.

@@ -22,34 +22,6 @@ std::string Quoted(std::string_view text) {
   return out.append("\"");
 }
 
-std::string LatenessJson(const Histogram& h) {
-  return fmt::format(R"({{"count":{},"p50":{},"p99":{},"p999":{},"max":{}}})", h.count(),
-                     h.Quantile(0.5), h.Quantile(0.99), h.Quantile(0.999), h.max());
-}
-
-std::string RulesJson(const Stats& stats) {
-  std::string out = "{";
-  for (const auto& [name, counts] : stats.rules) {
-    if (out.size() > 1) out.push_back(',');
-    out += fmt::format(R"({}:{{"pending":{},"retrying":{},"dead":{},"rejected":{}}})",
-                       Quoted(name), counts.pending, counts.retrying, counts.dead_jobs,
-                       counts.rejected);
-  }
-  return out + "}";
-}
-
-std::string CountersJson(const Stats& s) {
-  return fmt::format(
-      R"({{"scheduled":{},"moved":{},"cancelled":{},"too_late":{},"unchanged":{},)"
-      R"("ignored":{},"rejected":{},"dropped":{},"rewinds":{},"published":{},"fired":{},)"
-      R"("skipped":{},"dead":{},"retries":{},"timeouts":{},"lost":{},)"
-      R"("strange_answers":{},"settle_timeouts":{},"standstills":{},"forgotten":{}}})",
-      s.scheduled, s.moved, s.cancelled, s.too_late, s.unchanged, s.ignored, s.rejected,
-      s.dropped, s.rewinds, s.published, s.fired, s.skipped, s.dead, s.retries,
-      s.timeouts, s.lost, s.strange_answers, s.settle_timeouts, s.standstills,
-      s.forgotten);
-}
-
 absl::Status Failed(std::string_view what, const std::string& path) {
   return Unavailable(fmt::format("cannot {} {}: {}", what, path, std::strerror(errno)));
 }

@@ -2,6 +2,8 @@
 
 #include <time.h>
 
+#include "base/stopwatch.h"
+
 namespace expirer {
 namespace {
 
@@ -12,6 +14,12 @@ int64_t ReadMs(clockid_t id) {
 }
 
 }  // namespace
+
+int64_t MonotonicNs() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
+}
 
 int64_t SystemClock::NowMs() const { return ReadMs(CLOCK_REALTIME); }
 int64_t SystemClock::MonotonicMs() const { return ReadMs(CLOCK_MONOTONIC); }

@@ -6,6 +6,10 @@ namespace expirer {
 namespace {
 
 constexpr uint8_t kVersion = 1;
+constexpr uint8_t kJobVersionMax = 2;
+
+constexpr uint8_t kLateJudged = 1;
+constexpr uint8_t kUnanswered = 2;
 
 constexpr uint8_t kHasSchedule = 1;
 constexpr uint8_t kHasCancel = 2;
@@ -65,7 +69,8 @@ void ReadHeaders(Reader* in, Out* headers) {
 absl::Status Malformed(std::string_view what, std::string_view bytes) {
   const int version = bytes.empty() ? -1 : static_cast<uint8_t>(bytes[0]);
   return Corrupt(std::string(what) + " malformed: " + std::to_string(bytes.size()) +
-                 " bytes, version " + std::to_string(version) + ", expected version 1");
+                 " bytes, version " + std::to_string(version) +
+                 ", expected a known version");
 }
 
 bool ValidState(uint8_t state) {
@@ -162,11 +167,15 @@ absl::StatusOr<JobKey> DecodeJobKey(std::string_view bytes) {
 
 std::string EncodeJob(const Job& job) {
   std::string out;
-  size_t size = 80 + job.key.size() + job.target.size() + job.body.size();
+  size_t size =
+      80 + job.key.size() + job.target.size() + job.body.size() + job.last_error.size();
   for (const auto& [name, value] : job.headers) size += 8 + name.size() + value.size();
   out.reserve(size);
-  out.push_back(static_cast<char>(kVersion));
-  out.push_back(job.late_judged ? 1 : 0);
+  // The first version stays what most rows are: those of first attempts.
+  const bool first = job.last_error.empty();
+  out.push_back(static_cast<char>(first ? kVersion : kJobVersionMax));
+  out.push_back(static_cast<char>((job.late_judged ? kLateJudged : 0) |
+                                  (job.unanswered ? kUnanswered : 0)));
   PutMs(&out, job.due_ms);
   PutVarint(&out, job.sends);
   PutVarint(&out, job.burned);
@@ -177,13 +186,20 @@ std::string EncodeJob(const Job& job) {
   PutBytes(&out, job.target);
   PutHeaders(&out, job.headers);
   PutBytes(&out, job.body);
+  if (!first) PutBytes(&out, job.last_error);
   return out;
+}
+
+void MarkUnanswered(std::string* job_row) {
+  if (job_row->size() > 1) (*job_row)[1] = static_cast<char>((*job_row)[1] | kUnanswered);
 }
 
 absl::Status DecodeJob(std::string_view bytes, JobView* view) {
   Reader in(bytes);
   const uint8_t version = in.Byte();
-  view->late_judged = (in.Byte() & 1) != 0;
+  const uint8_t flags = in.Byte();
+  view->late_judged = (flags & kLateJudged) != 0;
+  view->unanswered = (flags & kUnanswered) != 0;
   view->due_ms = ReadMs(&in);
   view->sends = in.Varint();
   view->burned = in.Varint();
@@ -194,7 +210,9 @@ absl::Status DecodeJob(std::string_view bytes, JobView* view) {
   view->target = in.Bytes();
   ReadHeaders(&in, &view->headers);
   view->body = in.Bytes();
-  if (version != kVersion || !in.AtEnd()) return Malformed("job", bytes);
+  view->last_error = version >= kJobVersionMax ? in.Bytes() : std::string_view();
+  if (version < kVersion || version > kJobVersionMax || !in.AtEnd())
+    return Malformed("job", bytes);
   return absl::OkStatus();
 }
 
@@ -205,13 +223,15 @@ absl::StatusOr<Job> DecodeJob(std::string_view bytes) {
           view.sends,
           view.burned,
           view.late_judged,
+          view.unanswered,
           view.source,
           view.received_ms,
           view.stored_ms,
           std::string(view.key),
           std::string(view.target),
           {},
-          std::string(view.body)};
+          std::string(view.body),
+          std::string(view.last_error)};
   job.headers.reserve(view.headers.size());
   for (const auto& [name, value] : view.headers) job.headers.emplace_back(name, value);
   return job;

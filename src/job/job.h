@@ -6,11 +6,15 @@
 //
 //   due:  JobKey -> Job
 //   key   | be16 lane | be64 key_ms | be64 seq |                     18 bytes
-//   value | u8 version=1 | u8 flags | varint due_ms | varint sends
+//   value | u8 version=1 or 2 | u8 flags | varint due_ms | varint sends
 //         | varint burned | position | varint received_ms
 //         | varint stored_ms | bytes key | bytes target
-//         | varint n | n x (bytes name, bytes value) | bytes body |
+//         | varint n | n x (bytes name, bytes value) | bytes body
+//         | from version 2: bytes last_error |
 //           flags: bit 0 = late already judged
+//                  bit 1 = an attempt ended without an answer, so the target's
+//                          stream may hold the message already
+//           written as version 1 while there is no last_error
 //
 //   ids:  id -> Register        id = | rule | 0x00 | key |
 //   value | u8 version=1 | u8 state | varint expires_ms
@@ -57,6 +61,8 @@ namespace expirer {
 inline constexpr int64_t kDueMaxMs = 253402300799999;
 // The longest user key in bytes.
 inline constexpr size_t kKeyBytesMax = 512;
+// What is kept of the reason why an attempt failed.
+inline constexpr size_t kErrorBytesMax = 200;
 
 // One outlet's first attempts, or its retries (sched/outlets.h; in this file a
 // `rule` in a key is an outlet's name); numbers are given once per outlet
@@ -98,6 +104,7 @@ struct Job {
   uint64_t sends = 0;        // attempts begun and answered, or timed out
   uint64_t burned = 0;       // of those, the ones that count for retry.attempts
   bool late_judged = false;  // arrived late and was let through
+  bool unanswered = false;   // an attempt may have been stored, unconfirmed
   Position source;
   int64_t received_ms = 0;
   int64_t stored_ms = 0;
@@ -105,6 +112,7 @@ struct Job {
   std::string target;  // subject the job is published to
   Headers headers;
   std::string body;
+  std::string last_error;  // why the last attempt failed, at most kErrorBytesMax
 
   bool operator==(const Job&) const = default;
 };
@@ -115,6 +123,7 @@ struct JobView {
   uint64_t sends = 0;
   uint64_t burned = 0;
   bool late_judged = false;
+  bool unanswered = false;
   Position source;
   int64_t received_ms = 0;
   int64_t stored_ms = 0;
@@ -122,6 +131,7 @@ struct JobView {
   std::string_view target;
   std::vector<std::pair<std::string_view, std::string_view>> headers;
   std::string_view body;
+  std::string_view last_error;
 };
 
 enum class JobState : uint8_t {
@@ -160,9 +170,11 @@ struct Register {
   JobState state = JobState::kPending;
   std::optional<Schedule> schedule;  // the newest
   std::optional<Position> cancel;    // the newest, when newer than `schedule`
-  std::optional<JobKey> job;         // its row: live jobs; dead: the last one
-  std::optional<Times> times;        // once fired
-  int64_t expires_ms = 0;            // closed keys: forgotten from then on
+  // Its row: live jobs; dead: the last one; cancelled: only when an attempt may
+  // have been stored by then, so that no later cancel is told otherwise.
+  std::optional<JobKey> job;
+  std::optional<Times> times;  // once fired
+  int64_t expires_ms = 0;      // closed keys: forgotten from then on
 
   bool operator==(const Register&) const = default;
 };
@@ -194,6 +206,8 @@ inline constexpr size_t kJobKeyBytes = 18;
 void EncodeJobKey(const JobKey& key, char (&out)[kJobKeyBytes]);
 [[nodiscard]] std::string EncodeJobKey(const JobKey& key);
 [[nodiscard]] std::string EncodeJob(const Job& job);
+// Sets Job::unanswered in an encoded job.
+void MarkUnanswered(std::string* job_row);
 [[nodiscard]] std::string EncodeRegister(const Register& reg);
 [[nodiscard]] std::string EncodeDead(const Dead& dead);
 

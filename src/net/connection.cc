@@ -182,6 +182,8 @@ void Connection::Run() {
       const int64_t since_ms = NowMs();
       Serve();
       if (NowMs() - since_ms >= kProvenMs) back_off_ms = kBackOffFirstMs;
+    } else if (handlers_.failed) {
+      handlers_.failed(Message(connected));
     } else if (logged_ms_ < 0 || NowMs() - logged_ms_ >= kComplainEveryMs) {
       logged_ms_ = NowMs();
       Log(Level::kWarn, "cannot connect to NATS, trying on",
@@ -273,35 +275,34 @@ absl::Status Connection::Connect() {
 
 void Connection::Subscribe(const std::string& subject, MessageHandler handler) {
   MutexLock lock(&mutex_);
-  subscriptions_.push_back({subject, "", std::move(handler), this, nullptr});
+  subscriptions_.push_back({subject, std::move(handler), this, nullptr});
   if (nc_ != nullptr) SubscribeNow(&subscriptions_.back());
 }
 
-void Connection::SubscribeQueue(const std::string& subject, const std::string& queue,
-                                MessageHandler handler) {
+void Connection::Subscribe(const std::string& subject, const std::string& queue,
+                           int pending_max, MessageHandler handler) {
   MutexLock lock(&mutex_);
-  subscriptions_.push_back({subject, queue, std::move(handler), this, nullptr});
+  subscriptions_.push_back(
+      {subject, std::move(handler), this, nullptr, queue, pending_max});
   if (nc_ != nullptr) SubscribeNow(&subscriptions_.back());
 }
 
 void Connection::SubscribeNow(Subscription* subscription) {
-  const bool alone = subscription->queue.empty();
-  natsStatus s =
-      alone ? natsConnection_Subscribe(&subscription->live, nc_,
-                                       subscription->subject.c_str(),
-                                       Callbacks::OnMessage, subscription)
-            : natsConnection_QueueSubscribe(
-                  &subscription->live, nc_, subscription->subject.c_str(),
-                  subscription->queue.c_str(), Callbacks::OnMessage, subscription);
+  const char* subject = subscription->subject.c_str();
+  natsStatus s = subscription->queue.empty()
+                     ? natsConnection_Subscribe(&subscription->live, nc_, subject,
+                                                Callbacks::OnMessage, subscription)
+                     : natsConnection_QueueSubscribe(&subscription->live, nc_, subject,
+                                                     subscription->queue.c_str(),
+                                                     Callbacks::OnMessage, subscription);
   if (s != NATS_OK) {
     // Closed in this very moment: the next connection subscribes.
     subscription->live = nullptr;
     return;
   }
-  // What arrives is bounded by what was asked for (pulls, in flight), but for
-  // what others publish.
-  (void)natsSubscription_SetPendingLimits(subscription->live, alone ? -1 : kPendingMax,
-                                          alone ? -1 : kPendingBytesMax);
+  const int pending_max = subscription->pending_max;
+  (void)natsSubscription_SetPendingLimits(subscription->live, pending_max,
+                                          pending_max < 0 ? -1 : kPendingBytesMax);
   MutexLock lock(&delivering_mutex_);
   s = natsSubscription_SetOnCompleteCB(subscription->live, Callbacks::OnDeliveryEnd,
                                        subscription);

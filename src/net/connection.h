@@ -52,6 +52,8 @@ class Connection {
     std::function<void(const std::string& text)> error;
     // Loop thread, about every 100 ms while connected or in back-off.
     std::function<void()> tick;
+    // Loop thread. An attempt to connect failed; another will follow.
+    std::function<void(const std::string& why)> failed = {};
   };
   enum class Sent {
     kOk,
@@ -75,11 +77,11 @@ class Connection {
   // Subscribes now and on every later connection; there is no way back. The
   // handler runs on a thread of this subscription. Any thread.
   void Subscribe(const std::string& subject, MessageHandler handler);
-  // As a member of a queue group. What waits for the handler is bounded: beyond
-  // kPendingMax messages or kPendingBytesMax nats.c drops what comes, and says
-  // so to Handlers::error. Any thread.
-  void SubscribeQueue(const std::string& subject, const std::string& queue,
-                      MessageHandler handler);
+  // Likewise, for what nobody asked for: as a member of the queue group
+  // `queue` ("" = none), and with at most `pending_max` messages waiting for
+  // the handler; further ones are dropped and `error` is told.
+  void Subscribe(const std::string& subject, const std::string& queue, int pending_max,
+                 MessageHandler handler);
 
   // Hand a message to nats.c's buffer; it leaves with the next Flush, or with
   // the loop's next turn. Never wait for the network. `reply` may be "".
@@ -101,16 +103,18 @@ class Connection {
 
   // Bytes that may wait for the socket before Publish says kFull.
   static constexpr int kBufferBytesMax = 8 << 20;
+  // Of messages nobody asked for, in one subscription.
   static constexpr int kPendingMax = 65'536;
   static constexpr int kPendingBytesMax = 64 << 20;
 
  private:
   struct Subscription {
     std::string subject;
-    std::string queue;  // "" = none
     MessageHandler handler;
     Connection* owner = nullptr;
     __natsSubscription* live = nullptr;
+    std::string queue = {};  // "" = none
+    int pending_max = -1;  // -1 = bounded by what was asked for
   };
   struct Callbacks;  // what nats.c calls
   struct Link;       // outlives the connection: the context of its late calls

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/rfc3339.h"
+#include "job/json_view.h"
 #include "job/rules.h"
 
 namespace expirer {

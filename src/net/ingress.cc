@@ -111,6 +111,10 @@ void Ingress::Term(const std::string& reply, std::string_view reason) {
   (void)connection_.Publish(reply, "", "+TERM");
 }
 
+void Ingress::Reply(const Caller& caller, int code, const std::string& body) {
+  if (replier_) replier_(caller, code, body);
+}
+
 void Ingress::Announce(const std::string& subject, const std::string& payload) {
   (void)connection_.Publish(subject, "", payload);
 }
@@ -246,8 +250,8 @@ void Ingress::ListenToCore(RuleIndex index, const std::vector<std::string>& filt
   core_sources_.push_back(std::make_unique<CoreSource>(index, rule, options_.job_limits));
   CoreSource* const source = core_sources_.back().get();
   for (const std::string& filter : filters) {
-    connection_.SubscribeQueue(
-        filter, options_.name + "-" + rule.name,
+    connection_.Subscribe(
+        filter, options_.name + "-" + rule.name, Connection::kPendingMax,
         [this, source](const Delivery& d) { OnCoreMessage(source, d); });
   }
 }

@@ -65,6 +65,7 @@ class Ingress final : public Inbound {
 
   void Ack(const std::string& reply) override;
   void Term(const std::string& reply, std::string_view reason) override;
+  void Reply(const Caller& caller, int code, const std::string& body) override;
   void Announce(const std::string& subject, const std::string& payload) override;
   void Flush() override;
   void SetIntake(bool open) override;
@@ -73,6 +74,9 @@ class Ingress final : public Inbound {
   [[nodiscard]] bool up() const { return connection_.up(); }
   // For the service API, which shares it. Subscribe before Start.
   [[nodiscard]] Connection& connection() { return connection_; }
+  // Where Reply goes. Before Start.
+  using Replier = std::function<void(const Caller&, int code, const std::string& body)>;
+  void OnReply(Replier replier) { replier_ = std::move(replier); }
   // What keeps a rule from being read, in one sentence; "" when nothing does.
   [[nodiscard]] std::string Trouble(RuleIndex rule) const;
 
@@ -158,6 +162,7 @@ class Ingress final : public Inbound {
   const std::vector<Rule>* const rules_;
   Inbox* const inbox_;
   const Clock* const clock_;
+  Replier replier_;
   std::vector<std::unique_ptr<CoreSource>> core_sources_;  // outlive connection_
   Connection connection_;
   Requests requests_;

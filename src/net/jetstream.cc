@@ -8,7 +8,7 @@
 #include <fmt/format.h>
 
 #include "absl/strings/cord.h"
-#include "job/json.h"
+#include "job/json_view.h"
 
 namespace expirer {
 namespace {
@@ -102,12 +102,6 @@ size_t SkipValue(std::string_view json, size_t at) {
 }
 
 }  // namespace
-
-std::string JsonQuoted(std::string_view text) {
-  std::string out = "\"";
-  AppendJsonEscaped(text, &out);
-  return out + "\"";
-}
 
 std::string JsonList(const std::vector<std::string>& texts) {
   std::string out = "[";

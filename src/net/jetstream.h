@@ -90,8 +90,7 @@ class JetStream {
   const int64_t timeout_ms_;
 };
 
-// `text` as a JSON string, quotes included.
-[[nodiscard]] std::string JsonQuoted(std::string_view text);
+// `texts` as a JSON array of strings.
 [[nodiscard]] std::string JsonList(const std::vector<std::string>& texts);
 // `object` (the text of a JSON object) with the member `name` set to `value`
 // (JSON text), or without it when `value` is empty. Everything else stays byte

@@ -73,6 +73,11 @@ void MemoryBus::Announce(const std::string& subject, const std::string& payload)
   if (recording_) announced_.push_back({subject, payload});
 }
 
+void MemoryBus::Reply(const Caller& caller, int code, const std::string& body) {
+  if (recording_) replied_.push_back({caller.reply, code, body});
+  inbox_->Answered();
+}
+
 uint64_t MemoryBus::Store(const Published& message) {
   if (!recording_) return ++stream_seq_;
   const std::string id = message.MsgId();
@@ -134,6 +139,7 @@ void MemoryBus::ClearRecords() {
   acked_.clear();
   termed_.clear();
   announced_.clear();
+  replied_.clear();
   forgotten_.clear();
 }
 

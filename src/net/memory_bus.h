@@ -38,6 +38,11 @@ class MemoryBus final : public Egress, public Inbound {
     std::string subject;
     std::string payload;
   };
+  struct Replied {
+    std::string to;
+    int code = 0;
+    std::string body;
+  };
   enum class Answers {
     kAtOnce,  // every publish is stored and confirmed when it is flushed
     kByHand,  // by Ack, Refuse, ...
@@ -59,6 +64,7 @@ class MemoryBus final : public Egress, public Inbound {
   // Inbound.
   void Ack(const std::string& reply) override;
   void Term(const std::string& reply, std::string_view reason) override;
+  void Reply(const Caller& caller, int code, const std::string& body) override;
   void Announce(const std::string& subject, const std::string& payload) override;
   void SetIntake(bool open) override { intake_ = open; }
   void LookAgain() override { ++looks_again_; }  // the answer is posted by hand
@@ -98,6 +104,7 @@ class MemoryBus final : public Egress, public Inbound {
   [[nodiscard]] const std::vector<std::string>& acked() const { return acked_; }
   [[nodiscard]] const std::vector<Termed>& termed() const { return termed_; }
   [[nodiscard]] const std::vector<Announced>& announced() const { return announced_; }
+  [[nodiscard]] const std::vector<Replied>& replied() const { return replied_; }
   [[nodiscard]] const std::vector<uint64_t>& forgotten() const { return forgotten_; }
   [[nodiscard]] uint64_t publishes() const { return publishes_; }
   [[nodiscard]] uint64_t flushes() const { return flushes_; }
@@ -137,6 +144,7 @@ class MemoryBus final : public Egress, public Inbound {
   std::vector<std::string> acked_;
   std::vector<Termed> termed_;
   std::vector<Announced> announced_;
+  std::vector<Replied> replied_;
   std::vector<uint64_t> forgotten_;
 };
 

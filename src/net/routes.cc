@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "job/json_view.h"
 #include "job/rules.h"
 #include "net/jetstream.h"
 

@@ -35,6 +35,7 @@ absl::Status Downtime::Load(const Store& store, int64_t now_ms, WriteSet* set) {
   std::string alive;
   ASSIGN_OR_RETURN(const bool found, store.GetMeta(kMetaAlive, &alive));
   const int64_t from_ms = found ? static_cast<int64_t>(Reader(alive).Varint()) : now_ms;
+  if (found) last_alive_ms_ = from_ms;
   // Nothing to note when the clock stepped back over the whole span.
   if (from_ms < now_ms) {
     set->PutMeta(DownKey(from_ms), Varint(now_ms));

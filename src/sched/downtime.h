@@ -19,6 +19,8 @@ class Downtime {
   [[nodiscard]] absl::Status Load(const Store& store, int64_t now_ms, WriteSet* set);
   // How late a job with this due time was found, 0 when a process ran then.
   [[nodiscard]] int64_t LatenessMs(int64_t due_ms) const;
+  // The last sign of life of the processes before, as Load found it; 0 = none.
+  [[nodiscard]] int64_t last_alive_ms() const { return last_alive_ms_; }
   // Notes that the process is alive.
   static void StageAlive(int64_t now_ms, WriteSet* set);
 
@@ -30,6 +32,7 @@ class Downtime {
   // The newest kSpansMax spans; an older one counts as time a process ran.
   static constexpr size_t kSpansMax = 64;
   std::vector<Span> spans_;  // ascending
+  int64_t last_alive_ms_ = 0;
 };
 
 }  // namespace expirer

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "job/job.h"
+#include "sched/events.h"
 
 namespace expirer {
 
@@ -57,6 +58,10 @@ class Inbound {
   virtual void Ack(const std::string& reply) = 0;
   // The message is never to be delivered again; `reason` for the broker's log.
   virtual void Term(const std::string& reply, std::string_view reason) = 0;
+  // Answers a request of the API, and gives its place in the inbox back. `code`
+  // 0: `body` is the reply; else one of the API's error codes, and `body` says
+  // what is wrong in one sentence.
+  virtual void Reply(const Caller& caller, int code, const std::string& body) = 0;
   // A plain core publish; lost when nobody listens.
   virtual void Announce(const std::string& subject, const std::string& payload) = 0;
   // Pushes what was said to the socket; called once per Step.

@@ -8,7 +8,9 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
+#include "job/request.h"
 #include "job/rules.h"
 
 namespace expirer {
@@ -36,6 +38,70 @@ struct MessageRequest {
   Intent intent;
   // With a RejectIntent, and a CancelIntent whose late message is in trouble.
   std::unique_ptr<RawMessage> raw;
+};
+
+// Who asked through the API, and how the answer finds the way back.
+struct Caller {
+  std::string reply;
+  size_t endpoint = 0;   // of the service, for its own counts
+  int64_t began_ns = 0;  // monotonic
+};
+
+// What is known of one job.
+struct GetRequest {
+  Caller caller;
+  JobRef job;
+};
+
+struct CancelRequest {
+  Caller caller;
+  JobRef job;
+};
+
+// A page of jobs as read from the store, still to be told which of them are in
+// flight. `jobs` are complete but for their states, which stand between `head`
+// and `tail`.
+struct ListRequest {
+  struct Row {
+    uint64_t seq = 0;
+    bool retrying = false;
+    bool held = false;  // its rule is not configured
+    std::string head;
+    std::string tail;
+  };
+  Caller caller;
+  std::string state;  // as asked for; "" = any
+  std::vector<Row> jobs;
+  std::string cursor;  // "" = the last page
+};
+
+// Numbers of the core. `more` is JSON members, each begun by a comma, of what
+// the asker knows.
+struct StatsRequest {
+  Caller caller;
+  std::string more;
+};
+
+// A reply complete already, but decided on what may not be durable yet.
+struct ReadRequest {
+  Caller caller;
+  std::string body;
+};
+
+// Dead entries to be taken back or removed.
+struct DeadRequest {
+  struct Entry {
+    std::string key;               // of the dead family
+    std::optional<Intent> intent;  // requeue: what the rules make of it now
+    Position source;               // and its original position
+    std::string refusal;           // why it cannot be taken back; "" = it can
+  };
+  Caller caller;
+  bool purge = false;
+  bool dry_run = false;
+  bool one = false;  // named by itself: what stands against it is an error
+  std::vector<Entry> entries;
+  std::string cursor;
 };
 
 // The answer to one publish attempt.
@@ -95,6 +161,7 @@ struct ConsumerFloor {
 
 using Completion = std::variant<PubAnswer, Synced, EgressChanged, RuleSettled, StoodStill,
                                 TargetKnown, DiskSpace, ConsumerFloor>;
-using Request = std::variant<MessageRequest>;
+using Request = std::variant<MessageRequest, GetRequest, CancelRequest, ListRequest,
+                             StatsRequest, ReadRequest, DeadRequest>;
 
 }  // namespace expirer

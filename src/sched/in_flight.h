@@ -20,7 +20,8 @@ struct InFlight {
   enum class Fate { kCurrent, kCancelled, kReplaced };
   JobKey row;
   Fate fate = Fate::kCurrent;
-  uint64_t sends = 0;  // before this attempt
+  bool unanswered = false;  // an earlier attempt may have been stored
+  uint64_t sends = 0;       // before this attempt
   uint64_t burned = 0;
   std::string key;
   std::string target;

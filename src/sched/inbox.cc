@@ -17,7 +17,7 @@ size_t Bytes(const Job& job) {
 }
 
 size_t Bytes(const Request& request) {
-  const auto& message = std::get<MessageRequest>(request);
+  const auto& message = std::get<MessageRequest>(request);  // asks are not counted
   size_t bytes = sizeof(MessageRequest) + message.reply.size();
   if (const auto* schedule = std::get_if<ScheduleIntent>(&message.intent)) {
     bytes += Bytes(schedule->job);
@@ -36,8 +36,8 @@ size_t Bytes(const Request& request) {
 
 }  // namespace
 
-Inbox::Inbox(size_t requests_max, std::function<void()> wake)
-    : capacity_(requests_max), wake_(std::move(wake)) {}
+Inbox::Inbox(size_t requests_max, std::function<void()> wake, size_t asks_max)
+    : capacity_(requests_max), wake_(std::move(wake)), asks_max_(asks_max) {}
 
 bool Inbox::Reserve(size_t count) {
   MutexLock lock(&mutex_);
@@ -80,6 +80,35 @@ void Inbox::Push(Request request) {
   if (tell) wake_();
 }
 
+bool Inbox::TakePlace() {
+  MutexLock lock(&mutex_);
+  if (places_ >= asks_max_) return false;
+  ++places_;
+  return true;
+}
+
+void Inbox::Ask(Request request) {
+  bool tell = false;
+  {
+    MutexLock lock(&mutex_);
+    CHECK(asks_.size() < places_);
+    tell = asks_.empty();
+    asks_.push_back(std::move(request));
+  }
+  if (tell) wake_();
+}
+
+void Inbox::Answered() {
+  MutexLock lock(&mutex_);
+  CHECK(places_ > 0);
+  --places_;
+}
+
+size_t Inbox::asks() const {
+  MutexLock lock(&mutex_);
+  return places_;
+}
+
 void Inbox::Complete(Completion completion) {
   bool tell = false;
   {
@@ -112,13 +141,17 @@ void Inbox::Drain(size_t requests_max, std::vector<Completion>* completions,
       requests_.clear();
       taken_ = 0;
     }
+    for (size_t i = 0; requests_max > 0 && i < kAsksPerDrain && !asks_.empty(); ++i) {
+      requests->push_back(std::move(asks_.front()));
+      asks_.pop_front();
+    }
   }
   if (count > 0) Release(count);
 }
 
 bool Inbox::empty() const {
   MutexLock lock(&mutex_);
-  return completions_.empty() && requests_.size() == taken_;
+  return completions_.empty() && asks_.empty() && requests_.size() == taken_;
 }
 
 size_t Inbox::completions() const {
@@ -128,7 +161,7 @@ size_t Inbox::completions() const {
 
 size_t Inbox::requests() const {
   MutexLock lock(&mutex_);
-  return requests_.size() - taken_;
+  return requests_.size() - taken_ + asks_.size();
 }
 
 }  // namespace expirer

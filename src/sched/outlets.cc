@@ -31,6 +31,16 @@ OutletIndex Outlets::LateCancels(RuleIndex rule) const {
   return *by_rule_[rule].late_cancels;
 }
 
+std::optional<RuleIndex> Outlets::RuleOf(std::string_view name) const {
+  for (const Outlet& outlet : outlets_) {
+    const std::string_view rest = std::string_view(outlet.name).substr(0, name.size());
+    const bool prefix = rest == name && (outlet.name.size() == name.size() ||
+                                         outlet.name[name.size()] == '.');
+    if (prefix) return outlet.rule;
+  }
+  return std::nullopt;
+}
+
 std::optional<OutletIndex> Outlets::Find(std::string_view name) const {
   for (size_t i = 0; i < outlets_.size(); ++i)
     if (outlets_[i].name == name) return static_cast<OutletIndex>(i);

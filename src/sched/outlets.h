@@ -43,6 +43,8 @@ class Outlets {
   [[nodiscard]] Range Entries(RuleIndex rule) const { return by_rule_[rule].entries; }
   // Where a rule's late cancels go. REQUIRES: one of its cancels has `late`.
   [[nodiscard]] OutletIndex LateCancels(RuleIndex rule) const;
+  // The rule of that name, or that an outlet of that name belongs to.
+  [[nodiscard]] std::optional<RuleIndex> RuleOf(std::string_view name) const;
   // By name; nothing when no rule has it.
   [[nodiscard]] std::optional<OutletIndex> Find(std::string_view name) const;
 

@@ -47,6 +47,7 @@ absl::Status Scheduler::Load(Instant now) {
   // What an earlier process wrote was recovered from the log or made durable
   // when the store was opened.
   durable_seq_ = next_seq_;
+  RecallSent(now);
   for (RuleGate& gate : gates_) gate.deadline_mono_ms = kNever;
   store_->SetNow(now.wall_ms, counts_.forget_floor_ms());
   return absl::OkStatus();
@@ -68,6 +69,7 @@ absl::StatusOr<int64_t> Scheduler::Step(Instant now, std::vector<Completion>* co
   StageHousekeeping();
   RETURN_IF_ERROR(WriteStaged());
   if (stalled_) return now_.wall_ms + kStallPollMs;
+  RETURN_IF_ERROR(AnswerReads());
   Release();
   RETURN_IF_ERROR(Dispatch());
   ASSIGN_OR_RETURN(const bool refilling, lanes_.Refill(*store_, options_.window));
@@ -128,6 +130,8 @@ absl::Status Scheduler::WriteStaged() {
     staged_.Clear();
     staged_registers_.clear();
     staged_dead_.clear();
+    staged_dead_gone_.clear();
+    staged_unanswered_.clear();
     staged_moves_.clear();
     for (const auto& [lane, entry] : staged_rows_)
       lanes_.Numbered(lane).window.Insert(entry);
@@ -174,9 +178,14 @@ void Scheduler::Release() {
          (effects_.front().first <= durable_ || Mutant("ack_before_sync"))) {
     const Effect& effect = effects_.front().second;
     switch (effect.kind) {
-      case Effect::Kind::kAck: inbound_->Ack(effect.to); break;
+      case Effect::Kind::kAck:
+        if (!effect.to.empty()) inbound_->Ack(effect.to);
+        break;
       case Effect::Kind::kTerm: inbound_->Term(effect.to, effect.text); break;
       case Effect::Kind::kAnnounce: inbound_->Announce(effect.to, effect.text); break;
+      case Effect::Kind::kReply:
+        inbound_->Reply(effect.reply->caller, effect.reply->code, effect.text);
+        break;
     }
     effects_.pop_front();
   }

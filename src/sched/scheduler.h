@@ -84,15 +84,23 @@ class Scheduler {
   [[nodiscard]] bool Drained() const;
   [[nodiscard]] size_t in_flight() const { return in_flight_.size(); }
 
+  // All but `overdue`.
   [[nodiscard]] Stats Snapshot(int64_t now_ms) const;
+  // O(overdue), at most Overdue::kVisitsMax a lane.
+  [[nodiscard]] Overdue CountOverdue(int64_t now_ms) const;
 
  private:
   // What is said to the outside once a ticket is durable.
   struct Effect {
-    enum class Kind { kAck, kTerm, kAnnounce };
+    enum class Kind { kAck, kTerm, kAnnounce, kReply };
+    struct Answer {
+      Caller caller;
+      int code = 0;
+    };
     Kind kind = Kind::kAck;
-    std::string to;    // reply, or subject of the announcement
-    std::string text;  // reason of the TERM, or payload
+    std::string to;                           // reply, or subject of the announcement
+    std::string text;                         // reason of the TERM, or payload
+    std::unique_ptr<Answer> reply = nullptr;  // kReply: whom; text is what
   };
   // What a cancel met in the outlets of its rule.
   struct CancelFindings {
@@ -134,6 +142,39 @@ class Scheduler {
                                         const Position& position,
                                         const std::string& reason, std::string job_row);
 
+  // The API's requests: scheduler_api.cc. What changes something is applied in
+  // step 1; what only reads waits in `reads_` until the write of its Step.
+  void RecallSent(Instant now);
+  [[nodiscard]] absl::Status ApplyCancelRequest(CancelRequest* request);
+  [[nodiscard]] absl::Status ApplyDeadRequest(DeadRequest* request);
+  enum class DeadEnd { kDone, kStill, kGone, kConflict };
+  struct DeadOutcome {
+    DeadEnd end = DeadEnd::kDone;
+    std::string why;
+  };
+  [[nodiscard]] absl::StatusOr<DeadOutcome> ApplyDeadEntry(const DeadRequest& request,
+                                                           DeadRequest::Entry* entry);
+  [[nodiscard]] absl::StatusOr<DeadOutcome> RequeueReject(std::string_view rule,
+                                                          DeadRequest::Entry* entry);
+  [[nodiscard]] absl::StatusOr<DeadOutcome> RequeueJob(std::string_view rule,
+                                                       std::string_view key,
+                                                       const std::string& value);
+  [[nodiscard]] absl::Status PurgeDead(std::string_view rule, std::string_view key,
+                                       const std::string& dead_key, bool job);
+  [[nodiscard]] absl::StatusOr<bool> FindDead(const std::string& key,
+                                              std::string* value) const;
+  [[nodiscard]] absl::Status AnswerReads();
+  [[nodiscard]] absl::Status AnswerGet(GetRequest* request);
+  void AnswerList(ListRequest* request);
+  void AnswerStats(StatsRequest* request);
+  [[nodiscard]] absl::StatusOr<bool> MaybeSent(std::string_view rule,
+                                               std::string_view key,
+                                               const Register& known) const;
+  [[nodiscard]] Position ApiPosition(const Register& known);
+  [[nodiscard]] absl::StatusOr<bool> IsStale(RuleIndex rule, const ScheduleIntent& intent,
+                                             const Position& position) const;
+  void Answer(Caller caller, int code, std::string body);
+
   // What becomes of jobs: scheduler_jobs.cc.
   void OpenJob(OutletIndex outlet, const std::string& id, Job job,
                const std::optional<Register>& known, Register reg,
@@ -146,17 +187,22 @@ class Scheduler {
                                             const Position& position,
                                             const CancelFindings& found);
   [[nodiscard]] absl::Status DecideLateCancel(const InFlight& attempt, bool fired);
+  void TakeAwayOf(std::string_view rule, std::string_view key, const Register& known,
+                  InFlight::Fate fate);
   void CloseFired(const InFlight& attempt);
   [[nodiscard]] absl::Status CloseCancelledAsFired(const InFlight& attempt);
   [[nodiscard]] absl::Status Retry(const InFlight& attempt, AttemptEnd end,
                                    std::string_view why);
   void MoveToRetry(const InFlight& attempt, Job job, const RetryAt& when);
   void CloseSkipped(const InFlight& attempt);
-  void CloseDead(const InFlight& attempt, const std::string& row, std::string reason);
+  void CloseDead(const InFlight& attempt, std::string row, std::string reason);
   [[nodiscard]] absl::StatusOr<std::optional<Register>> Known(
       const std::string& id) const;
   void Remember(OutletIndex outlet, const std::string& id, const Register* from,
                 const Register& to);
+  // Also for a rule that is not configured.
+  void RememberOf(std::string_view rule, const std::string& id, const Register* from,
+                  const Register& to);
   void Quarantine(const LaneState& lane, const JobKey& key, std::string_view row,
                   const absl::Status& why);
   [[nodiscard]] Register LiveRegister(const InFlight& attempt);
@@ -208,9 +254,20 @@ class Scheduler {
   WriteSet staged_;
   absl::flat_hash_map<std::string, Register> staged_registers_;
   absl::flat_hash_set<std::string> staged_dead_;
+  absl::flat_hash_set<std::string> staged_dead_gone_;  // by the API
+  absl::flat_hash_set<uint64_t> staged_unanswered_;    // rows just written so
   std::vector<std::pair<Lane, TimerEntry>> staged_rows_;
   absl::flat_hash_set<uint64_t> staged_moves_;  // rows dispatch took away
   std::vector<Effect> effects_now_;
+
+  std::vector<Request> reads_;  // answered after the write
+
+  // Rows waiting to be sent again whose last attempt got no answer: at most
+  // limits.inflight for each loss of the connection.
+  absl::flat_hash_set<uint64_t> unanswered_;
+  // Rows of earlier processes that stand no later may have been sent by them.
+  uint64_t first_seq_ = 0;
+  int64_t sent_until_ms_ = 0;
 
   uint64_t next_seq_ = 1;
   bool next_seq_dirty_ = false;

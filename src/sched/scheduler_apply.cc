@@ -4,8 +4,7 @@
 #include "base/log.h"
 #include "base/mutant.h"
 #include "base/rfc3339.h"
-#include "job/json.h"
-#include "job/template.h"
+#include "job/json_view.h"
 #include "sched/scheduler.h"
 #include "store/meta.h"
 
@@ -26,16 +25,6 @@ AttemptEnd EndOf(PubAnswer::Kind kind) {
     case PubAnswer::Kind::kRefused: return AttemptEnd::kRefused;
     default: return AttemptEnd::kRetry;
   }
-}
-
-// For the JSON of an announcement.
-std::string JsonString(std::string_view text) {
-  std::string out = "\"";
-  if (IsUtf8(text))
-    AppendJsonEscaped(text, &out);
-  else
-    AppendPercentEncoded(text, &out);
-  return out.append("\"");
 }
 
 }  // namespace
@@ -120,6 +109,7 @@ absl::Status Scheduler::ApplyAnswer(const PubAnswer& answer) {
   lane.in_flight.erase(entry);
   if (answer.kind == PubAnswer::Kind::kLost) {
     ++stats_.lost;
+    if (attempt->fate == InFlight::Fate::kCurrent) unanswered_.insert(entry.seq);
     // To be sent again in its place as soon as there is a connection.
     if (attempt->fate == InFlight::Fate::kCurrent) lane.window.PutBack(entry);
     return absl::OkStatus();
@@ -162,8 +152,16 @@ absl::Status Scheduler::ApplyTimeouts() {
 }
 
 absl::Status Scheduler::ApplyRequests(std::vector<Request>* requests) {
-  for (Request& request : *requests)
-    RETURN_IF_ERROR(ApplyMessage(&std::get<MessageRequest>(request)));
+  for (Request& request : *requests) {
+    if (auto* message = std::get_if<MessageRequest>(&request))
+      RETURN_IF_ERROR(ApplyMessage(message));
+    else if (auto* cancel = std::get_if<CancelRequest>(&request))
+      RETURN_IF_ERROR(ApplyCancelRequest(cancel));
+    else if (auto* dead = std::get_if<DeadRequest>(&request))
+      RETURN_IF_ERROR(ApplyDeadRequest(dead));
+    else
+      reads_.push_back(std::move(request));
+  }
   requests->clear();
   return absl::OkStatus();
 }
@@ -284,13 +282,17 @@ absl::Status Scheduler::CancelJob(OutletIndex outlet, const std::string& key,
   const std::string id = MakeId(outlets_[outlet].name, key);
   ASSIGN_OR_RETURN(const std::optional<Register> known, Known(id));
   const RegisterPolicy policy = Policy(outlet);
-  const CancelResult result = ApplyCancel(known, position, policy, now_.wall_ms);
+  CancelResult result = ApplyCancel(known, position, policy, now_.wall_ms);
   if (result.effect == CancelEffect::kNone) ++stats_.unchanged;
   if (result.effect == CancelEffect::kClose) {
+    ASSIGN_OR_RETURN(const bool sent, MaybeSent(outlets_[outlet].name, key, *known));
+    if (!sent) result.reg.job.reset();
+    ++(sent ? stats_.too_late : stats_.cancelled);
     InFlight* const attempt = known->job ? in_flight_.OfRow(known->job->seq) : nullptr;
-    ++(attempt != nullptr ? stats_.too_late : stats_.cancelled);
     if (attempt != nullptr)
       found->attempt = attempt;
+    else if (sent)  // nobody will ever know: in doubt there was a fire
+      found->fired_ms = std::max(found->fired_ms.value_or(0), known->schedule->due_ms);
     else
       found->in_time = true;
     TakeAway(outlet, key, *known, InFlight::Fate::kCancelled);
@@ -313,7 +315,7 @@ absl::Status Scheduler::KeepReject(MessageRequest* message, std::string_view nam
   const std::string& rule = rules_[message->rule].name;
   const std::string key = DeadRejectKey(name, position);
   std::string existing;
-  ASSIGN_OR_RETURN(bool known, store_->GetDead(key, &existing));
+  ASSIGN_OR_RETURN(bool known, FindDead(key, &existing));
   known = known || staged_dead_.contains(key);
   const uint64_t dead = counts_.dead();
   if (known) {
@@ -345,8 +347,8 @@ absl::Status Scheduler::KeepReject(MessageRequest* message, std::string_view nam
     ++counts_.Change(name).rejected;
     effects_now_.push_back({Effect::Kind::kAnnounce,
                             options_.name + ".v1.rejected." + rule,
-                            "{\"reason\":" + JsonString(reason) +
-                                ",\"stream\":" + JsonString(*message->stream) +
+                            "{\"reason\":" + JsonQuoted(reason) +
+                                ",\"stream\":" + JsonQuoted(*message->stream) +
                                 ",\"seq\":" + std::to_string(message->stream_seq) + "}"});
   }
   return absl::OkStatus();

@@ -134,6 +134,7 @@ absl::StatusOr<bool> Scheduler::DispatchRow(LaneState* lane, const JobKey& key,
     CloseFired(*attempt);
     attempt->fate = InFlight::Fate::kReplaced;
   }
+  unanswered_.erase(key.seq);
   in_flight_.Begin(std::move(attempt), now_.mono_ms + options_.publish_timeout_ms);
   gates_[outlet.rule].pace.Take(now_.mono_ms);
   ++stats_.published;
@@ -146,6 +147,7 @@ absl::StatusOr<bool> Scheduler::DispatchRow(LaneState* lane, const JobKey& key,
 InFlight Scheduler::Describe(const JobKey& key, const JobView& job) const {
   return {key,
           InFlight::Fate::kCurrent,
+          job.unanswered || unanswered_.contains(key.seq),
           job.sends,
           job.burned,
           std::string(job.key),

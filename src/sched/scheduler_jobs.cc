@@ -21,7 +21,12 @@ absl::StatusOr<std::optional<Register>> Scheduler::Known(const std::string& id) 
 
 void Scheduler::Remember(OutletIndex outlet, const std::string& id, const Register* from,
                          const Register& to) {
-  counts_.Move(outlets_[outlet].name, from, &to);
+  RememberOf(outlets_[outlet].name, id, from, to);
+}
+
+void Scheduler::RememberOf(std::string_view rule, const std::string& id,
+                           const Register* from, const Register& to) {
+  counts_.Move(rule, from, &to);
   staged_.PutRegister(id, EncodeRegister(to));
   staged_registers_[id] = to;
 }
@@ -97,13 +102,19 @@ void Scheduler::CloseTooLate(OutletIndex outlet, const std::string& id, const Jo
 // The row or dead entry of a key that is about to get another register.
 void Scheduler::TakeAway(OutletIndex outlet, const std::string& key,
                          const Register& known, InFlight::Fate fate) {
+  TakeAwayOf(outlets_[outlet].name, key, known, fate);
+}
+
+void Scheduler::TakeAwayOf(std::string_view rule, std::string_view key,
+                           const Register& known, InFlight::Fate fate) {
   if (known.state == JobState::kDead) {
-    staged_.DeleteDead(DeadJobKey(outlets_[outlet].name, key));
+    staged_.DeleteDead(DeadJobKey(rule, key));
     return;
   }
   CHECK(IsLive(known.state) && known.job);
   staged_.DeleteJob(*known.job);
   in_flight_.SetFate(known.job->seq, fate);
+  unanswered_.erase(known.job->seq);
 }
 
 void Scheduler::CloseFired(const InFlight& attempt) {
@@ -230,6 +241,10 @@ absl::Status Scheduler::Retry(const InFlight& attempt, AttemptEnd end,
     decision = RetryAt{now_.wall_ms + outlet.retry.max_ms, false};
   }
   ASSIGN_OR_RETURN(Job job, DecodeJob(row));
+  // Only a refusal says that the message was not stored.
+  job.unanswered =
+      attempt.unanswered || end == AttemptEnd::kTimedOut || end == AttemptEnd::kRetry;
+  job.last_error = why.substr(0, kErrorBytesMax);
   if (attempt.sends == 0)
     Log(Level::kWarn, "an attempt failed: to be retried",
         {{"job", JobName(outlet.name, attempt.key)},
@@ -247,6 +262,7 @@ void Scheduler::MoveToRetry(const InFlight& attempt, Job job, const RetryAt& whe
   job.sends += 1;
   job.burned += when.burned ? 1 : 0;
   const JobKey key{retry.lane, std::max(when.at_ms, now_.wall_ms), next_seq_++};
+  if (job.unanswered) staged_unanswered_.insert(key.seq);
   staged_.DeleteJob(attempt.row);
   StageRow(&retry, key, EncodeJob(job));
   Register to = from;
@@ -284,14 +300,17 @@ void Scheduler::Quarantine(const LaneState& lane, const JobKey& key, std::string
   ++counts.dead_jobs;
 }
 
-void Scheduler::CloseDead(const InFlight& attempt, const std::string& row,
-                          std::string reason) {
+void Scheduler::CloseDead(const InFlight& attempt, std::string row, std::string reason) {
   const LaneState& lane = lanes_.Numbered(attempt.row.lane);
   const std::string& rule = outlets_[lane.outlet].name;
   ++stats_.dead;
   Log(Level::kError, "a job is given up and kept in the dead store",
       {{"job", JobName(rule, attempt.key)}, {"target", attempt.target}, {"why", reason}});
   staged_.DeleteJob(attempt.row);
+  if (attempt.unanswered) {
+    MarkUnanswered(&row);
+    staged_unanswered_.insert(attempt.row.seq);
+  }
   staged_.PutDead(
       DeadJobKey(rule, attempt.key),
       EncodeDead(

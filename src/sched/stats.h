@@ -1,6 +1,7 @@
 // What the core counts, copied out for the status file and for tests.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -9,6 +10,17 @@
 #include "sched/counts.h"
 
 namespace expirer {
+
+// Jobs that are due and not confirmed, by how long they have been due: each is
+// in the last bucket whose bound it has reached.
+struct Overdue {
+  static constexpr std::array<int64_t, 5> kFromMs = {0, 1'000, 10'000, 60'000, 600'000};
+  std::array<uint64_t, 5> jobs{};
+  // There are more: beyond the window, or beyond what is counted (kVisitsMax a
+  // lane). A cancelled job may count until its turn.
+  bool more = false;
+  static constexpr size_t kVisitsMax = 10'000;
+};
 
 // Since the process started, but for what says otherwise.
 struct Stats {
@@ -43,10 +55,19 @@ struct Stats {
   uint64_t window = 0;        // entries held in memory
   int64_t oldest_due_ms = 0;  // of what is overdue; 0 = nothing is
   uint64_t overdue_rules = 0;
+  Overdue overdue;
   bool egress_up = false;
   bool intake_open = true;
   bool loaded = false;     // every lane has its first block
   uint64_t unsettled = 0;  // rules whose consumers are behind
 };
+
+// The parts of Stats as JSON: objects, but for the last, which is members.
+[[nodiscard]] std::string LatenessJson(const Histogram& h);
+[[nodiscard]] std::string RulesJson(const Stats& stats);
+[[nodiscard]] std::string CountersJson(const Stats& stats);
+// "pending", "retrying", ... "overdue", "lateness_ms": what users are told of
+// the jobs as a whole.
+[[nodiscard]] std::string TotalsJson(const Stats& stats, int64_t now_ms);
 
 }  // namespace expirer

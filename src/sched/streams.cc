@@ -45,6 +45,12 @@ absl::Status Streams::Load(const Store& store) {
       });
 }
 
+std::string Streams::NameOf(uint16_t number) const {
+  for (const auto& [name, entry] : streams_)
+    if (entry.state.number == number) return name;
+  return "";
+}
+
 Position Streams::Place(const std::string& stream, uint64_t seq, int64_t time_ns,
                         bool* rewound) {
   *rewound = false;

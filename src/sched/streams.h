@@ -39,6 +39,9 @@ class Streams {
   [[nodiscard]] Position Place(const std::string& stream, uint64_t seq, int64_t time_ns,
                                bool* rewound);
 
+  // The name of the stream with this Position::stream; "" = none has it.
+  [[nodiscard]] std::string NameOf(uint16_t number) const;
+
   // Adds what changed since the last call to `set`.
   void Stage(WriteSet* set);
 

@@ -82,6 +82,21 @@ class TimerHeap {
     return greatest;
   }
 
+  // Calls `visit` for entries at or before `key_ms`, in no order, until it
+  // returns false. O(visited).
+  template <typename Visit>
+  void VisitUntil(int64_t key_ms, Visit visit) const {
+    std::vector<size_t> open(entries_.empty() ? 0 : 1);
+    while (!open.empty()) {
+      const size_t at = open.back();
+      open.pop_back();
+      if (entries_[at].key_ms > key_ms) continue;  // nor is any below it
+      if (!visit(entries_[at])) return;
+      const size_t end = std::min((at + 1) * kArity + 1, entries_.size());
+      for (size_t child = at * kArity + 1; child < end; ++child) open.push_back(child);
+    }
+  }
+
   void Clear() { entries_.clear(); }
 
  private:

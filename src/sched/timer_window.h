@@ -33,6 +33,12 @@ class TimerWindow {
   [[nodiscard]] const TimerEntry& top() const { return heap_.top(); }
   void Pop() { heap_.Pop(); }
 
+  // As TimerHeap::VisitUntil.
+  template <typename Visit>
+  void VisitUntil(int64_t key_ms, Visit visit) const {
+    heap_.VisitUntil(key_ms, visit);
+  }
+
   // Nothing of the lane is only on disk.
   [[nodiscard]] bool complete() const { return horizon_ == kForever; }
   [[nodiscard]] const TimerEntry& horizon() const { return horizon_; }

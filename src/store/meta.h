@@ -22,7 +22,8 @@
 namespace expirer {
 
 // Raised when an older binary must refuse the store.
-inline constexpr uint64_t kFormatVersion = 1;
+// 2: job rows of version 2 (job/job.h). An older store is raised when it is opened.
+inline constexpr uint64_t kFormatVersion = 2;
 
 inline constexpr std::string_view kMetaFormat = "format";
 inline constexpr std::string_view kMetaStoreId = "store_id";

@@ -193,7 +193,14 @@ absl::Status Store::CheckFormat() {
                     rep_->path, format, kFormatVersion));
   ASSIGN_OR_RETURN(const bool named, GetMeta(kMetaStoreId, &id_));
   if (!named || id_.size() != 32) return Corrupt("the store's id is missing");
-  return absl::OkStatus();
+  if (format == kFormatVersion || rep_->read_only) return absl::OkStatus();
+  // Before anything an older binary would misread.
+  value.clear();
+  PutVarint(&value, kFormatVersion);
+  WriteSet set;
+  set.PutMeta(kMetaFormat, value);
+  RETURN_IF_ERROR(Write(&set));
+  return Sync();
 }
 
 absl::Status Store::WriteIdentity() {

@@ -204,6 +204,29 @@ std::unique_ptr<DueScan> Store::ScanDue(Lane lane) const {
   return std::unique_ptr<DueScan>(new DueScan(std::move(rep)));
 }
 
+struct DeadScan::Rep {
+  std::unique_ptr<rocksdb::Iterator> it;
+};
+
+DeadScan::DeadScan(std::unique_ptr<Rep> rep) : rep_(std::move(rep)) {}
+DeadScan::~DeadScan() = default;
+void DeadScan::Seek(std::string_view key) { rep_->it->Seek(ToSlice(key)); }
+void DeadScan::Next() { rep_->it->Next(); }
+bool DeadScan::Valid() const { return rep_->it->Valid(); }
+std::string_view DeadScan::key() const { return ToView(rep_->it->key()); }
+std::string_view DeadScan::value() const { return ToView(rep_->it->value()); }
+absl::Status DeadScan::status() const {
+  return FromRocks(rep_->it->status(), "scanning dead");
+}
+
+std::unique_ptr<DeadScan> Store::ScanDead() const {
+  auto rep = std::make_unique<DeadScan::Rep>();
+  rocksdb::ReadOptions read;
+  read.fill_cache = false;
+  rep->it.reset(rep_->db->NewIterator(read, rep_->family(kDead)));
+  return std::unique_ptr<DeadScan>(new DeadScan(std::move(rep)));
+}
+
 absl::Status Store::Write(WriteSet* set) {
   CHECK(!rep_->read_only);
   const size_t bytes = set->bytes();

@@ -3,8 +3,9 @@
 // and made durable apart by Sync, and an opening that never loses what was
 // synced in silence (store/wal_guard.h).
 //
-// Threads: Write and every read belong to one thread (the core); Sync to one
-// other (the committer); FreeBytes, Sizes and SetNow may be called from any.
+// Threads: Write and Writable belong to one thread (the core), Sync to one other
+// (the committer); everything else may be called from any. A read sees whole
+// writes only; whether they are durable yet only the core can tell.
 #pragma once
 
 #include <atomic>
@@ -84,6 +85,25 @@ class DueScan {
   std::unique_ptr<Rep> rep_;
 };
 
+// Forward over the dead entries, as DueScan over a lane.
+class DeadScan {
+ public:
+  ~DeadScan();
+  // To the first entry at or after `key`.
+  void Seek(std::string_view key);
+  void Next();
+  [[nodiscard]] bool Valid() const;
+  [[nodiscard]] std::string_view key() const;
+  [[nodiscard]] std::string_view value() const;
+  [[nodiscard]] absl::Status status() const;
+
+ private:
+  friend class Store;
+  struct Rep;
+  explicit DeadScan(std::unique_ptr<Rep> rep);
+  std::unique_ptr<Rep> rep_;
+};
+
 struct StoreSizes {
   uint64_t disk_bytes = 0;  // live SST and WAL files
   uint64_t memtable_bytes = 0;
@@ -127,6 +147,7 @@ class Store {
   [[nodiscard]] absl::Status VisitRegisters(std::string_view prefix,
                                             const Visit& visit) const;
   [[nodiscard]] std::unique_ptr<DueScan> ScanDue(Lane lane) const;
+  [[nodiscard]] std::unique_ptr<DeadScan> ScanDead() const;
 
   // Visible at once, durable after the next successful Sync. kResourceExhausted
   // when there is no space: nothing was applied, and the same set may be

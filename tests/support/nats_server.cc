@@ -347,6 +347,13 @@ void TestClient::PublishCore(const std::string& subject, const std::string& payl
   Check(natsConnection_FlushTimeout(state_->nc, 5'000), "flush");
 }
 
+void TestClient::PublishRequest(const std::string& subject, const std::string& reply,
+                                const std::string& payload) {
+  Check(natsConnection_PublishRequest(state_->nc, subject.c_str(), reply.c_str(),
+                                      payload.data(), static_cast<int>(payload.size())),
+        "publish");
+}
+
 std::optional<std::string> TestClient::Request(const std::string& subject,
                                                const std::string& payload,
                                                int64_t timeout_ms,

@@ -98,6 +98,9 @@ class TestClient {
   // A core publish, flushed.
   void PublishCore(const std::string& subject, const std::string& payload,
                    const HeaderList& headers = {});
+  // A request whose reply goes to `reply`; not flushed at once.
+  void PublishRequest(const std::string& subject, const std::string& reply,
+                      const std::string& payload);
   // Payload of the reply; nothing after `timeout_ms`. `headers` may be null.
   [[nodiscard]] std::optional<std::string> Request(const std::string& subject,
                                                    const std::string& payload,

@@ -126,6 +126,25 @@ TEST(JobBytes, JobIsGolden) {
   EXPECT_EQ(*DecodeJob(FromHex(kEmptyJobHex)), Job());
 }
 
+TEST(JobBytes, JobWithAnErrorIsGoldenAsVersionTwo) {
+  Job job = FullJob();
+  job.unanswered = true;
+  job.last_error = "full";
+  std::string hex(kJobHex);
+  hex.replace(0, 4, "0203");  // version, flags
+  hex += "0466756c6c";        // length, text
+  EXPECT_EQ(Hex(EncodeJob(job)), hex);
+  EXPECT_EQ(*DecodeJob(FromHex(hex)), job);
+}
+
+TEST(JobBytes, AttemptWithoutAnAnswerIsMarkedInPlace) {
+  Job job = FullJob();
+  std::string row = EncodeJob(job);
+  MarkUnanswered(&row);
+  job.unanswered = true;
+  EXPECT_EQ(*DecodeJob(row), job);
+}
+
 TEST(JobBytes, RegisterIsGolden) {
   EXPECT_EQ(Hex(EncodeRegister(Live())), kLiveHex);
   EXPECT_EQ(*DecodeRegister(FromHex(kLiveHex)), Live());
@@ -238,8 +257,8 @@ class Draw {
   }
   JobKey AKey() { return {static_cast<Lane>(Number()), Ms(), Number()}; }
   Job AJob() {
-    return {Ms(), Number(), Number(), Coin(),        APosition(), Ms(),
-            Ms(), Bytes(),  Bytes(),  SomeHeaders(), Bytes()};
+    return {Ms(), Number(), Number(), Coin(),        Coin(),  APosition(),          Ms(),
+            Ms(), Bytes(),  Bytes(),  SomeHeaders(), Bytes(), Coin() ? Bytes() : ""};
   }
   Register ARegister() {
     Register reg;

@@ -1,0 +1,99 @@
+#include "app/client.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/duration.h"
+#include "job/json.h"
+
+namespace expirer {
+namespace {
+
+constexpr size_t kErrorsMax = 16;
+
+// What an error reply says; OK for any other reply.
+absl::Status ErrorOf(const std::string& reply) {
+  JsonPointers pointers;
+  const size_t code = pointers.Add("/error/code");
+  const size_t message = pointers.Add("/error/message");
+  JsonReader reader;
+  if (const absl::Status read = reader.Read(reply, pointers); !read.ok())
+    return Internal("the reply is no JSON: " + Message(read));
+  const std::string_view number = reader.value(code).raw;
+  if (number.empty()) return absl::OkStatus();
+  std::string scratch;
+  const auto text = JsonText(reader.value(message), &scratch);
+  const std::string why = text.ok() ? std::string(*text) : "error " + std::string(number);
+  if (number == "400") return Invalid(why);
+  if (number == "404") return NotFound(why);
+  return Refused(why);
+}
+
+}  // namespace
+
+Client::Client(ConnectionOptions options, std::string service, int64_t timeout_ms)
+    : service_(std::move(service)), timeout_ms_(timeout_ms) {
+  options.name = "expirer-cli";
+  Connection::Handlers handlers;
+  handlers.up = [this] {
+    MutexLock lock(&mutex_);
+    up_ = true;
+  };
+  handlers.down = [this](const std::string&) { requests_->ConnectionLost(); };
+  handlers.error = [this](const std::string& text) {
+    MutexLock lock(&mutex_);
+    if (errors_.size() < kErrorsMax) errors_.push_back(text);
+  };
+  handlers.tick = [this] { requests_->Tick(); };
+  handlers.failed = [this](const std::string& why) {
+    MutexLock lock(&mutex_);
+    failure_ = why;
+  };
+  connection_ = std::make_unique<Connection>(std::move(options), "cli", handlers);
+  requests_ = std::make_unique<Requests>(connection_.get());
+  connection_->Start();
+}
+
+Client::~Client() { connection_->Stop(0); }
+
+std::string Client::servers() const {
+  std::string out;
+  for (const std::string& server : connection_->options().servers) {
+    if (!out.empty()) out += ",";
+    out += server.substr(server.rfind('@') + 1);  // no password
+  }
+  return out;
+}
+
+std::vector<std::string> Client::errors() {
+  MutexLock lock(&mutex_);
+  return errors_;
+}
+
+absl::Status Client::Connect() {
+  MutexLock lock(&mutex_);
+  const auto up = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return up_; };
+  if (mutex_.AwaitFor(timeout_ms_, up)) return absl::OkStatus();
+  return Unavailable(fmt::format("no connection to NATS at {} within {}{}", servers(),
+                                 FormatDuration(timeout_ms_),
+                                 failure_.empty() ? "" : ": " + failure_));
+}
+
+absl::StatusOr<std::string> Client::Call(const std::string& subject,
+                                         const std::string& body) {
+  return requests_->Call(subject, body, timeout_ms_);
+}
+
+absl::StatusOr<std::string> Client::Ask(const std::string& endpoint,
+                                        const std::string& body) {
+  auto reply = Call(service_ + ".v1." + endpoint, body);
+  if (!reply.ok())
+    return Unavailable(fmt::format(
+        "no service called {} answers at {}: is it running, and is --name right? ({})",
+        service_, servers(), Message(reply.status())));
+  RETURN_IF_ERROR(ErrorOf(*reply));
+  return reply;
+}
+
+}  // namespace expirer

@@ -1,0 +1,317 @@
+#include "app/client_commands.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "app/client.h"
+#include "app/context.h"
+#include "app/table.h"
+#include "base/duration.h"
+#include "base/log.h"
+#include "job/json_view.h"
+#include "job/request.h"
+
+namespace expirer {
+namespace {
+
+constexpr int kDone = 0;
+constexpr int kFailed = 1;
+constexpr int kUsage = 2;
+
+struct ClientArgs {
+  ClientFlags connection;
+  std::string name = "expirer";
+  std::string timeout = "5s";
+  bool json = false;
+  std::vector<std::string> jobs;
+  std::string rule, prefix, state, due_before, id;
+  uint64_t limit = 1'000;
+  bool all = false;
+  bool dry_run = false;
+};
+
+int Say(const absl::Status& status) {
+  std::fprintf(stderr, "%s\n", Message(status).c_str());
+  return absl::IsInvalidArgument(status) ? kUsage : kFailed;
+}
+
+void Print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
+
+// Runs `work` with a connected client.
+int WithClient(const ClientArgs& args, const std::function<int(Client*)>& work) {
+  SetLog(Level::kError, LogFormat::kText);
+  const auto timeout_ms = ParseDuration(args.timeout);
+  if (!timeout_ms.ok() || *timeout_ms <= 0)
+    return Say(Invalid("--timeout: expected a duration such as 5s"));
+  auto options =
+      ClientOptions(args.connection, [](const char* name) { return std::getenv(name); });
+  if (!options.ok()) {
+    (void)Say(options.status());
+    return kUsage;
+  }
+  Client client(*std::move(options), args.name, *timeout_ms);
+  if (const absl::Status up = client.Connect(); !up.ok()) return Say(up);
+  return work(&client);
+}
+
+// A member's text as people read it: strings without quotes, the rest as JSON.
+std::string Shown(const JsonValue& value) {
+  std::string scratch;
+  if (value.kind == JsonValue::Kind::kString) {
+    const auto text = JsonText(value, &scratch);
+    if (text.ok()) return std::string(*text);
+  }
+  return std::string(value.raw);
+}
+
+using Row = std::vector<JsonMember>;
+std::string Cell(const Row& row, std::string_view name) {
+  for (const auto& [known, value] : row)
+    if (known == name) return Shown(value);
+  return "";
+}
+
+// "name: value" lines, nested objects by dotted names.
+void PrintMembers(const std::string& before, std::string_view json) {
+  const auto members = JsonMembers(json);
+  if (!members.ok()) return;
+  for (const auto& [name, value] : *members) {
+    if (value.kind == JsonValue::Kind::kObject)
+      PrintMembers(before + name + ".", value.raw);
+    else
+      Print(fmt::format("{}{}: {}\n", before, name, Shown(value)));
+  }
+}
+
+std::string JobJson(const std::string& job) {
+  return "{\"job\":" + JsonQuoted(job) + "}";
+}
+
+// The request that the filter flags make.
+std::string FilterJson(const ClientArgs& args, uint64_t limit, const std::string& cursor,
+                       bool dry_run = false) {
+  std::string out = fmt::format("{{\"limit\":{}", limit);
+  const auto add = [&out](std::string_view name, const std::string& value) {
+    if (!value.empty()) out += fmt::format(",\"{}\":{}", name, JsonQuoted(value));
+  };
+  add("rule", args.rule);
+  add("prefix", args.prefix);
+  add("state", args.state);
+  add("due_before", args.due_before);
+  add("cursor", cursor);
+  if (dry_run) out += ",\"dry_run\":true";
+  return out + "}";
+}
+
+// Every item of the pages of a list, up to args.limit (0 = all of them).
+struct Listing {
+  std::string endpoint;
+  std::string items;  // the member that holds them
+  std::vector<std::string> columns;
+};
+int RunListing(const ClientArgs& args, const Listing& listing) {
+  return WithClient(args, [&](Client* client) {
+    Table table(listing.columns);
+    std::string cursor;
+    uint64_t shown = 0;
+    do {
+      const uint64_t left = args.limit == 0 ? kPageMax : args.limit - shown;
+      const auto reply = client->Ask(
+          listing.endpoint, FilterJson(args, std::min<uint64_t>(left, kPageMax), cursor));
+      if (!reply.ok()) return Say(reply.status());
+      const auto members = JsonMembers(*reply);
+      cursor.clear();
+      for (const auto& [name, value] : members.ok() ? *members : Row()) {
+        if (name == "cursor") cursor = Shown(value);
+        if (name != listing.items) continue;
+        const auto items = JsonItems(value.raw);
+        if (!items.ok()) return Say(Internal("the reply is not what a list replies"));
+        for (const JsonValue& item : *items) {
+          ++shown;
+          if (args.json) {
+            Print(std::string(item.raw) + "\n");
+            continue;
+          }
+          const auto row = JsonMembers(item.raw);
+          std::vector<std::string> cells;
+          for (const std::string& column : listing.columns)
+            cells.push_back(row.ok() ? Cell(*row, column) : "");
+          table.Add(std::move(cells));
+        }
+      }
+    } while (!cursor.empty() && (args.limit == 0 || shown < args.limit));
+    if (!args.json) Print(table.Format(TerminalColumns()));
+    if (!cursor.empty())
+      std::fprintf(stderr, "there are more: --limit 0 shows all of them\n");
+    return kDone;
+  });
+}
+
+int RunGet(const ClientArgs& args) {
+  return WithClient(args, [&](Client* client) {
+    int code = kDone;
+    for (const std::string& job : args.jobs) {
+      const auto reply = client->Ask("get", JobJson(job));
+      if (!reply.ok()) {
+        code = Say(reply.status());
+        continue;
+      }
+      if (args.json)
+        Print(*reply + "\n");
+      else
+        PrintMembers("", *reply);
+    }
+    return code;
+  });
+}
+
+int RunCancel(const ClientArgs& args) {
+  return WithClient(args, [&](Client* client) {
+    int code = kDone;
+    for (const std::string& job : args.jobs) {
+      const auto reply = client->Ask("cancel", JobJson(job));
+      if (!reply.ok()) {
+        code = Say(reply.status());
+        continue;
+      }
+      const auto members = JsonMembers(*reply);
+      const std::string outcome = members.ok() ? Cell(*members, "outcome") : "";
+      if (outcome != "cancelled") code = kFailed;
+      Print(args.json ? *reply + "\n" : fmt::format("{}: {}\n", job, outcome));
+    }
+    return code;
+  });
+}
+
+int RunStats(const ClientArgs& args) {
+  return WithClient(args, [&](Client* client) {
+    const auto reply = client->Ask("stats", "");
+    if (!reply.ok()) return Say(reply.status());
+    if (args.json)
+      Print(*reply + "\n");
+    else
+      PrintMembers("", *reply);
+    return kDone;
+  });
+}
+
+// Requeue or purge: of what is named, or page by page of what the filters let
+// through.
+int RunDead(const ClientArgs& args, const std::string& verb) {
+  const bool one = !args.jobs.empty() || !args.id.empty();
+  if (!one && args.rule.empty() && args.prefix.empty() && !args.all)
+    return Say(
+        Invalid("dead " + verb + ": name jobs, give --id, --rule or --prefix, or --all"));
+  return WithClient(args, [&](Client* client) {
+    std::vector<std::string> bodies;
+    const std::string dry = args.dry_run ? ",\"dry_run\":true}" : "}";
+    for (const std::string& job : args.jobs)
+      bodies.push_back("{\"job\":" + JsonQuoted(job) + dry);
+    if (!args.id.empty()) bodies.push_back("{\"id\":" + JsonQuoted(args.id) + dry);
+    if (!one) bodies.push_back(FilterJson(args, kPageMax, "", args.dry_run));
+    int code = kDone;
+    for (size_t i = 0; i < bodies.size(); ++i) {
+      const auto reply = client->Ask("dead." + verb, bodies[i]);
+      if (!reply.ok()) {
+        code = Say(reply.status());
+        continue;
+      }
+      if (args.json)
+        Print(*reply + "\n");
+      else
+        PrintMembers("", *reply);
+      const auto members = JsonMembers(*reply);
+      const std::string cursor = members.ok() ? Cell(*members, "cursor") : "";
+      if (!cursor.empty())
+        bodies.push_back(FilterJson(args, kPageMax, cursor, args.dry_run));
+    }
+    return code;
+  });
+}
+
+void AddConnection(CLI::App* command, ClientArgs* args) {
+  ClientFlags& flags = args->connection;
+  command->add_option("-s,--server", flags.servers,
+                      "NATS servers, comma-separated (NATS_URL)");
+  command->add_option("--context", flags.context,
+                      "context of the nats CLI (NATS_CONTEXT)");
+  command->add_option("--user", flags.user, "user name (NATS_USER)");
+  command->add_option("--password", flags.password, "password (NATS_PASSWORD)");
+  command->add_option("--creds", flags.creds, "credentials file (NATS_CREDS)");
+  command->add_option("--nkey", flags.nkey, "nkey seed file (NATS_NKEY)");
+  command->add_option("--tlsca", flags.tls_ca, "CA certificates, PEM (NATS_CA)");
+  command->add_option("--tlscert", flags.tls_cert, "client certificate, PEM (NATS_CERT)");
+  command->add_option("--tlskey", flags.tls_key, "client key, PEM (NATS_KEY)");
+  command->add_option("--timeout", args->timeout, "for each answer (5s)");
+  command->add_option("--name", args->name, "name of the service (expirer)");
+  command->add_flag("--json", args->json, "JSON lines instead of a table");
+}
+
+void AddFilters(CLI::App* command, ClientArgs* args) {
+  command->add_option("--rule", args->rule, "only this rule's");
+  command->add_option("--prefix", args->prefix, "only keys that begin so");
+}
+
+}  // namespace
+
+void AddClientCommands(CLI::App* app, int* code) {
+  const auto args = std::make_shared<ClientArgs>();
+  const auto add = [args, code](CLI::App* to, const std::string& name,
+                                const std::string& what,
+                                std::function<int(const ClientArgs&)> run) {
+    CLI::App* command = to->add_subcommand(name, what);
+    AddConnection(command, args.get());
+    command->callback([args, code, run = std::move(run)] { *code = run(*args); });
+    return command;
+  };
+  CLI::App* ls =
+      add(app, "ls", "list the jobs to come, in due order", [](const ClientArgs& a) {
+        return RunListing(a,
+                          {"list",
+                           "jobs",
+                           {"job", "state", "due", "target", "attempts", "last_error"}});
+      });
+  AddFilters(ls, args.get());
+  ls->add_option("--state", args->state, "pending, in_flight, retrying or held");
+  ls->add_option("--due-before", args->due_before, "RFC 3339 time");
+  ls->add_option("-n,--limit", args->limit, "jobs shown, 0 = all (1000)");
+  CLI::App* get = add(app, "get", "tell what is known of jobs", RunGet);
+  get->add_option("JOB", args->jobs, "<rule>/<key>")->required();
+  CLI::App* cancel = add(app, "cancel", "cancel jobs", RunCancel);
+  cancel->add_option("JOB", args->jobs, "<rule>/<key>")->required();
+  add(app, "stats", "numbers of the running service", RunStats);
+
+  CLI::App* dead =
+      app->add_subcommand("dead", "what could not become or be sent as a job");
+  dead->require_subcommand(1);
+  CLI::App* list = add(dead, "ls", "list the dead store", [](const ClientArgs& a) {
+    return RunListing(a,
+                      {"dead.list",
+                       "entries",
+                       {"id", "rule", "kind", "job", "at", "stream", "seq", "reason"}});
+  });
+  AddFilters(list, args.get());
+  list->add_option("-n,--limit", args->limit, "entries shown, 0 = all (1000)");
+  for (const std::string verb : {"requeue", "purge"}) {
+    CLI::App* command =
+        add(dead, verb,
+            verb == "purge" ? "remove for good"
+                            : "make dead jobs pending, run rejected messages again",
+            [verb](const ClientArgs& a) { return RunDead(a, verb); });
+    AddFilters(command, args.get());
+    command->add_option("JOB", args->jobs, "dead jobs, <rule>/<key>");
+    command->add_option("--id", args->id, "one entry by the id that dead ls shows");
+    command->add_flag("--all", args->all, "without any filter");
+    if (verb == "purge") command->add_flag("--dry-run", args->dry_run, "only count");
+  }
+}
+
+}  // namespace expirer

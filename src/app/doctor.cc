@@ -1,0 +1,162 @@
+#include "app/doctor.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "app/client.h"
+#include "app/context.h"
+#include "app/status.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/rfc3339.h"
+#include "job/json_view.h"
+#include "net/jetstream.h"
+
+namespace expirer {
+namespace {
+
+// Beyond it, an API cancel and a schedule sent a moment later may change places.
+constexpr int64_t kClockWarnMs = 1'000;
+
+class Doctor {
+ public:
+  Doctor(const Config& config, int64_t timeout_ms)
+      : config_(config),
+        client_(ConnectionFrom(config.nats), config.name, timeout_ms),
+        js_(&client_.requests(), config.nats.domain, timeout_ms) {}
+
+  int Run() {
+    if (const absl::Status up = client_.Connect(); !up.ok()) {
+      Say(kFail, "connection", Message(up));
+    } else {
+      Say(kOk, "connection", client_.servers());
+      for (const Rule& rule : config_.rules) CheckRule(rule);
+      CheckClock();
+      CheckService();
+      CheckPermissions();
+    }
+    CheckStore();
+    return failed_ ? 1 : 0;
+  }
+
+ private:
+  enum Result { kOk, kWarn, kFail };
+  void Say(Result result, std::string_view check, std::string_view found) {
+    constexpr const char* kWords[] = {"ok  ", "warn", "FAIL"};
+    const std::string line = fmt::format("{}  {}: {}\n", kWords[result], check, found);
+    std::fputs(line.c_str(), stdout);
+    failed_ = failed_ || result == kFail;
+  }
+
+  void CheckRule(const Rule& rule) {
+    std::set<std::string> filters;
+    for (const Entry& entry : rule.schedule) filters.insert(entry.subject);
+    for (const Entry& entry : rule.cancel) filters.insert(entry.subject);
+    std::set<std::string> streams;
+    for (const std::string& filter : filters) CheckFilter(rule, filter, &streams);
+    const std::string durable = config_.name + "-" + rule.name;
+    for (const std::string& stream : streams) CheckConsumer(stream, durable);
+  }
+
+  void CheckFilter(const Rule& rule, const std::string& filter,
+                   std::set<std::string>* streams) {
+    const std::string check = "rule " + rule.name + ", stream of " + filter;
+    const auto names = js_.StreamNames(filter);
+    if (!names.ok()) return Say(kFail, check, Message(names.status()));
+    if (!names->empty()) {
+      Say(kOk, check, fmt::format("{}", fmt::join(*names, ", ")));
+      streams->insert(names->begin(), names->end());
+      return;
+    }
+    for (const StreamConfig& stream : config_.streams)
+      for (const std::string& subject : stream.subjects)
+        if (SubjectCovers(subject, filter))
+          return Say(kWarn, check, "none yet; serve makes " + stream.name);
+    Say(kFail, check, "no stream has it, and none of `streams` would");
+  }
+
+  void CheckConsumer(const std::string& stream, const std::string& durable) {
+    const std::string check = "consumer " + durable + " of " + stream;
+    if (clock_stream_.empty()) clock_stream_ = stream;
+    const auto info = js_.Consumer(stream, durable);
+    if (!info.ok() && JetStreamCode(info.status()) == kConsumerNotFound)
+      return Say(kWarn, check, "none yet; serve makes it");
+    if (!info.ok()) return Say(kFail, check, Message(info.status()));
+    const bool fit = info->ack_policy == "explicit" && info->max_deliver == -1 &&
+                     info->deliver_subject.empty();
+    Say(fit ? kOk : kFail, check,
+        fit ? fmt::format("{} waiting, {} being applied", info->num_pending,
+                          info->num_ack_pending)
+            : "unfit: expected a pull consumer with explicit acks and no max_deliver");
+  }
+
+  void CheckClock() {
+    if (clock_stream_.empty())
+      return Say(kWarn, "clock", "no stream to ask for the time");
+    const int64_t before_ms = SystemClock().NowMs();
+    const auto reply = client_.Call(js_.prefix() + "STREAM.INFO." + clock_stream_, "");
+    const int64_t after_ms = SystemClock().NowMs();
+    if (!reply.ok()) return Say(kFail, "clock", Message(reply.status()));
+    JsonPointers pointers;
+    const size_t ts = pointers.Add("/ts");
+    JsonReader reader;
+    std::string scratch;
+    if (!reader.Read(*reply, pointers).ok() ||
+        reader.value(ts).kind != JsonValue::Kind::kString)
+      return Say(kWarn, "clock", "this server does not tell its time (2.10 does)");
+    const auto text = JsonText(reader.value(ts), &scratch);
+    const auto server_ms = ParseRfc3339(text.ok() ? *text : "");
+    if (!server_ms.ok()) return Say(kWarn, "clock", "the server's time cannot be read");
+    const int64_t off_ms = *server_ms - (before_ms + after_ms) / 2;
+    Say(std::abs(off_ms) > kClockWarnMs ? kWarn : kOk, "clock",
+        fmt::format("the server's is {} ms {} ours", std::abs(off_ms),
+                    off_ms < 0 ? "behind" : "ahead of"));
+  }
+
+  void CheckService() {
+    const auto stats = client_.Ask("stats", "");
+    if (!stats.ok()) return Say(kWarn, "service", Message(stats.status()));
+    const auto members = JsonMembers(*stats);
+    std::string told;
+    for (const auto& [name, value] : members.ok() ? *members : std::vector<JsonMember>())
+      for (const std::string_view wanted : {"pending", "retrying", "dead", "rejected"})
+        if (name == wanted) told += fmt::format(", {} {}", value.raw, name);
+    Say(kOk, "service", config_.name + " answers" + told);
+  }
+
+  void CheckPermissions() {
+    const std::vector<std::string> errors = client_.errors();
+    for (const std::string& error : errors) Say(kFail, "permissions", error);
+    if (errors.empty())
+      Say(kOk, "permissions",
+          "none was missing for these checks (targets are not tried)");
+  }
+
+  void CheckStore() {
+    const std::string path = config_.StatusFile();
+    const Health health = ReadHealth(path, SystemClock().MonotonicMs());
+    if (health.ready) return Say(kOk, "store", "ready, by " + path);
+    const bool runs = health.live && health.why != "stopped";
+    Say(runs ? kFail : kWarn, "store", health.why);
+  }
+
+  const Config& config_;
+  Client client_;
+  JetStream js_;
+  std::string clock_stream_;
+  bool failed_ = false;
+};
+
+}  // namespace
+
+int RunDoctor(const Config& config, int64_t timeout_ms) {
+  SetLog(Level::kError, LogFormat::kText);
+  return Doctor(config, timeout_ms).Run();
+}
+
+}  // namespace expirer

@@ -1,0 +1,13 @@
+// `expirer doctor`: looks at everything a service needs and prints a line a
+// check. Changes nothing.
+#pragma once
+
+#include "app/config.h"
+
+namespace expirer {
+
+// Prints "ok", "warn" or "FAIL", the check, and what was found. Returns the
+// exit code: 1 when a check failed; a warning is none.
+[[nodiscard]] int RunDoctor(const Config& config, int64_t timeout_ms);
+
+}  // namespace expirer

@@ -1,0 +1,135 @@
+#include "net/micro.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/clock.h"
+#include "base/rfc3339.h"
+#include "base/stopwatch.h"
+#include "job/json_view.h"
+#include "net/random_id.h"
+
+namespace expirer {
+namespace {
+
+// A header's value is one line of printable ASCII.
+std::string HeaderText(std::string_view text) {
+  std::string out;
+  for (const char c : text) out.push_back(c >= 0x20 && c < 0x7F ? c : '?');
+  return out;
+}
+
+}  // namespace
+
+std::string ErrorJson(int code, std::string_view message) {
+  return fmt::format(R"({{"error":{{"code":{},"message":{}}}}})", code,
+                     JsonQuoted(message));
+}
+
+Micro::Micro(Options options, Connection* connection)
+    : options_(std::move(options)),
+      connection_(connection),
+      id_(RandomId()),
+      started_(FormatRfc3339Ms(SystemClock().NowMs())) {}
+
+void Micro::AddEndpoint(const std::string& name, const std::string& subject,
+                        Handler handler) {
+  endpoints_.push_back({name, subject, std::move(handler)});
+}
+
+void Micro::Listen() {
+  {
+    MutexLock lock(&mutex_);
+    counts_.resize(endpoints_.size());
+  }
+  for (size_t i = 0; i < endpoints_.size(); ++i)
+    connection_->Subscribe(endpoints_[i].subject, kQueue, kPendingMax,
+                           [this, i](const Delivery& d) { OnRequest(i, d); });
+  const auto serve = [this](const std::string& verb,
+                            std::string (Micro::*answer)() const) {
+    const std::string all = "$SRV." + verb;
+    const std::string named = all + "." + options_.name;
+    for (const std::string& subject : {all, named, named + "." + id_}) {
+      connection_->Subscribe(subject, "", kPendingMax, [this, answer](const Delivery& d) {
+        if (d.reply().empty()) return;
+        (void)connection_->Publish(std::string(d.reply()), "", (this->*answer)());
+        connection_->Flush();
+      });
+    }
+  };
+  serve("PING", &Micro::PingJson);
+  serve("INFO", &Micro::InfoJson);
+  serve("STATS", &Micro::StatsJson);
+}
+
+void Micro::OnRequest(size_t endpoint, const Delivery& delivery) {
+  endpoints_[endpoint].handler({std::string(delivery.reply()), endpoint, MonotonicNs()},
+                               delivery.payload());
+}
+
+void Micro::Reply(const Caller& caller, int code, const std::string& body) {
+  if (!caller.reply.empty()) {
+    if (code == 0) {
+      (void)connection_->Publish(caller.reply, "", body);
+    } else {
+      const std::string number = std::to_string(code);
+      const std::string text = HeaderText(body);
+      (void)connection_->Publish(
+          caller.reply, "",
+          {{"Nats-Service-Error-Code", number}, {"Nats-Service-Error", text}},
+          ErrorJson(code, body));
+    }
+  }
+  MutexLock lock(&mutex_);
+  Count& count = counts_[caller.endpoint];
+  ++count.requests;
+  count.processing_ns += MonotonicNs() - caller.began_ns;
+  if (code == 0) return;
+  ++count.errors;
+  count.last_error = fmt::format("{}:{}", code, body);
+}
+
+std::string Micro::Head(std::string_view type) const {
+  return fmt::format(
+      R"({{"type":"io.nats.micro.v1.{}_response","name":{},"id":"{}","version":"{}",)"
+      R"("metadata":{{}})",
+      type, JsonQuoted(options_.name), id_, options_.version);
+}
+
+std::string Micro::PingJson() const { return Head("ping") + "}"; }
+
+std::string Micro::InfoJson() const {
+  std::string out = Head("info") + ",\"description\":" + JsonQuoted(options_.description);
+  out += ",\"endpoints\":[";
+  for (const Endpoint& endpoint : endpoints_) {
+    if (&endpoint != endpoints_.data()) out.push_back(',');
+    out += fmt::format(
+        R"({{"name":"{}","subject":"{}","queue_group":"{}","metadata":{{}}}})",
+        endpoint.name, endpoint.subject, kQueue);
+  }
+  return out + "]}";
+}
+
+std::string Micro::StatsJson() const {
+  std::string out = Head("stats") + ",\"started\":\"" + started_ + "\",\"endpoints\":[";
+  const std::string data = options_.data ? options_.data() : "";
+  MutexLock lock(&mutex_);
+  for (size_t i = 0; i < endpoints_.size(); ++i) {
+    const Count count = i < counts_.size() ? counts_[i] : Count();
+    const int64_t requests = static_cast<int64_t>(count.requests);
+    if (i > 0) out.push_back(',');
+    out += fmt::format(
+        R"({{"name":"{}","subject":"{}","queue_group":"{}","num_requests":{},)"
+        R"("num_errors":{},"last_error":{},"processing_time":{},)"
+        R"("average_processing_time":{})",
+        endpoints_[i].name, endpoints_[i].subject, kQueue, count.requests, count.errors,
+        JsonQuoted(count.last_error), count.processing_ns,
+        requests == 0 ? 0 : count.processing_ns / requests);
+    if (!data.empty() && endpoints_[i].name == "stats") out += ",\"data\":" + data;
+    out.push_back('}');
+  }
+  return out + "]}";
+}
+
+}  // namespace expirer

@@ -1,0 +1,85 @@
+// The NATS service protocol (ADR-32): discovery by PING, INFO and STATS, and
+// endpoints with their counts. nats.c has it only from 3.7, so it is spoken
+// here by hand, the same for all versions.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "base/mutex.h"
+#include "net/connection.h"
+#include "sched/events.h"
+
+namespace expirer {
+
+// Thread-safe once every endpoint is added.
+class Micro {
+ public:
+  struct Options {
+    std::string name;  // letters, digits, - and _
+    std::string version;
+    std::string description;
+    // JSON object for the `data` of the endpoint called stats; may be empty.
+    std::function<std::string()> data;
+  };
+  // The request's payload lives for the call. Answer by Reply, once.
+  using Handler = std::function<void(Caller caller, std::string_view payload)>;
+
+  // `connection` outlives it; not started yet.
+  Micro(Options options, Connection* connection);
+
+  // Before Listen. `name` as the service's.
+  void AddEndpoint(const std::string& name, const std::string& subject, Handler handler);
+  // Subscribes to all. Before the connection starts.
+  void Listen();
+
+  // Any thread. `code` 0: `body` is the reply; else an error, told by header
+  // and body.
+  void Reply(const Caller& caller, int code, const std::string& body);
+
+  // The three answers of discovery, as JSON.
+  [[nodiscard]] std::string PingJson() const;
+  [[nodiscard]] std::string InfoJson() const;
+  [[nodiscard]] std::string StatsJson() const;
+
+  [[nodiscard]] const std::string& id() const { return id_; }
+
+  // Members of one queue group share the requests (ADR-32's default name).
+  static constexpr char kQueue[] = "q";
+  // Requests that may wait for an endpoint's handler: 1,024 of the largest
+  // are 16 MB.
+  static constexpr int kPendingMax = 1'024;
+
+ private:
+  struct Endpoint {
+    std::string name;
+    std::string subject;
+    Handler handler;
+  };
+  struct Count {
+    uint64_t requests = 0;
+    uint64_t errors = 0;
+    std::string last_error;
+    int64_t processing_ns = 0;
+  };
+  [[nodiscard]] std::string Head(std::string_view type) const;
+  void OnRequest(size_t endpoint, const Delivery& delivery);
+
+  const Options options_;
+  Connection* const connection_;
+  const std::string id_;
+  const std::string started_;
+  std::vector<Endpoint> endpoints_;
+
+  mutable Mutex mutex_;
+  std::vector<Count> counts_ ABSL_GUARDED_BY(mutex_);
+};
+
+// {"error":{"code":...,"message":"..."}}
+[[nodiscard]] std::string ErrorJson(int code, std::string_view message);
+
+}  // namespace expirer

@@ -1,0 +1,230 @@
+#include "sched/pages.h"
+
+#include <algorithm>
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "base/coding.h"
+#include "base/rfc3339.h"
+#include "job/json_view.h"
+#include "sched/streams.h"
+#include "store/meta.h"
+
+namespace expirer {
+namespace {
+
+// How far the clock of whoever wrote a row may have been ahead of ours.
+constexpr int64_t kClockSlackMs = 60'000;
+
+struct LaneScan {
+  std::string rule;
+  bool retry = false;
+  bool held = false;
+  std::unique_ptr<DueScan> scan;
+
+  [[nodiscard]] ListPlace place() const { return {scan->key().key_ms, scan->key().seq}; }
+};
+
+// Whether `name` is the rule asked for, one of its entries, or nothing is.
+bool OfRule(std::string_view name, std::string_view rule) {
+  if (rule.empty() || name == rule) return true;
+  return name.size() > rule.size() && name.starts_with(rule) && name[rule.size()] == '.';
+}
+
+// Scans of the query's lanes, each at its first row after the cursor.
+absl::StatusOr<std::vector<LaneScan>> OpenLanes(const Store& store,
+                                                const Outlets& outlets,
+                                                const ListQuery& query) {
+  std::vector<LaneScan> lanes;
+  const auto open = [&](std::string_view rule, Lane number, bool retry) -> absl::Status {
+    std::string key(kMetaBound);
+    PutBig16(&key, number);
+    std::string value;
+    ASSIGN_OR_RETURN(const bool bounded, store.GetMeta(key, &value));
+    ListPlace from{bounded ? static_cast<int64_t>(Reader(value).Varint()) : 0, 0};
+    if (query.after) from = std::max(from, {query.after->key_ms, query.after->seq + 1});
+    LaneScan lane;
+    lane.rule = rule;
+    lane.retry = retry;
+    lane.held = !outlets.Find(rule).has_value();
+    lane.scan = store.ScanDue(number);
+    lane.scan->Seek({number, from.key_ms, from.seq});
+    RETURN_IF_ERROR(lane.scan->status());
+    if (lane.scan->Valid()) lanes.push_back(std::move(lane));
+    return absl::OkStatus();
+  };
+  const absl::Status visited = store.VisitMeta(
+      kMetaLane, [&](std::string_view key, std::string_view value) -> absl::Status {
+        const std::string_view rule = key.substr(kMetaLane.size());
+        if (!OfRule(rule, query.rule)) return absl::OkStatus();
+        const auto first = static_cast<Lane>(Reader(value).Varint());
+        if (query.state != "retrying") RETURN_IF_ERROR(open(rule, first, false));
+        if (query.state != "pending")
+          RETURN_IF_ERROR(open(rule, static_cast<Lane>(first + 1), true));
+        return absl::OkStatus();
+      });
+  if (!visited.ok()) return visited;
+  return lanes;
+}
+
+ListRequest::Row MakeRow(const LaneScan& lane, const JobView& job,
+                         const StreamNames& streams) {
+  JobInfo info;
+  info.rule = lane.rule;
+  info.key = job.key;
+  info.state = "?";  // where the core writes it
+  info.due_ms = job.due_ms;
+  if (lane.scan->key().key_ms != job.due_ms) info.next_ms = lane.scan->key().key_ms;
+  info.target = job.target;
+  info.attempts = job.sends;
+  info.last_error = job.last_error;
+  info.source = job.source;
+  const std::string stream = streams(job.source.stream);
+  info.stream = stream;
+  const std::string text = FormatJobInfo(info);
+  // The name before it ends at its quotes and holds none that are not escaped.
+  constexpr std::string_view kState = "\",\"state\":\"";
+  const size_t at = text.find(kState) + kState.size();
+  return {lane.scan->key().seq, lane.retry, lane.held, text.substr(0, at),
+          text.substr(at + 1)};
+}
+
+StreamNames Naming(const std::vector<std::pair<uint16_t, std::string>>& names) {
+  return [&names](uint16_t number) {
+    for (const auto& [known, name] : names)
+      if (known == number) return name;
+    return std::string();
+  };
+}
+
+}  // namespace
+
+absl::Status ReadJobs(const Store& store, const Outlets& outlets,
+                      const ListQuery& query, int64_t now_ms, ListRequest* page) {
+  ASSIGN_OR_RETURN(std::vector<LaneScan> lanes, OpenLanes(store, outlets, query));
+  ASSIGN_OR_RETURN(const auto names, ReadStreamNames(store));
+  const StreamNames streams = Naming(names);
+  // First attempts stand at their due time, or at that of their writing: from
+  // here on none is due earlier.
+  const int64_t end_ms = std::max(query.due_before_ms, now_ms + kClockSlackMs);
+  size_t rows = 0;
+  size_t scanned = 0;
+  size_t bytes = 0;
+  ListPlace last;
+  while (!lanes.empty()) {
+    const auto least = std::min_element(
+        lanes.begin(), lanes.end(),
+        [](const LaneScan& a, const LaneScan& b) { return a.place() < b.place(); });
+    if (!least->retry && query.due_before_ms <= kDueMaxMs &&
+        least->place().key_ms >= end_ms) {
+      lanes.erase(least);
+      continue;
+    }
+    if (rows >= kPageRowsMax || scanned >= kPageScanBytesMax || bytes >= kPageBytesMax ||
+        page->jobs.size() >= query.limit) {
+      page->cursor = FormatListPlace(last);
+      return absl::OkStatus();
+    }
+    ++rows;
+    scanned += least->scan->value().size();
+    last = least->place();
+    JobView job;
+    // A row nobody can read is the core's to put aside, at its turn.
+    if (DecodeJob(least->scan->value(), &job).ok() && job.key.starts_with(query.prefix) &&
+        job.due_ms < query.due_before_ms && (query.state != "held" || least->held)) {
+      page->jobs.push_back(MakeRow(*least, job, streams));
+      bytes += page->jobs.back().head.size() + page->jobs.back().tail.size() + 16;
+    }
+    least->scan->Next();
+    RETURN_IF_ERROR(least->scan->status());
+    if (!least->scan->Valid()) lanes.erase(least);
+  }
+  return absl::OkStatus();
+}
+
+std::optional<DeadName> SplitDeadKey(std::string_view key) {
+  const size_t zero = key.find('\0');
+  if (zero == key.npos || zero + 1 >= key.size()) return std::nullopt;
+  const char kind = key[zero + 1];
+  if (kind != 'r' && kind != 'j') return std::nullopt;
+  return DeadName{key.substr(0, zero), kind == 'j', key.substr(zero + 2)};
+}
+
+absl::Status ReadDead(const Store& store, const DeadQuery& query, size_t bytes_max,
+                      const VisitDead& visit, std::string* cursor) {
+  std::string from;
+  if (!query.rule.empty()) {
+    from = query.rule + '\0';
+    if (!query.prefix.empty()) from += "j" + query.prefix;
+  }
+  if (!query.after.empty()) from = std::max(from, query.after + '\0');
+  const auto scan = store.ScanDead();
+  size_t rows = 0;
+  size_t bytes = 0;
+  size_t scanned = 0;
+  uint64_t found = 0;
+  std::string last;
+  for (scan->Seek(from); scan->Valid(); scan->Next()) {
+    const std::optional<DeadName> name = SplitDeadKey(scan->key());
+    if (!query.rule.empty() && (!name || name->rule != query.rule)) break;
+    if (rows >= kPageRowsMax || scanned >= kPageScanBytesMax || bytes >= bytes_max ||
+        found >= query.limit) {
+      *cursor = FormatDeadId(last);
+      break;
+    }
+    ++rows;
+    scanned += scan->value().size();
+    last = scan->key();
+    if (!name) continue;
+    if (!query.prefix.empty() && (!name->job || !name->key.starts_with(query.prefix)))
+      continue;
+    ASSIGN_OR_RETURN(const Dead dead, DecodeDead(scan->value()));
+    ++found;
+    bytes += visit(scan->key(), dead);
+  }
+  return scan->status();
+}
+
+std::string FormatDeadEntry(std::string_view key, const Dead& dead,
+                            const StreamNames& streams) {
+  const DeadName name = SplitDeadKey(key).value_or(DeadName{});
+  std::string out =
+      "{\"id\":\"" + FormatDeadId(key) + "\",\"rule\":" + JsonQuoted(name.rule);
+  out += name.job ? R"(,"kind":"job","job":)" + JsonQuoted(JobName(name.rule, name.key))
+                  : std::string(R"(,"kind":"rejected")");
+  out += ",\"reason\":" + JsonQuoted(dead.reason) + ",\"at\":\"" +
+         FormatRfc3339Ms(dead.at_ms) + "\"";
+  const std::string stream = streams(dead.source.stream);
+  if (!stream.empty())
+    out += ",\"stream\":" + JsonQuoted(stream) +
+           ",\"seq\":" + std::to_string(dead.source.seq);
+  if (!dead.subject.empty()) out += ",\"subject\":" + JsonQuoted(dead.subject);
+  JobView job;
+  if (name.job && DecodeJob(dead.job_row, &job).ok()) {
+    out += ",\"due\":\"" + FormatRfc3339Ms(job.due_ms) +
+           "\",\"target\":" + JsonQuoted(job.target) +
+           ",\"attempts\":" + std::to_string(job.sends) +
+           ",\"bytes\":" + std::to_string(job.body.size());
+  } else {
+    out += ",\"bytes\":" + std::to_string(dead.payload.size());
+  }
+  if (dead.reference_only) out += ",\"reference_only\":true";
+  return out.append("}");
+}
+
+absl::StatusOr<std::vector<std::pair<uint16_t, std::string>>> ReadStreamNames(
+    const Store& store) {
+  std::vector<std::pair<uint16_t, std::string>> names;
+  const absl::Status visited = store.VisitMeta(
+      kMetaStream,
+      [&names](std::string_view key, std::string_view value) -> absl::Status {
+        ASSIGN_OR_RETURN(const StreamState state, Streams::Decode(value));
+        names.emplace_back(state.number, key.substr(kMetaStream.size()));
+        return absl::OkStatus();
+      });
+  if (!visited.ok()) return visited;
+  return names;
+}
+
+}  // namespace expirer

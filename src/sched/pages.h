@@ -1,0 +1,62 @@
+// Pages of the store for the API's `list` and `dead.*`, read beside the core:
+// the store's reads are thread-safe, and whoever read a page passes it through
+// the core, which says what is in flight and holds the reply until all that
+// the page may show is durable (P1).
+//
+// A page touches at most kRowsMax rows and kScanBytesMax of their bytes,
+// whatever the store holds and the filters leave out, and is at most about
+// kPageBytesMax long: it may therefore hold fewer jobs than asked for, or none,
+// and still have a cursor.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "job/request.h"
+#include "sched/events.h"
+#include "sched/outlets.h"
+#include "store/store.h"
+
+namespace expirer {
+
+inline constexpr size_t kPageRowsMax = 10'000;
+inline constexpr size_t kPageScanBytesMax = 16 << 20;
+inline constexpr size_t kPageBytesMax = 256 << 10;
+
+// Any thread. `*page` gets the jobs that may be sent next, by the time at which
+// they stand in the store (due, or a next attempt), and the cursor. Jobs of
+// no outlet in `outlets` are held. `now_ms` must not lie before the newest
+// write's by more than a minute. Errors: kDataLoss, and the disk's.
+[[nodiscard]] absl::Status ReadJobs(const Store& store, const Outlets& outlets,
+                                    const ListQuery& query, int64_t now_ms,
+                                    ListRequest* page);
+
+// Any thread. Calls `visit` for the dead entries of the page, in the order of
+// their keys, and sets `*cursor`, "" on the last page. `visit` returns the
+// bytes it adds to the page.
+using VisitDead = std::function<size_t(std::string_view key, const Dead& dead)>;
+[[nodiscard]] absl::Status ReadDead(const Store& store, const DeadQuery& query,
+                                    size_t bytes_max, const VisitDead& visit,
+                                    std::string* cursor);
+
+// The JSON of one dead entry as dead.list tells it. `streams` names streams by
+// their number.
+using StreamNames = std::function<std::string(uint16_t number)>;
+[[nodiscard]] std::string FormatDeadEntry(std::string_view key, const Dead& dead,
+                                          const StreamNames& streams);
+// The streams' names as stored.
+[[nodiscard]] absl::StatusOr<std::vector<std::pair<uint16_t, std::string>>>
+ReadStreamNames(const Store& store);
+
+// The rule of a dead entry's key, and whether it is a job; see job/job.h.
+struct DeadName {
+  std::string_view rule;
+  bool job = false;
+  std::string_view key;  // of a job
+};
+[[nodiscard]] std::optional<DeadName> SplitDeadKey(std::string_view key);
+
+}  // namespace expirer

@@ -1,0 +1,432 @@
+// The API's requests (docs/api.md): what each does to a job, and what is told.
+//
+// A cancel of the API counts by arrival: its position is stream 0, numbered by
+// next_seq_, at the time of this host's clock, but always after what is known
+// of its key. So an older schedule that comes again, or late, does not revive
+// the job, and one with a later JetStream time opens it anew.
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "job/json_view.h"
+#include "sched/pages.h"
+#include "sched/scheduler.h"
+
+namespace expirer {
+namespace {
+
+constexpr int kNotFound = 404;
+constexpr int kConflict = 409;
+constexpr int kAtLimit = 429;
+
+// A process notes that it lives every ten seconds, and what it noted may have
+// been lost with the power or waited for a slow sync.
+constexpr int64_t kSentMarginMs = 60'000;
+
+std::string OutcomeJson(const JobRef& job, std::string_view outcome) {
+  return fmt::format(R"({{"job":{},"outcome":"{}"}})",
+                     JsonQuoted(JobName(job.rule, job.key)), outcome);
+}
+
+void CountLane(const LaneState& lane, int64_t now_ms, Overdue* overdue) {
+  size_t visits = 0;
+  const auto count = [&](const TimerEntry& entry) {
+    if (++visits > Overdue::kVisitsMax) {
+      overdue->more = true;
+      return false;
+    }
+    size_t bucket = 0;
+    while (bucket + 1 < Overdue::kFromMs.size() &&
+           now_ms - entry.key_ms >= Overdue::kFromMs[bucket + 1])
+      ++bucket;
+    ++overdue->jobs[bucket];
+    return true;
+  };
+  for (const TimerEntry& entry : lane.in_flight)
+    if (entry.key_ms > now_ms || !count(entry)) break;
+  lane.window.VisitUntil(now_ms, count);
+  if (!lane.window.complete() && lane.window.horizon().key_ms <= now_ms)
+    overdue->more = true;
+}
+
+}  // namespace
+
+// What earlier processes may have sent without this one knowing the answer.
+void Scheduler::RecallSent(Instant now) {
+  first_seq_ = next_seq_;
+  const int64_t alive_ms = downtime_.last_alive_ms();
+  sent_until_ms_ =
+      alive_ms == 0 ? now.wall_ms
+                    : std::max(alive_ms, std::min(now.wall_ms, alive_ms + kSentMarginMs));
+}
+
+void Scheduler::Answer(Caller caller, int code, std::string body) {
+  auto answer = std::make_unique<Effect::Answer>();
+  answer->caller = std::move(caller);
+  answer->code = code;
+  effects_now_.push_back({Effect::Kind::kReply, "", std::move(body), std::move(answer)});
+}
+
+Position Scheduler::ApiPosition(const Register& known) {
+  Position position;
+  position.seq = next_seq_++;
+  next_seq_dirty_ = true;
+  position.time_ns = now_.wall_ms * 1'000'000;
+  if (known.schedule)
+    position.time_ns = std::max(position.time_ns, known.schedule->position.time_ns + 1);
+  if (known.cancel)
+    position.time_ns = std::max(position.time_ns, known.cancel->time_ns + 1);
+  return position;
+}
+
+// Whether the target's stream may hold the job's message although no PubAck
+// said so: contract section 4, "in flight until PubAck or explicit refusal",
+// also when the connection or the process went in between.
+absl::StatusOr<bool> Scheduler::MaybeSent(std::string_view rule, std::string_view key,
+                                          const Register& known) const {
+  if (!known.job) return false;
+  const JobKey& row_key = *known.job;
+  if (in_flight_.Holds(row_key.seq) || unanswered_.contains(row_key.seq) ||
+      staged_unanswered_.contains(row_key.seq))
+    return true;
+  if (IsLive(known.state) && row_key.seq < first_seq_ && row_key.key_ms <= sent_until_ms_)
+    return true;
+  // A row that stands at its due time was never tried.
+  if (known.state == JobState::kPending && row_key.key_ms == known.schedule->due_ms)
+    return false;
+  std::string row;
+  if (known.state == JobState::kDead) {
+    std::string value;
+    ASSIGN_OR_RETURN(const bool found, FindDead(DeadJobKey(rule, key), &value));
+    if (!found) return false;
+    ASSIGN_OR_RETURN(const Dead dead, DecodeDead(value));
+    row = dead.job_row;
+  } else {
+    ASSIGN_OR_RETURN(const bool found, store_->GetJob(row_key, &row));
+    if (!found) return false;  // just staged, and not after a lost attempt
+  }
+  JobView job;
+  return DecodeJob(row, &job).ok() && job.unanswered;
+}
+
+absl::Status Scheduler::ApplyCancelRequest(CancelRequest* request) {
+  const JobRef& job = request->job;
+  const std::string id = MakeId(job.rule, job.key);
+  ASSIGN_OR_RETURN(const std::optional<Register> known, Known(id));
+  if (!known) {
+    // Not remembered, unlike an event's: a slip in a name must not close a key
+    // that is yet to come.
+    Answer(std::move(request->caller), 0, OutcomeJson(job, "unknown"));
+    return absl::OkStatus();
+  }
+  const std::optional<OutletIndex> outlet = outlets_.Find(job.rule);
+  const RegisterPolicy policy =
+      outlet ? Policy(*outlet) : RegisterPolicy{true, options_.history_ms};
+  CancelResult result = ApplyCancel(known, ApiPosition(*known), policy, now_.wall_ms);
+  bool too_late = known->state != JobState::kCancelled;
+  if (result.effect == CancelEffect::kClose) {
+    ASSIGN_OR_RETURN(too_late, MaybeSent(job.rule, job.key, *known));
+    if (!too_late) result.reg.job.reset();
+    TakeAwayOf(job.rule, job.key, *known, InFlight::Fate::kCancelled);
+    ++(too_late ? stats_.too_late : stats_.cancelled);
+  } else {
+    // Closed already. Cancelled, but an attempt may have been stored by then.
+    too_late = too_late || known->job.has_value();
+    if (too_late) ++stats_.too_late;
+  }
+  if (result.effect != CancelEffect::kNone) RememberOf(job.rule, id, &*known, result.reg);
+  Answer(std::move(request->caller), 0,
+         OutcomeJson(job, too_late ? "too_late" : "cancelled"));
+  return absl::OkStatus();
+}
+
+absl::Status Scheduler::AnswerReads() {
+  for (Request& request : reads_) {
+    if (auto* get = std::get_if<GetRequest>(&request))
+      RETURN_IF_ERROR(AnswerGet(get));
+    else if (auto* list = std::get_if<ListRequest>(&request))
+      AnswerList(list);
+    else if (auto* stats = std::get_if<StatsRequest>(&request))
+      AnswerStats(stats);
+    else if (auto* read = std::get_if<ReadRequest>(&request))
+      Answer(std::move(read->caller), 0, std::move(read->body));
+  }
+  reads_.clear();
+  if (effects_now_.empty()) return absl::OkStatus();
+  // The newest write they could have read (I1).
+  for (Effect& effect : effects_now_) effects_.emplace_back(ticket_, std::move(effect));
+  effects_now_.clear();
+  sync_now_ = true;
+  RequestSync();
+  return absl::OkStatus();
+}
+
+absl::Status Scheduler::AnswerGet(GetRequest* request) {
+  const JobRef& job = request->job;
+  ASSIGN_OR_RETURN(const std::optional<Register> known, Known(MakeId(job.rule, job.key)));
+  if (!known) {
+    Answer(std::move(request->caller), kNotFound,
+           "no job is known as " + JobName(job.rule, job.key));
+    return absl::OkStatus();
+  }
+  JobInfo info;
+  info.rule = job.rule;
+  info.key = job.key;
+  info.state = Name(known->state);
+  if (known->schedule) {
+    info.due_ms = known->schedule->due_ms;
+    info.source = known->schedule->position;
+  } else {
+    info.source = known->cancel;
+  }
+  std::string row;
+  std::string reason;
+  if (IsLive(known->state)) {
+    ASSIGN_OR_RETURN(const bool found, store_->GetJob(*known->job, &row));
+    if (!found) row.clear();  // held back by a full disk
+    if (!outlets_.Find(job.rule)) info.state = "held";
+    if (known->job->key_ms != *info.due_ms) info.next_ms = known->job->key_ms;
+  } else if (known->state == JobState::kDead) {
+    std::string value;
+    ASSIGN_OR_RETURN(const bool found, FindDead(DeadJobKey(job.rule, job.key), &value));
+    if (found) {
+      ASSIGN_OR_RETURN(Dead dead, DecodeDead(value));
+      row = std::move(dead.job_row);
+      reason = std::move(dead.reason);
+    }
+  }
+  if (known->job && in_flight_.Holds(known->job->seq)) info.state = "in_flight";
+  JobView view;
+  if (!row.empty() && DecodeJob(row, &view).ok()) {
+    info.target = view.target;
+    info.attempts = view.sends;
+    info.last_error = view.last_error;
+  }
+  if (!reason.empty()) info.last_error = reason;
+  if (known->state == JobState::kFired) info.times = known->times;
+  const std::string stream = streams_.NameOf(info.source ? info.source->stream : 0);
+  info.stream = stream;
+  Answer(std::move(request->caller), 0, FormatJobInfo(info));
+  return absl::OkStatus();
+}
+
+void Scheduler::AnswerList(ListRequest* request) {
+  std::string out = "{\"jobs\":[";
+  bool first = true;
+  for (const ListRequest::Row& row : request->jobs) {
+    const std::string_view state = in_flight_.Holds(row.seq) ? "in_flight"
+                                   : row.held                ? "held"
+                                   : row.retrying            ? "retrying"
+                                                             : "pending";
+    if (!request->state.empty() && request->state != state) continue;
+    if (!first) out.push_back(',');
+    first = false;
+    out.append(row.head).append(state).append(row.tail);
+  }
+  out.push_back(']');
+  if (!request->cursor.empty())
+    out += fmt::format(",\"cursor\":{}", JsonQuoted(request->cursor));
+  Answer(std::move(request->caller), 0, out.append("}"));
+}
+
+void Scheduler::AnswerStats(StatsRequest* request) {
+  Stats stats = Snapshot(now_.wall_ms);
+  stats.overdue = CountOverdue(now_.wall_ms);
+  std::string out =
+      fmt::format(R"({{{},"rules":{},"counters":{})", TotalsJson(stats, now_.wall_ms),
+                  RulesJson(stats), CountersJson(stats));
+  const auto limit = [](std::string_view name, uint64_t used, uint64_t max) {
+    return fmt::format(R"("{}":{{"used":{},"max":{}}})", name, used, max);
+  };
+  out += fmt::format(",\"limits\":{{{},{},{},{}}}",
+                     limit("window", stats.window, options_.window),
+                     limit("inflight", stats.in_flight, options_.in_flight),
+                     limit("dead", counts_.dead(), options_.dead),
+                     limit("history", stats.closed, options_.history_keys));
+  out += fmt::format(R"(,"egress_up":{},"intake_open":{},"unsettled_rules":{})",
+                     stats.egress_up, stats.intake_open, stats.unsettled);
+  out.append(request->more).append("}");
+  Answer(std::move(request->caller), 0, std::move(out));
+}
+
+Overdue Scheduler::CountOverdue(int64_t now_ms) const {
+  Overdue overdue;
+  for (const LaneState& lane : lanes_.all()) CountLane(lane, now_ms, &overdue);
+  return overdue;
+}
+
+// ---- The dead store.
+
+absl::StatusOr<bool> Scheduler::FindDead(const std::string& key,
+                                         std::string* value) const {
+  if (staged_dead_gone_.contains(key)) return false;
+  return store_->GetDead(key, value);
+}
+
+absl::Status Scheduler::ApplyDeadRequest(DeadRequest* request) {
+  if (!request->purge && !intake_open_) {
+    Answer(std::move(request->caller), kAtLimit,
+           "too little disk space: nothing is taken back until there is more");
+    return absl::OkStatus();
+  }
+  uint64_t done = 0;
+  uint64_t still = 0;
+  uint64_t conflicts = 0;
+  for (DeadRequest::Entry& entry : request->entries) {
+    ASSIGN_OR_RETURN(const DeadOutcome outcome, ApplyDeadEntry(*request, &entry));
+    if (request->one && outcome.end != DeadEnd::kDone) {
+      Answer(std::move(request->caller),
+             outcome.end == DeadEnd::kGone ? kNotFound : kConflict, outcome.why);
+      return absl::OkStatus();
+    }
+    done += outcome.end == DeadEnd::kDone ? 1 : 0;
+    still += outcome.end == DeadEnd::kStill ? 1 : 0;
+    conflicts += outcome.end == DeadEnd::kConflict ? 1 : 0;
+  }
+  std::string out =
+      request->purge
+          ? fmt::format(R"({{"purged":{},"dry_run":{})", done, request->dry_run)
+          : fmt::format(R"({{"requeued":{},"still_rejected":{},"conflicts":{})", done,
+                        still, conflicts);
+  if (!request->cursor.empty())
+    out += fmt::format(",\"cursor\":{}", JsonQuoted(request->cursor));
+  Answer(std::move(request->caller), 0, out.append("}"));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Scheduler::DeadOutcome> Scheduler::ApplyDeadEntry(
+    const DeadRequest& request, DeadRequest::Entry* entry) {
+  const std::optional<DeadName> name = SplitDeadKey(entry->key);
+  if (!name) return DeadOutcome{DeadEnd::kGone, "no such dead entry"};
+  std::string value;
+  ASSIGN_OR_RETURN(const bool found, FindDead(entry->key, &value));
+  if (!found) {
+    if (!name->job) return DeadOutcome{DeadEnd::kGone, "no such dead entry"};
+    const std::string job = JobName(name->rule, name->key);
+    ASSIGN_OR_RETURN(const std::optional<Register> known,
+                     Known(MakeId(name->rule, name->key)));
+    if (!known) return DeadOutcome{DeadEnd::kGone, "no job is known as " + job};
+    return DeadOutcome{DeadEnd::kConflict,
+                       job + " is not dead: it is " + std::string(Name(known->state))};
+  }
+  if (request.dry_run) return DeadOutcome{};
+  if (request.purge) {
+    RETURN_IF_ERROR(PurgeDead(name->rule, name->key, entry->key, name->job));
+    return DeadOutcome{};
+  }
+  const bool configured = name->job ? outlets_.Find(name->rule).has_value()
+                                    : outlets_.RuleOf(name->rule).has_value();
+  if (!configured)
+    return DeadOutcome{DeadEnd::kConflict,
+                       "the rule " + std::string(name->rule) + " is not configured"};
+  return name->job ? RequeueJob(name->rule, name->key, value)
+                   : RequeueReject(name->rule, entry);
+}
+
+// Whether one of the jobs it would make is due longer ago than history remembers.
+absl::StatusOr<bool> Scheduler::IsStale(RuleIndex rule, const ScheduleIntent& intent,
+                                        const Position& position) const {
+  const Outlets::Range entries = outlets_.Entries(rule);
+  for (size_t i = 0; i < entries.count; ++i) {
+    const auto outlet = static_cast<OutletIndex>(entries.first + i);
+    const Job& job = i == 0 ? intent.job : intent.more[i - 1];
+    ASSIGN_OR_RETURN(const std::optional<Register> known,
+                     Known(MakeId(outlets_[outlet].name, job.key)));
+    const ScheduleResult result =
+        ApplySchedule(known, position, job.due_ms, Policy(outlet), now_.wall_ms);
+    if (result.effect == ScheduleEffect::kStale) return true;
+  }
+  return false;
+}
+
+// A message that was rejected, run through the rules again.
+absl::StatusOr<Scheduler::DeadOutcome> Scheduler::RequeueReject(
+    std::string_view rule, DeadRequest::Entry* entry) {
+  if (!entry->refusal.empty() || !entry->intent)
+    return DeadOutcome{DeadEnd::kConflict, entry->refusal};
+  const RuleIndex index = *outlets_.RuleOf(rule);
+  if (const auto* reject = std::get_if<RejectIntent>(&*entry->intent))
+    return DeadOutcome{DeadEnd::kStill, "still rejected: " + reject->reason};
+  if (std::holds_alternative<IgnoreIntent>(*entry->intent))
+    return DeadOutcome{DeadEnd::kStill, "it concerns no entry of its rule any more"};
+  MessageRequest message;
+  message.rule = index;
+  message.received_ms = now_.wall_ms;
+  Position position = entry->source;
+  auto* schedule = std::get_if<ScheduleIntent>(&*entry->intent);
+  if (schedule != nullptr) {
+    position.version = schedule->job.source.version;
+    ASSIGN_OR_RETURN(const bool stale, IsStale(index, *schedule, position));
+    if (stale) return DeadOutcome{DeadEnd::kStill, "still rejected: stale"};
+  }
+  staged_.DeleteDead(entry->key);
+  staged_dead_gone_.insert(entry->key);
+  uint64_t& rejected = counts_.Change(rule).rejected;
+  if (rejected > 0) --rejected;
+  if (schedule != nullptr) {
+    RETURN_IF_ERROR(ApplyScheduleIntent(&message, std::move(*schedule), position));
+  } else {
+    auto* cancel = std::get_if<CancelIntent>(&*entry->intent);
+    position.version = cancel->version;
+    RETURN_IF_ERROR(ApplyCancelIntent(&message, cancel, position));
+  }
+  return DeadOutcome{};
+}
+
+// A dead job is made pending again, with all its attempts before it.
+absl::StatusOr<Scheduler::DeadOutcome> Scheduler::RequeueJob(std::string_view rule,
+                                                             std::string_view key,
+                                                             const std::string& value) {
+  const std::string name = JobName(rule, key);
+  ASSIGN_OR_RETURN(const std::optional<Register> known, Known(MakeId(rule, key)));
+  if (!known || known->state != JobState::kDead)
+    return DeadOutcome{DeadEnd::kConflict, name + " is not dead"};
+  ASSIGN_OR_RETURN(const Dead dead, DecodeDead(value));
+  absl::StatusOr<Job> job = DecodeJob(dead.job_row);
+  if (!job.ok())
+    return DeadOutcome{DeadEnd::kConflict, name + " cannot be read: " + dead.reason};
+  LaneState& lane = lanes_.First(*outlets_.Find(rule));
+  const JobKey row{lane.lane, std::max(job->due_ms, now_.wall_ms), next_seq_++};
+  job->burned = 0;
+  job->late_judged = true;  // a person wants it sent, late as it is
+  if (job->unanswered) staged_unanswered_.insert(row.seq);
+  const std::string dead_key = DeadJobKey(rule, key);
+  staged_.DeleteDead(dead_key);
+  staged_dead_gone_.insert(dead_key);
+  StageRow(&lane, row, EncodeJob(*job));
+  Register to = *known;
+  to.state = JobState::kPending;
+  to.job = row;
+  RememberOf(rule, MakeId(rule, key), &*known, to);
+  return DeadOutcome{};
+}
+
+// A purged job's key is closed like a cancelled one, so that its schedule,
+// delivered again, does not revive it.
+absl::Status Scheduler::PurgeDead(std::string_view rule, std::string_view key,
+                                  const std::string& dead_key, bool job) {
+  staged_.DeleteDead(dead_key);
+  staged_dead_gone_.insert(dead_key);
+  if (!job) {
+    uint64_t& rejected = counts_.Change(rule).rejected;
+    if (rejected > 0) --rejected;
+    return absl::OkStatus();
+  }
+  const std::string id = MakeId(rule, key);
+  ASSIGN_OR_RETURN(const std::optional<Register> known, Known(id));
+  if (!known || known->state != JobState::kDead) {
+    uint64_t& dead = counts_.Change(rule).dead_jobs;  // of a row nobody could read
+    if (dead > 0) --dead;
+    return absl::OkStatus();
+  }
+  Register to = *known;
+  to.state = JobState::kCancelled;
+  to.cancel = ApiPosition(*known);
+  to.expires_ms = ExpiryMs(now_.wall_ms, known->schedule ? known->schedule->due_ms : 0,
+                           {true, options_.history_ms});
+  RememberOf(rule, id, &*known, to);
+  return absl::OkStatus();
+}
+
+}  // namespace expirer

@@ -1,0 +1,63 @@
+#include "sched/stats.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "base/rfc3339.h"
+#include "job/json_view.h"
+
+namespace expirer {
+
+std::string LatenessJson(const Histogram& h) {
+  return fmt::format(R"({{"count":{},"p50":{},"p99":{},"p999":{},"max":{}}})", h.count(),
+                     h.Quantile(0.5), h.Quantile(0.99), h.Quantile(0.999), h.max());
+}
+
+std::string RulesJson(const Stats& stats) {
+  std::string out = "{";
+  for (const auto& [name, counts] : stats.rules) {
+    if (out.size() > 1) out.push_back(',');
+    out += fmt::format(R"({}:{{"pending":{},"retrying":{},"dead":{},"rejected":{}}})",
+                       JsonQuoted(name), counts.pending, counts.retrying,
+                       counts.dead_jobs, counts.rejected);
+  }
+  return out + "}";
+}
+
+std::string CountersJson(const Stats& s) {
+  return fmt::format(
+      R"({{"scheduled":{},"moved":{},"cancelled":{},"too_late":{},"unchanged":{},)"
+      R"("ignored":{},"rejected":{},"dropped":{},"rewinds":{},"published":{},"fired":{},)"
+      R"("skipped":{},"dead":{},"retries":{},"timeouts":{},"lost":{},)"
+      R"("strange_answers":{},"settle_timeouts":{},"standstills":{},"forgotten":{}}})",
+      s.scheduled, s.moved, s.cancelled, s.too_late, s.unchanged, s.ignored, s.rejected,
+      s.dropped, s.rewinds, s.published, s.fired, s.skipped, s.dead, s.retries,
+      s.timeouts, s.lost, s.strange_answers, s.settle_timeouts, s.standstills,
+      s.forgotten);
+}
+
+std::string TotalsJson(const Stats& stats, int64_t now_ms) {
+  RuleCounts all;
+  for (const auto& [name, counts] : stats.rules) {
+    all.pending += counts.pending;
+    all.retrying += counts.retrying;
+    all.dead_jobs += counts.dead_jobs;
+    all.rejected += counts.rejected;
+  }
+  std::string out = fmt::format(
+      R"("pending":{},"retrying":{},"in_flight":{},"dead":{},"rejected":{},"history":{},)"
+      R"("window":{},"fired":{},"oldest_overdue_ms":{})",
+      all.pending, all.retrying, stats.in_flight, all.dead_jobs, all.rejected,
+      stats.closed, stats.window, stats.fired,
+      stats.oldest_due_ms == 0 ? 0 : std::max<int64_t>(now_ms - stats.oldest_due_ms, 0));
+  const auto& jobs = stats.overdue.jobs;
+  out +=
+      fmt::format(R"(,"overdue":{{"0s":{},"1s":{},"10s":{},"1m":{},"10m":{},"more":{}}})",
+                  jobs[0], jobs[1], jobs[2], jobs[3], jobs[4], stats.overdue.more);
+  out += fmt::format(R"(,"lateness_ms":{{"sent":{},"acked":{}}})",
+                     LatenessJson(stats.sent_late_ms), LatenessJson(stats.acked_late_ms));
+  return out;
+}
+
+}  // namespace expirer

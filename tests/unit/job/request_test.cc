@@ -1,0 +1,75 @@
+#include "job/request.h"
+
+#include <gmock/gmock.h>
+
+#include "job/json_view.h"
+
+namespace expirer {
+namespace {
+
+using ::testing::HasSubstr;
+
+TEST(Request, JobNameIsSplitAtItsFirstSlash) {
+  EXPECT_EQ(*ParseJobName("orders.first/a/b"), (JobRef{"orders.first", "a/b"}));
+  for (const char* bad : {"", "/", "a/", "/a", "a"})
+    EXPECT_FALSE(ParseJobName(bad).ok()) << bad;
+  EXPECT_FALSE(ParseJobName("r/" + std::string(kKeyBytesMax + 1, 'k')).ok());
+}
+
+TEST(Request, UnknownAndRepeatedMembersAreRefused) {
+  EXPECT_THAT(Message(ParseDeadQuery(R"({"rulee":"r"})", DeadVerb::kPurge).status()),
+              HasSubstr("rulee"));
+  EXPECT_FALSE(ParseListQuery(R"({"rule":"a","rule":"b"})").ok());
+  EXPECT_FALSE(ParseDeadQuery(R"({"dry_run":true})", DeadVerb::kRequeue).ok());
+  EXPECT_FALSE(ParseDeadQuery(R"({"job":"r/k"})", DeadVerb::kList).ok());
+}
+
+TEST(Request, OneNamedEntryTakesNoFilter) {
+  EXPECT_TRUE(ParseDeadQuery(R"({"job":"r/k"})", DeadVerb::kPurge).ok());
+  EXPECT_FALSE(ParseDeadQuery(R"({"job":"r/k","rule":"r"})", DeadVerb::kPurge).ok());
+  EXPECT_FALSE(ParseDeadQuery(R"({"job":"r/k","id":"00"})", DeadVerb::kPurge).ok());
+}
+
+TEST(Request, CursorsAreReadBackAsTheyWereGiven) {
+  const ListPlace place{1'800'000'000'000, 77};
+  const auto list = ParseListQuery("{\"cursor\":\"" + FormatListPlace(place) + "\"}");
+  ASSERT_TRUE(list.ok()) << list.status();
+  EXPECT_EQ(list->after, place);
+  const std::string key("r\0jk", 4);
+  const auto dead =
+      ParseDeadQuery("{\"cursor\":\"" + FormatDeadId(key) + "\"}", DeadVerb::kList);
+  ASSERT_TRUE(dead.ok()) << dead.status();
+  EXPECT_EQ(dead->after, key);
+}
+
+TEST(Request, EmptyRequestAndNullMembersMeanNoFilter) {
+  EXPECT_TRUE(ParseListQuery("").ok());
+  EXPECT_EQ(ParseListQuery(R"({"rule":null})")->rule, "");
+  EXPECT_FALSE(ParseJobRequest("").ok());
+  EXPECT_TRUE(ParseEmptyRequest("{}").ok());
+}
+
+TEST(JsonView, MembersAndItemsAreTakenApartWhateverTheyHold) {
+  const auto members = JsonMembers(R"( { "a\u0062" : [1,{"}":"]"}] , "c":"\"," } )");
+  ASSERT_TRUE(members.ok()) << members.status();
+  ASSERT_EQ(members->size(), 2u);
+  EXPECT_EQ((*members)[0].first, "ab");
+  EXPECT_EQ((*members)[0].second.raw, R"([1,{"}":"]"}])");
+  EXPECT_EQ((*members)[1].second.raw, R"("\",")");
+  const auto items = JsonItems((*members)[0].second.raw);
+  ASSERT_TRUE(items.ok());
+  EXPECT_EQ((*items)[1].raw, R"({"}":"]"})");
+  EXPECT_FALSE(JsonMembers("[1]").ok());
+  EXPECT_FALSE(JsonMembers("{\"a\":1").ok());
+}
+
+TEST(Request, JobInfoLeavesOutWhatIsNotKnown) {
+  JobInfo info;
+  info.rule = "r";
+  info.key = "k\"";
+  info.state = "cancelled";
+  EXPECT_EQ(FormatJobInfo(info), R"({"job":"r/k\"","state":"cancelled"})");
+}
+
+}  // namespace
+}  // namespace expirer

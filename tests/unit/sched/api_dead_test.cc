@@ -1,0 +1,211 @@
+// The dead store through the API: listed, taken back, purged.
+
+#include <gmock/gmock.h>
+
+#include "sched/pages.h"
+#include "unit/sched/api_world.h"
+
+namespace expirer {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+constexpr int64_t kDue = kNow + 1'000;
+
+class DeadWorld : public ApiWorld {
+ public:
+  DeadWorld() : ApiWorld({OneAttempt()}) {}
+
+  // A job that is given up.
+  void Kill(const std::string& key, uint64_t seq) {
+    Schedule(key, clock_.NowMs() + 10, {seq, clock_.NowMs()});
+    Advance(10);
+    bus_->Answer(LastAttempt(), PubAnswer::Kind::kRefused, "no permission");
+    Run();
+    ASSERT_EQ(Stored(key), "dead");
+  }
+  std::vector<std::string> Keys(const DeadQuery& query, std::string* cursor = nullptr) {
+    std::vector<std::string> keys;
+    std::string ignored;
+    const absl::Status read = ReadDead(
+        *store_, query, 1 << 20,
+        [&](std::string_view key, const Dead&) {
+          keys.emplace_back(key);
+          return key.size();
+        },
+        cursor != nullptr ? cursor : &ignored);
+    EXPECT_TRUE(read.ok()) << read;
+    return keys;
+  }
+  MemoryBus::Replied Do(DeadRequest request) {
+    EXPECT_TRUE(Send(std::move(request)));
+    Run();
+    return Last();
+  }
+  static DeadRequest One(const std::string& key, bool purge = false) {
+    DeadRequest request;
+    request.purge = purge;
+    request.one = true;
+    request.entries.emplace_back().key = key;
+    return request;
+  }
+
+ private:
+  static Rule OneAttempt() {
+    Rule rule = TestRule("r");
+    rule.retry.attempts = 1;
+    return rule;
+  }
+};
+
+TEST(ApiDead, RequeuedJobFiresOnceMore) {
+  DeadWorld w;
+  w.Kill("a", 1);
+  EXPECT_THAT(w.Do(DeadWorld::One(DeadJobKey("r", "a"))).body,
+              HasSubstr(R"("requeued":1)"));
+  EXPECT_THAT(w.Keys({}), IsEmpty());
+  EXPECT_THAT(w.bus_->published(), SizeIs(2));
+  EXPECT_EQ(w.bus_->published()[0].MsgId(), w.bus_->published()[1].MsgId());
+  w.Confirm();
+  EXPECT_EQ(w.Stored("a"), "fired");
+}
+
+TEST(ApiDead, RequeueOfAClosedKeyIsAConflict) {
+  DeadWorld w;
+  w.Kill("a", 1);
+  w.Cancel("a", {2, w.clock_.NowMs()});
+  w.Run();
+  EXPECT_EQ(w.Do(DeadWorld::One(DeadJobKey("r", "a"))).code, 409);
+  EXPECT_EQ(w.Stored("a"), "cancelled");
+}
+
+TEST(ApiDead, RequeueOfAReplacedJobIsAConflict) {
+  DeadWorld w;
+  w.Kill("a", 1);
+  w.Schedule("a", kDue + 60'000, {2, w.clock_.NowMs()});
+  w.Run();
+  EXPECT_EQ(w.Do(DeadWorld::One(DeadJobKey("r", "a"))).code, 409);
+  EXPECT_EQ(w.Stored("a"), "pending");
+}
+
+TEST(ApiDead, RequeueOfWhatNobodyKnowsIs404) {
+  DeadWorld w;
+  EXPECT_EQ(w.Do(DeadWorld::One(DeadJobKey("r", "a"))).code, 404);
+  EXPECT_EQ(w.Do(DeadWorld::One("nonsense")).code, 404);
+}
+
+TEST(ApiDead, RequeueTwiceInOneTurnTakesBackOnce) {
+  DeadWorld w;
+  w.Kill("a", 1);
+  ASSERT_TRUE(w.Send(DeadWorld::One(DeadJobKey("r", "a"))));
+  ASSERT_TRUE(w.Send(DeadWorld::One(DeadJobKey("r", "a"))));
+  w.Run();
+  ASSERT_THAT(w.bus_->replied(), SizeIs(2));
+  EXPECT_EQ(w.bus_->replied()[0].code, 0);
+  EXPECT_EQ(w.bus_->replied()[1].code, 409);
+  EXPECT_THAT(w.bus_->published(), SizeIs(2));
+}
+
+// A rejected message as the rules see it once they have been mended.
+DeadRequest Again(const std::string& key, int64_t due_ms, const Position& source) {
+  DeadRequest request = DeadWorld::One(key);
+  ScheduleIntent intent;
+  intent.job.key = "a";
+  intent.job.due_ms = due_ms;
+  intent.job.target = "out";
+  request.entries[0].intent = std::move(intent);
+  request.entries[0].source = source;
+  return request;
+}
+
+TEST(ApiDead, RequeuedRejectBecomesAJobAtItsOriginalPosition) {
+  DeadWorld w;
+  w.Reject("no key", {1});
+  w.Run();
+  const auto keys = w.Keys({});
+  ASSERT_THAT(keys, SizeIs(1));
+  std::string value;
+  ASSERT_TRUE(*w.store_->GetDead(keys[0], &value));
+  const Dead dead = *DecodeDead(value);
+  EXPECT_THAT(w.Do(Again(keys[0], kDue, dead.source)).body, HasSubstr(R"("requeued":1)"));
+  EXPECT_EQ(w.Known("a")->schedule->position, dead.source);
+  EXPECT_EQ(w.stats().rules.at("r").rejected, 0u);
+  w.Advance(1'000);
+  EXPECT_THAT(w.bus_->published(), SizeIs(1));
+  EXPECT_THAT(w.bus_->acked(), IsEmpty()) << "there is nothing to ack";
+}
+
+TEST(ApiDead, RequeuedRejectDoesNotReplaceANewerSchedule) {
+  DeadWorld w;
+  w.Reject("no key", {1});
+  w.Schedule("a", kDue, {2});
+  w.Run();
+  const auto keys = w.Keys({});
+  ASSERT_THAT(keys, SizeIs(1));
+  std::string value;
+  ASSERT_TRUE(*w.store_->GetDead(keys[0], &value));
+  const Dead dead = *DecodeDead(value);
+  EXPECT_EQ(w.Do(Again(keys[0], kDue + 60'000, dead.source)).code, 0);
+  EXPECT_EQ(w.Known("a")->schedule->due_ms, kDue);
+}
+
+TEST(ApiDead, RejectThatIsStillOneStays) {
+  DeadWorld w;
+  w.Reject("no key", {1});
+  w.Run();
+  DeadRequest request;
+  request.entries.emplace_back().key = w.Keys({})[0];
+  request.entries[0].intent = RejectIntent{"no key"};
+  EXPECT_THAT(w.Do(std::move(request)).body, HasSubstr(R"("still_rejected":1)"));
+  EXPECT_THAT(w.Keys({}), SizeIs(1));
+}
+
+TEST(ApiDead, PurgedJobIsClosedForItsOldSchedule) {
+  DeadWorld w;
+  w.Kill("a", 1);
+  DeadRequest dry = DeadWorld::One(DeadJobKey("r", "a"), /*purge=*/true);
+  dry.dry_run = true;
+  EXPECT_THAT(w.Do(std::move(dry)).body, HasSubstr(R"("purged":1,"dry_run":true)"));
+  EXPECT_THAT(w.Keys({}), SizeIs(1));
+  EXPECT_THAT(w.Do(DeadWorld::One(DeadJobKey("r", "a"), /*purge=*/true)).body,
+              HasSubstr(R"("purged":1)"));
+  EXPECT_THAT(w.Keys({}), IsEmpty());
+  EXPECT_EQ(w.Stored("a"), "cancelled");
+  EXPECT_EQ(w.stats().rules.at("r").dead_jobs, 0u);
+  w.Schedule("a", kNow + 10, {1});
+  w.Advance(60'000);
+  EXPECT_THAT(w.bus_->published(), SizeIs(1));
+}
+
+TEST(ApiDead, FiltersAndCursorGoThroughAll) {
+  DeadWorld w;
+  for (uint64_t i = 1; i <= 5; ++i) w.Reject("bad", {i});
+  w.Kill("a1", 10);
+  w.Kill("a2", 11);
+  w.Kill("b1", 12);
+  DeadQuery query;
+  query.prefix = "a";
+  EXPECT_THAT(w.Keys(query), SizeIs(2));
+  query.rule = "r";
+  EXPECT_THAT(w.Keys(query), SizeIs(2));
+  query.rule = "other";
+  EXPECT_THAT(w.Keys(query), IsEmpty());
+  DeadQuery page;
+  page.limit = 3;
+  size_t all = 0;
+  for (int pages = 1; pages <= 3; ++pages) {
+    std::string cursor;
+    all += w.Keys(page, &cursor).size();
+    if (cursor.empty()) break;
+    const auto next =
+        ParseDeadQuery(R"({"limit":3,"cursor":")" + cursor + "\"}", DeadVerb::kList);
+    ASSERT_TRUE(next.ok()) << next.status();
+    page = *next;
+  }
+  EXPECT_EQ(all, 8u);
+}
+
+}  // namespace
+}  // namespace expirer

@@ -1,0 +1,390 @@
+// The API's requests in the core: what get and cancel answer, also in races,
+// and when the reply may leave.
+
+#include <gmock/gmock.h>
+
+#include "sched/pages.h"
+#include "unit/sched/api_world.h"
+
+namespace expirer {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::SizeIs;
+
+constexpr int64_t kDue = kNow + 1'000;
+
+TEST(Api, ReplyLeavesOnlyAfterTheSyncOfItsCancel) {
+  ApiWorld w;
+  w.Schedule("a", kDue, {1});
+  w.Run();
+  ASSERT_TRUE(w.SendCancel("a"));
+  w.Step();
+  w.Step();
+  EXPECT_THAT(w.bus_->replied(), IsEmpty());
+  w.Sync();
+  w.Step();
+  ASSERT_THAT(w.bus_->replied(), SizeIs(1));
+  EXPECT_EQ(w.LastBody(), R"({"job":"r/a","outcome":"cancelled"})");
+}
+
+TEST(Api, ReplyThatChangesNothingWaitsForTheWriteItRead) {
+  ApiWorld w;
+  w.Schedule("a", kDue, {1});
+  w.Step();  // written, not synced
+  ASSERT_TRUE(w.SendGet("a"));
+  ASSERT_TRUE(w.SendGet("nobody"));
+  ASSERT_TRUE(w.SendCancel("nobody"));
+  ASSERT_TRUE(w.Send(StatsRequest{}));
+  ASSERT_TRUE(w.Send(ListRequest{}));
+  w.Step();
+  EXPECT_THAT(w.bus_->replied(), IsEmpty());
+  w.Sync();
+  w.Step();
+  EXPECT_THAT(w.bus_->replied(), SizeIs(5));
+}
+
+TEST(Api, GetInTheTurnOfItsScheduleTellsOfIt) {
+  ApiWorld w;
+  w.Schedule("a", kDue, {1});
+  const std::string told = w.Get("a");
+  EXPECT_THAT(told, HasSubstr(R"("state":"pending")"));
+  EXPECT_THAT(told, HasSubstr(R"("target":"out")"));
+  EXPECT_THAT(told, HasSubstr(R"("attempts":0)"));
+  EXPECT_THAT(told, HasSubstr(R"("source":{"stream":"S","seq":1)"));
+  EXPECT_THAT(told, HasSubstr(R"("due":"2027-01-15T08:00:01.000Z")"));
+}
+
+TEST(Api, GetOfAnUnknownJobIs404) {
+  ApiWorld w;
+  ASSERT_TRUE(w.SendGet("a"));
+  w.Run();
+  EXPECT_EQ(w.Last().code, 404);
+}
+
+TEST(Api, GetFollowsAJobThroughItsLife) {
+  ApiWorld w;
+  w.Schedule("a", kDue, {1});
+  w.Advance(1'000);
+  EXPECT_THAT(w.Get("a"), HasSubstr(R"("state":"in_flight")"));
+  w.bus_->Answer(w.LastAttempt(), PubAnswer::Kind::kRefused, "stream full");
+  w.Run();
+  const std::string retrying = w.Get("a");
+  EXPECT_THAT(retrying, HasSubstr(R"("state":"retrying")"));
+  EXPECT_THAT(retrying, HasSubstr(R"("last_error":"stream full")"));
+  EXPECT_THAT(retrying, HasSubstr(R"("attempts":1)"));
+  EXPECT_THAT(retrying, HasSubstr(R"("next":)"));
+  w.Advance(1'000);
+  w.Confirm();
+  const std::string fired = w.Get("a");
+  EXPECT_THAT(fired, HasSubstr(R"("state":"fired")"));
+  EXPECT_THAT(fired, HasSubstr(R"("lateness_ms":)"));
+  EXPECT_THAT(fired, HasSubstr(R"("acked":)"));
+}
+
+TEST(Api, CancelledJobNeverFires) {
+  ApiWorld w;
+  w.Schedule("a", kDue, {1});
+  w.Run();
+  EXPECT_EQ(w.Outcome("a"), "cancelled");
+  w.Advance(3'600'000);
+  EXPECT_THAT(w.bus_->published(), IsEmpty());
+  EXPECT_THAT(w.Get("a"), HasSubstr(R"("state":"cancelled")"));
+}
+
+TEST(Api, CancelInTheTurnOfItsScheduleFindsIt) {
+  ApiWorld w;
+  w.Schedule("a", kDue, {1});
+  EXPECT_EQ(w.Outcome("a"), "cancelled");
+  w.Advance(2'000);
+  EXPECT_THAT(w.bus_->published(), IsEmpty());
+}
+
+TEST(Api, CancelOfAJobInFlightIsTooLateAndStaysSo) {
+  ApiWorld w;
+  w.Schedule("a", kDue, {1});
+  w.Advance(1'000);
+  EXPECT_EQ(w.Outcome("a"), "too_late");
+  EXPECT_EQ(w.Outcome("a"), "too_late");
+  EXPECT_THAT(w.Get("a"), HasSubstr(R"("state":"in_flight")"));
+  w.Confirm();
+  EXPECT_EQ(w.Outcome("a"), "too_late");
+  EXPECT_THAT(w.Get("a"), HasSubstr(R"("state":"fired")"));
+  EXPECT_THAT(w.bus_->published(), SizeIs(1));
+}
+
+TEST(Api, CancelAfterTheFireIsTooLate) {
+  ApiWorld w;
+  w.Schedule("a", kDue, {1});
+  w.Advance(1'000);
+  w.Confirm();
+  EXPECT_EQ(w.Outcome("a"), "too_late");
+  EXPECT_EQ(w.Stored("a"), "fired");
+}
+
+TEST(Api, CancelOfARefusedJobThatWaitsForItsRetryIsCancelled) {
+  ApiWorld w;
+  w.Schedule("a", kDue, {1});
+  w.Advance(1'000);
+  w.bus_->Answer(w.LastAttempt(), PubAnswer::Kind::kRefused, "stream full");
+  w.Run();
+  EXPECT_EQ(w.Outcome("a"), "cancelled");
+  w.Advance(3'600'000);
+  EXPECT_THAT(w.bus_->published(), SizeIs(1));
+}
+
+TEST(Api, CancelAfterAnAttemptThatWasNeverAnsweredIsTooLate) {
+  ApiWorld w;
+  w.Schedule("a", kDue, {1});
+  w.Advance(1'000);
+  w.bus_->StoreWithoutAnswer(w.LastAttempt());
+  w.Advance(5'000);  // timed out
+  ASSERT_EQ(w.Stored("a"), "retrying");
+  EXPECT_EQ(w.Outcome("a"), "too_late") << "the stream holds its message";
+  EXPECT_EQ(w.Outcome("a"), "too_late");
+  w.Advance(3'600'000);
+  EXPECT_THAT(w.bus_->published(), SizeIs(1));
+}
+
+TEST(Api, CancelOfAnUnansweredJobIsTooLateAlsoAfterARestartAndARefusal) {
+  ApiWorld w;
+  w.Schedule("a", kDue, {1});
+  w.Advance(1'000);
+  w.Advance(5'000);
+  w.Advance(10'000);  // sent again
+  w.bus_->Answer(w.LastAttempt(), PubAnswer::Kind::kRefused, "stream full");
+  w.Run();
+  ASSERT_EQ(w.Stored("a"), "retrying");
+  w.Restart(1);
+  EXPECT_EQ(w.Outcome("a"), "too_late");
+}
+
+TEST(Api, CancelAfterTheConnectionWentWithTheAttemptIsTooLate) {
+  ApiWorld w;
+  w.Schedule("a", kDue, {1});
+  w.Advance(1'000);
+  w.bus_->SetConnected(false);
+  w.Run();
+  ASSERT_EQ(w.Stored("a"), "pending");
+  EXPECT_EQ(w.Outcome("a"), "too_late");
+  w.bus_->SetConnected(true);
+  w.Run();
+  EXPECT_THAT(w.bus_->published(), SizeIs(1));
+}
+
+TEST(Api, CancelOfWhatADeadProcessMayHaveSentIsTooLate) {
+  ApiWorld w;
+  w.Schedule("a", kDue, {1});
+  w.Schedule("b", kNow + 600'000, {2});
+  w.Advance(1'000);  // a is in flight
+  w.Stop();
+  w.clock_.Advance(100);
+  w.Start(/*settle=*/false);
+  EXPECT_EQ(w.Outcome("a"), "too_late");
+  EXPECT_EQ(w.Outcome("b"), "cancelled") << "not due yet: it cannot have been sent";
+}
+
+TEST(Api, CancelAnsweredTooLateIsSoAfterARestart) {
+  ApiWorld w;
+  w.Schedule("a", kDue, {1});
+  w.Advance(1'000);
+  EXPECT_EQ(w.Outcome("a"), "too_late");
+  w.Restart();
+  EXPECT_EQ(w.Outcome("a"), "too_late");
+  EXPECT_THAT(w.bus_->published(), IsEmpty()) << "no further attempt";
+}
+
+TEST(Api, CancelOfADeadJobTakesItFromTheDeadStore) {
+  Rule rule = TestRule("r");
+  rule.retry.attempts = 1;
+  ApiWorld w({rule});
+  w.Schedule("a", kDue, {1});
+  w.Advance(1'000);
+  w.bus_->Answer(w.LastAttempt(), PubAnswer::Kind::kRefused, "no permission");
+  w.Run();
+  ASSERT_EQ(w.Stored("a"), "dead");
+  EXPECT_THAT(w.Get("a"), HasSubstr("no permission"));
+  EXPECT_EQ(w.Outcome("a"), "cancelled");
+  EXPECT_EQ(w.stats().rules.at("r").dead_jobs, 0u);
+}
+
+TEST(Api, CancelOfAnUnknownJobIsUnknownAndLeavesNoTrace) {
+  ApiWorld w;
+  EXPECT_EQ(w.Outcome("a"), "unknown");
+  EXPECT_EQ(w.Stored("a"), "none");
+  w.Schedule("a", kDue, {1});
+  w.Advance(1'000);
+  EXPECT_THAT(w.bus_->published(), SizeIs(1));
+}
+
+TEST(Api, OldScheduleDeliveredAgainDoesNotReviveACancelledJob) {
+  ApiWorld w;
+  w.Schedule("a", kDue, {5});
+  w.Run();
+  EXPECT_EQ(w.Outcome("a"), "cancelled");
+  w.Schedule("a", kDue, {5});
+  w.Schedule("a", kDue + 1, {4, kNow - 10});
+  w.Run();
+  w.Restart();
+  w.Schedule("a", kDue, {5});
+  w.Advance(5'000);
+  EXPECT_THAT(w.bus_->published(), IsEmpty());
+}
+
+TEST(Api, ScheduleSentBeforeTheCancelAndReadAfterItDoesNotReviveTheJob) {
+  ApiWorld w;
+  w.Schedule("a", kDue, {1});
+  w.Advance(500);
+  EXPECT_EQ(w.Outcome("a"), "cancelled");
+  w.Schedule("a", kDue + 100, {2, kNow + 400});
+  w.Advance(5'000);
+  EXPECT_THAT(w.bus_->published(), IsEmpty());
+}
+
+TEST(Api, LaterScheduleOpensACancelledJobAgainAlsoAfterARestart) {
+  ApiWorld w;
+  w.Schedule("a", kDue, {1});
+  w.Run();
+  EXPECT_EQ(w.Outcome("a"), "cancelled");
+  w.Restart();
+  w.Schedule("a", kDue + 5'000, {2, w.clock_.NowMs() + 1});
+  w.Advance(6'000);
+  EXPECT_THAT(w.bus_->published(), SizeIs(1));
+}
+
+TEST(Api, CancelCountsAfterAScheduleWhoseServerClockIsAhead) {
+  ApiWorld w;
+  w.Schedule("a", kDue, {1, kNow + 30'000});
+  w.Run();
+  EXPECT_EQ(w.Outcome("a"), "cancelled");
+  w.Schedule("a", kDue, {1, kNow + 30'000});
+  w.Advance(60'000);
+  EXPECT_THAT(w.bus_->published(), IsEmpty());
+}
+
+TEST(Api, FloodIsRefusedAtItsLimitAndMessagesGoOn) {
+  ApiWorld w;
+  size_t taken = 0;
+  while (w.SendGet("a")) ++taken;
+  EXPECT_EQ(taken, w.inbox_->asks_capacity());
+  w.Schedule("a", kDue, {1});  // has a place of its own
+  w.Step();
+  EXPECT_EQ(w.stats().scheduled, 1u);
+  w.Run();
+  EXPECT_THAT(w.bus_->replied(), SizeIs(taken));
+  EXPECT_TRUE(w.SendGet("a")) << "places come back with the replies";
+}
+
+TEST(Api, TurnTakesABoundedNumberOfRequests) {
+  ApiWorld w;
+  while (w.SendGet("a")) {
+  }
+  std::vector<Completion> completions;
+  std::vector<Request> requests;
+  w.inbox_->Drain(1'000, &completions, &requests);
+  EXPECT_THAT(requests, SizeIs(Inbox::kAsksPerDrain));
+}
+
+// ---- Lists.
+
+ListRequest Page(ApiWorld* w, const ListQuery& query) {
+  ListRequest page;
+  const absl::Status read =
+      ReadJobs(*w->store_, Outlets(w->rules_), query, w->clock_.NowMs(), &page);
+  EXPECT_TRUE(read.ok()) << read;
+  return page;
+}
+
+TEST(Api, ListGoesThroughAllJobsInDueOrderPageByPage) {
+  ApiWorld w({TestRule("r"), TestRule("s")});
+  for (int i = 0; i < 25; ++i)
+    w.Schedule("k" + std::to_string(i), kDue + i * 37 % 25,
+               {static_cast<uint64_t>(i + 1), kNow, "S", static_cast<RuleIndex>(i % 2)});
+  w.Run();
+  ListQuery query;
+  query.limit = 10;
+  std::vector<std::string> all;
+  for (int pages = 0; pages < 4; ++pages) {
+    const ListRequest page = Page(&w, query);
+    for (const auto& row : page.jobs) all.push_back(row.tail);
+    if (page.cursor.empty()) break;
+    const auto next = ParseListQuery(R"({"limit":10,"cursor":")" + page.cursor + "\"}");
+    ASSERT_TRUE(next.ok()) << next.status();
+    query = *next;
+  }
+  ASSERT_THAT(all, SizeIs(25));
+  EXPECT_TRUE(std::is_sorted(all.begin(), all.end()))  // each begins with its due
+      << all.front();
+}
+
+TEST(Api, ListFiltersByRulePrefixAndDue) {
+  ApiWorld w({TestRule("r"), TestRule("s")});
+  w.Schedule("a1", kDue, {1});
+  w.Schedule("a2", kDue + 10, {2});
+  w.Schedule("b1", kDue, {3});
+  w.Schedule("a1", kDue, {4, kNow, "S", 1});
+  w.Run();
+  ListQuery query;
+  query.rule = "r";
+  query.prefix = "a";
+  EXPECT_THAT(Page(&w, query).jobs, SizeIs(2));
+  query.due_before_ms = kDue + 10;
+  EXPECT_THAT(Page(&w, query).jobs, SizeIs(1));
+  query.rule = "";
+  EXPECT_THAT(Page(&w, query).jobs, SizeIs(2));
+}
+
+TEST(Api, PageThatFiltersLeaveEmptyStillHasACursor) {
+  ApiWorld w;
+  for (uint64_t i = 0; i <= kPageRowsMax; ++i) {
+    w.Schedule("k" + std::to_string(i), kDue, {i + 1});
+    if (i % 1'000 == 0) w.Run();
+  }
+  w.Run();
+  ListQuery query;
+  query.prefix = "zzz";
+  const ListRequest page = Page(&w, query);
+  EXPECT_THAT(page.jobs, IsEmpty());
+  EXPECT_NE(page.cursor, "");
+}
+
+TEST(Api, ListTellsWhatIsInFlightAndWhatIsRetried) {
+  ApiWorld w;
+  w.Schedule("a", kDue, {1});
+  w.Schedule("b", kDue, {2});
+  w.Schedule("c", kDue + 60'000, {3});
+  w.Advance(1'000);
+  w.bus_->Answer(w.LastAttempt(), PubAnswer::Kind::kRefused, "full");
+  w.Run();
+  ASSERT_TRUE(w.Send(Page(&w, {})));
+  w.Run();
+  const std::string told = w.LastBody();
+  EXPECT_THAT(told, HasSubstr(R"({"job":"r/a","state":"in_flight","due":)"));
+  EXPECT_THAT(told, HasSubstr(R"({"job":"r/b","state":"retrying","due":)"));
+  EXPECT_THAT(told, HasSubstr(R"({"job":"r/c","state":"pending","due":)"));
+  ListRequest flying = Page(&w, {});
+  flying.state = "in_flight";
+  ASSERT_TRUE(w.Send(std::move(flying)));
+  w.Run();
+  EXPECT_THAT(w.LastBody(), Not(HasSubstr("retrying")));
+}
+
+TEST(Api, StatsCountOverdueJobsInBuckets) {
+  ApiWorld w;
+  w.Unsettle();
+  w.Run();
+  w.Schedule("a", kDue, {1});
+  w.Schedule("b", kDue + 5'000, {2});
+  w.Run();
+  w.Advance(6'500);
+  ASSERT_TRUE(w.Send(StatsRequest{}));
+  w.Run();
+  const std::string told = w.LastBody();
+  EXPECT_THAT(told, HasSubstr(R"("overdue":{"0s":1,"1s":1,"10s":0)")) << told;
+  EXPECT_THAT(told, HasSubstr(R"("pending":2)"));
+}
+
+}  // namespace
+}  // namespace expirer
