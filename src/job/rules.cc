@@ -71,8 +71,9 @@ struct RuleEvaluator::State {
   State(const Rule& rule_in, const JobLimits& limits_in);
   Plan MakePlan(const Entry& entry, size_t set);
 
-  // Whether the event belongs to the entry; an error when that cannot be told.
-  absl::StatusOr<bool> Takes(const Plan& plan, const EventView& event);
+  // Whether all of the entry's `match` hold; false with an error in `status`
+  // where that cannot be told.
+  bool MatchHolds(const Plan& plan, const EventView& event, absl::Status* status);
   absl::Status Schedule(const Plan& plan, const EventView& event, int64_t now_ms,
                         ScheduleIntent* intent);
   absl::Status Cancel(const Plan& plan, const EventView& event, CancelIntent* intent);
@@ -158,11 +159,9 @@ RuleEvaluator::State::Plan RuleEvaluator::State::MakePlan(const Entry& entry,
   return plan;
 }
 
-absl::StatusOr<bool> RuleEvaluator::State::Takes(const Plan& plan,
-                                                 const EventView& event) {
-  if (!plan.Matches(event.subject)) return false;
+bool RuleEvaluator::State::MatchHolds(const Plan& plan, const EventView& event,
+                                      absl::Status* status) {
   const std::vector<Match>& matches = plan.entry->match;
-  if (matches.empty()) return true;
   // Headers first: they may settle it for a body that is no JSON.
   for (const Match& match : matches) {
     if (match.source.kind == Source::Kind::kHeader &&
@@ -171,7 +170,8 @@ absl::StatusOr<bool> RuleEvaluator::State::Takes(const Plan& plan,
   }
   for (size_t i = 0; i < matches.size(); ++i) {
     if (matches[i].source.kind != Source::Kind::kPointer) continue;
-    RETURN_IF_ERROR(ReadBody(plan, event));
+    *status = ReadBody(plan, event);
+    if (!status->ok()) return false;
     if (!matches[i].Holds(json.value(plan.match[i]), &scratch)) return false;
   }
   return true;
@@ -383,26 +383,30 @@ RuleEvaluator::RuleEvaluator(const Rule& rule, const JobLimits& limits)
     : state_(std::make_unique<State>(rule, limits)) {}
 RuleEvaluator::~RuleEvaluator() = default;
 
-// Jobs are filled in place: moving one costs as much as parsing its due time.
+// Jobs are filled in place, and every path returns the same object: moving a
+// job costs as much as parsing its due time.
 Intent RuleEvaluator::Evaluate(const EventView& event, int64_t now_ms) {
   State& state = *state_;
   state.read_set = State::kNone;
   Intent intent;
+  absl::Status status;
   for (const State::Plan& plan : state.cancel) {
-    const absl::StatusOr<bool> takes = state.Takes(plan, event);
-    if (!takes.ok()) return RejectIntent{Reason(takes.status())};
-    if (!*takes) continue;
-    const absl::Status status =
-        state.Cancel(plan, event, &intent.emplace<CancelIntent>());
+    if (!plan.Matches(event.subject)) continue;
+    if (!state.MatchHolds(plan, event, &status)) {
+      if (status.ok()) continue;
+    } else {
+      status = state.Cancel(plan, event, &intent.emplace<CancelIntent>());
+    }
     if (!status.ok()) intent = RejectIntent{Reason(status)};
     return intent;
   }
   for (const State::Plan& plan : state.schedule) {
-    const absl::StatusOr<bool> takes = state.Takes(plan, event);
-    if (!takes.ok()) return RejectIntent{Reason(takes.status())};
-    if (!*takes) continue;
-    const absl::Status status =
-        state.Schedule(plan, event, now_ms, &intent.emplace<ScheduleIntent>());
+    if (!plan.Matches(event.subject)) continue;
+    if (!state.MatchHolds(plan, event, &status)) {
+      if (status.ok()) continue;
+    } else {
+      status = state.Schedule(plan, event, now_ms, &intent.emplace<ScheduleIntent>());
+    }
     if (!status.ok()) intent = RejectIntent{Reason(status)};
     return intent;
   }

@@ -217,6 +217,8 @@ void Connection::Tick() {
 absl::Status Connection::SetHandlers(natsOptions* options) {
   // One life a nats.c connection: what comes after is Run's business.
   natsStatus s = natsOptions_SetAllowReconnect(options, false);
+  // nats.c's pool of delivery threads has one, and one queue.
+  if (s == NATS_OK) s = natsOptions_UseGlobalMessageDelivery(options, options_.ordered);
   if (s == NATS_OK) s = natsOptions_SetPingInterval(options, 10'000);
   if (s == NATS_OK) s = natsOptions_SetMaxPingsOut(options, 2);
   // With an event loop "as soon as possible" means: call WantWrite at once

@@ -28,6 +28,9 @@ struct ConnectionOptions {
   std::string inbox_prefix = "_INBOX";
   std::string domain;  // of JetStream; "" = none
   int64_t connect_timeout_ms = 2'000;
+  // Messages of all subscriptions are handled by one thread, in the order in
+  // which they arrived; else each subscription has a thread of its own.
+  bool ordered = false;
   std::string name;  // as the server shows it; "" = expirer-<host>-<role>
 };
 

@@ -80,6 +80,7 @@ Ingress::~Ingress() {
 
 void Ingress::Start() {
   connection_.Start();
+  if (core_ != nullptr) core_->Start();
   control_ = std::thread([this] {
     NameThread("nats-control");
     Run();
@@ -97,6 +98,7 @@ void Ingress::Stop() {
 
 void Ingress::Close(int64_t flush_ms) {
   Stop();
+  if (core_ != nullptr) core_->Stop(0);
   connection_.Stop(flush_ms);  // ends a request the control thread waits for
   if (control_.joinable()) control_.join();
 }
@@ -246,11 +248,24 @@ void Ingress::CloseSource(Source* source) {
 }
 
 void Ingress::ListenToCore(RuleIndex index, const std::vector<std::string>& filters) {
+  if (core_ == nullptr) {
+    ConnectionOptions options = options_.connection;
+    options.ordered = true;
+    core_ = std::make_unique<Connection>(
+        options, "core",
+        Connection::Handlers{[this] { Wake(); },
+                             [this](const std::string&) { Wake(); },
+                             [](const std::string& text) {
+                               Log(Level::kWarn, "NATS reports an error",
+                                   {{"connection", "core"}, {"error", text}});
+                             },
+                             {}});
+  }
   const Rule& rule = (*rules_)[index];
   core_sources_.push_back(std::make_unique<CoreSource>(index, rule, options_.job_limits));
   CoreSource* const source = core_sources_.back().get();
   for (const std::string& filter : filters) {
-    connection_.Subscribe(
+    core_->Subscribe(
         filter, options_.name + "-" + rule.name, Connection::kPendingMax,
         [this, source](const Delivery& d) { OnCoreMessage(source, d); });
   }
@@ -261,7 +276,7 @@ void Ingress::ListenToCore(RuleIndex index, const std::vector<std::string>& filt
 void Ingress::OnCoreMessage(CoreSource* source, const Delivery& delivery) {
   static const std::string kNoStream;
   while (!intake_ || !inbox_->Reserve(1)) {
-    if (stopping_ || !connection_.up()) return;
+    if (stopping_ || !core_->up()) return;
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   MessageRequest request;
@@ -269,7 +284,6 @@ void Ingress::OnCoreMessage(CoreSource* source, const Delivery& delivery) {
   request.stream = &kNoStream;
   request.received_ms = clock_->NowMs();
   request.time_ns = request.received_ms * 1'000'000;
-  MutexLock lock(&source->mutex);
   delivery.CopyHeaders(&source->headers);
   request.intent =
       source->evaluator.Evaluate(EventView{delivery.subject(), delivery.payload(),
@@ -286,8 +300,9 @@ void Ingress::OnCoreMessage(CoreSource* source, const Delivery& delivery) {
 // Nothing to read up to: what came while we were away is gone.
 int64_t Ingress::KeepCoreRule(RuleIndex index) {
   RuleState& state = states_[index];
-  state.blocked = false;
-  Complain(&state, "");
+  state.blocked = !core_->up();
+  Complain(&state, state.blocked ? "the connection to core NATS is not up yet" : "");
+  if (state.blocked) return NowMs() + kSetupBackOffFirstMs;
   if (!std::exchange(state.settled, true)) PostSettled(index, true, epoch_);
   return NowMs() + kRediscoverMs;
 }

@@ -102,9 +102,8 @@ class Ingress final : public Inbound {
   // A rule with `source: core`.
   struct CoreSource {
     RuleIndex rule = 0;
-    Mutex mutex;  // one subscription for each filter, each with its thread
-    RuleEvaluator evaluator ABSL_GUARDED_BY(mutex);
-    Headers headers ABSL_GUARDED_BY(mutex);  // scratch
+    RuleEvaluator evaluator;
+    Headers headers;  // scratch
     CoreSource(RuleIndex index, const Rule& of, const JobLimits& limits)
         : rule(index), evaluator(of, limits) {}
   };
@@ -131,7 +130,7 @@ class Ingress final : public Inbound {
   void UnsettleAll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   void ListenToCore(RuleIndex index, const std::vector<std::string>& filters);
-  // A subscription's own thread.
+  // The core connection's delivery thread.
   void OnCoreMessage(CoreSource* source, const Delivery& delivery);
 
   // Control thread.
@@ -163,8 +162,12 @@ class Ingress final : public Inbound {
   Inbox* const inbox_;
   const Clock* const clock_;
   Replier replier_;
-  std::vector<std::unique_ptr<CoreSource>> core_sources_;  // outlive connection_
   Connection connection_;
+  // Of rules with `source: core`; null when there are none. A connection of its
+  // own, so that one thread handles all their messages in order of arrival: a
+  // cancel must not overtake the schedule it came after.
+  std::vector<std::unique_ptr<CoreSource>> core_sources_;
+  std::unique_ptr<Connection> core_;
   Requests requests_;
   JetStream js_;
 

@@ -148,6 +148,26 @@ rules:
   EXPECT_FALSE(listener.Next(300).has_value()) << "b was cancelled";
 }
 
+TEST(ServiceRules, CoreEventsOfDifferentSubjectsKeepTheirOrder) {
+  World world({.config = R"(
+rules:
+  - name: ping
+    source: core
+    schedule: { subject: live.in, key: /id, due: /at }
+    cancel: { subject: live.stop, key: /id }
+    publish: { subject: live.out, via: core }
+)"});
+  world.service().StartReady();
+  const int64_t due = NowMs() + 600'000;
+  for (int i = 0; i < 500; ++i) {
+    const std::string id = std::to_string(i);
+    world.client().PublishCore("live.in", Event(id, due));
+    world.client().PublishCore("live.stop", "{\"id\":\"" + id + "\"}");
+  }
+  ASSERT_TRUE(world.service().WaitCounter("scheduled", 500));
+  EXPECT_TRUE(world.service().WaitCounter("cancelled", 500, 5'000));
+}
+
 TEST(ServiceRules, ACoreTargetThatIsForbiddenIsRetriedAndNotLost) {
   World world({.config = R"(
 rules:
