@@ -35,15 +35,20 @@ struct Flags {
 constexpr int64_t kHourMs = 3'600'000;
 constexpr uint64_t kBatch = 1'000;
 
+std::vector<Rule> OneRule(const std::string& name) {
+  std::vector<Rule> rules(1);
+  rules[0].name = name;
+  return rules;
+}
+
 class Filler {
  public:
   Filler(const Flags& flags, int64_t spread_ms, Store* store)
       : flags_(flags),
         spread_ms_(spread_ms),
-        rules_(1),
+        rules_(OneRule(flags.rule)),
         scheduler_(Options(), rules_, store, &committer_, &bus_, &bus_),
         store_(store) {
-    rules_[0].name = flags.rule;
     bus_.SetRecording(false);
   }
 
@@ -109,7 +114,7 @@ class Filler {
   const std::string stream_ = "FILL";
   const SystemClock clock_;
   std::mt19937_64 random_{std::random_device()()};
-  std::vector<Rule> rules_;
+  const std::vector<Rule> rules_;
   Inbox inbox_{1, [] {}};
   MemoryBus bus_{&inbox_};
   ManualCommitter committer_;

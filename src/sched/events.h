@@ -139,7 +139,7 @@ struct RuleSettled {
 };
 
 // The process stood still for a while (stopped, suspended, its machine paused),
-// and what it knows of the streams is that old.
+// or the wall clock leapt ahead: what it knows of the streams is that old.
 struct StoodStill {
   int64_t ms = 0;
 };

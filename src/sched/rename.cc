@@ -48,7 +48,7 @@ class Mover {
  private:
   absl::Status Moved() { return ++count_ % kChunk == 0 ? Flush() : absl::OkStatus(); }
   absl::Status Flush() {
-    const absl::Status status = set_.empty() ? absl::OkStatus() : store_->Write(&set_);
+    absl::Status status = set_.empty() ? absl::OkStatus() : store_->Write(&set_);
     set_.Clear();
     return status;
   }

@@ -77,7 +77,8 @@ void Scheduler::ApplySettled(const RuleSettled& event) {
 // As after a start: what fell due meanwhile waits for the cancels of that time.
 void Scheduler::ApplyStoodStill(int64_t ms) {
   Log(Level::kWarn,
-      "the process stood still: overdue jobs wait until the streams are read",
+      "the process stood still or the clock leapt: overdue jobs wait until the "
+      "streams are read",
       {{"ms", ms}});
   ++stats_.standstills;
   for (size_t i = 0; i < gates_.size(); ++i)

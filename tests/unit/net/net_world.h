@@ -74,6 +74,14 @@ class FakeCore {
     std::lock_guard lock(mutex_);
     return deliveries_;
   }
+  // Messages up to `stream_seq` that came more than once.
+  size_t RepeatedUpTo(uint64_t stream_seq) {
+    std::lock_guard lock(mutex_);
+    size_t repeated = 0;
+    for (const auto& [seq, times] : times_)
+      if (seq <= stream_seq && times > 1) ++repeated;
+    return repeated;
+  }
   size_t Of(RuleIndex rule) {
     std::lock_guard lock(mutex_);
     return by_rule_[rule];
@@ -128,6 +136,7 @@ class FakeCore {
     {
       std::lock_guard lock(mutex_);
       ++deliveries_;
+      ++times_[message.stream_seq];
       if (const auto* schedule = std::get_if<ScheduleIntent>(&message.intent)) {
         if (keys_.insert(std::to_string(message.rule) + "/" + schedule->job.key).second) {
           ++by_rule_[message.rule];
@@ -147,6 +156,7 @@ class FakeCore {
   std::map<RuleIndex, bool> settled_;
   std::map<RuleIndex, std::vector<bool>> history_;
   std::map<std::string, std::string> floors_;
+  std::map<uint64_t, size_t> times_;  // delivered, by stream sequence
   size_t deliveries_ = 0;
   size_t cancels_ = 0;
   std::thread thread_;
