@@ -88,8 +88,8 @@ TEST_F(IngressServer, SettlesOnlyAfterWhatStoodInTheStreamIsAcked) {
   FakeCore next;
   const auto second = MakeIngress(server, &next);
   EXPECT_TRUE(
-      WaitFor([&] { return next.Distinct() == 101 || next.Distinct() == 100; }, 5'000));
-  EXPECT_TRUE(WaitFor([&] { return next.Settled(0); }, 5'000));
+      WaitFor([&] { return next.Distinct() == 101 || next.Distinct() == 100; }, 20'000));
+  EXPECT_TRUE(WaitFor([&] { return next.Settled(0); }, 20'000));
   EXPECT_TRUE(WaitFor([&] {
     return client.Api("CONSUMER.INFO.ORDERS.expirer-orders")
                .find("\"ack_wait\":30000000000") != std::string::npos;
