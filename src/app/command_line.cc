@@ -35,6 +35,7 @@ struct Flags {
   std::string orphans;
   std::string recover;
   std::string adopt;
+  bool fire_overdue = false;
   std::string status_file;
   std::string file;            // of `config check`
   std::string timeout = "5s";  // of `doctor`
@@ -120,8 +121,11 @@ int RunServe(const Flags& flags) {
   SetLog(level,
          options.config.log.format == "json" ? LogFormat::kJson : LogFormat::kText);
   options.recover_point_in_time = flags.recover == "point-in-time";
-  options.hold_orphans = flags.orphans == "hold";
-  options.adopt_new = flags.adopt == "new";
+  if (flags.orphans == "hold") options.orphans = Orphans::kHold;
+  if (flags.orphans == "fire") options.orphans = Orphans::kFire;
+  if (flags.adopt == "new") options.adopt = Adopt::kNew;
+  if (flags.adopt == "rebuild") options.adopt = Adopt::kRebuild;
+  options.fire_overdue = flags.fire_overdue;
   return Serve(options);
 }
 
@@ -238,15 +242,20 @@ int RunCommandLine(int argc, char** argv) {
   serve->add_option("--store", flags.store, "directory of the store (EXPIRER_STORE)");
   serve
       ->add_option("--orphans", flags.orphans,
-                   "hold: start although a rule that is gone still has jobs, and leave "
-                   "them untouched")
-      ->check(CLI::IsMember({"hold"}));
+                   "start although a rule that is gone still has jobs; hold: leave them "
+                   "untouched, fire: send them when they are due")
+      ->check(CLI::IsMember({"hold", "fire"}));
   serve
       ->add_option(
           "--adopt", flags.adopt,
-          "new: read on where consumers stand that belong to another store, whose "
-          "jobs are not here")
-      ->check(CLI::IsMember({"new"}));
+          "start although the consumers belong to another store, are unfit or were acked "
+          "beyond what this store has read; rebuild: replace them and read the streams "
+          "anew before anything fires, new: go on where they stand, without the jobs "
+          "read before")
+      ->check(CLI::IsMember({"rebuild", "new"}));
+  serve->add_flag("--fire-overdue", flags.fire_overdue,
+                  "with --adopt=rebuild: also fire what fell due before, which may have "
+                  "fired already, instead of keeping it in the dead store");
   serve
       ->add_option("--recover", flags.recover,
                    "point-in-time: open a damaged store and drop what lies after the "

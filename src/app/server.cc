@@ -26,6 +26,8 @@
 #include "net/api.h"
 #include "net/ingress.h"
 #include "net/nats_egress.h"
+#include "sched/read_marks.h"
+#include "sched/rebuild.h"
 #include "sched/rename.h"
 #include "sched/scheduler.h"
 #include "store/committer.h"
@@ -95,14 +97,16 @@ SchedulerOptions SchedulerFrom(const ServeOptions& serve) {
   options.unsynced_ms = config.limits.unsynced_ms;
   options.settle_ms = config.limits.settle_ms;
   options.disk_free = static_cast<uint64_t>(config.limits.disk_free_bytes);
-  options.hold_orphans = serve.hold_orphans;
+  options.orphans = serve.orphans;
+  options.fire_overdue = serve.fire_overdue;
+  options.wait_for_admission = true;
   return options;
 }
 
 IngressOptions IngressFrom(const ServeOptions& serve, const std::string& store_id) {
   const Config& config = serve.config;
   IngressOptions options;
-  options.adopt = serve.adopt_new;
+  options.adopt = serve.adopt;
   options.connection = ConnectionFrom(config.nats);
   options.name = config.name;
   options.store_id = store_id;
@@ -138,6 +142,10 @@ class Server {
     egress_->Start();
     std::thread watcher([this] { Watch(); });
     Loop();
+    if (const std::string why = RefusedWhy(); !why.empty()) {
+      failed_ = true;
+      Log(Level::kError, "expirer does not start", {{"why", why}});
+    }
     const bool drained = Drain();
     watching_ = false;
     watcher.join();
@@ -160,9 +168,12 @@ class Server {
         [](const absl::Status& status) { Die("a sync of the store failed", status); });
     egress_ = std::make_unique<NatsEgress>(ConnectionFrom(config_.nats), &inbox_);
     ASSIGN_OR_RETURN(auto floors, StoredFloors());
-    ingress_ =
-        std::make_unique<Ingress>(IngressFrom(options_, store_->id()), &config_.rules,
-                                  &inbox_, &clock_, std::move(floors));
+    IngressOptions ingress = IngressFrom(options_, store_->id());
+    ASSIGN_OR_RETURN(ingress.read_marks, ReadMarks::Stored(*store_));
+    ASSIGN_OR_RETURN(const Rebuild rebuild, Rebuild::Load(*store_));
+    ingress.rebuilding = rebuild.open;
+    ingress_ = std::make_unique<Ingress>(std::move(ingress), &config_.rules, &inbox_,
+                                         &clock_, std::move(floors));
     OpenApi();
     scheduler_ =
         std::make_unique<Scheduler>(SchedulerFrom(options_), config_.rules, store_.get(),
@@ -174,6 +185,7 @@ class Server {
     ApiOptions options;
     options.name = config_.name;
     options.version = Version();
+    options.store_id = store_->id();
     options.job_limits = config_.job_limits();
     options.data = [this] {
       MutexLock lock(&mutex_);
@@ -185,6 +197,15 @@ class Server {
     ingress_->OnReply([this](const Caller& caller, int code, const std::string& body) {
       api_->Reply(caller, code, body);
     });
+    ingress_->OnAdmission({[this] { api_->Listen(); },
+                           [this](const std::string& why) {
+                             {
+                               MutexLock lock(&mutex_);
+                               refused_why_ = why;
+                             }
+                             stop_asked = true;
+                             alarm_.Wake();
+                           }});
   }
 
   // What the core does not know of itself.
@@ -347,7 +368,8 @@ class Server {
       MutexLock lock(&mutex_);
       status.stats = stats_;
     }
-    status.not_ready_why = stopped ? "stopped" : NotReadyWhy(status);
+    status.not_ready_why = NotReadyWhy(status);
+    if (stopped && RefusedWhy().empty()) status.not_ready_why = "stopped";
     status.ready = status.not_ready_why.empty();
     if (const absl::Status written = WriteStatusFile(config_.StatusFile(), status);
         !written.ok() && !status_failed_) {
@@ -357,10 +379,17 @@ class Server {
     }
   }
 
+  std::string RefusedWhy() const {
+    MutexLock lock(&mutex_);
+    return refused_why_;
+  }
+
   std::string NotReadyWhy(const Status& status) {
+    if (std::string why = RefusedWhy(); !why.empty()) return why;
     if (stop_asked) return "draining";
     if (!status.stats.loaded) return "jobs are being loaded";
     if (!status.ingress_up || !status.stats.egress_up) return "not connected to NATS";
+    if (status.stats.rebuilding) return "rebuilding: the streams are read anew";
     for (size_t i = 0; i < config_.rules.size(); ++i) {
       const std::string trouble = ingress_->Trouble(static_cast<RuleIndex>(i));
       if (!trouble.empty()) return "rule " + config_.rules[i].name + ": " + trouble;
@@ -395,7 +424,8 @@ class Server {
   std::atomic<bool> watching_{true};
   std::atomic<int64_t> beat_mono_ms_{clock_.MonotonicMs()};
   std::atomic<uint64_t> disk_free_{0};
-  Mutex mutex_;
+  mutable Mutex mutex_;
+  std::string refused_why_ ABSL_GUARDED_BY(mutex_);
   Stats stats_ ABSL_GUARDED_BY(mutex_);
 };
 

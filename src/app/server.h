@@ -2,6 +2,8 @@
 #pragma once
 
 #include "app/config.h"
+#include "net/admission.h"
+#include "sched/lanes.h"
 
 namespace expirer {
 
@@ -9,13 +11,14 @@ struct ServeOptions {
   Config config;
   bool built_in = false;  // no config file: the built-in ticketing rule
   bool recover_point_in_time = false;
-  bool hold_orphans = false;
-  bool adopt_new = false;  // take over durables that another store read from
+  Orphans orphans = Orphans::kRefuse;
+  Adopt adopt = Adopt::kRefuse;
+  bool fire_overdue = false;  // of a rebuild
 };
 
 // Runs until SIGTERM or SIGINT; returns the process's exit code: 0 drained,
-// 1 the store failed or refused. Blocks those signals in every thread, so it
-// must be called before any other thread is started.
+// 1 the store failed, or store or streams refused the start. Blocks those signals in
+// every thread, so it must be called before any other thread is started.
 [[nodiscard]] int Serve(const ServeOptions& options);
 
 }  // namespace expirer

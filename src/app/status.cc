@@ -59,8 +59,9 @@ std::string FormatStatus(const Status& status) {
       status.ready, Quoted(status.not_ready_why), status.ingress_up, s.egress_up);
   out += fmt::format(
       "\"pending\":{},\"retrying\":{},\"in_flight\":{},\"oldest_overdue_ms\":{},"
-      "\"unsettled_rules\":{},\"history\":{},\"window\":{},\n",
-      pending, retrying, s.in_flight, oldest_ms, s.unsettled, s.closed, s.window);
+      "\"unsettled_rules\":{},\"rebuilding\":{},\"history\":{},\"window\":{},\n",
+      pending, retrying, s.in_flight, oldest_ms, s.unsettled, s.rebuilding, s.closed,
+      s.window);
   out += fmt::format("\"lateness_ms\":{{\"sent\":{},\"acked\":{}}},\n",
                      LatenessJson(s.sent_late_ms), LatenessJson(s.acked_late_ms));
   out += fmt::format("\"rules\":{},\n\"counters\":{},\n", RulesJson(s), CountersJson(s));

@@ -25,11 +25,10 @@ Api::Api(ApiOptions options, Connection* connection, Inbox* inbox, const Store* 
       outlets_(*rules),
       clock_(clock),
       connection_(connection),
-      micro_(
-          {options_.name, options_.version, "Durable delayed messages.", options_.data},
-          connection) {
+      micro_({options_.name, options_.version, "Durable delayed messages.",
+              options_.store_id, options_.data},
+             connection) {
   AddEndpoints();
-  micro_.Listen();
 }
 
 Api::~Api() { Stop(); }

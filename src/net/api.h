@@ -30,6 +30,7 @@ namespace expirer {
 struct ApiOptions {
   std::string name = "expirer";  // subjects are <name>.v1.…
   std::string version;
+  std::string store_id;
   JobLimits job_limits;
   // JSON object of what STATS shows beside the counts; any thread.
   std::function<std::string()> data;
@@ -40,12 +41,13 @@ struct ApiOptions {
 // Reply: any thread. Everything else: any one thread.
 class Api {
  public:
-  // All outlive it; the connection is not started yet, and is stopped before
-  // this is destroyed.
+  // All outlive it; the connection is stopped before this is destroyed.
   Api(ApiOptions options, Connection* connection, Inbox* inbox, const Store* store,
       const std::vector<Rule>* rules, const Clock* clock);
   ~Api();
 
+  // Begins to take requests. Once, any thread.
+  void Listen() { micro_.Listen(); }
   void Start();
   // From now on every request is answered 503.
   void Refuse() { refusing_ = true; }

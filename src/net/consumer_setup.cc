@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "absl/strings/cord.h"
+
 #include "base/log.h"
 #include "base/rfc3339.h"
 #include "job/json_view.h"
@@ -15,6 +17,7 @@ namespace expirer {
 namespace {
 
 constexpr std::string_view kStorePrefix = "expirer store ";
+constexpr char kForeignPayload[] = "expirer/foreign-consumer";
 
 bool CoversAll(const std::vector<std::string>& outer,
                const std::vector<std::string>& inner) {
@@ -81,23 +84,26 @@ absl::StatusOr<ConsumerInfo> Create(JetStream* js, const StreamInfo& stream,
   return created;
 }
 
-absl::Status CheckFit(const StreamInfo& stream, const ConsumerWish& wish,
-                      const ConsumerInfo& info) {
-  const std::string who = "consumer " + wish.durable + " of stream " + stream.name;
-  if (!info.deliver_subject.empty()) return Refused(who + " is push based");
-  if (info.ack_policy != "explicit") {
-    return Refused(who + " has ack policy " + info.ack_policy + ", explicit is needed");
-  }
-  if (info.max_deliver > 0) {
-    return Refused(who + fmt::format(" gives up after {} deliveries, -1 is needed",
-                                     info.max_deliver));
-  }
-  const std::string ours = std::string(kStorePrefix) + wish.store_id;
-  if (info.description.rfind(kStorePrefix, 0) == 0 && info.description != ours &&
-      !wish.adopt) {
-    return Refused(who + " belongs to another store: " + info.description);
-  }
-  return absl::OkStatus();
+bool SameFilters(const ConsumerWish& wish, const ConsumerInfo& info) {
+  std::vector<std::string> have = info.filters;
+  std::sort(have.begin(), have.end());
+  const std::string common = CommonFilter(wish.filters);
+  return have == wish.filters || (have.size() == 1 && have[0] == common) ||
+         (have.empty() && common == ">");
+}
+
+absl::Status Foreign(const std::string& why) {
+  absl::Status status = Refused(why);
+  status.SetPayload(kForeignPayload, absl::Cord("1"));
+  return status;
+}
+
+// By one that goes on where the other had acked up to.
+absl::StatusOr<ConsumerInfo> ReplaceUnfit(JetStream* js, const StreamInfo& stream,
+                                          ConsumerWish wish, const ConsumerInfo& old) {
+  wish.floor = FloorMark{stream.created, old.ack_floor_stream_seq};
+  RETURN_IF_ERROR(js->DeleteConsumer(stream.name, wish.durable));
+  return Create(js, stream, wish);
 }
 
 // The durable under its new name goes on after what the old one had acked, then
@@ -111,7 +117,7 @@ absl::StatusOr<ConsumerInfo> TakePlace(JetStream* js, const StreamInfo& stream,
     return EnsureConsumer(js, stream, wish);
   }
   if (old->description != std::string(kStorePrefix) + wish.store_id && !wish.adopt)
-    return Refused("consumer " + was + " of stream " + stream.name +
+    return Foreign("consumer " + was + " of stream " + stream.name +
                    " belongs to another store: " + old->description);
   wish.floor = FloorMark{stream.created, old->ack_floor_stream_seq};
   auto consumer = EnsureConsumer(js, stream, wish);
@@ -138,10 +144,6 @@ std::optional<FloorMark> DecodeFloor(std::string_view value) {
   const auto [stop, error] = std::from_chars(value.data() + line + 1, end, mark.floor);
   if (error != std::errc() || stop != end) return std::nullopt;
   return mark;
-}
-
-std::string FloorKey(std::string_view rule, std::string_view stream) {
-  return std::string(rule) + '\0' + std::string(stream);
 }
 
 std::vector<std::string> NarrowFilters(std::vector<std::string> filters) {
@@ -180,6 +182,39 @@ std::optional<uint64_t> StartAfter(const std::optional<FloorMark>& mark,
   return mark->floor;
 }
 
+bool IsForeign(const absl::Status& status) {
+  return status.GetPayload(kForeignPayload).has_value();
+}
+
+Standing Inspect(const StreamInfo& stream, const ConsumerWish& wish,
+                 const ConsumerInfo& info) {
+  const std::string who = "consumer " + wish.durable + " of stream " + stream.name;
+  const auto unfit = [&](const std::string& why) {
+    return Standing{Standing::Kind::kUnfit, who + why};
+  };
+  const std::string ours = std::string(kStorePrefix) + wish.store_id;
+  if (!info.description.empty() && info.description != ours) {
+    const bool store = info.description.starts_with(kStorePrefix);
+    return {Standing::Kind::kForeign,
+            store ? fmt::format(
+                        "{} belongs to another {}, this is {}: the volume was lost or "
+                        "replaced, or two services have one name",
+                        who, info.description.substr(8), ours.substr(8))
+                  : fmt::format("{} is not expirer's: it is described as {}", who,
+                                JsonQuoted(info.description))};
+  }
+  if (!info.deliver_subject.empty()) return unfit(" is push based");
+  if (info.ack_policy != "explicit")
+    return unfit(" has ack policy " + info.ack_policy + ", explicit is needed");
+  if (info.max_deliver > 0)
+    return unfit(
+        fmt::format(" gives up after {} deliveries, -1 is needed", info.max_deliver));
+  if (info.description.empty() && !SameFilters(wish, info))
+    return unfit(fmt::format(" is nobody's yet and filters {}, the rule needs {}",
+                             Joined(info.filters), Joined(wish.filters)));
+  return {};
+}
+
 absl::StatusOr<ConsumerInfo> EnsureConsumer(JetStream* js, const StreamInfo& stream,
                                             const ConsumerWish& wish) {
   if (!wish.was.empty()) return TakePlace(js, stream, wish);
@@ -188,29 +223,34 @@ absl::StatusOr<ConsumerInfo> EnsureConsumer(JetStream* js, const StreamInfo& str
     if (JetStreamCode(found.status()) != kConsumerNotFound) return found.status();
     return Create(js, stream, wish);
   }
-  RETURN_IF_ERROR(CheckFit(stream, wish, *found));
-  std::vector<std::string> have = found->filters;
-  std::sort(have.begin(), have.end());
-  const bool claimed = !found->description.empty() && !wish.adopt;
-  const bool exact =
-      have == wish.filters ||
-      (!have.empty() && have.size() == 1 && have[0] == CommonFilter(wish.filters)) ||
-      (have.empty() && CommonFilter(wish.filters) == ">");
+  const std::string ours = std::string(kStorePrefix) + wish.store_id;
+  const bool claimed = found->description == ours;
+  Standing standing = Inspect(stream, wish, *found);
+  if (standing.kind == Standing::Kind::kForeign) {
+    if (!wish.adopt) return Foreign(standing.why);
+    ConsumerInfo adopted = *found;
+    adopted.description = ours;
+    standing = Inspect(stream, wish, adopted);
+  }
+  if (standing.kind == Standing::Kind::kUnfit) {
+    if (!wish.adopt) return Refused(standing.why);
+    return ReplaceUnfit(js, stream, wish, *found);
+  }
+  const bool exact = SameFilters(wish, *found);
   if (exact && claimed) return found;
   const std::string base =
       claimed ? found->config
-              : WithMember(found->config, "description",
-                           JsonQuoted(std::string(kStorePrefix) + wish.store_id));
+              : WithMember(found->config, "description", JsonQuoted(ours));
   auto updated = exact ? js->PutConsumer(stream.name, wish.durable, base)
                        : PutFiltered(js, stream.name, wish, base);
   if (updated.ok()) return updated;
-  if (CoversAll(have, wish.filters)) {
+  if (CoversAll(found->filters, wish.filters)) {
     // Reads more than it has to, or a right to update is missing: it works.
     if (!exact) {
       Log(Level::kWarn,
           "a consumer's filter is wider than its rule and cannot be changed",
           {{"consumer", wish.durable},
-           {"has", Joined(have)},
+           {"has", Joined(found->filters)},
            {"needs", Joined(wish.filters)},
            {"why", Message(updated.status())}});
     }
@@ -219,7 +259,7 @@ absl::StatusOr<ConsumerInfo> EnsureConsumer(JetStream* js, const StreamInfo& str
   return Refused(
       fmt::format("consumer {} of stream {} filters {}, the rule needs {}, and "
                   "changing it is refused: {}",
-                  wish.durable, stream.name, Joined(have), Joined(wish.filters),
+                  wish.durable, stream.name, Joined(found->filters), Joined(wish.filters),
                   Message(updated.status())));
 }
 

@@ -21,15 +21,13 @@ struct FloorMark {
 };
 [[nodiscard]] std::string EncodeFloor(const FloorMark& mark);
 [[nodiscard]] std::optional<FloorMark> DecodeFloor(std::string_view value);
-// The key of ConsumerFloor: rule, 0x00, stream.
-[[nodiscard]] std::string FloorKey(std::string_view rule, std::string_view stream);
 
 struct ConsumerWish {
   std::string durable;
   std::string was;                   // a durable whose place it takes; "" = none
   std::vector<std::string> filters;  // what the rule reads of this stream
   std::string store_id;              // "" = no store claims it
-  bool adopt = false;                // take over another store's durable
+  bool adopt = false;                // take over a foreign or unfit durable
   int64_t max_ack_pending = 20'000;
   std::optional<FloorMark> floor;  // where a lost one had been
   Deliver deliver;                 // else where a new one begins
@@ -39,8 +37,24 @@ inline constexpr int64_t kAckWaitNs = 30'000'000'000;
 // While what was delivered before is asked back.
 inline constexpr int64_t kAskBackNs = 1'000'000'000;
 
+// Whether a durable that exists may be used by the store that wishes for it.
+struct Standing {
+  enum class Kind {
+    kFit,      // this store's, or nobody's yet
+    kForeign,  // another store's, or described as something else
+    kUnfit,    // cannot serve as it is
+  };
+  Kind kind = Kind::kFit;
+  std::string why;  // in one sentence
+};
+[[nodiscard]] Standing Inspect(const StreamInfo& stream, const ConsumerWish& wish,
+                               const ConsumerInfo& info);
+// Whether EnsureConsumer found the durable to be another store's.
+[[nodiscard]] bool IsForeign(const absl::Status& status);
+
 // OK with the consumer as it is now. kFailedPrecondition, with the reason, for
-// one that is unfit and cannot be mended.
+// one that is foreign or unfit, unless `adopt`: then the one is claimed and the
+// other replaced by one that goes on where it stood.
 [[nodiscard]] absl::StatusOr<ConsumerInfo> EnsureConsumer(JetStream* js,
                                                           const StreamInfo& stream,
                                                           const ConsumerWish& wish);

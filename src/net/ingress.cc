@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "base/log.h"
 #include "base/thread_name.h"
+#include "sched/read_marks.h"
 
 namespace expirer {
 namespace {
@@ -24,6 +25,9 @@ constexpr int64_t kPollFirstMs = 20;
 constexpr int64_t kPollMaxMs = 250;
 constexpr int64_t kFloorEveryMs = 5'000;
 constexpr int64_t kIdleMs = 1'000;
+// A stream or consumer that cannot be looked at keeps all rules from starting
+// for this long at most.
+constexpr int64_t kAdmissionMaxMs = 30'000;
 // A stream that was there is not made again before. nats-server 2.9 says it
 // has deleted one while it still removes its directory, and takes the files of
 // a new one of that name with it; and who deletes a stream may mean to make it
@@ -61,7 +65,11 @@ Ingress::Ingress(IngressOptions options, const std::vector<Rule>* rules, Inbox* 
                    [this] { OnTick(); }}),
       requests_(&connection_),
       js_(&requests_, options_.connection.domain),
+      admission_({options_.name, options_.store_id, options_.adopt, options_.rebuilding,
+                  options_.read_marks},
+                 &requests_, &js_),
       floors_(std::move(floors)),
+      rebuild_begun_(options_.rebuilding),
       troubles_(rules->size(), "not connected to NATS yet") {
   for (const Rule& rule : *rules_) {
     RuleState state;
@@ -137,6 +145,11 @@ void Ingress::LookAgain() {
   ++link_epoch_;  // all begins anew, as after a reconnect
   UnsettleAll();
   awake_ = true;
+}
+
+void Ingress::RebuildBegun() {
+  rebuild_begun_ = true;
+  Wake();
 }
 
 std::vector<PullSource*> Ingress::Pulls() const {
@@ -218,7 +231,12 @@ void Ingress::Run() {
       BeginEpoch();
     }
     if (!link_up) continue;
-    for (size_t i = 0; i < states_.size() && !stopping_; ++i) {
+    if (!KeepAdmission()) {
+      next_ms = NowMs() + kSetupBackOffFirstMs;
+      continue;
+    }
+    for (size_t i = 0; i < states_.size() && !stopping_ && phase_ == Phase::kAdmitted;
+         ++i) {
       next_ms = std::min(next_ms, KeepRule(static_cast<RuleIndex>(i)));
     }
     OpenSources();
@@ -226,6 +244,103 @@ void Ingress::Run() {
       if (!stopping_) next_ms = std::min(next_ms, KeepSource(source.get()));
     }
   }
+}
+
+bool Ingress::KeepAdmission() {
+  if (phase_ == Phase::kAdmitted) return true;
+  if (phase_ == Phase::kRefused) return false;
+  if (admission_since_ms_ == 0) admission_since_ms_ = NowMs();
+  if (const absl::Status status = Admit(); !status.ok()) {
+    for (RuleState& state : states_) Complain(&state, Message(status));
+    // Not with a rebuild half done: it would fire what may have fired.
+    const bool waiting = NowMs() - admission_since_ms_ < kAdmissionMaxMs;
+    if (!waiting && phase_ == Phase::kJudging && !options_.rebuilding) {
+      Log(Level::kWarn, "starting although not all consumers could be looked at",
+          {{"why", Message(status)}});
+      EndAdmission();
+    }
+  }
+  return phase_ == Phase::kAdmitted;
+}
+
+absl::Status Ingress::Admit() {
+  ASSIGN_OR_RETURN(const std::vector<WishedSource> sources, WishedSources());
+  if (phase_ == Phase::kJudging) {
+    ASSIGN_OR_RETURN(const Admission::Verdict verdict, admission_.Judge(sources));
+    MutexLock lock(&mutex_);
+    // What was asked over a link that is gone says nothing.
+    if (link_epoch_ != epoch_ || stopping_) return absl::OkStatus();
+    switch (verdict) {
+      case Admission::Verdict::kRefused: phase_ = Phase::kRefused; break;
+      case Admission::Verdict::kAdmitted: phase_ = Phase::kAdmitted; break;
+      case Admission::Verdict::kRebuild:
+        phase_ = Phase::kAwaitingRebuild;
+        if (!rebuild_begun_) {
+          Log(Level::kWarn, "--adopt=rebuild", {{"why", admission_.why()}});
+          inbox_->Complete(RebuildAsked{});
+        }
+        break;
+    }
+  }
+  if (phase_ == Phase::kRefused) Refuse(admission_.why());
+  if (phase_ == Phase::kAdmitted) EndAdmission();
+  if (phase_ == Phase::kAwaitingRebuild && rebuild_begun_) {
+    phase_ = Phase::kReplacing;
+    floors_.clear();
+  }
+  if (phase_ == Phase::kReplacing) {
+    RETURN_IF_ERROR(admission_.Replace(sources));
+    EndAdmission();
+  }
+  return absl::OkStatus();
+}
+
+void Ingress::EndAdmission() {
+  phase_ = Phase::kAdmitted;
+  inbox_->Complete(Admitted{});
+  if (outcome_.admitted) outcome_.admitted();
+}
+
+void Ingress::Refuse(const std::string& why) {
+  phase_ = Phase::kRefused;
+  for (RuleState& state : states_) Complain(&state, why);
+  if (outcome_.refused) outcome_.refused(why);
+}
+
+absl::StatusOr<std::vector<WishedSource>> Ingress::WishedSources() {
+  std::vector<WishedSource> sources;
+  for (size_t i = 0; i < states_.size(); ++i) {
+    const RuleState& state = states_[i];
+    if (state.rule->core) continue;
+    std::set<std::string> streams;
+    for (const std::string& filter : state.filters) {
+      ASSIGN_OR_RETURN(const std::vector<std::string> names, js_.StreamNames(filter));
+      streams.insert(names.begin(), names.end());
+    }
+    for (const std::string& name : streams) {
+      ASSIGN_OR_RETURN(StreamInfo stream, js_.Stream(name));
+      ConsumerWish wish = WishFor(static_cast<RuleIndex>(i), stream);
+      if (!wish.filters.empty())
+        sources.push_back({state.rule->name, std::move(stream), std::move(wish)});
+    }
+  }
+  return sources;
+}
+
+ConsumerWish Ingress::WishFor(RuleIndex index, const StreamInfo& stream) const {
+  const Rule& rule = (*rules_)[index];
+  ConsumerWish wish;
+  wish.durable = options_.name + "-" + rule.name;
+  for (const std::string& filter : states_[index].filters) {
+    if (Overlaps(stream.subjects, filter)) wish.filters.push_back(filter);
+  }
+  wish.store_id = options_.store_id;
+  wish.adopt = options_.adopt != Adopt::kRefuse;
+  if (!rule.was.empty()) wish.was = options_.name + "-" + rule.was;
+  wish.deliver = rule.deliver;
+  const auto floor = floors_.find(SourceKey(rule.name, stream.name));
+  if (floor != floors_.end()) wish.floor = DecodeFloor(floor->second);
+  return wish;
 }
 
 void Ingress::BeginEpoch() {
@@ -265,9 +380,8 @@ void Ingress::ListenToCore(RuleIndex index, const std::vector<std::string>& filt
   core_sources_.push_back(std::make_unique<CoreSource>(index, rule, options_.job_limits));
   CoreSource* const source = core_sources_.back().get();
   for (const std::string& filter : filters) {
-    core_->Subscribe(
-        filter, options_.name + "-" + rule.name, Connection::kPendingMax,
-        [this, source](const Delivery& d) { OnCoreMessage(source, d); });
+    core_->Subscribe(filter, options_.name + "-" + rule.name, Connection::kPendingMax,
+                     [this, source](const Delivery& d) { OnCoreMessage(source, d); });
   }
 }
 
@@ -322,6 +436,10 @@ int64_t Ingress::KeepRule(RuleIndex index) {
   if (now_ms < state.next_setup_ms) return state.next_setup_ms;
   std::vector<std::string> missing;
   absl::Status status = SetUpRule(&state, index, &missing);
+  if (IsForeign(status)) {
+    Refuse(Message(status));
+    return INT64_MAX;
+  }
   state.blocked = !status.ok();
   if (status.ok() && !missing.empty()) {
     status = NotFound(fmt::format("no stream carries {}", fmt::join(missing, ", ")));
@@ -465,22 +583,9 @@ absl::Status Ingress::SetUpRule(RuleState* state, RuleIndex index,
 
 absl::Status Ingress::SetUpSource(Source* source) {
   ASSIGN_OR_RETURN(const StreamInfo stream, js_.Stream(source->stream));
-  ConsumerWish wish;
-  wish.durable = source->durable;
-  for (const std::string& filter : states_[source->rule].filters) {
-    if (Overlaps(stream.subjects, filter)) wish.filters.push_back(filter);
-  }
+  const ConsumerWish wish = WishFor(source->rule, stream);
   if (wish.filters.empty())
     return NotFound("stream " + stream.name + " changed its subjects");
-  wish.store_id = options_.store_id;
-  wish.adopt = options_.adopt;
-  if (const std::string& was = (*rules_)[source->rule].was; !was.empty())
-    wish.was = options_.name + "-" + was;
-  wish.deliver = (*rules_)[source->rule].deliver;
-  const std::string key = FloorKey((*rules_)[source->rule].name, source->stream);
-  if (const auto floor = floors_.find(key); floor != floors_.end()) {
-    wish.floor = DecodeFloor(floor->second);
-  }
   ASSIGN_OR_RETURN(const ConsumerInfo consumer, EnsureConsumer(&js_, stream, wish));
   // What was delivered to a process that is gone, or before the link was lost,
   // is asked back now and not after ack_wait.
@@ -563,7 +668,7 @@ void Ingress::Poll(Source* source) {
   }
   if (info->ack_floor_stream_seq == source->floor) return;
   source->floor = info->ack_floor_stream_seq;
-  const std::string key = FloorKey((*rules_)[source->rule].name, source->stream);
+  const std::string key = SourceKey((*rules_)[source->rule].name, source->stream);
   std::string value = EncodeFloor({source->created, source->floor});
   floors_[key] = value;
   inbox_->Complete(ConsumerFloor{key, std::move(value)});

@@ -1,7 +1,8 @@
 // Brings the messages of every rule's streams to the core, and the core's acks
 // back.
 //
-// A control thread keeps each rule supplied: it finds the streams that carry
+// Nothing is read before admission (net/admission.h). Then a control thread
+// keeps each rule supplied: it finds the streams that carry
 // the rule's subjects (making configured ones where there are none), makes the
 // rule's durable consumer in each fit, opens a PullSource on it and says when
 // the rule has been read up to where its streams stood. Whatever breaks (NATS
@@ -22,6 +23,7 @@
 #include "base/clock.h"
 #include "base/mutex.h"
 #include "job/rules.h"
+#include "net/admission.h"
 #include "net/connection.h"
 #include "net/consumer_setup.h"
 #include "net/jetstream.h"
@@ -36,7 +38,9 @@ struct IngressOptions {
   ConnectionOptions connection;
   std::string name = "expirer";  // durables are <name>-<rule>
   std::string store_id;
-  bool adopt = false;  // take over durables that belong to another store
+  Adopt adopt = Adopt::kRefuse;
+  bool rebuilding = false;                     // the store's rebuild is open
+  std::map<std::string, uint64_t> read_marks;  // ReadMarks::Stored
   std::vector<StreamSpec> streams;
   JobLimits job_limits;
   size_t batch = 1'000;  // largest; less when many sources share the inbox
@@ -70,6 +74,7 @@ class Ingress final : public Inbound {
   void Flush() override;
   void SetIntake(bool open) override;
   void LookAgain() override;
+  void RebuildBegun() override;
 
   [[nodiscard]] bool up() const { return connection_.up(); }
   // For the service API, which shares it. Subscribe before Start.
@@ -77,6 +82,14 @@ class Ingress final : public Inbound {
   // Where Reply goes. Before Start.
   using Replier = std::function<void(const Caller&, int code, const std::string& body)>;
   void OnReply(Replier replier) { replier_ = std::move(replier); }
+  // What came of admission; each is called at most once, on the control thread,
+  // the latter also when a consumer is found to be another store's by then: the
+  // process is to end, and nothing more is read. Before Start.
+  struct Outcome {
+    std::function<void()> admitted;
+    std::function<void(const std::string& why)> refused;
+  };
+  void OnAdmission(Outcome outcome) { outcome_ = std::move(outcome); }
   // What keeps a rule from being read, in one sentence; "" when nothing does.
   [[nodiscard]] std::string Trouble(RuleIndex rule) const;
 
@@ -136,6 +149,14 @@ class Ingress final : public Inbound {
   // Control thread.
   void Run();
   void BeginEpoch();
+  // One step of admission; true when it is over.
+  [[nodiscard]] bool KeepAdmission();
+  [[nodiscard]] absl::Status Admit();
+  void EndAdmission();
+  void Refuse(const std::string& why);
+  [[nodiscard]] absl::StatusOr<std::vector<WishedSource>> WishedSources();
+  // Without filters where the stream carries no subject of the rule.
+  [[nodiscard]] ConsumerWish WishFor(RuleIndex index, const StreamInfo& stream) const;
   // Each returns the monotonic time at which it wants to be called again.
   int64_t KeepRule(RuleIndex index);
   int64_t KeepCoreRule(RuleIndex index);
@@ -170,8 +191,13 @@ class Ingress final : public Inbound {
   std::unique_ptr<Connection> core_;
   Requests requests_;
   JetStream js_;
+  Outcome outcome_;
 
   // Control thread only.
+  Admission admission_;
+  enum class Phase { kJudging, kAwaitingRebuild, kReplacing, kAdmitted, kRefused };
+  Phase phase_ = Phase::kJudging;
+  int64_t admission_since_ms_ = 0;  // of the first attempt; 0 = none yet
   std::map<std::string, std::string> floors_;
   std::vector<RuleState> states_;
   std::map<std::pair<RuleIndex, std::string>, std::unique_ptr<Source>> sources_;
@@ -180,6 +206,7 @@ class Ingress final : public Inbound {
 
   std::atomic<bool> stopping_ = false;
   std::atomic<bool> intake_ = true;
+  std::atomic<bool> rebuild_begun_ = false;
   mutable Mutex mutex_;
   bool awake_ ABSL_GUARDED_BY(mutex_) = false;
   // Raised by each connect and each loss: what was learned before is old.

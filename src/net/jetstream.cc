@@ -191,6 +191,21 @@ absl::StatusOr<StreamInfo> JetStream::ReadStream(std::string_view text) {
                     reply.Integer<uint64_t>(first), reply.Integer<uint64_t>(last)};
 }
 
+absl::StatusOr<uint64_t> JetStream::NextSequence(const std::string& stream,
+                                                 const std::string& filter,
+                                                 uint64_t from) {
+  ASSIGN_OR_RETURN(
+      const std::string text,
+      Call("STREAM.MSG.GET." + stream,
+           fmt::format(R"({{"seq":{},"next_by_subj":{}}})", from, JsonQuoted(filter))));
+  Reply reply;
+  const size_t seq = reply.Want("/message/seq");
+  const absl::Status read = reply.Read(text);
+  if (JetStreamCode(read) == kMessageNotFound) return uint64_t{0};
+  RETURN_IF_ERROR(read);
+  return reply.Integer<uint64_t>(seq);
+}
+
 absl::Status JetStream::CreateStream(const StreamSpec& config) {
   // A duplicate window longer than max_age is refused by the server.
   const int64_t duplicates_ms = config.max_age_ms > 0
@@ -230,6 +245,7 @@ absl::StatusOr<ConsumerInfo> JetStream::ReadConsumer(std::string_view text) {
   const size_t ack_wait = reply.Want("/config/ack_wait");
   const size_t delivered = reply.Want("/delivered/stream_seq");
   const size_t floor = reply.Want("/ack_floor/stream_seq");
+  const size_t acked = reply.Want("/ack_floor/consumer_seq");
   const size_t pending = reply.Want("/num_pending");
   const size_t ack_pending = reply.Want("/num_ack_pending");
   RETURN_IF_ERROR(reply.Read(text));
@@ -244,6 +260,7 @@ absl::StatusOr<ConsumerInfo> JetStream::ReadConsumer(std::string_view text) {
   info.ack_wait_ns = reply.Integer(ack_wait);
   info.delivered_stream_seq = reply.Integer<uint64_t>(delivered);
   info.ack_floor_stream_seq = reply.Integer<uint64_t>(floor);
+  info.ack_floor_consumer_seq = reply.Integer<uint64_t>(acked);
   info.num_pending = reply.Integer<uint64_t>(pending);
   info.num_ack_pending = reply.Integer<uint64_t>(ack_pending);
   return info;

@@ -40,6 +40,7 @@ struct ConsumerInfo {
   int64_t ack_wait_ns = 0;
   uint64_t delivered_stream_seq = 0;
   uint64_t ack_floor_stream_seq = 0;
+  uint64_t ack_floor_consumer_seq = 0;  // 0: nothing was ever acked
   uint64_t num_pending = 0;
   uint64_t num_ack_pending = 0;
 };
@@ -47,6 +48,7 @@ struct ConsumerInfo {
 // JetStream's err_code of a status this class returned; 0 for any other.
 [[nodiscard]] int JetStreamCode(const absl::Status& status);
 inline constexpr int kConsumerNotFound = 10014;
+inline constexpr int kMessageNotFound = 10037;
 inline constexpr int kStreamNotFound = 10059;
 // The API level of nats-server 2.12 (ADR-44).
 inline constexpr int kLevelOf212 = 2;
@@ -62,6 +64,10 @@ class JetStream {
   [[nodiscard]] absl::StatusOr<std::vector<std::string>> StreamNames(
       const std::string& filter);
   [[nodiscard]] absl::StatusOr<StreamInfo> Stream(const std::string& stream);
+  // The first sequence from `from` on whose subject matches `filter`; 0 = none.
+  [[nodiscard]] absl::StatusOr<uint64_t> NextSequence(const std::string& stream,
+                                                      const std::string& filter,
+                                                      uint64_t from);
   [[nodiscard]] absl::Status CreateStream(const StreamSpec& config);
   [[nodiscard]] absl::Status DeleteStream(const std::string& stream);
   [[nodiscard]] absl::StatusOr<ConsumerInfo> Consumer(const std::string& stream,

@@ -68,6 +68,7 @@ class MemoryBus final : public Egress, public Inbound {
   void Announce(const std::string& subject, const std::string& payload) override;
   void SetIntake(bool open) override { intake_ = open; }
   void LookAgain() override { ++looks_again_; }  // the answer is posted by hand
+  void RebuildBegun() override { ++rebuilds_; }
 
   // Answers to an attempt, posted at once whether or not it is in flight. The
   // stream stores the message first, unless it has its Nats-Msg-Id already.
@@ -109,6 +110,7 @@ class MemoryBus final : public Egress, public Inbound {
   [[nodiscard]] uint64_t publishes() const { return publishes_; }
   [[nodiscard]] uint64_t flushes() const { return flushes_; }
   [[nodiscard]] uint64_t looks_again() const { return looks_again_; }
+  [[nodiscard]] uint64_t rebuilds() const { return rebuilds_; }
   [[nodiscard]] bool intake() const { return intake_; }
   [[nodiscard]] bool connected() const { return connected_; }
   // Forgets what was recorded (not what is in flight, nor the stream's ids).
@@ -133,6 +135,7 @@ class MemoryBus final : public Egress, public Inbound {
   uint64_t publishes_ = 0;
   uint64_t flushes_ = 0;
   uint64_t looks_again_ = 0;
+  uint64_t rebuilds_ = 0;
   uint64_t stream_seq_ = 0;
   std::function<void(const Published&)> hook_;
   std::map<std::string, Route, std::less<>> routes_;

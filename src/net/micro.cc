@@ -27,6 +27,20 @@ std::string ErrorJson(int code, std::string_view message) {
                      JsonQuoted(message));
 }
 
+ServiceIdentity ReadPing(std::string_view json) {
+  JsonPointers pointers;
+  const size_t id = pointers.Add("/id");
+  const size_t store = pointers.Add("/metadata/store");
+  JsonReader reader;
+  if (!reader.Read(json, pointers).ok()) return {};
+  const auto text = [&reader](size_t slot) {
+    std::string scratch;
+    const auto value = JsonText(reader.value(slot), &scratch);
+    return value.ok() ? std::string(*value) : std::string();
+  };
+  return {text(id), text(store)};
+}
+
 Micro::Micro(Options options, Connection* connection)
     : options_(std::move(options)),
       connection_(connection),
@@ -93,8 +107,8 @@ void Micro::Reply(const Caller& caller, int code, const std::string& body) {
 std::string Micro::Head(std::string_view type) const {
   return fmt::format(
       R"({{"type":"io.nats.micro.v1.{}_response","name":{},"id":"{}","version":"{}",)"
-      R"("metadata":{{}})",
-      type, JsonQuoted(options_.name), id_, options_.version);
+      R"("metadata":{{"store":"{}"}})",
+      type, JsonQuoted(options_.name), id_, options_.version, options_.store_id);
 }
 
 std::string Micro::PingJson() const { return Head("ping") + "}"; }

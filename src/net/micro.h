@@ -23,18 +23,19 @@ class Micro {
     std::string name;  // letters, digits, - and _
     std::string version;
     std::string description;
+    std::string store_id;  // shown in the metadata
     // JSON object for the `data` of the endpoint called stats; may be empty.
     std::function<std::string()> data;
   };
   // The request's payload lives for the call. Answer by Reply, once.
   using Handler = std::function<void(Caller caller, std::string_view payload)>;
 
-  // `connection` outlives it; not started yet.
+  // `connection` outlives it.
   Micro(Options options, Connection* connection);
 
   // Before Listen. `name` as the service's.
   void AddEndpoint(const std::string& name, const std::string& subject, Handler handler);
-  // Subscribes to all. Before the connection starts.
+  // Subscribes to all. Once.
   void Listen();
 
   // Any thread. `code` 0: `body` is the reply; else an error, told by header
@@ -78,6 +79,13 @@ class Micro {
   mutable Mutex mutex_;
   std::vector<Count> counts_ ABSL_GUARDED_BY(mutex_);
 };
+
+// Who answered a PING; empty where the answer does not say.
+struct ServiceIdentity {
+  std::string id;
+  std::string store_id;
+};
+[[nodiscard]] ServiceIdentity ReadPing(std::string_view json);
 
 // {"error":{"code":...,"message":"..."}}
 [[nodiscard]] std::string ErrorJson(int code, std::string_view message);

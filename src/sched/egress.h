@@ -72,6 +72,9 @@ class Inbound {
   // every rule, false at once, true when it has been read up to where its
   // streams stand after this call.
   virtual void LookAgain() = 0;
+  // That a rebuild began is durable: from now on nothing fires until every rule
+  // is settled, whatever becomes of this process.
+  virtual void RebuildBegun() = 0;
 };
 
 }  // namespace expirer

@@ -159,8 +159,17 @@ struct ConsumerFloor {
   std::string value;  // net/'s own coding
 };
 
-using Completion = std::variant<PubAnswer, Synced, EgressChanged, RuleSettled, StoodStill,
-                                TargetKnown, DiskSpace, ConsumerFloor>;
+// The store is to be rebuilt: what the streams hold is about to be read anew.
+// Answered by Inbound::RebuildBegun.
+struct RebuildAsked {};
+
+// Streams and consumers are this store's to read, and nobody else lives under
+// its name: firing may begin.
+struct Admitted {};
+
+using Completion =
+    std::variant<PubAnswer, Synced, EgressChanged, RuleSettled, StoodStill, TargetKnown,
+                 DiskSpace, ConsumerFloor, RebuildAsked, Admitted>;
 using Request = std::variant<MessageRequest, GetRequest, CancelRequest, ListRequest,
                              StatsRequest, ReadRequest, DeadRequest>;
 

@@ -53,18 +53,18 @@ absl::StatusOr<bool> HasRows(const Store& store, Lane lane) {
   return false;
 }
 
-absl::Status CheckOrphans(const Store& store, const LaneTable& stored,
-                          const Outlets& outlets) {
+// The names of lanes that have jobs and no configured outlet.
+absl::StatusOr<std::vector<std::string>> FindOrphans(const Store& store,
+                                                     const LaneTable& stored,
+                                                     const Outlets& outlets) {
+  std::vector<std::string> orphans;
   for (const auto& [name, lane] : stored) {
     if (outlets.Find(name).has_value()) continue;
     ASSIGN_OR_RETURN(const bool first, HasRows(store, lane));
     ASSIGN_OR_RETURN(const bool retry, HasRows(store, static_cast<Lane>(lane + 1)));
-    if (first || retry)
-      return Refused("the store has pending jobs of rule \"" + name +
-                     "\", which is not configured: put the rule back, or start with "
-                     "--orphans=hold to leave its jobs untouched in the store");
+    if (first || retry) orphans.push_back(name);
   }
-  return absl::OkStatus();
+  return orphans;
 }
 
 }  // namespace
@@ -75,10 +75,18 @@ TimerEntry LaneState::Lowest() const {
   return std::min(*in_flight.begin(), waiting);
 }
 
-absl::Status Lanes::Load(const Store& store, const Outlets& outlets, bool hold_orphans,
+absl::Status Lanes::Load(const Store& store, Outlets* all, Orphans orphans,
                          WriteSet* set) {
   ASSIGN_OR_RETURN(LaneTable stored, StoredLanes(store));
-  if (!hold_orphans) RETURN_IF_ERROR(CheckOrphans(store, stored, outlets));
+  ASSIGN_OR_RETURN(const auto gone, FindOrphans(store, stored, *all));
+  if (orphans == Orphans::kRefuse && !gone.empty())
+    return Refused("the store has pending jobs of rule \"" + gone.front() +
+                   "\", which is not configured: put the rule back, or start with "
+                   "--orphans=hold to leave its jobs untouched in the store, or with "
+                   "--orphans=fire to send them when they are due");
+  if (orphans == Orphans::kFire)
+    for (const std::string& name : gone) all->AddOrphan(name);
+  const Outlets& outlets = *all;
   std::string value;
   ASSIGN_OR_RETURN(const bool found, store.GetMeta(kMetaNextLane, &value));
   uint64_t next = found ? Reader(value).Varint() : 1;

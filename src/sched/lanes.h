@@ -16,6 +16,9 @@
 
 namespace expirer {
 
+// What becomes of jobs whose rule is gone.
+enum class Orphans { kRefuse, kHold, kFire };
+
 struct LaneState {
   LaneState(Lane number, OutletIndex of_outlet, bool is_retry, int64_t bound_ms)
       : lane(number),
@@ -40,11 +43,11 @@ struct LaneState {
 class Lanes {
  public:
   // Gives lanes to outlets that have none yet (staged in `set`) and reads the
-  // others'. kFailedPrecondition, naming them, when a lane with jobs belongs
-  // to an outlet that is not configured, unless `hold_orphans`: then they stay
-  // untouched on disk.
-  [[nodiscard]] absl::Status Load(const Store& store, const Outlets& outlets,
-                                  bool hold_orphans, WriteSet* set);
+  // others'. Lanes with jobs whose outlet is not configured are orphans:
+  // kRefuse: kFailedPrecondition, naming one. kHold: they stay untouched on
+  // disk. kFire: `outlets` gets an orphan outlet for each.
+  [[nodiscard]] absl::Status Load(const Store& store, Outlets* outlets, Orphans orphans,
+                                  WriteSet* set);
 
   [[nodiscard]] LaneState& First(OutletIndex outlet) {
     return lanes_[2 * size_t{outlet}];

@@ -14,16 +14,22 @@ Outlets::Outlets(const std::vector<Rule>& rules) {
     of.entries = {static_cast<OutletIndex>(outlets_.size()),
                   static_cast<OutletIndex>(rule.publish.size())};
     for (const Publish& publish : rule.publish) {
-      outlets_.push_back({OutletName(rule, publish), index, rule.reopen, publish.core,
-                          false, rule.retry, publish.late});
+      outlets_.push_back({OutletName(rule, publish), index, false, rule.reopen,
+                          publish.core, false, rule.retry, publish.late});
     }
     const auto late = std::find_if(rule.cancel.begin(), rule.cancel.end(),
                                    [](const Entry& e) { return e.late.has_value(); });
     if (late == rule.cancel.end()) continue;
     of.late_cancels = static_cast<OutletIndex>(outlets_.size());
     outlets_.push_back(
-        {OutletName(rule, *late->late), index, true, false, true, rule.retry, {}});
+        {OutletName(rule, *late->late), index, false, true, false, true, rule.retry, {}});
   }
+}
+
+void Outlets::AddOrphan(const std::string& name) {
+  const bool late_cancels = name.ends_with(".late");
+  outlets_.push_back({name, static_cast<RuleIndex>(by_rule_.size()), true, true, false,
+                      late_cancels, RetryPolicy(), LatePolicy()});
 }
 
 OutletIndex Outlets::LateCancels(RuleIndex rule) const {
@@ -36,7 +42,7 @@ std::optional<RuleIndex> Outlets::RuleOf(std::string_view name) const {
     const std::string_view rest = std::string_view(outlet.name).substr(0, name.size());
     const bool prefix = rest == name && (outlet.name.size() == name.size() ||
                                          outlet.name[name.size()] == '.');
-    if (prefix) return outlet.rule;
+    if (prefix && !outlet.orphan) return outlet.rule;
   }
   return std::nullopt;
 }

@@ -19,6 +19,7 @@ using OutletIndex = uint16_t;
 struct Outlet {
   std::string name;  // <rule>, <rule>.<entry> or <rule>.late
   RuleIndex rule = 0;
+  bool orphan = false;  // its rule is not configured any more
   bool reopen = true;
   bool core = false;          // published over core NATS
   bool late_cancels = false;  // its jobs were made by cancels after the fire
@@ -26,7 +27,7 @@ struct Outlet {
   LatePolicy late;
 };
 
-// Immutable.
+// Immutable once the orphans are added.
 class Outlets {
  public:
   explicit Outlets(const std::vector<Rule>& rules);
@@ -34,6 +35,11 @@ class Outlets {
   [[nodiscard]] size_t size() const { return outlets_.size(); }
   [[nodiscard]] const Outlet& operator[](size_t index) const { return outlets_[index]; }
   [[nodiscard]] const std::vector<Outlet>& all() const { return outlets_; }
+
+  // One for jobs whose rule is gone: nothing but what their rows hold is known
+  // of them, so they are sent to JetStream and retried by the defaults. Its
+  // rule is the number of rules.
+  void AddOrphan(const std::string& name);
 
   // Of a rule's publish entries, in their order: [first, first + count).
   struct Range {

@@ -111,7 +111,8 @@ absl::Status TakeOver(const Rule& rule, Store* store) {
   // Rejected events of a rule with named entries have no lane.
   RETURN_IF_ERROR(mover.DeadEntries(rule.was, rule.name));
   set.Clear();
-  for (const std::string_view prefix : {kMetaLane, kMetaRuleCount, kMetaConsumer})
+  for (const std::string_view prefix :
+       {kMetaLane, kMetaRuleCount, kMetaConsumer, kMetaRead})
     RETURN_IF_ERROR(MoveMeta(*store, rule, prefix, &set));
   set.DeleteMeta(std::string(kMetaRename) + rule.was);
   RETURN_IF_ERROR(store->Write(&set));

@@ -29,15 +29,20 @@ Scheduler::Scheduler(const SchedulerOptions& options, const std::vector<Rule>& r
       committer_(committer),
       egress_(egress),
       inbound_(inbound),
+      read_marks_(&rules),
       counts_(options.history_keys),
-      gates_(rules.size()) {
+      gates_(rules.size() + 1),
+      admitted_(!options.wait_for_admission) {
+  gates_.back().settled = true;  // nobody reads cancels for orphans any more
   for (size_t i = 0; i < rules.size(); ++i) gates_[i].pace = Pace(rules[i].rate);
 }
 
 absl::Status Scheduler::Load(Instant now) {
   now_ = now;
-  RETURN_IF_ERROR(lanes_.Load(*store_, outlets_, options_.hold_orphans, &staged_));
+  RETURN_IF_ERROR(lanes_.Load(*store_, &outlets_, options_.orphans, &staged_));
   RETURN_IF_ERROR(streams_.Load(*store_));
+  RETURN_IF_ERROR(read_marks_.Load(*store_));
+  ASSIGN_OR_RETURN(rebuild_, Rebuild::Load(*store_));
   RETURN_IF_ERROR(counts_.Load(*store_));
   RETURN_IF_ERROR(downtime_.Load(*store_, now.wall_ms, &staged_));
   std::string value;
@@ -101,6 +106,7 @@ void Scheduler::StageHousekeeping() {
   }
   counts_.Stage(&staged_);
   streams_.Stage(&staged_);
+  read_marks_.Stage(&staged_);
   const int64_t silent_ms = now_.mono_ms - alive_mono_ms_;
   if (silent_ms >= kAliveIdleMs || (silent_ms >= kHousekeepingMs && !staged_.empty())) {
     alive_mono_ms_ = now_.mono_ms;
@@ -186,6 +192,7 @@ void Scheduler::Release() {
       case Effect::Kind::kReply:
         inbound_->Reply(effect.reply->caller, effect.reply->code, effect.text);
         break;
+      case Effect::Kind::kRebuildBegun: inbound_->RebuildBegun(); break;
     }
     effects_.pop_front();
   }
@@ -198,11 +205,11 @@ int64_t Scheduler::NextWake(bool refilling) {
   if (oldest_unsynced_mono_ms_ != 0)
     mono = std::min(mono, oldest_unsynced_mono_ms_ + options_.unsynced_ms);
   for (const RuleGate& gate : gates_)
-    if (!gate.settled) mono = std::min(mono, gate.deadline_mono_ms);
+    if (!gate.settled && !rebuild_.open) mono = std::min(mono, gate.deadline_mono_ms);
   if (pushed_back_) mono = std::min(mono, now_.mono_ms + 1);
   int64_t wake =
       mono == kNever ? kNever : now_.wall_ms + std::max<int64_t>(mono - now_.mono_ms, 1);
-  if (!dispatching_ || !egress_up_ || pushed_back_) return wake;
+  if (!MayFire() || pushed_back_) return wake;
   const bool room = in_flight_.size() < options_.in_flight;
   for (const LaneState& lane : lanes_.all()) {
     if (lane.window.empty() || !Open(lane)) continue;
@@ -228,6 +235,7 @@ Stats Scheduler::Snapshot(int64_t now_ms) const {
   stats.egress_up = egress_up_;
   stats.intake_open = intake_open_;
   stats.loaded = loaded_;
+  stats.rebuilding = rebuild_.open;
   for (const RuleGate& gate : gates_) stats.unsettled += gate.settled ? 0 : 1;
   for (const LaneState& lane : lanes_.all()) {
     const TimerEntry lowest = lane.Lowest();

@@ -30,6 +30,8 @@
 #include "sched/lanes.h"
 #include "sched/outlets.h"
 #include "sched/pace.h"
+#include "sched/read_marks.h"
+#include "sched/rebuild.h"
 #include "sched/registers.h"
 #include "sched/stats.h"
 #include "sched/streams.h"
@@ -51,7 +53,9 @@ struct SchedulerOptions {
   int64_t settle_ms = 30'000;              // an overdue job waits for cancels at most
   int64_t publish_timeout_ms = 5'000;      // for an answer to an attempt
   uint64_t disk_free = 512'000'000;        // below it no more input is taken
-  bool hold_orphans = false;               // start although a rule with jobs is gone
+  Orphans orphans = Orphans::kRefuse;      // jobs of rules that are gone
+  bool wait_for_admission = false;         // nothing fires before Admitted
+  bool fire_overdue = false;               // what a rebuild finds due fires too
 };
 
 // A moment on both clocks.
@@ -92,7 +96,7 @@ class Scheduler {
  private:
   // What is said to the outside once a ticket is durable.
   struct Effect {
-    enum class Kind { kAck, kTerm, kAnnounce, kReply };
+    enum class Kind { kAck, kTerm, kAnnounce, kReply, kRebuildBegun };
     struct Answer {
       Caller caller;
       int code = 0;
@@ -123,6 +127,8 @@ class Scheduler {
   void ApplyStoodStill(int64_t ms);
   void ApplyEgress(bool up);
   void ApplyDiskSpace(uint64_t free_bytes);
+  [[nodiscard]] absl::Status ApplyRebuildAsked();
+  void EndRebuild();
   [[nodiscard]] absl::Status ApplyRequests(std::vector<Request>* requests);
   [[nodiscard]] absl::Status ApplyMessage(MessageRequest* message);
   [[nodiscard]] Position PositionOf(MessageRequest* message);
@@ -196,6 +202,8 @@ class Scheduler {
   void MoveToRetry(const InFlight& attempt, Job job, const RetryAt& when);
   void CloseSkipped(const InFlight& attempt);
   void CloseDead(const InFlight& attempt, std::string row, std::string reason);
+  void CloseAsMayHaveFired(InFlight attempt, std::string row);
+  void KeepAsDead(const InFlight& attempt, std::string row, std::string reason);
   [[nodiscard]] absl::StatusOr<std::optional<Register>> Known(
       const std::string& id) const;
   void Remember(OutletIndex outlet, const std::string& id, const Register* from,
@@ -228,13 +236,14 @@ class Scheduler {
   [[nodiscard]] const RuleGate& GateOf(const LaneState& lane) const {
     return gates_[outlets_[lane.outlet].rule];
   }
+  [[nodiscard]] bool MayFire() const;
   [[nodiscard]] bool JudgeLate(LaneState* lane, const JobKey& key, const JobView& job,
                                std::string_view row);
   [[nodiscard]] InFlight Describe(const JobKey& key, const JobView& job) const;
 
   const SchedulerOptions options_;
   const std::vector<Rule>& rules_;
-  const Outlets outlets_;
+  Outlets outlets_;  // changed by Load only
   Store* const store_;
   Committer* const committer_;
   Egress* const egress_;
@@ -243,10 +252,12 @@ class Scheduler {
   Instant now_;
   Lanes lanes_;
   Streams streams_;
+  ReadMarks read_marks_;
+  Rebuild rebuild_;
   Counts counts_;
   Downtime downtime_;
   InFlightTable in_flight_;
-  std::vector<RuleGate> gates_;  // as rules_
+  std::vector<RuleGate> gates_;  // as rules_, and one for all orphans
   FiredHeaders headers_;
   JobView view_;
 
@@ -283,6 +294,7 @@ class Scheduler {
   int64_t alive_mono_ms_ = 0;
 
   bool dispatching_ = true;
+  bool admitted_;
   bool egress_up_ = false;
   bool pushed_back_ = false;  // the socket took no more
   bool stalled_ = false;      // the last write found no space

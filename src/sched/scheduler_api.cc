@@ -244,8 +244,9 @@ void Scheduler::AnswerStats(StatsRequest* request) {
                      limit("inflight", stats.in_flight, options_.in_flight),
                      limit("dead", counts_.dead(), options_.dead),
                      limit("history", stats.closed, options_.history_keys));
-  out += fmt::format(R"(,"egress_up":{},"intake_open":{},"unsettled_rules":{})",
-                     stats.egress_up, stats.intake_open, stats.unsettled);
+  out += fmt::format(
+      R"(,"egress_up":{},"intake_open":{},"unsettled_rules":{},"rebuilding":{})",
+      stats.egress_up, stats.intake_open, stats.unsettled, stats.rebuilding);
   out.append(request->more).append("}");
   Answer(std::move(request->caller), 0, std::move(out));
 }

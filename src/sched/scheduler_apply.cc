@@ -1,5 +1,7 @@
 // Step 1 of the scheduler: what each event does.
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mutant.h"
@@ -42,6 +44,8 @@ absl::Status Scheduler::ApplyCompletions(std::vector<Completion>* completions) {
                      for (LaneState& lane : lanes_.all()) lane.looking = false;
                    },
                    [&](const DiskSpace& e) { ApplyDiskSpace(e.free_bytes); },
+                   [&](const RebuildAsked&) { status = ApplyRebuildAsked(); },
+                   [&](const Admitted&) { admitted_ = true; },
                    [&](const ConsumerFloor& e) {
                      staged_.PutMeta(std::string(kMetaConsumer) + e.key, e.value);
                    },
@@ -72,6 +76,39 @@ void Scheduler::ApplySettled(const RuleSettled& event) {
   RuleGate& gate = gates_[event.rule];
   gate.settled = event.settled || Mutant("settle_off");
   gate.deadline_mono_ms = now_.mono_ms + options_.settle_ms;
+  const bool all = std::all_of(gates_.begin(), gates_.end(),
+                               [](const RuleGate& g) { return g.settled; });
+  if (rebuild_.open && all) EndRebuild();
+}
+
+// What an open rebuild had found stays; the time up to which somebody else may
+// have fired moves on.
+absl::Status Scheduler::ApplyRebuildAsked() {
+  rebuild_ = {true, now_.wall_ms, 0};
+  rebuild_.Stage(&staged_);
+  RETURN_IF_ERROR(
+      store_->VisitMeta(kMetaConsumer, [this](std::string_view key, std::string_view) {
+        staged_.DeleteMeta(key);  // a consumer made anew begins at the beginning
+        return absl::OkStatus();
+      }));
+  effects_now_.push_back({Effect::Kind::kRebuildBegun, "", ""});
+  for (size_t i = 0; i + 1 < gates_.size(); ++i) gates_[i].settled = false;
+  Log(Level::kWarn, "rebuilding: the streams are read anew and nothing fires before");
+  return absl::OkStatus();
+}
+
+void Scheduler::EndRebuild() {
+  rebuild_.open = false;
+  rebuild_.end_seq = options_.fire_overdue ? 0 : next_seq_;
+  rebuild_.Stage(&staged_);
+  uint64_t pending = 0;
+  for (const auto& [rule, counts] : counts_.rules()) pending += counts.pending;
+  Log(Level::kWarn,
+      options_.fire_overdue
+          ? "rebuilt: what fell due before it began fires (--fire-overdue)"
+          : "rebuilt: what fell due before it began goes to the dead store as may have "
+            "fired",
+      {{"pending", pending}, {"began", FormatRfc3339Ms(rebuild_.began_ms)}});
 }
 
 // As after a start: what fell due meanwhile waits for the cancels of that time.
@@ -81,7 +118,7 @@ void Scheduler::ApplyStoodStill(int64_t ms) {
       "streams are read",
       {{"ms", ms}});
   ++stats_.standstills;
-  for (size_t i = 0; i < gates_.size(); ++i)
+  for (size_t i = 0; i < rules_.size(); ++i)
     ApplySettled(RuleSettled{static_cast<RuleIndex>(i), false});
   inbound_->LookAgain();
 }
@@ -140,7 +177,7 @@ absl::Status Scheduler::ApplyTimeouts() {
   }
   for (size_t i = 0; i < gates_.size(); ++i) {
     RuleGate& gate = gates_[i];
-    if (gate.settled || now_.mono_ms < gate.deadline_mono_ms) continue;
+    if (gate.settled || rebuild_.open || now_.mono_ms < gate.deadline_mono_ms) continue;
     gate.settled = true;
     ++stats_.settle_timeouts;
     Log(Level::kWarn,
@@ -177,6 +214,7 @@ Position Scheduler::PositionOf(MessageRequest* message) {
   bool rewound = false;
   const Position position =
       streams_.Place(*message->stream, message->stream_seq, message->time_ns, &rewound);
+  read_marks_.Note(message->rule, message->stream, message->stream_seq, rewound);
   if (rewound) {
     ++stats_.rewinds;
     Log(Level::kWarn, "the stream begins anew: it was purged, restored or created again",

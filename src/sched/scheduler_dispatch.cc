@@ -21,8 +21,12 @@ bool Scheduler::Open(const LaneState& lane) const {
   return GateOf(lane).settled && !lane.looking;
 }
 
+bool Scheduler::MayFire() const {
+  return dispatching_ && egress_up_ && admitted_ && !rebuild_.open;
+}
+
 absl::Status Scheduler::Dispatch() {
-  if (!dispatching_ || !egress_up_) return absl::OkStatus();
+  if (!MayFire()) return absl::OkStatus();
   size_t budget = options_.batch;
   const auto ready = [this](const LaneState& lane) {
     return Open(lane) && GateOf(lane).pace.Allows(now_.mono_ms) && !lane.window.empty() &&
@@ -98,6 +102,12 @@ absl::StatusOr<bool> Scheduler::DispatchRow(LaneState* lane, const JobKey& key,
     lane->window.Pop();
     staged_moves_.insert(key.seq);
     Quarantine(*lane, key, row, decoded);
+    return true;
+  }
+  if (rebuild_.MayHaveFired(key.seq, view_.due_ms)) {
+    lane->window.Pop();
+    staged_moves_.insert(key.seq);
+    CloseAsMayHaveFired(Describe(key, view_), std::string(row));
     return true;
   }
   if (JudgeLate(lane, key, view_, row)) return true;

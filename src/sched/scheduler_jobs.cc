@@ -301,11 +301,24 @@ void Scheduler::Quarantine(const LaneState& lane, const JobKey& key, std::string
 }
 
 void Scheduler::CloseDead(const InFlight& attempt, std::string row, std::string reason) {
+  const std::string& rule = outlets_[lanes_.Numbered(attempt.row.lane).outlet].name;
+  Log(Level::kError, "a job is given up and kept in the dead store",
+      {{"job", JobName(rule, attempt.key)}, {"target", attempt.target}, {"why", reason}});
+  KeepAsDead(attempt, std::move(row), std::move(reason));
+}
+
+// However full the dead store is: it takes no more room there than it had, and
+// firing it may be the second time.
+void Scheduler::CloseAsMayHaveFired(InFlight attempt, std::string row) {
+  ++stats_.may_have_fired;
+  attempt.unanswered = true;
+  KeepAsDead(attempt, std::move(row), "may have fired");
+}
+
+void Scheduler::KeepAsDead(const InFlight& attempt, std::string row, std::string reason) {
   const LaneState& lane = lanes_.Numbered(attempt.row.lane);
   const std::string& rule = outlets_[lane.outlet].name;
   ++stats_.dead;
-  Log(Level::kError, "a job is given up and kept in the dead store",
-      {{"job", JobName(rule, attempt.key)}, {"target", attempt.target}, {"why", reason}});
   staged_.DeleteJob(attempt.row);
   if (attempt.unanswered) {
     MarkUnanswered(&row);

@@ -29,11 +29,11 @@ std::string CountersJson(const Stats& s) {
   return fmt::format(
       R"({{"scheduled":{},"moved":{},"cancelled":{},"too_late":{},"unchanged":{},)"
       R"("ignored":{},"rejected":{},"dropped":{},"rewinds":{},"published":{},"fired":{},)"
-      R"("skipped":{},"dead":{},"retries":{},"timeouts":{},"lost":{},)"
+      R"("skipped":{},"dead":{},"may_have_fired":{},"retries":{},"timeouts":{},"lost":{},)"
       R"("strange_answers":{},"settle_timeouts":{},"standstills":{},"forgotten":{}}})",
       s.scheduled, s.moved, s.cancelled, s.too_late, s.unchanged, s.ignored, s.rejected,
-      s.dropped, s.rewinds, s.published, s.fired, s.skipped, s.dead, s.retries,
-      s.timeouts, s.lost, s.strange_answers, s.settle_timeouts, s.standstills,
+      s.dropped, s.rewinds, s.published, s.fired, s.skipped, s.dead, s.may_have_fired,
+      s.retries, s.timeouts, s.lost, s.strange_answers, s.settle_timeouts, s.standstills,
       s.forgotten);
 }
 

@@ -35,11 +35,12 @@ struct Stats {
   uint64_t dropped = 0;  // rejects beyond twice limits.dead
   uint64_t rewinds = 0;  // streams found rewound or re-created
   // Output.
-  uint64_t published = 0;  // attempts begun
-  uint64_t fired = 0;      // confirmed
-  uint64_t skipped = 0;    // too late by the rule's `late`
-  uint64_t dead = 0;       // could not be delivered
-  uint64_t retries = 0;    // moves to the retry lane
+  uint64_t published = 0;       // attempts begun
+  uint64_t fired = 0;           // confirmed
+  uint64_t skipped = 0;         // too late by the rule's `late`
+  uint64_t dead = 0;            // could not be delivered
+  uint64_t may_have_fired = 0;  // of these, due before a rebuild began
+  uint64_t retries = 0;         // moves to the retry lane
   uint64_t timeouts = 0;
   uint64_t lost = 0;             // attempts whose connection went
   uint64_t strange_answers = 0;  // to attempts unknown or given up
@@ -58,8 +59,9 @@ struct Stats {
   Overdue overdue;
   bool egress_up = false;
   bool intake_open = true;
-  bool loaded = false;     // every lane has its first block
-  uint64_t unsettled = 0;  // rules whose consumers are behind
+  bool loaded = false;      // every lane has its first block
+  uint64_t unsettled = 0;   // rules whose consumers are behind
+  bool rebuilding = false;  // nothing fires until the streams have been read anew
 };
 
 // The parts of Stats as JSON: objects, but for the last, which is members.

@@ -10,6 +10,9 @@
 //   "bound/" be16 lane  varint low bound, ms: no row of the lane stands before
 //   "stream/" name      StreamState (sched/streams.h)
 //   "consumer/" rule 0x00 stream   ack floor etc. (net's, opaque here)
+//   "read/" rule 0x00 stream       varint highest sequence applied
+//                       (sched/read_marks.h)
+//   "rebuild"           the newest rebuild (sched/rebuild.h)
 //   "count/" ...        counters (sched/counts.h)
 //   "rename/" old       new: rule `old` is being renamed (sched/rename.h)
 //   "alive"             varint ms of the last sign of life
@@ -33,6 +36,8 @@ inline constexpr std::string_view kMetaLane = "lane/";
 inline constexpr std::string_view kMetaBound = "bound/";
 inline constexpr std::string_view kMetaStream = "stream/";
 inline constexpr std::string_view kMetaConsumer = "consumer/";
+inline constexpr std::string_view kMetaRead = "read/";
+inline constexpr std::string_view kMetaRebuild = "rebuild";
 inline constexpr std::string_view kMetaCount = "count/";
 inline constexpr std::string_view kMetaRuleCount = "count/r/";
 inline constexpr std::string_view kMetaRename = "rename/";

@@ -69,6 +69,7 @@ class Service {
 
   // Counts from the next Start.
   void SetConfig(std::string config) { options_.config = std::move(config); }
+  void SetFlags(std::vector<std::string> flags) { options_.flags = std::move(flags); }
 
   // Everything logged since the first Start, or since the last one.
   [[nodiscard]] std::string Log() const;

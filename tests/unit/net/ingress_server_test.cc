@@ -1,8 +1,11 @@
 // The ingress against a real server that is killed, wiped and tampered with.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <chrono>
 
+#include "net/micro.h"
+#include "sched/read_marks.h"
 #include "unit/net/net_world.h"
 
 namespace expirer {
@@ -14,6 +17,7 @@ using test::MakeRule;
 using test::NatsServer;
 using test::TestClient;
 using test::WaitFor;
+using ::testing::HasSubstr;
 
 class IngressServer : public testing::Test {
  protected:
@@ -35,6 +39,45 @@ class IngressServer : public testing::Test {
     core->Start(ingress.get());
     ingress->Start();
     return ingress;
+  }
+  std::unique_ptr<Ingress> MakeIngress(const IngressOptions& options, FakeCore* core) {
+    auto ingress = std::make_unique<Ingress>(options, &rules_, &core->inbox, &clock_,
+                                             std::map<std::string, std::string>());
+    core->Start(ingress.get());
+    ingress->Start();
+    return ingress;
+  }
+  // The sentence an admission is refused with, "" when it is not.
+  class Refused {
+   public:
+    std::function<void(const std::string&)> Hook() {
+      return [this](const std::string& why) {
+        std::lock_guard lock(mutex_);
+        why_ = why;
+      };
+    }
+    std::string why() {
+      std::lock_guard lock(mutex_);
+      return why_;
+    }
+
+   private:
+    std::mutex mutex_;
+    std::string why_;
+  };
+  std::string Refusal(const IngressOptions& options) {
+    FakeCore core;
+    Refused refused;
+    std::atomic<bool> admitted = false;
+    Ingress ingress(options, &rules_, &core.inbox, &clock_, {});
+    ingress.OnAdmission({[&] { admitted = true; }, refused.Hook()});
+    core.Start(&ingress);
+    ingress.Start();
+    EXPECT_TRUE(WaitFor([&] { return admitted || !refused.why().empty(); }));
+    ingress.Stop();
+    core.Stop();
+    EXPECT_TRUE(admitted || core.Deliveries() == 0) << "read although refused";
+    return refused.why();
   }
   void Fill(TestClient& client, size_t from, size_t count) {
     client.PublishMany("order.created", count,
@@ -224,27 +267,50 @@ TEST_F(IngressServer, NoStreamIsMadeWhereOneCarriesAnyOfItsSubjects) {
   core.Stop();
 }
 
-TEST_F(IngressServer, AnUnfitDurableIsNotUsed) {
+TEST_F(IngressServer, AnUnfitDurableIsRefusedAndReplacedWhenAdopted) {
   NatsServer server;
   TestClient client(server.url());
   client.CreateStream("ORDERS", spec_.subjects);
+  Fill(client, 0, 10);
   (void)client.Api("CONSUMER.DURABLE.CREATE.ORDERS.expirer-orders",
                    R"({"stream_name":"ORDERS","config":{"durable_name":"expirer-orders",)"
                    R"("ack_policy":"all","deliver_policy":"all"}})");
+  EXPECT_THAT(Refusal(Options(server)), HasSubstr("ack policy all, explicit is needed"));
+  IngressOptions options = Options(server);
+  options.adopt = Adopt::kNew;
   FakeCore core;
-  const auto ingress = MakeIngress(server, &core);
-  EXPECT_TRUE(WaitFor([&] {
-    return ingress->Trouble(0).find("ack policy all, explicit is needed") !=
-           std::string::npos;
-  })) << ingress->Trouble(0);
-  EXPECT_FALSE(core.Settled(0));
+  const auto ingress = MakeIngress(options, &core);
+  EXPECT_TRUE(WaitFor([&] { return core.Settled(0); })) << ingress->Trouble(0);
+  EXPECT_EQ(core.Distinct(), 10u);
   core.Stop();
 }
 
-TEST_F(IngressServer, AnotherStoresDurableIsNotUsedUnlessAdopted) {
+TEST_F(IngressServer, ADurableThatIsNobodysAndReadsOtherSubjectsIsRefused) {
   NatsServer server;
   TestClient client(server.url());
   client.CreateStream("ORDERS", spec_.subjects);
+  const auto make = [&](const std::string& more) {
+    (void)client.Api(
+        "CONSUMER.DURABLE.CREATE.ORDERS.expirer-orders",
+        R"({"stream_name":"ORDERS","config":{"durable_name":"expirer-orders",)"
+        R"("ack_policy":"explicit","deliver_policy":"all")" +
+            more + "}}");
+  };
+  make(R"(,"filter_subject":"order.created")");
+  EXPECT_THAT(Refusal(Options(server)),
+              HasSubstr("is nobody's yet and filters order.created, the rule needs "
+                        "order.cancelled, order.created"));
+  client.DeleteConsumer("ORDERS", "expirer-orders");
+  make(R"(,"description":"of the billing service")");
+  EXPECT_THAT(Refusal(Options(server)),
+              HasSubstr(R"(not expirer's: it is described as "of the billing service")"));
+}
+
+TEST_F(IngressServer, AnotherStoresDurableIsRefusedUnlessAdopted) {
+  NatsServer server;
+  TestClient client(server.url());
+  client.CreateStream("ORDERS", spec_.subjects);
+  Fill(client, 0, 10);
   {
     FakeCore core;
     const auto ingress = MakeIngress(server, &core);
@@ -253,22 +319,147 @@ TEST_F(IngressServer, AnotherStoresDurableIsNotUsedUnlessAdopted) {
   }
   IngressOptions options = Options(server);
   options.store_id = "other-store";
-  {
-    FakeCore core;
-    Ingress ingress(options, &rules_, &core.inbox, &clock_, {});
-    core.Start(&ingress);
-    ingress.Start();
-    EXPECT_TRUE(WaitFor([&] {
-      return ingress.Trouble(0).find("belongs to another store") != std::string::npos;
-    }));
-    core.Stop();
-  }
-  options.adopt = true;
+  EXPECT_THAT(
+      Refusal(options),
+      HasSubstr("belongs to another store test-store, this is store other-store"));
+  options.adopt = Adopt::kNew;
   FakeCore core;
-  Ingress ingress(options, &rules_, &core.inbox, &clock_, {});
+  const auto ingress = MakeIngress(options, &core);
+  EXPECT_TRUE(WaitFor([&] { return core.Settled(0); })) << ingress->Trouble(0);
+  EXPECT_EQ(core.Deliveries(), 0u);
+  core.Stop();
+}
+
+TEST_F(IngressServer, ADurableTakenByAnotherStoreMeanwhileEndsTheProcess) {
+  NatsServer server;
+  TestClient client(server.url());
+  client.CreateStream("ORDERS", spec_.subjects);
+  FakeCore core;
+  Refused refused;
+  Ingress ingress(Options(server), &rules_, &core.inbox, &clock_, {});
+  ingress.OnAdmission({{}, refused.Hook()});
   core.Start(&ingress);
   ingress.Start();
-  EXPECT_TRUE(WaitFor([&] { return core.Settled(0); })) << ingress.Trouble(0);
+  ASSERT_TRUE(WaitFor([&] { return core.Settled(0); }));
+  const auto info =
+      JetStream::ReadConsumer(client.Api("CONSUMER.INFO.ORDERS.expirer-orders"));
+  ASSERT_TRUE(info.ok()) << info.status();
+  (void)client.Api(
+      "CONSUMER.DURABLE.CREATE.ORDERS.expirer-orders",
+      R"({"stream_name":"ORDERS","config":)" +
+          WithMember(info->config, "description", R"("expirer store thief")") + "}");
+  ingress.LookAgain();
+  EXPECT_TRUE(WaitFor([&] { return !refused.why().empty(); }));
+  EXPECT_THAT(refused.why(), HasSubstr("belongs to another store thief"));
+  core.Stop();
+}
+
+// The mark of what was read is the only trace of a restored volume.
+TEST_F(IngressServer, ADurableAckedBeyondWhatTheStoreReadIsRefused) {
+  NatsServer server;
+  TestClient client(server.url());
+  client.CreateStream("ORDERS", {"order.*", "bill.*"});
+  Fill(client, 0, 10);
+  {
+    FakeCore core;
+    const auto ingress = MakeIngress(server, &core);
+    ASSERT_TRUE(WaitFor([&] { return core.Settled(0); }));
+    core.Stop();
+  }
+  IngressOptions options = Options(server);
+  const std::string key = SourceKey("orders", "ORDERS");
+  options.read_marks = {{key, 9}};
+  EXPECT_THAT(Refusal(options), HasSubstr("was acked up to 10, and this store has read "
+                                          "up to 9 only"));
+  options.read_marks = {{key, 10}};
+  // Behind by what the filter leaves out only: the floor passes over it.
+  for (int i = 0; i < 5; ++i) client.Publish("bill.sent", "{}");
+  FakeCore core;
+  const auto ingress = MakeIngress(options, &core);
+  EXPECT_TRUE(WaitFor([&] { return core.Settled(0); })) << ingress->Trouble(0);
+  core.Stop();
+  ingress->Close(1'000);
+  EXPECT_EQ(Refusal(options), "");
+}
+
+TEST_F(IngressServer, AServiceOfThatNameThatLivesIsNamedAndOneThatIsDeadIsNot) {
+  NatsServer server;
+  TestClient client(server.url());
+  client.CreateStream("ORDERS", spec_.subjects);
+  {
+    Connection other(Options(server).connection, "other", {});
+    Micro micro({"expirer", "1.0.0", "", "that-store", {}}, &other);
+    micro.Listen();
+    other.Start();
+    ASSERT_TRUE(
+        WaitFor([&] { return client.Request("$SRV.PING.expirer", "").has_value(); }));
+    const std::string why = Refusal(Options(server));
+    EXPECT_THAT(why, HasSubstr("another service named expirer lives on this NATS"));
+    EXPECT_THAT(why, HasSubstr("store that-store"));
+    EXPECT_THAT(why, HasSubstr(micro.id()));
+    other.Stop(0);
+  }
+  // As the subscription of a host that went without a word.
+  client.Subscribe("$SRV.PING.expirer");
+  EXPECT_EQ(Refusal(Options(server)), "");
+}
+
+TEST_F(IngressServer, ARebuildWaitsForTheStoreAndReadsEverythingAnew) {
+  NatsServer server;
+  TestClient client(server.url());
+  client.CreateStream("ORDERS", spec_.subjects);
+  Fill(client, 0, 100);
+  {
+    FakeCore core;
+    const auto ingress = MakeIngress(server, &core);
+    ASSERT_TRUE(WaitFor([&] { return core.Settled(0); }));
+    core.Stop();
+  }
+  IngressOptions options = Options(server);
+  options.store_id = "other-store";
+  options.adopt = Adopt::kRebuild;
+  FakeCore core;
+  const auto ingress = MakeIngress(options, &core);
+  ASSERT_TRUE(WaitFor([&] { return core.rebuild_asked(); }));
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  EXPECT_EQ(core.Deliveries(), 0u);
+  EXPECT_NE(client.Api("CONSUMER.INFO.ORDERS.expirer-orders").find("test-store"),
+            std::string::npos)
+      << "replaced before the store noted the rebuild";
+  ingress->RebuildBegun();
+  EXPECT_TRUE(WaitFor([&] { return core.Settled(0); })) << ingress->Trouble(0);
+  EXPECT_EQ(core.Distinct(), 100u);
+  core.Stop();
+}
+
+// An earlier process had noted the rebuild and replaced nothing yet, or all.
+TEST_F(IngressServer, AnOpenRebuildGoesOnWithoutTheFlag) {
+  NatsServer server;
+  TestClient client(server.url());
+  client.CreateStream("ORDERS", spec_.subjects);
+  Fill(client, 0, 100);
+  {
+    FakeCore core;
+    const auto ingress = MakeIngress(server, &core);
+    ASSERT_TRUE(WaitFor([&] { return core.Settled(0); }));
+    core.Stop();
+  }
+  IngressOptions options = Options(server);
+  options.store_id = "other-store";
+  options.rebuilding = true;
+  {
+    FakeCore core;
+    const auto ingress = MakeIngress(options, &core);
+    EXPECT_TRUE(WaitFor([&] { return core.Settled(0); })) << ingress->Trouble(0);
+    EXPECT_EQ(core.Distinct(), 100u);
+    EXPECT_FALSE(core.rebuild_asked());
+    core.Stop();
+  }
+  options.read_marks = {{SourceKey("orders", "ORDERS"), 100}};
+  FakeCore core;
+  const auto ingress = MakeIngress(options, &core);
+  EXPECT_TRUE(WaitFor([&] { return core.Settled(0); })) << ingress->Trouble(0);
+  EXPECT_EQ(core.Deliveries(), 0u) << "it had been replaced already";
   core.Stop();
 }
 

@@ -98,6 +98,7 @@ class FakeCore {
     std::lock_guard lock(mutex_);
     return history_[rule];
   }
+  [[nodiscard]] bool rebuild_asked() const { return rebuild_asked_; }
   std::map<std::string, std::string> Floors() {
     std::lock_guard lock(mutex_);
     return floors_;
@@ -130,6 +131,8 @@ class FakeCore {
       history_[settled->rule].push_back(settled->settled);
     } else if (const auto* floor = std::get_if<ConsumerFloor>(&completion)) {
       floors_[floor->key] = floor->value;
+    } else if (std::holds_alternative<RebuildAsked>(completion)) {
+      rebuild_asked_ = true;
     }
   }
   void Note(const MessageRequest& message) {
@@ -150,6 +153,7 @@ class FakeCore {
 
   Ingress* ingress_ = nullptr;
   std::atomic<bool> stop_ = false;
+  std::atomic<bool> rebuild_asked_ = false;
   std::mutex mutex_;
   std::set<std::string> keys_;
   std::map<RuleIndex, size_t> by_rule_;

@@ -623,23 +623,6 @@ TEST(Scheduler, ReopenFalseKeepsAFiredOrCancelledKeyClosed) {
   EXPECT_THAT(w.bus_->published(), SizeIs(1));
 }
 
-TEST(Scheduler, OrphanedJobsRefuseTheStartUnlessHeld) {
-  World w({TestRule("r"), TestRule("gone")});
-  w.Schedule("a", kNow + 10, {.seq = 1, .rule = 1});
-  w.Run();
-  w.Stop();
-  w.rules_.pop_back();
-  w.store_ = *Store::Open({.path = w.dir_.path() + "/store"});
-  Scheduler refused(w.options_, w.rules_, w.store_.get(), nullptr, nullptr, nullptr);
-  const absl::Status status = refused.Load(w.Now());
-  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(Message(status), ::testing::HasSubstr("rule \"gone\""));
-  w.store_.reset();
-  w.options_.hold_orphans = true;
-  w.rules_.pop_back();
-  w.rules_.push_back(TestRule("next"));
-}
-
 TEST(Scheduler, DeletesAloneAreSyncedWithinTheUnsyncedLimit) {
   World w;
   w.Schedule("a", kNow + 10, {1});

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -123,8 +124,7 @@ class World {
   void Push(Intent intent, const At& at) {
     MessageRequest m;
     m.rule = at.rule;
-    names_.push_back(std::make_unique<std::string>(at.stream));
-    m.stream = names_.back().get();
+    m.stream = &*names_.insert(at.stream).first;
     m.stream_seq = at.seq;
     m.time_ns = at.time_ms * 1'000'000;
     m.received_ms = clock_.NowMs();
@@ -167,7 +167,7 @@ class World {
   std::unique_ptr<Inbox> inbox_;
   std::unique_ptr<MemoryBus> bus_;
   std::unique_ptr<Scheduler> scheduler_;
-  std::vector<std::unique_ptr<std::string>> names_;
+  std::set<std::string> names_;  // of streams, stable
   std::vector<Completion> completions_;
   std::vector<Request> requests_;
   uint64_t synced_ = 0;

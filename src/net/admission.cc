@@ -1,0 +1,123 @@
+#include "net/admission.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "net/micro.h"
+#include "sched/read_marks.h"
+
+namespace expirer {
+namespace {
+
+constexpr std::string_view kFlags =
+    "; start with --adopt=rebuild to read the stream anew before anything fires, or with "
+    "--adopt=new to go on where the consumer stands";
+
+}  // namespace
+
+Admission::Admission(Options options, Requests* requests, JetStream* js)
+    : options_(std::move(options)),
+      requests_(requests),
+      js_(js),
+      replace_all_(!options_.rebuilding) {}
+
+// Before our own service listens: whoever answers is somebody else. Silence and
+// "no responders" are the same: a killed process's subscriptions may outlive it.
+absl::Status Admission::LookForOthers() {
+  const auto reply = requests_->Call("$SRV.PING." + options_.name, "", kPingMs);
+  if (!reply.ok()) return absl::OkStatus();
+  const ServiceIdentity other = ReadPing(*reply);
+  return Refused(fmt::format(
+      "another service named {} lives on this NATS (instance {}{}): two would take each "
+      "other's messages and answer for each other; stop it, or give this one another "
+      "`name`",
+      options_.name, other.id,
+      other.store_id.empty() ? "" : ", store " + other.store_id));
+}
+
+absl::StatusOr<std::string> Admission::Examine(const WishedSource& source) {
+  const auto info = js_->Consumer(source.stream.name, source.wish.durable);
+  if (!info.ok()) {
+    if (JetStreamCode(info.status()) == kConsumerNotFound) return std::string();
+    return info.status();
+  }
+  const Standing standing = Inspect(source.stream, source.wish, *info);
+  if (standing.kind != Standing::Kind::kFit) return standing.why;
+  // Nobody ever acked anything of it.
+  if (info->ack_floor_consumer_seq == 0) return std::string();
+  uint64_t read_to = 0;
+  const auto mark = options_.read_marks.find(SourceKey(source.rule, source.stream.name));
+  if (mark != options_.read_marks.end()) read_to = mark->second;
+  if (const auto& floor = source.wish.floor;
+      floor.has_value() && floor->created == source.stream.created)
+    read_to = std::max(read_to, floor->floor);
+  const uint64_t acked_to = info->ack_floor_stream_seq;
+  if (acked_to <= read_to) return std::string();
+  // The floor also passes over what the filter leaves out: only a message that
+  // it does not leave out was acked by somebody.
+  const std::vector<std::string> all = {">"};
+  for (const std::string& filter : info->filters.empty() ? all : info->filters) {
+    ASSIGN_OR_RETURN(const uint64_t next,
+                     js_->NextSequence(source.stream.name, filter, read_to + 1));
+    if (next == 0 || next > acked_to) continue;
+    return fmt::format(
+        "consumer {} of stream {} was acked up to {}, and this store has read up to {} "
+        "only: its volume was restored from an older copy, or is new",
+        source.wish.durable, source.stream.name, acked_to, read_to);
+  }
+  return std::string();
+}
+
+absl::StatusOr<Admission::Verdict> Admission::Judge(
+    const std::vector<WishedSource>& sources) {
+  if (!alone_) {
+    if (const absl::Status alone = LookForOthers(); !alone.ok()) {
+      why_ = Message(alone);
+      return Verdict::kRefused;
+    }
+    alone_ = true;
+  }
+  for (const WishedSource& source : sources) {
+    ASSIGN_OR_RETURN(std::string objection, Examine(source));
+    if (objection.empty()) continue;
+    why_ = std::move(objection);
+    if (options_.rebuilding) return Verdict::kRebuild;
+    switch (options_.adopt) {
+      case Adopt::kRefuse: why_.append(kFlags); return Verdict::kRefused;
+      case Adopt::kRebuild: return Verdict::kRebuild;
+      case Adopt::kNew:
+        Log(Level::kWarn, "--adopt=new: going on where a consumer stands",
+            {{"why", why_}});
+        break;
+    }
+  }
+  return options_.rebuilding ? Verdict::kRebuild : Verdict::kAdmitted;
+}
+
+absl::Status Admission::Replace(const std::vector<WishedSource>& sources) {
+  for (const WishedSource& source : sources) {
+    const auto info = js_->Consumer(source.stream.name, source.wish.durable);
+    const bool there = info.ok();
+    if (!there && JetStreamCode(info.status()) != kConsumerNotFound) return info.status();
+    if (there && !replace_all_) {
+      ASSIGN_OR_RETURN(const std::string objection, Examine(source));
+      if (objection.empty()) continue;
+    }
+    if (there)
+      RETURN_IF_ERROR(js_->DeleteConsumer(source.stream.name, source.wish.durable));
+    ConsumerWish wish = source.wish;
+    wish.floor.reset();
+    wish.was.clear();
+    // Where a rule that reads only what is new once began, nobody knows.
+    if (wish.deliver.from == Deliver::From::kNew) wish.deliver = Deliver();
+    RETURN_IF_ERROR(EnsureConsumer(js_, source.stream, wish).status());
+    Log(Level::kWarn, "a stream is read anew",
+        {{"stream", source.stream.name}, {"consumer", source.wish.durable}});
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace expirer

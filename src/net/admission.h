@@ -1,0 +1,77 @@
+// Whether this store may read its rules' streams, decided once at each start
+// before anything is read or fired (contract section 4, "Installation"): nobody
+// else lives under its name, and the consumers it finds were this store's and
+// acked no more than it remembers.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "net/consumer_setup.h"
+#include "net/jetstream.h"
+#include "net/requests.h"
+
+namespace expirer {
+
+// What to do about consumers that are not this store's, not fit, or further
+// than it remembers.
+enum class Adopt {
+  kRefuse,
+  kNew,      // go on where they stand; what they acked before is not here
+  kRebuild,  // replace them and read the streams anew before anything fires
+};
+
+// A rule's durable in one stream, as it is wished for.
+struct WishedSource {
+  std::string rule;
+  StreamInfo stream;
+  ConsumerWish wish;
+};
+
+// The control thread only.
+class Admission {
+ public:
+  struct Options {
+    std::string name;
+    std::string store_id;
+    Adopt adopt = Adopt::kRefuse;
+    bool rebuilding = false;  // a rebuild of an earlier process is open
+    // How far the store has read, by SourceKey.
+    std::map<std::string, uint64_t> read_marks;
+  };
+  Admission(Options options, Requests* requests, JetStream* js);
+
+  enum class Verdict {
+    kAdmitted,
+    kRefused,  // why() says what stands against it and which flag decides
+    kRebuild,  // Replace is to be called once the store noted the rebuild
+  };
+  // Asks who else lives under the name, unless that was answered, and looks at
+  // the sources' consumers. `sources` also with those there are none of yet.
+  // Errors: kUnavailable etc.; ask again.
+  [[nodiscard]] absl::StatusOr<Verdict> Judge(const std::vector<WishedSource>& sources);
+  // Puts fresh consumers in the place of the old. Errors: call again.
+  [[nodiscard]] absl::Status Replace(const std::vector<WishedSource>& sources);
+
+  [[nodiscard]] const std::string& why() const { return why_; }
+
+ private:
+  // An answer to PING within this comes from a living service.
+  static constexpr int64_t kPingMs = 1'000;
+  [[nodiscard]] absl::Status LookForOthers();
+  // What stands against a source; "" = nothing.
+  [[nodiscard]] absl::StatusOr<std::string> Examine(const WishedSource& source);
+
+  const Options options_;
+  Requests* const requests_;
+  JetStream* const js_;
+  bool alone_ = false;
+  bool replace_all_ = true;  // else only those missing or objected to
+  std::string why_;
+};
+
+}  // namespace expirer
