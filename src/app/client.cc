@@ -85,6 +85,21 @@ absl::StatusOr<std::string> Client::Call(const std::string& subject,
   return requests_->Call(subject, body, timeout_ms_);
 }
 
+void Client::Listen(const std::string& subject) {
+  connection_->Subscribe(subject, [this](const Delivery& delivery) {
+    MutexLock lock(&mutex_);
+    if (!heard_) heard_ = std::string(delivery.payload());
+  });
+}
+
+std::optional<std::string> Client::Heard(int64_t timeout_ms) {
+  MutexLock lock(&mutex_);
+  mutex_.AwaitFor(timeout_ms, [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return heard_.has_value();
+  });
+  return heard_;
+}
+
 absl::StatusOr<std::string> Client::Ask(const std::string& endpoint,
                                         const std::string& body) {
   auto reply = Call(service_ + ".v1." + endpoint, body);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,6 +33,11 @@ class Client {
   [[nodiscard]] absl::StatusOr<std::string> Call(const std::string& subject,
                                                  const std::string& body);
 
+  // Collects what comes on `subject` from now on; the first of it, or nothing
+  // within `timeout_ms`. Once.
+  void Listen(const std::string& subject);
+  [[nodiscard]] std::optional<std::string> Heard(int64_t timeout_ms);
+
   [[nodiscard]] Requests& requests() { return *requests_; }
   [[nodiscard]] std::string servers() const;
   // What the server reported by itself so far, e.g. a missing permission.
@@ -44,6 +50,7 @@ class Client {
   bool up_ ABSL_GUARDED_BY(mutex_) = false;
   std::string failure_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::string> errors_ ABSL_GUARDED_BY(mutex_);
+  std::optional<std::string> heard_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<Connection> connection_;
   std::unique_ptr<Requests> requests_;
 };

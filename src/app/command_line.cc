@@ -36,6 +36,7 @@ struct Flags {
   std::string recover;
   std::string adopt;
   bool fire_overdue = false;
+  bool round_trip = false;
   std::string status_file;
   std::string file;            // of `config check`
   std::string timeout = "5s";  // of `doctor`
@@ -223,7 +224,7 @@ int RunDoctorCommand(const Flags& flags) {
   const auto timeout_ms = ParseDuration(flags.timeout);
   if (!timeout_ms.ok() || *timeout_ms <= 0)
     return Report({"--timeout: expected a duration such as 5s"});
-  return RunDoctor(config, *timeout_ms);
+  return RunDoctor(config, *timeout_ms, flags.round_trip);
 }
 
 }  // namespace
@@ -282,6 +283,8 @@ int RunCommandLine(int argc, char** argv) {
   doctor->add_option("--config", flags.config, "config file (EXPIRER_CONFIG)");
   doctor->add_option("--store", flags.store, "directory of the store (EXPIRER_STORE)");
   doctor->add_option("--timeout", flags.timeout, "for each answer (5s)");
+  doctor->add_flag("--round-trip", flags.round_trip,
+                   "send a job of its own through the running service and wait for it");
   AddConnectionFlags(doctor, &flags);
   doctor->callback([&] { code = RunDoctorCommand(flags); });
 

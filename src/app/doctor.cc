@@ -16,6 +16,7 @@
 #include "base/rfc3339.h"
 #include "job/json_view.h"
 #include "net/jetstream.h"
+#include "net/random_id.h"
 
 namespace expirer {
 namespace {
@@ -28,9 +29,10 @@ class Doctor {
   Doctor(const Config& config, int64_t timeout_ms)
       : config_(config),
         client_(ConnectionFrom(config.nats), config.name, timeout_ms),
-        js_(&client_.requests(), config.nats.domain, timeout_ms) {}
+        js_(&client_.requests(), config.nats.domain, timeout_ms),
+        timeout_ms_(timeout_ms) {}
 
-  int Run() {
+  int Run(bool round_trip) {
     if (const absl::Status up = client_.Connect(); !up.ok()) {
       Say(kFail, "connection", Message(up));
     } else {
@@ -38,6 +40,7 @@ class Doctor {
       for (const Rule& rule : config_.rules) CheckRule(rule);
       CheckClock();
       CheckService();
+      if (round_trip) CheckRoundTrip();
       CheckPermissions();
     }
     CheckStore();
@@ -129,6 +132,24 @@ class Doctor {
     Say(kOk, "service", config_.name + " answers" + told);
   }
 
+  // A job that is stored, fires and comes back, as any other would.
+  void CheckRoundTrip() {
+    constexpr int64_t kInMs = 200;
+    const std::string id = RandomId();
+    client_.Listen(config_.name + ".v1.round-trip." + id);
+    const int64_t before_ms = SystemClock().MonotonicMs();
+    const auto taken =
+        client_.Ask("round-trip", fmt::format(R"({{"id":"{}","in_ms":{}}})", id, kInMs));
+    if (!taken.ok()) return Say(kFail, "round trip", Message(taken.status()));
+    const int64_t stored_ms = SystemClock().MonotonicMs() - before_ms;
+    if (!client_.Heard(kInMs + timeout_ms_))
+      return Say(kFail, "round trip", "the job was stored and did not come back");
+    const int64_t all_ms = SystemClock().MonotonicMs() - before_ms;
+    Say(kOk, "round trip",
+        fmt::format("a job due in {} ms was stored within {} ms and came after {} ms",
+                    kInMs, stored_ms, all_ms));
+  }
+
   void CheckPermissions() {
     const std::vector<std::string> errors = client_.errors();
     for (const std::string& error : errors) Say(kFail, "permissions", error);
@@ -148,15 +169,16 @@ class Doctor {
   const Config& config_;
   Client client_;
   JetStream js_;
+  const int64_t timeout_ms_;
   std::string clock_stream_;
   bool failed_ = false;
 };
 
 }  // namespace
 
-int RunDoctor(const Config& config, int64_t timeout_ms) {
+int RunDoctor(const Config& config, int64_t timeout_ms, bool round_trip) {
   SetLog(Level::kError, LogFormat::kText);
-  return Doctor(config, timeout_ms).Run();
+  return Doctor(config, timeout_ms).Run(round_trip);
 }
 
 }  // namespace expirer

@@ -1,6 +1,7 @@
 #include "job/request.h"
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <initializer_list>
 #include <vector>
@@ -91,13 +92,17 @@ class Members {
     return absl::OkStatus();
   }
   [[nodiscard]] absl::Status Limit(uint64_t* out) const {
-    const JsonValue* value = Find("limit");
+    return Whole("limit", 1, kPageMax, out);
+  }
+  [[nodiscard]] absl::Status Whole(std::string_view name, uint64_t min, uint64_t max,
+                                   uint64_t* out) const {
+    const JsonValue* value = Find(name);
     if (value == nullptr) return absl::OkStatus();
     const std::string_view raw = value->raw;
     const auto [end, error] = std::from_chars(raw.data(), raw.data() + raw.size(), *out);
-    if (error != std::errc() || end != raw.data() + raw.size() || *out < 1 ||
-        *out > kPageMax)
-      return Wrong("limit", fmt::format("a whole number from 1 to {}", kPageMax));
+    if (error != std::errc() || end != raw.data() + raw.size() || *out < min ||
+        *out > max)
+      return Wrong(name, fmt::format("a whole number from {} to {}", min, max));
     return absl::OkStatus();
   }
   // RFC 3339 text.
@@ -224,6 +229,20 @@ absl::StatusOr<DeadQuery> ParseDeadQuery(std::string_view text, DeadVerb verb) {
 
 absl::Status ParseEmptyRequest(std::string_view text) {
   return Members::Read(text, {}).status();
+}
+
+absl::StatusOr<RoundTrip> ParseRoundTrip(std::string_view text) {
+  constexpr size_t kIdMax = 40;
+  ASSIGN_OR_RETURN(const Members members, Members::Read(text, {"id", "in_ms"}));
+  RoundTrip trip;
+  RETURN_IF_ERROR(members.Text("id", &trip.id));
+  RETURN_IF_ERROR(members.Whole("in_ms", 0, kRoundTripMaxMs, &trip.in_ms));
+  const bool plain = std::all_of(trip.id.begin(), trip.id.end(), [](unsigned char c) {
+    return c < 0x80 && std::isalnum(c) != 0;
+  });
+  if (trip.id.empty() || trip.id.size() > kIdMax || !plain)
+    return Invalid(fmt::format("id: expected 1 to {} letters and digits", kIdMax));
+  return trip;
 }
 
 std::string FormatListPlace(const ListPlace& place) {

@@ -66,6 +66,14 @@ enum class DeadVerb { kList, kRequeue, kPurge };
                                                        DeadVerb verb);
 [[nodiscard]] absl::Status ParseEmptyRequest(std::string_view text);
 
+// A job of its own that a caller wants to see come back.
+struct RoundTrip {
+  std::string id;      // 1..40 letters and digits: ends subject and key
+  uint64_t in_ms = 0;  // until it is due, at most kRoundTripMaxMs
+};
+inline constexpr uint64_t kRoundTripMaxMs = 60'000;
+[[nodiscard]] absl::StatusOr<RoundTrip> ParseRoundTrip(std::string_view text);
+
 [[nodiscard]] std::string FormatListPlace(const ListPlace& place);
 // Dead entries are named to users by the hex form of their key.
 [[nodiscard]] std::string FormatDeadId(std::string_view key);

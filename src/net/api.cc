@@ -63,6 +63,10 @@ void Api::AddEndpoints() {
   micro_.AddEndpoint(
       "stats", prefix + "stats",
       [this](Caller caller, std::string_view text) { OnStats(std::move(caller), text); });
+  micro_.AddEndpoint("round-trip", prefix + "round-trip",
+                     [this](Caller caller, std::string_view text) {
+                       OnRoundTrip(std::move(caller), text);
+                     });
   const auto dead = [&](const std::string& verb, DeadVerb what) {
     micro_.AddEndpoint("dead-" + verb, prefix + "dead." + verb,
                        [this, what](Caller caller, std::string_view text) {
@@ -118,6 +122,17 @@ void Api::OnStats(Caller caller, std::string_view payload) {
   }
   inbox_->Ask(StatsRequest{std::move(caller),
                            options_.more_stats ? options_.more_stats() : std::string()});
+}
+
+void Api::OnRoundTrip(Caller caller, std::string_view payload) {
+  if (!Admit(caller)) return;
+  absl::StatusOr<RoundTrip> trip = ParseRoundTrip(payload);
+  if (!trip.ok()) {
+    Reply(caller, kBadRequest, Message(trip.status()));
+    connection_->Flush();
+    return;
+  }
+  inbox_->Ask(RoundTripRequest{std::move(caller), *std::move(trip)});
 }
 
 void Api::OnList(Caller caller, std::string_view payload) {

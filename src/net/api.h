@@ -71,6 +71,7 @@ class Api {
   [[nodiscard]] bool Admit(const Caller& caller);
   void OnJob(bool cancel, Caller caller, std::string_view payload);
   void OnStats(Caller caller, std::string_view payload);
+  void OnRoundTrip(Caller caller, std::string_view payload);
   void OnList(Caller caller, std::string_view payload);
   void OnDead(DeadVerb verb, Caller caller, std::string_view payload);
   void Queue(Page page);

@@ -58,6 +58,12 @@ struct CancelRequest {
   JobRef job;
 };
 
+// A job to be sent over core NATS to <name>.v1.round-trip.<id>.
+struct RoundTripRequest {
+  Caller caller;
+  RoundTrip trip;
+};
+
 // A page of jobs as read from the store, still to be told which of them are in
 // flight. `jobs` are complete but for their states, which stand between `head`
 // and `tail`.
@@ -171,6 +177,6 @@ using Completion =
     std::variant<PubAnswer, Synced, EgressChanged, RuleSettled, StoodStill, TargetKnown,
                  DiskSpace, ConsumerFloor, RebuildAsked, Admitted>;
 using Request = std::variant<MessageRequest, GetRequest, CancelRequest, ListRequest,
-                             StatsRequest, ReadRequest, DeadRequest>;
+                             StatsRequest, ReadRequest, DeadRequest, RoundTripRequest>;
 
 }  // namespace expirer

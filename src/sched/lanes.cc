@@ -137,7 +137,10 @@ absl::StatusOr<bool> Lanes::Refill(const Store& store, size_t window_max) {
   }
   // Trimming to three quarters of the limit costs ~20 ms a million entries,
   // once for each quarter of a million further inserts.
-  while (total > window_max + kBlockRows * lanes_.size()) {
+  const auto loaded = static_cast<size_t>(
+      std::count_if(lanes_.begin(), lanes_.end(),
+                    [](const LaneState& lane) { return lane.window.size() > 0; }));
+  while (total > window_max + kBlockRows * loaded) {
     auto largest = std::max_element(lanes_.begin(), lanes_.end(),
                                     [](const LaneState& a, const LaneState& b) {
                                       return a.window.size() < b.window.size();

@@ -24,6 +24,10 @@ Outlets::Outlets(const std::vector<Rule>& rules) {
     outlets_.push_back(
         {OutletName(rule, *late->late), index, false, true, false, true, rule.retry, {}});
   }
+  round_trips_ = static_cast<OutletIndex>(outlets_.size());
+  const auto no_rule = static_cast<RuleIndex>(rules.size());
+  outlets_.push_back({std::string(kRoundTripOutlet), no_rule, true, true, true, false,
+                      RetryPolicy(), LatePolicy()});
 }
 
 void Outlets::AddOrphan(const std::string& name) {

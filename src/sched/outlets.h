@@ -16,10 +16,14 @@ namespace expirer {
 
 using OutletIndex = uint16_t;
 
+// Of the jobs that `doctor --round-trip` sends through a service. No rule may be
+// named `api`.
+inline constexpr std::string_view kRoundTripOutlet = "api.doctor";
+
 struct Outlet {
-  std::string name;  // <rule>, <rule>.<entry> or <rule>.late
+  std::string name;  // <rule>, <rule>.<entry> or <rule>.late; kRoundTripOutlet
   RuleIndex rule = 0;
-  bool orphan = false;  // its rule is not configured any more
+  bool orphan = false;  // of no configured rule
   bool reopen = true;
   bool core = false;          // published over core NATS
   bool late_cancels = false;  // its jobs were made by cancels after the fire
@@ -35,6 +39,9 @@ class Outlets {
   [[nodiscard]] size_t size() const { return outlets_.size(); }
   [[nodiscard]] const Outlet& operator[](size_t index) const { return outlets_[index]; }
   [[nodiscard]] const std::vector<Outlet>& all() const { return outlets_; }
+
+  // Of kRoundTripOutlet. Its rule is the number of rules.
+  [[nodiscard]] OutletIndex RoundTrips() const { return round_trips_; }
 
   // One for jobs whose rule is gone: nothing but what their rows hold is known
   // of them, so they are sent to JetStream and retried by the defaults. Its
@@ -61,6 +68,7 @@ class Outlets {
   };
   std::vector<Outlet> outlets_;
   std::vector<OfRule> by_rule_;
+  OutletIndex round_trips_ = 0;
 };
 
 }  // namespace expirer

@@ -152,6 +152,7 @@ class Scheduler {
   // step 1; what only reads waits in `reads_` until the write of its Step.
   void RecallSent(Instant now);
   [[nodiscard]] absl::Status ApplyCancelRequest(CancelRequest* request);
+  [[nodiscard]] absl::Status ApplyRoundTrip(RoundTripRequest* request);
   [[nodiscard]] absl::Status ApplyDeadRequest(DeadRequest* request);
   enum class DeadEnd { kDone, kStill, kGone, kConflict };
   struct DeadOutcome {

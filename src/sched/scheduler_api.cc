@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "base/rfc3339.h"
 #include "job/json_view.h"
 #include "sched/pages.h"
 #include "sched/scheduler.h"
@@ -138,6 +139,37 @@ absl::Status Scheduler::ApplyCancelRequest(CancelRequest* request) {
   if (result.effect != CancelEffect::kNone) RememberOf(job.rule, id, &*known, result.reg);
   Answer(std::move(request->caller), 0,
          OutcomeJson(job, too_late ? "too_late" : "cancelled"));
+  return absl::OkStatus();
+}
+
+// A job like any other: stored, synced, fired when it is due, closed.
+absl::Status Scheduler::ApplyRoundTrip(RoundTripRequest* request) {
+  if (!intake_open_) {
+    Answer(std::move(request->caller), kAtLimit,
+           "too little disk space: no job is taken in until there is more");
+    return absl::OkStatus();
+  }
+  const OutletIndex outlet = outlets_.RoundTrips();
+  Job job;
+  job.key = request->trip.id;
+  job.due_ms = now_.wall_ms + static_cast<int64_t>(request->trip.in_ms);
+  job.target = options_.name + ".v1.round-trip." + job.key;
+  const std::string name = JobName(outlets_[outlet].name, job.key);
+  job.body = "{\"job\":" + JsonQuoted(name) + "}";
+  const std::string id = MakeId(outlets_[outlet].name, job.key);
+  ASSIGN_OR_RETURN(const std::optional<Register> known, Known(id));
+  if (known) {
+    Answer(std::move(request->caller), kConflict, name + " is known already");
+    return absl::OkStatus();
+  }
+  job.source = ApiPosition(Register());
+  job.received_ms = now_.wall_ms;
+  ScheduleResult result =
+      ApplySchedule(known, job.source, job.due_ms, Policy(outlet), now_.wall_ms);
+  Answer(std::move(request->caller), 0,
+         fmt::format(R"({{"job":{},"due":"{}","subject":{}}})", JsonQuoted(name),
+                     FormatRfc3339Ms(job.due_ms), JsonQuoted(job.target)));
+  OpenJob(outlet, id, std::move(job), known, std::move(result.reg));
   return absl::OkStatus();
 }
 

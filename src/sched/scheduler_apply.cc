@@ -195,6 +195,8 @@ absl::Status Scheduler::ApplyRequests(std::vector<Request>* requests) {
       RETURN_IF_ERROR(ApplyMessage(message));
     else if (auto* cancel = std::get_if<CancelRequest>(&request))
       RETURN_IF_ERROR(ApplyCancelRequest(cancel));
+    else if (auto* trip = std::get_if<RoundTripRequest>(&request))
+      RETURN_IF_ERROR(ApplyRoundTrip(trip));
     else if (auto* dead = std::get_if<DeadRequest>(&request))
       RETURN_IF_ERROR(ApplyDeadRequest(dead));
     else

@@ -107,6 +107,11 @@ TEST(ServiceClient, DoctorTellsWhatIsThereAndWhatIsNot) {
                            "clock:", "ok    service: expirer answers, 0 pending",
                            "ok    permissions:", "ok    store:"})
     EXPECT_THAT(well.output, HasSubstr(line));
+  EXPECT_THAT(well.output, Not(HasSubstr("round trip")));
+  const Outcome trip = world.Run({"doctor", "--round-trip"}, here);
+  EXPECT_EQ(trip.code, 0) << trip.output;
+  EXPECT_THAT(trip.output, HasSubstr("ok    round trip: a job due in 200 ms was stored"));
+  EXPECT_EQ(world.service().Status("pending"), 0);
   const Outcome away =
       RunExpirer({"doctor", "-s", "nats://127.0.0.1:1", "--timeout", "300ms"}, here);
   EXPECT_EQ(away.code, 1);
@@ -116,6 +121,7 @@ TEST(ServiceClient, DoctorTellsWhatIsThereAndWhatIsNot) {
   const Outcome stopped = world.Run({"doctor"}, here);
   EXPECT_THAT(stopped.output, HasSubstr("warn  service: no service called expirer"));
   EXPECT_THAT(stopped.output, HasSubstr("warn  store:"));
+  EXPECT_EQ(world.Run({"doctor", "--round-trip"}, here).code, 1);
 }
 
 TEST(ServiceClient, ContextsAndTheEnvironmentSayWhereNatsIs) {

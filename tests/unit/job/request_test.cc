@@ -49,6 +49,20 @@ TEST(Request, EmptyRequestAndNullMembersMeanNoFilter) {
   EXPECT_TRUE(ParseEmptyRequest("{}").ok());
 }
 
+TEST(Request, ARoundTripsIdEndsASubjectAndNothingElse) {
+  const auto trip = ParseRoundTrip(R"({"id":"aZ9","in_ms":200})");
+  ASSERT_TRUE(trip.ok()) << trip.status();
+  EXPECT_EQ(trip->id, "aZ9");
+  EXPECT_EQ(trip->in_ms, 200u);
+  for (const char* bad :
+       {"", "{}", R"({"id":""})", R"({"id":"a.b"})", R"({"id":"*"})", R"({"id":"a b"})",
+        R"({"id":"12345678901234567890123456789012345678901"})",
+        R"({"id":"a","in_ms":60001})", R"({"id":"a","in_ms":-1})",
+        R"({"id":"a","target":"x"})"})
+    EXPECT_EQ(ParseRoundTrip(bad).status().code(), absl::StatusCode::kInvalidArgument)
+        << bad;
+}
+
 TEST(JsonView, MembersAndItemsAreTakenApartWhateverTheyHold) {
   const auto members = JsonMembers(R"( { "a\u0062" : [1,{"}":"]"}] , "c":"\"," } )");
   ASSERT_TRUE(members.ok()) << members.status();

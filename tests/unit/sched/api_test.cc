@@ -386,5 +386,24 @@ TEST(Api, StatsCountOverdueJobsInBuckets) {
   EXPECT_THAT(told, HasSubstr(R"("pending":2)"));
 }
 
+TEST(SchedulerApi, ARoundTripIsStoredFiresOverCoreNatsAndIsClosed) {
+  ApiWorld w;
+  ASSERT_TRUE(w.Send(RoundTripRequest{{}, {"id1", 200}}));
+  w.Run();
+  const std::string name = "\"job\":\"api.doctor/id1\"";
+  EXPECT_THAT(w.LastBody(), HasSubstr(name));
+  w.Advance(199);
+  EXPECT_TRUE(w.bus_->published().empty());
+  w.Advance(1);
+  ASSERT_EQ(w.bus_->published().size(), 1u);
+  EXPECT_EQ(w.bus_->published()[0].target, "expirer.v1.round-trip.id1");
+  EXPECT_TRUE(w.bus_->published()[0].core);
+  EXPECT_THAT(w.bus_->published()[0].body, HasSubstr(name));
+  w.Confirm();
+  ASSERT_TRUE(w.Send(RoundTripRequest{{}, {"id1", 0}}));
+  w.Run();
+  EXPECT_EQ(w.Last().code, 409);
+}
+
 }  // namespace
 }  // namespace expirer

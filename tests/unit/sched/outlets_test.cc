@@ -64,7 +64,8 @@ TEST(Outlets, AreOneForEachEntryAndOneForLateCancels) {
   const Outlets outlets({TestRule("q"), named});
   std::vector<std::string> names;
   for (const Outlet& outlet : outlets.all()) names.push_back(outlet.name);
-  EXPECT_THAT(names, ElementsAre("q", "r.warning", "r.breach", "r.late"));
+  EXPECT_THAT(names, ElementsAre("q", "r.warning", "r.breach", "r.late",
+                                 std::string(kRoundTripOutlet)));
   EXPECT_EQ(outlets.Entries(1).first, 1);
   EXPECT_EQ(outlets.Entries(1).count, 2);
   EXPECT_EQ(outlets.LateCancels(1), 3);
