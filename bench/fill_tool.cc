@@ -1,8 +1,9 @@
 // Makes a store with many pending jobs, as quickly as a scheduler can: the
 // jobs take the way of every event, through Scheduler and Store, only the
 // network is left out and the sync is one at the end.
-//   fill_tool --store DIR [--jobs N] [--spread 24h] [--ids random|ascending]
+//   fill_tool --store DIR [--jobs N] [--spread 24h] [--ids random|ascending|scattered]
 //             [--first-in 5s] [--rule NAME] [--target SUBJECT]
+// With --ids scattered the keys are ScatteredKey(0), ScatteredKey(1), ...
 // All jobs are due an hour from now or later, at random within `spread`; with
 // --first-in the last one is due so long after the end instead.
 #include <CLI/CLI.hpp>
@@ -16,6 +17,7 @@
 #include "base/clock.h"
 #include "base/duration.h"
 #include "base/log.h"
+#include "load/scattered_key.h"
 #include "net/memory_bus.h"
 #include "sched/scheduler.h"
 
@@ -77,6 +79,7 @@ class Filler {
 
   std::string Key(uint64_t n) {
     if (flags_.ids == "ascending") return fmt::format("order-{:030}", n);
+    if (flags_.ids == "scattered") return load::ScatteredKey(n);
     const uint64_t a = random_();
     const uint64_t b = random_();
     return fmt::format("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", a >> 32, (a >> 16) & 0xffff,
@@ -151,7 +154,7 @@ int Main(int argc, char** argv) {
   app.add_option("--spread", flags.spread, "dues lie from an hour on within this span");
   app.add_option("--first-in", flags.first_in, "one job is due so long after the end");
   app.add_option("--ids", flags.ids, "kind of keys")
-      ->check(CLI::IsMember({"random", "ascending"}));
+      ->check(CLI::IsMember({"random", "ascending", "scattered"}));
   app.add_option("--rule", flags.rule, "the rule the jobs are of");
   app.add_option("--target", flags.target, "the subject they are published to");
   CLI11_PARSE(app, argc, argv);

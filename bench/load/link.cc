@@ -6,12 +6,14 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstdlib>
 #include <deque>
 #include <mutex>
 
 #include <fmt/format.h>
 
 #include "load/json_value.h"
+#include "load/scenario.h"
 #include "net/ack_subject.h"
 
 namespace expirer::load {
@@ -30,6 +32,26 @@ bool Contains(natsMsg* message, std::string_view text) {
   const std::string_view data(natsMsg_GetData(message),
                               static_cast<size_t>(natsMsg_GetDataLength(message)));
   return data.find(text) != std::string_view::npos;
+}
+
+// Each request is written at once: what is published otherwise waits about a
+// millisecond for company in nats.c's flusher.
+absl::Status AskInTurn(natsConnection* nc, uint64_t count, const Link::Make& make,
+                       const Link::Ask& see) {
+  OutMessage out;
+  for (uint64_t n = 0; n < count; ++n) {
+    make(n, &out);
+    const int64_t sent_ns = SteadyNs();
+    natsMsg* reply = nullptr;
+    RETURN_IF_ERROR(FromNats(
+        natsConnection_Request(&reply, nc, out.subject.c_str(), out.payload.data(),
+                               static_cast<int>(out.payload.size()), 10'000),
+        out.subject));
+    see(n, {natsMsg_GetData(reply), static_cast<size_t>(natsMsg_GetDataLength(reply))},
+        SteadyNs() - sent_ns);
+    natsMsg_Destroy(reply);
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -130,6 +152,39 @@ struct Link::Pulls {
   }
 };
 
+// Requests under way; reply n comes to <inbox>.n.
+struct Link::Asks {
+  size_t prefix = 0;  // length of "<inbox>."
+  std::vector<int64_t> sent_ns;
+  const Ask* see = nullptr;
+  std::atomic<bool> over = false;  // `see` is gone
+  std::mutex mutex;
+  std::condition_variable changed;
+  uint64_t answered = 0;
+
+  static void OnReply(natsConnection*, natsSubscription*, natsMsg* message, void* self) {
+    static_cast<Asks*>(self)->Receive(message);
+    natsMsg_Destroy(message);
+  }
+  void Receive(natsMsg* message) {
+    if (over) return;
+    const uint64_t n = std::strtoull(natsMsg_GetSubject(message) + prefix, nullptr, 10);
+    const std::lock_guard lock(mutex);
+    (*see)(
+        n,
+        {natsMsg_GetData(message), static_cast<size_t>(natsMsg_GetDataLength(message))},
+        SteadyNs() - sent_ns[n]);
+    ++answered;
+    changed.notify_one();
+  }
+  absl::Status Await(uint64_t count) {
+    std::unique_lock lock(mutex);
+    if (changed.wait_for(lock, kSilence, [&] { return answered >= count; }))
+      return absl::OkStatus();
+    return Unavailable(fmt::format("{} of {} requests answered", answered, count));
+  }
+};
+
 struct Link::Rep {
   natsConnection* nc = nullptr;
   uint64_t inboxes = 0;
@@ -137,6 +192,7 @@ struct Link::Rep {
   // Kept to the end: nats.c's threads may hold on to one after its use.
   std::deque<Window> windows;
   std::deque<Pulls> pulls;
+  std::deque<Asks> asks;
   std::string NewInbox() { return fmt::format("{}.{}", prefix, ++inboxes); }
 };
 
@@ -257,6 +313,44 @@ absl::Status Link::PublishAll(uint64_t count, uint64_t window, const Make& make)
     status = FromNats(s, "publish");
   }
   if (status.ok()) status = unconfirmed.Await(count);
+  natsSubscription_Unsubscribe(sub);
+  natsConnection_FlushTimeout(rep_->nc, 5'000);
+  natsSubscription_Destroy(sub);
+  return status;
+}
+
+absl::Status Link::AskAll(uint64_t count, uint64_t at_once, const Make& make,
+                          const Ask& see) {
+  if (at_once == 1) return AskInTurn(rep_->nc, count, make, see);
+  Asks& asks = rep_->asks.emplace_back();
+  const std::string inbox = rep_->NewInbox();
+  asks.prefix = inbox.size() + 1;
+  asks.sent_ns.resize(count);
+  asks.see = &see;
+  natsSubscription* sub = nullptr;
+  RETURN_IF_ERROR(
+      FromNats(natsConnection_Subscribe(&sub, rep_->nc, (inbox + ".*").c_str(),
+                                        Asks::OnReply, &asks),
+               "subscribe"));
+  natsSubscription_SetPendingLimits(sub, -1, -1);
+  absl::Status status;
+  OutMessage out;
+  for (uint64_t n = 0; n < count && status.ok(); ++n) {
+    if (n >= at_once) status = asks.Await(n - at_once + 1);
+    if (!status.ok()) break;
+    make(n, &out);
+    {
+      const std::lock_guard lock(asks.mutex);
+      asks.sent_ns[n] = SteadyNs();
+    }
+    status = FromNats(
+        natsConnection_PublishRequest(
+            rep_->nc, out.subject.c_str(), fmt::format("{}.{}", inbox, n).c_str(),
+            out.payload.data(), static_cast<int>(out.payload.size())),
+        "request");
+  }
+  if (status.ok()) status = asks.Await(count);
+  asks.over = true;
   natsSubscription_Unsubscribe(sub);
   natsConnection_FlushTimeout(rep_->nc, 5'000);
   natsSubscription_Destroy(sub);

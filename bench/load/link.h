@@ -67,6 +67,13 @@ class Link {
   [[nodiscard]] absl::Status PublishAll(uint64_t count, uint64_t window,
                                         const Make& make);
 
+  // Sends requests 0..count-1, `at_once` of them unanswered, and hands each
+  // reply to `see` with the time it took; `see` runs on another thread, but for
+  // at_once == 1.
+  using Ask = std::function<void(uint64_t n, std::string_view reply, int64_t ns)>;
+  [[nodiscard]] absl::Status AskAll(uint64_t count, uint64_t at_once, const Make& make,
+                                    const Ask& see);
+
   // Pulls `count` messages, two requests of 1,000 outstanding, and acks each
   // when `acks`. `see` may be empty; it is called on another thread.
   using See = std::function<void(const InMessage& message)>;
@@ -81,6 +88,7 @@ class Link {
   struct Rep;
   struct Window;
   struct Pulls;
+  struct Asks;
   explicit Link(std::unique_ptr<Rep> rep);
   [[nodiscard]] absl::StatusOr<std::string> Api(const std::string& verb,
                                                 const std::string& body);

@@ -1,7 +1,7 @@
 // expirer-load: drives a real expirer over a real nats-server and measures it
 // beside what the server does by itself in the same run.
 //
-//   expirer-load ingest|storm|steady|restart|all [flags]     --help tells more
+//   expirer-load ingest|storm|steady|asking|restart|all [flags]     --help tells more
 //
 // The figures of the request API (one caller, a hundred callers in flight)
 // wait for the release that brings it.
@@ -100,6 +100,11 @@ void RunAll(const CLI::App& app, const Flags& flags, Runner* runner) {
     });
   }
   if (all || app.got_subcommand("steady")) RunSteady(flags, runner);
+  if (all || app.got_subcommand("asking")) {
+    runner->Run("asking", [&](Report* report) {
+      return Asking(flags.options, flags.pending, report);
+    });
+  }
   if (all || app.got_subcommand("restart")) {
     runner->Run("restart", [&](Report* report) {
       return Restart(flags.options, flags.pending, report);
@@ -138,6 +143,9 @@ void AddScenarios(CLI::App* app, Flags* flags) {
   steady->add_flag("--feed", flags->feed, "publish the events meanwhile, 3 s ahead");
   CLI::App* restart = app->add_subcommand("restart", "kill -9 with many pending jobs");
   restart->add_option("--pending", flags->pending, "how many");
+  CLI::App* asking =
+      app->add_subcommand("asking", "get and cancel with many pending jobs and with few");
+  asking->add_option("--pending", flags->pending, "how many are many");
   app->add_subcommand("all", "each of them with its defaults");
 }
 

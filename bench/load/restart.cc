@@ -12,14 +12,6 @@
 namespace expirer::load {
 namespace {
 
-absl::Status Fill(const Options& options, const ServeSetup& setup, uint64_t pending) {
-  // 30,000 a second and more are usual; 5,000 are waited for.
-  return RunProgram(
-      {options.fill_tool, "--store", setup.StorePath(), "--jobs", std::to_string(pending),
-       "--rule", std::string(kRule), "--target", setup.target},
-      options.timeout_ms + static_cast<int64_t>(pending / 5));
-}
-
 // Waits for the message with this id in the target stream; its JetStream time.
 absl::StatusOr<int64_t> AwaitStored(Stage* stage, int64_t timeout_ms) {
   const int64_t until_ns = SteadyNs() + timeout_ms * 1'000'000;
@@ -69,7 +61,7 @@ void Figures(uint64_t pending, double ready_ms, double fire_ms, uint64_t disk,
 absl::Status Restart(const Options& options, uint64_t pending, Report* report) {
   report->Setting("pending", static_cast<double>(pending));
   ASSIGN_OR_RETURN(const std::unique_ptr<Stage> stage, Stage::Set(options, "restart"));
-  RETURN_IF_ERROR(Fill(options, stage->setup(), pending));
+  RETURN_IF_ERROR(Fill(options, stage->setup(), pending, "random"));
   const uint64_t disk = DiskBytes(stage->setup().StorePath());
 
   // A life before: it takes one more job through NATS, and is killed.

@@ -73,6 +73,10 @@ class Stage {
   std::unique_ptr<ExpirerProcess> expirer_;
 };
 
+// Makes the stage's store with so many pending jobs; `ids` as of fill_tool.
+[[nodiscard]] absl::Status Fill(const Options& options, const ServeSetup& setup,
+                                uint64_t pending, const std::string& ids);
+
 [[nodiscard]] int64_t SteadyNs();
 [[nodiscard]] int64_t WallMs();
 // Sleeps until the host's clock shows it.
@@ -84,6 +88,8 @@ void SleepUntilWall(int64_t wall_ms);
 [[nodiscard]] absl::Status Storm(const Options& options, uint64_t jobs, Report* report);
 [[nodiscard]] absl::Status Steady(const Options& options, uint64_t rate, uint64_t seconds,
                                   bool feed, Report* report);
+[[nodiscard]] absl::Status Asking(const Options& options, uint64_t pending,
+                                  Report* report);
 [[nodiscard]] absl::Status Restart(const Options& options, uint64_t pending,
                                    Report* report);
 

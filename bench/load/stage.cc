@@ -30,6 +30,15 @@ void SleepUntilWall(int64_t wall_ms) {
       std::chrono::system_clock::time_point(milliseconds(wall_ms)));
 }
 
+absl::Status Fill(const Options& options, const ServeSetup& setup, uint64_t pending,
+                  const std::string& ids) {
+  // 30,000 a second and more are usual; 5,000 are waited for.
+  return RunProgram(
+      {options.fill_tool, "--store", setup.StorePath(), "--jobs", std::to_string(pending),
+       "--rule", std::string(kRule), "--target", setup.target, "--ids", ids},
+      options.timeout_ms + static_cast<int64_t>(pending / 5));
+}
+
 absl::StatusOr<std::unique_ptr<Stage>> Stage::Set(const Options& options,
                                                   const std::string& label) {
   static int count = 0;
