@@ -114,7 +114,7 @@ class Connection {
     Connection* owner = nullptr;
     __natsSubscription* live = nullptr;
     std::string queue = {};  // "" = none
-    int pending_max = -1;  // -1 = bounded by what was asked for
+    int pending_max = -1;    // -1 = bounded by what was asked for
   };
   struct Callbacks;  // what nats.c calls
   struct Link;       // outlives the connection: the context of its late calls

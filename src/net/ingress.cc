@@ -265,9 +265,8 @@ void Ingress::ListenToCore(RuleIndex index, const std::vector<std::string>& filt
   core_sources_.push_back(std::make_unique<CoreSource>(index, rule, options_.job_limits));
   CoreSource* const source = core_sources_.back().get();
   for (const std::string& filter : filters) {
-    core_->Subscribe(
-        filter, options_.name + "-" + rule.name, Connection::kPendingMax,
-        [this, source](const Delivery& d) { OnCoreMessage(source, d); });
+    core_->Subscribe(filter, options_.name + "-" + rule.name, Connection::kPendingMax,
+                     [this, source](const Delivery& d) { OnCoreMessage(source, d); });
   }
 }
 

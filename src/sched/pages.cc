@@ -100,8 +100,8 @@ StreamNames Naming(const std::vector<std::pair<uint16_t, std::string>>& names) {
 
 }  // namespace
 
-absl::Status ReadJobs(const Store& store, const Outlets& outlets,
-                      const ListQuery& query, int64_t now_ms, ListRequest* page) {
+absl::Status ReadJobs(const Store& store, const Outlets& outlets, const ListQuery& query,
+                      int64_t now_ms, ListRequest* page) {
   ASSIGN_OR_RETURN(std::vector<LaneScan> lanes, OpenLanes(store, outlets, query));
   ASSIGN_OR_RETURN(const auto names, ReadStreamNames(store));
   const StreamNames streams = Naming(names);
