@@ -237,7 +237,10 @@ void NatsServer::Stop() {
   pid_ = -1;
 }
 
-void NatsServer::Pause() { kill(pid_, SIGSTOP); }
+void NatsServer::Pause() {
+  kill(pid_, SIGSTOP);
+  waitpid(pid_, nullptr, WUNTRACED);
+}
 void NatsServer::Resume() { kill(pid_, SIGCONT); }
 
 void NatsServer::Wipe() {
