@@ -65,12 +65,33 @@ const [entry] = (await ask("dead.list")).json().entries;
 assert.equal(entry.kind, "rejected");
 assert.equal((await ask("dead.requeue", { rule })).json().still_rejected, 1);
 
+assert.equal((await ask("dead.purge", { rule, dry_run: true })).json().purged, 1);
+
+// Filters and pages.
+await order("farther", 7200_000);
+await eventually("the job is known", async () => (await state("farther")) === "pending");
+const first = (await ask("list", { limit: 1 })).json();
+assert.equal(first.jobs[0].job, `${rule}/far`);
+const second = (await ask("list", { limit: 1, cursor: first.cursor })).json();
+assert.equal(second.jobs[0].job, `${rule}/farther`);
+for (const [filter, jobs] of [
+  [{ rule: "nobody" }, 0],
+  [{ prefix: "farth" }, 1],
+  [{ state: "pending" }, 2],
+  [{ due_before: new Date(Date.now() + 5400_000).toISOString() }, 1],
+]) assert.equal((await ask("list", filter)).json().jobs.length, jobs, JSON.stringify(filter));
+assert.equal((await ask("cancel", { job: `${rule}/farther` })).json().outcome, "cancelled");
+
 // Errors.
 for (const [endpoint, body, code] of [
   ["get", { job: `${rule}/nobody` }, 404],
   ["get", {}, 400],
   ["list", { nonsense: 1 }, 400],
   ["dead.requeue", { job: `${rule}/far` }, 409],
+  ["dead.requeue", { id: entry.id }, 409],  // named, and still rejected
+  ["dead.purge", { job: `${rule}/nobody` }, 404],
+  ["cancel", { job: "no slash" }, 400],
+  ["stats", { nonsense: 1 }, 400],
 ]) {
   const reply = await ask(endpoint, body);
   const error = ServiceError.toServiceError(reply);
@@ -80,9 +101,17 @@ for (const [endpoint, body, code] of [
   assert.equal(reply.json().error.code, code);
 }
 
+await assert.rejects(() => nc.request("nobody.v1.get", "{}"), /no responders/);
+
 // The snippets of the documentation, in their order.
-const snippets = [...readFileSync(apiMd, "utf8").matchAll(/```js\n([\s\S]*?)```/g)].map((m) => m[1]);
-assert.ok(snippets.length >= 7, "docs/api.md has a snippet an endpoint");
+const page = readFileSync(apiMd, "utf8");
+for (const { subject } of info.endpoints) {
+  const name = subject.replace("expirer.v1.", "");
+  const section = page.split(/^## /m).find((text) => text.startsWith(`${name}\n`));
+  assert.ok(section?.includes("```js") && section.includes(`nats req ${subject} `),
+    `docs/api.md has both snippets of ${name}`);
+}
+const snippets = [...page.matchAll(/```js\n([\s\S]*?)```/g)].map((m) => m[1]);
 const AsyncFunction = (async () => {}).constructor;
 for (const snippet of snippets) {
   const lines = [];

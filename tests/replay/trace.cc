@@ -24,26 +24,57 @@ std::string Quoted(std::string_view text) {
 
 std::string Text(od::value value) { return std::string(std::string_view(value)); }
 
-void ReadMember(std::string_view name, od::value value, TraceEvent* event) {
+int64_t Time(od::value value) {
+  const auto ms = ParseRfc3339(Text(value));
+  EXPECT_TRUE(ms.ok()) << ms.status();
+  return ms.value_or(0);
+}
+
+// What events and fires share; whether it was that.
+template <typename Line>
+bool ReadCommon(std::string_view name, od::value value, Line* line) {
   if (name == "at") {
-    const auto at_ms = ParseRfc3339(Text(value));
-    EXPECT_TRUE(at_ms.ok()) << at_ms.status();
-    event->at_ms = at_ms.ok() ? *at_ms : 0;
+    line->at_ms = Time(value);
   } else if (name == "subject") {
-    event->subject = Text(value);
+    line->subject = Text(value);
   } else if (name == "headers") {
     for (od::field header : value.get_object()) {
       const std::string key(std::string_view(header.unescaped_key()));
-      event->headers.emplace_back(key, Text(header.value()));
+      line->headers.emplace_back(key, Text(header.value()));
     }
-  } else if (name == "json") {
-    return;  // its raw bytes are read apart
   } else if (name == "payload") {
-    event->payload = Text(value);
+    line->payload = Text(value);
   } else if (name == "payload_base64") {
-    EXPECT_TRUE(absl::Base64Unescape(Text(value), &event->payload));
+    EXPECT_TRUE(absl::Base64Unescape(Text(value), &line->payload));
   } else {
-    ADD_FAILURE() << "unknown member " << name;
+    return false;
+  }
+  return true;
+}
+
+void ReadMember(std::string_view name, od::value value, TraceEvent* event) {
+  if (name == "json") return;  // its raw bytes are read apart
+  if (!ReadCommon(name, value, event)) ADD_FAILURE() << "unknown member " << name;
+}
+
+void ReadMember(std::string_view name, od::value value, TraceFire* fire) {
+  if (name == "due") {
+    fire->due_ms = Time(value);
+  } else if (name == "job") {
+    fire->job = Text(value);
+  } else if (name != "lateness_ms" && name != "attempt") {
+    if (!ReadCommon(name, value, fire)) ADD_FAILURE() << "unknown member " << name;
+  }
+}
+
+template <typename Line>
+void ReadMembers(const std::string& text, Line* line) {
+  const simdjson::padded_string padded(text);
+  od::parser parser;
+  od::document document = parser.iterate(padded);
+  for (od::field member : document.get_object()) {
+    const std::string name(std::string_view(member.unescaped_key()));
+    ReadMember(name, member.value(), line);
   }
 }
 
@@ -54,14 +85,29 @@ TraceEvent ReadEvent(const std::string& line) {
   JsonReader reader;
   EXPECT_TRUE(reader.Read(line, pointers).ok()) << line;
   event.payload = reader.value(json).raw;
-  const simdjson::padded_string padded(line);
-  od::parser parser;
-  od::document document = parser.iterate(padded);
-  for (od::field member : document.get_object()) {
-    const std::string name(std::string_view(member.unescaped_key()));
-    ReadMember(name, member.value(), &event);
-  }
+  ReadMembers(line, &event);
   return event;
+}
+
+TraceFire ReadFire(const std::string& line) {
+  TraceFire fire;
+  ReadMembers(line, &fire);
+  return fire;
+}
+
+// `read` of every line of a file.
+template <typename Read>
+auto ReadLines(const std::string& path, Read read) {
+  std::vector<decltype(read(std::string()))> all;
+  std::istringstream lines(ReadWhole(path));
+  for (std::string line; std::getline(lines, line);) {
+    try {
+      all.push_back(read(line));
+    } catch (const simdjson::simdjson_error& error) {
+      ADD_FAILURE() << path << ": " << error.what() << ": " << line;
+    }
+  }
+  return all;
 }
 
 }  // namespace
@@ -73,17 +119,14 @@ std::string ReadWhole(const std::string& path) {
 }
 
 std::vector<TraceEvent> ReadTrace(const std::string& path) {
-  std::vector<TraceEvent> events;
-  std::istringstream lines(ReadWhole(path));
-  for (std::string line; std::getline(lines, line);) {
-    try {
-      events.push_back(ReadEvent(line));
-    } catch (const simdjson::simdjson_error& error) {
-      ADD_FAILURE() << path << ": " << error.what() << ": " << line;
-    }
-  }
-  return events;
+  return ReadLines(path, ReadEvent);
 }
+
+std::vector<TraceFire> ReadFires(const std::string& path) {
+  return ReadLines(path, ReadFire);
+}
+
+TraceEvent ParseTraceEvent(const std::string& line) { return ReadEvent(line); }
 
 std::string FireLine(int64_t at_ms, const MemoryBus::Published& fire) {
   const std::string due = fire.Header("Expirer-Due");

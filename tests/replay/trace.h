@@ -26,6 +26,21 @@ struct TraceEvent {
 // is none fails the test that runs.
 [[nodiscard]] std::vector<TraceEvent> ReadTrace(const std::string& path);
 
+// One line of such a file.
+[[nodiscard]] TraceEvent ParseTraceEvent(const std::string& line);
+
+// A line that FireLine wrote, read back.
+struct TraceFire {
+  int64_t at_ms = 0;
+  int64_t due_ms = 0;
+  std::string job;
+  std::string subject;
+  Headers headers;
+  std::string payload;
+};
+// As ReadTrace.
+[[nodiscard]] std::vector<TraceFire> ReadFires(const std::string& path);
+
 // The line of one fire: {"at":...,"job":...,"due":...,"lateness_ms":...,
 // "attempt":...,"subject":...,"headers":{...},"payload":"..."}, the payload in
 // base64 as "payload_base64" where it is not UTF-8.

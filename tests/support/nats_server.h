@@ -42,7 +42,7 @@ class NatsServer {
 
   void Kill();    // kill -9
   void Stop();    // SIGTERM, waits
-  void Pause();   // SIGSTOP
+  void Pause();   // SIGSTOP, waits until no thread of it runs
   void Resume();  // SIGCONT
   // On the same port; waits until it answers.
   void Start();
