@@ -44,7 +44,8 @@ const [ping] = await collect(await client.ping("expirer"));
 assert.equal(ping.type, "io.nats.micro.v1.ping_response");
 const [info] = await collect(await client.info("expirer", ping.id));
 assert.deepEqual(info.endpoints.map((e) => e.name).sort(),
-  ["cancel", "dead-list", "dead-purge", "dead-requeue", "get", "list", "stats"]);
+  ["cancel", "dead-list", "dead-purge", "dead-requeue", "get", "list", "round-trip",
+    "stats"]);
 
 // Jobs.
 await order("far", 3600_000);
