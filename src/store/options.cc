@@ -31,7 +31,7 @@ rocksdb::BlockBasedTableOptions TableOptions(
   table.format_version = 5;
   table.checksum = rocksdb::kXXH3;
   table.block_cache = cache;
-  table.block_size = 16 << 10;
+  table.block_size = 8 << 10;
   // Inside the cache's limit; the busy top level's stay there.
   table.cache_index_and_filter_blocks = true;
   table.cache_index_and_filter_blocks_with_high_priority = true;
@@ -70,6 +70,8 @@ rocksdb::ColumnFamilyOptions IdsOptions(rocksdb::BlockBasedTableOptions table,
   // Nearly every read asks for a key that is not there.
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
   table.whole_key_filtering = true;
+  // Read one key at a time, never in order.
+  table.block_size = 4 << 10;
   rocksdb::ColumnFamilyOptions family = PlainOptions(table, memtable_bytes);
   family.memtable_prefix_bloom_size_ratio = 0.05;
   family.memtable_whole_key_filtering = true;
