@@ -131,6 +131,9 @@ class CrashRun {
     options.config = kConfig;
     options.url = url;
     options.binary = flags.expirer;
+    // A store that acked what it then lost is refused at its next start: what
+    // the control is to show is the loss.
+    if (!flags.expect_failure.empty()) options.flags = {"--adopt=new"};
     return options;
   }
   [[nodiscard]] bool Expecting() const { return !flags_.expect_failure.empty(); }
