@@ -16,6 +16,14 @@ constexpr std::string_view kFlags =
     "; start with --adopt=rebuild to read the stream anew before anything fires, or with "
     "--adopt=new to go on where the consumer stands";
 
+// Claims the consumer for this store now and only now: taken by another one
+// later, it is not to be taken back.
+ConsumerWish Adopting(const WishedSource& source) {
+  ConsumerWish wish = source.wish;
+  wish.adopt = true;
+  return wish;
+}
+
 }  // namespace
 
 Admission::Admission(Options options, Requests* requests, JetStream* js)
@@ -39,6 +47,12 @@ absl::Status Admission::LookForOthers() {
 }
 
 absl::StatusOr<std::string> Admission::Examine(const WishedSource& source) {
+  if (!source.wish.was.empty()) {
+    WishedSource before = source;
+    before.wish.durable = std::exchange(before.wish.was, "");
+    ASSIGN_OR_RETURN(std::string objection, Examine(before));
+    if (!objection.empty()) return objection;
+  }
   const auto info = js_->Consumer(source.stream.name, source.wish.durable);
   if (!info.ok()) {
     if (JetStreamCode(info.status()) == kConsumerNotFound) return std::string();
@@ -91,6 +105,7 @@ absl::StatusOr<Admission::Verdict> Admission::Judge(
       case Adopt::kNew:
         Log(Level::kWarn, "--adopt=new: going on where a consumer stands",
             {{"why", why_}});
+        RETURN_IF_ERROR(EnsureConsumer(js_, source.stream, Adopting(source)).status());
         break;
     }
   }
@@ -110,7 +125,10 @@ absl::Status Admission::Replace(const std::vector<WishedSource>& sources) {
       RETURN_IF_ERROR(js_->DeleteConsumer(source.stream.name, source.wish.durable));
     ConsumerWish wish = source.wish;
     wish.floor.reset();
-    wish.was.clear();
+    if (const std::string was = std::exchange(wish.was, ""); !was.empty()) {
+      const absl::Status gone = js_->DeleteConsumer(source.stream.name, was);
+      if (!gone.ok() && JetStreamCode(gone) != kConsumerNotFound) return gone;
+    }
     // Where a rule that reads only what is new once began, nobody knows.
     if (wish.deliver.from == Deliver::From::kNew) wish.deliver = Deliver();
     RETURN_IF_ERROR(EnsureConsumer(js_, source.stream, wish).status());

@@ -335,7 +335,6 @@ ConsumerWish Ingress::WishFor(RuleIndex index, const StreamInfo& stream) const {
     if (Overlaps(stream.subjects, filter)) wish.filters.push_back(filter);
   }
   wish.store_id = options_.store_id;
-  wish.adopt = options_.adopt != Adopt::kRefuse;
   if (!rule.was.empty()) wish.was = options_.name + "-" + rule.was;
   wish.deliver = rule.deliver;
   const auto floor = floors_.find(SourceKey(rule.name, stream.name));

@@ -336,7 +336,9 @@ TEST_F(IngressServer, ADurableTakenByAnotherStoreMeanwhileEndsTheProcess) {
   client.CreateStream("ORDERS", spec_.subjects);
   FakeCore core;
   Refused refused;
-  Ingress ingress(Options(server), &rules_, &core.inbox, &clock_, {});
+  IngressOptions options = Options(server);
+  options.adopt = Adopt::kNew;  // decides at the start only
+  Ingress ingress(options, &rules_, &core.inbox, &clock_, {});
   ingress.OnAdmission({{}, refused.Hook()});
   core.Start(&ingress);
   ingress.Start();
@@ -351,6 +353,31 @@ TEST_F(IngressServer, ADurableTakenByAnotherStoreMeanwhileEndsTheProcess) {
   ingress.LookAgain();
   EXPECT_TRUE(WaitFor([&] { return !refused.why().empty(); }));
   EXPECT_THAT(refused.why(), HasSubstr("belongs to another store thief"));
+  core.Stop();
+}
+
+TEST_F(IngressServer, ARenamedRulesForeignDurableIsRefusedUnlessAdopted) {
+  NatsServer server;
+  TestClient client(server.url());
+  client.CreateStream("ORDERS", spec_.subjects);
+  Fill(client, 0, 10);
+  {
+    FakeCore core;
+    const auto ingress = MakeIngress(server, &core);
+    ASSERT_TRUE(WaitFor([&] { return core.Settled(0); }));
+    core.Stop();
+  }
+  rules_[0].name = "renamed";
+  rules_[0].was = "orders";
+  IngressOptions options = Options(server);
+  options.store_id = "other-store";
+  EXPECT_THAT(Refusal(options), HasSubstr("consumer expirer-orders of stream ORDERS "
+                                          "belongs to another store test-store"));
+  options.adopt = Adopt::kNew;
+  FakeCore core;
+  const auto ingress = MakeIngress(options, &core);
+  EXPECT_TRUE(WaitFor([&] { return core.Settled(0); })) << ingress->Trouble(0);
+  EXPECT_EQ(core.Deliveries(), 0u);
   core.Stop();
 }
 
