@@ -1,5 +1,11 @@
 # Writes expirer_version.h: the project's VERSION and the commit it was built
-# from ("unknown" outside a git checkout). Arguments: SOURCE_DIR, VERSION, OUTPUT.
+# from: COMMIT where the caller knows it, else what git says ("unknown" outside
+# a checkout). Arguments: SOURCE_DIR, VERSION, OUTPUT, COMMIT (may be empty).
+if(COMMIT)
+  string(SUBSTRING ${COMMIT} 0 12 COMMIT)
+  configure_file(${CMAKE_CURRENT_LIST_DIR}/expirer_version.h.in ${OUTPUT} @ONLY)
+  return()
+endif()
 find_package(Git QUIET)
 set(COMMIT unknown)
 if(GIT_FOUND)

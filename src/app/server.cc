@@ -161,6 +161,7 @@ class Server {
     StoreOptions store;
     store.path = path;
     store.recover_point_in_time = options_.recover_point_in_time;
+    store.locked = [this] { RemoveStatusFile(config_.StatusFile()); };
     ASSIGN_OR_RETURN(store_, Store::Open(store));
     RETURN_IF_ERROR(TakeOverRenamed(config_.rules, store_.get()));
     committer_ = std::make_unique<SyncThread>(

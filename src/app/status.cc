@@ -86,6 +86,8 @@ absl::Status WriteStatusFile(const std::string& path, const Status& status) {
   return absl::OkStatus();
 }
 
+void RemoveStatusFile(const std::string& path) { unlink(path.c_str()); }
+
 Health ReadHealth(const std::string& path, int64_t mono_ms) {
   std::ifstream file(path);
   if (!file) return {false, false, "no status file at " + path + ": is expirer running?"};

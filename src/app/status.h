@@ -36,6 +36,9 @@ struct Status {
 [[nodiscard]] std::string FormatStatus(const Status& status);
 // Replaces the file at `path`.
 [[nodiscard]] absl::Status WriteStatusFile(const std::string& path, const Status& status);
+// For a start: what a process that ended a moment ago said would pass for a sign
+// of life of this one, for as long as the store takes to open.
+void RemoveStatusFile(const std::string& path);
 
 struct Health {
   bool live = false;

@@ -188,17 +188,22 @@ void NatsEgress::OnError(const std::string& text) {
         {{"connection", "egress"}, {"error", text}});
     return;
   }
+  // Our own inbox: the echo of a message over core NATS, whose attempt would
+  // otherwise time out again and again without a word.
+  const bool echo = subject.starts_with(reply_prefix_);
   std::vector<uint64_t> denied;
   {
     MutexLock lock(&mutex_);
     for (const auto& [attempt, target] : in_flight_) {
-      if (target == subject) denied.push_back(attempt);
+      if (echo ? subject == reply_prefix_ + "c" + std::to_string(attempt)
+               : target == subject)
+        denied.push_back(attempt);
     }
     for (const uint64_t attempt : denied) in_flight_.erase(attempt);
   }
   if (denied.empty()) return;
   Log(Level::kWarn, "no permission to publish", {{"target", subject}});
-  routes_.Deny(subject, "no permission to publish to " + subject, kDeniedMs);
+  if (!echo) routes_.Deny(subject, "no permission to publish to " + subject, kDeniedMs);
   std::sort(denied.begin(), denied.end());
   for (const uint64_t attempt : denied) {
     inbox_->Complete(PubAnswer{attempt, PubAnswer::Kind::kRefused, 0,

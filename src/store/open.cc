@@ -148,6 +148,7 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(const StoreOptions& options) 
 
   RETURN_IF_ERROR(MakeDirectory(files, path, options.read_only));
   if (!options.read_only) RETURN_IF_ERROR(guard->Lock());
+  if (!options.read_only && options.locked) options.locked();
   RocksSetup setup = MakeRocksSetup(options, rep->env.get(), rep->expiry.get());
   RETURN_IF_ERROR(CheckOurs(setup.db, path, files));
   RETURN_IF_ERROR(VerifyLogs(guard, options));

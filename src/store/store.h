@@ -34,6 +34,9 @@ struct StoreOptions {
   // a damaged write-ahead log. Only by a person's flag.
   bool recover_point_in_time = false;
   bool read_only = false;
+  // Called once nobody else can have the store and before the checks, which may
+  // take a while. Not for read-only.
+  std::function<void()> locked = nullptr;
   // For tests: a fault-injecting file system; null = the host's.
   std::shared_ptr<rocksdb::FileSystem> file_system = nullptr;
 };

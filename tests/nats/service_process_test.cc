@@ -17,6 +17,7 @@ TEST(ServiceProcess, SecondProcessOnTheSameStoreIsRefusedInOneSentence) {
   const Outcome second = RunExpirer({"serve", "--store", world.service().store()},
                                     {{"NATS_URL", world.server().url()}});
   EXPECT_EQ(second.code, 1);
+  EXPECT_EQ(Health(&world, "--live").code, 0) << "the first one's file is its own";
   EXPECT_NE(second.output.find("another process"), std::string::npos) << second.output;
   EXPECT_NE(second.output.find(world.service().store()), std::string::npos)
       << second.output;
@@ -66,6 +67,17 @@ TEST(ServiceProcess, HealthTellsLiveFromReady) {
   EXPECT_EQ(Health(&world, "--live").code, 0) << "liveness never depends on NATS";
   ASSERT_EQ(world.service().Term(), 0);
   EXPECT_EQ(Health(&world, "--ready").code, 1);
+}
+
+TEST(ServiceProcess, HealthOfAStartIsNotThatOfTheProcessBefore) {
+  World world;
+  world.service().StartReady();
+  world.service().Kill9();
+  EXPECT_EQ(Health(&world, "--live").code, 0) << "the file is seconds old";
+  // A start that gets as far as the store and no further.
+  std::ofstream(world.service().store() + "/CURRENT") << "nothing of ours\n";
+  EXPECT_EQ(RunExpirer({"serve", "--store", world.service().store()}).code, 1);
+  EXPECT_EQ(Health(&world, "--live").code, 1);
 }
 
 TEST(ServiceProcess, SigtermUnderLoadEndsCleanlyAndLosesNothing) {

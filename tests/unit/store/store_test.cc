@@ -223,6 +223,15 @@ TEST_F(StoreTest, SecondHandleIsRefused) {
   EXPECT_TRUE(Write().ok());
 }
 
+TEST_F(StoreTest, LockedIsToldOfAStoreThatNobodyElseHas) {
+  int told = 0;
+  options_.locked = [&told] { ++told; };
+  MustOpen();
+  EXPECT_EQ(told, 1);
+  EXPECT_FALSE(Store::Open(options_).ok());
+  EXPECT_EQ(told, 1);
+}
+
 TEST_F(StoreTest, SecondProcessIsRefused) {
   MustOpen();
   const pid_t child = fork();

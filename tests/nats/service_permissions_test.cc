@@ -1,0 +1,168 @@
+// The NATS permissions of SECURITY.md, read from there: with exactly those the
+// ticketing flow runs, and each that is taken away is named in the log.
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "nats/service_world.h"
+
+namespace expirer::test {
+namespace {
+
+struct Permissions {
+  std::vector<std::string> publish;
+  std::vector<std::string> subscribe;
+  bool responses = false;
+};
+
+// The quoted subjects of SECURITY.md, one a line.
+Permissions Documented() {
+  Permissions documented;
+  std::ifstream file("SECURITY.md");
+  std::vector<std::string>* into = nullptr;
+  for (std::string line; std::getline(file, line);) {
+    const size_t begin = line.find_first_not_of(' ');
+    if (line.find("publish: { allow: [") != line.npos) into = &documented.publish;
+    if (line.find("subscribe: { allow: [") != line.npos) into = &documented.subscribe;
+    if (line.find("allow_responses: {") != line.npos) documented.responses = true;
+    if (into == nullptr || begin == line.npos) continue;
+    if (line[begin] == ']') into = nullptr;
+    if (into != nullptr && line[begin] == '"')
+      into->push_back(line.substr(begin + 1, line.rfind('"') - begin - 1));
+  }
+  return documented;
+}
+
+std::string Lines(const std::vector<std::string>& subjects) {
+  std::string out;
+  for (const std::string& subject : subjects) out += "    \"" + subject + "\"\n";
+  return out;
+}
+
+World::Options Granting(const Permissions& granted) {
+  World::Options options;
+  options.server_config = fmt::format(
+      "authorization {{ users = [\n"
+      "  {{ user: admin, password: a }}\n"
+      "  {{ user: expirer, password: e, permissions: {{\n"
+      "  publish: {{ allow: [\n{}] }}\n  subscribe: {{ allow: [\n{}] }}\n{} }} }}\n] "
+      "}}\n",
+      Lines(granted.publish), Lines(granted.subscribe),
+      granted.responses ? "  allow_responses: { max: 1, expires: \"1m\" }\n" : "");
+  const Outcome built_in = RunExpirer({"config", "default"});
+  options.config = built_in.output;
+  const std::string before = "nats: { ";
+  options.config.insert(options.config.find(before) + before.size(),
+                        "inbox_prefix: _INBOX_expirer, ");
+  options.environment = {{"NATS_USER", "expirer"}, {"NATS_PASSWORD", "e"}};
+  options.user = "admin";
+  options.password = "a";
+  return options;
+}
+
+Outcome RoundTrip(World* world) {
+  return RunExpirer({"doctor", "--round-trip", "--timeout", "2s", "--server",
+                     world->server().url(), "--user", "admin", "--password", "a"});
+}
+
+// Stopped, on a volume from before the last event, and told to rebuild.
+void RestoreAnOlderVolume(World* world) {
+  const std::filesystem::path store = world->service().store();
+  const std::filesystem::path older = store.string() + ".older";
+  ASSERT_EQ(world->service().Term(), 0);
+  std::filesystem::copy(store, older, std::filesystem::copy_options::recursive);
+  world->service().StartReady();
+  world->client().PublishCore("order:created", "no JSON either");
+  ASSERT_TRUE(world->service().WaitCounter("rejected", 1));
+  ASSERT_EQ(world->service().Term(), 0);
+  std::filesystem::remove_all(store);
+  std::filesystem::rename(older, store);
+  world->service().SetFlags({"--adopt=rebuild"});
+}
+
+TEST(ServicePermissions, ThoseOfSecurityMdRunTheWholeFlow) {
+  const Permissions documented = Documented();
+  ASSERT_GT(documented.publish.size(), 10u);
+  ASSERT_EQ(documented.subscribe.size(), 3u);
+  World world(Granting(documented));
+  world.service().StartReady();
+  const int64_t due_ms = NowMs() + 1'500;
+  world.Order("paid", due_ms);
+  world.Order("one", due_ms);
+  world.Pay("paid");
+  world.client().Publish("order:created", "no JSON");
+  ExpectExpiration(world.WaitFired("one"), "one", due_ms);
+  EXPECT_TRUE(world.Fired("paid").empty());
+  EXPECT_TRUE(world.service().WaitCounter("rejected", 1));
+  const Outcome trip = RoundTrip(&world);
+  EXPECT_EQ(trip.code, 0) << trip.output;
+  EXPECT_NE(trip.output.find("ok    round trip"), std::string::npos) << trip.output;
+  EXPECT_TRUE(
+      world.service().WaitStatus("in_flight", "", [](int64_t now) { return now == 0; }));
+  RestoreAnOlderVolume(&world);
+  world.service().StartReady();
+  EXPECT_NE(world.service().Log().find("rebuilt"), std::string::npos);
+  for (const char* wrong : {"Permissions Violation", "no permission", "to be retried"})
+    EXPECT_EQ(world.service().Log().find(wrong), std::string::npos) << wrong;
+}
+
+// How the log names what is missing.
+std::string Named(const std::string& subject, bool subscribe) {
+  const std::string fixed = subject.substr(0, subject.find_first_of("*>"));
+  for (const char* fired : {"expiration:complete", "expirer.v1.round-trip.", "_INBOX"})
+    if (!subscribe && fixed.starts_with(fired))
+      return "msg=\"no permission to publish\" target=" + fixed;
+  return std::string("Permissions Violation for ") +
+         (subscribe ? "Subscription" : "Publish") + " to \\\"" + fixed;
+}
+
+void ExpectNamed(const Permissions& granted, const std::string& subject, bool subscribe) {
+  World world(Granting(granted));
+  if (subject.find("STREAM.CREATE") == subject.npos) {
+    world.client().CreateStream("TICKETING", {"order:created", "order:cancelled",
+                                              "payment:created", "expiration:complete"});
+  }
+  world.service().Start();
+  const std::string named = Named(subject, subscribe);
+  const auto seen = [&](int64_t timeout_ms) {
+    return world.service().WaitLog(named, timeout_ms);
+  };
+  if (seen(2'500)) return;
+  world.client().PublishCore("order:created", OrderJson("one", NowMs()));
+  world.client().PublishCore("order:created", "no JSON");
+  if (seen(2'500)) return;
+  (void)RoundTrip(&world);
+  if (seen(2'500)) return;
+  RestoreAnOlderVolume(&world);
+  world.service().Start();
+  EXPECT_TRUE(seen(kLongMs)) << named << "\n" << world.service().Log();
+}
+
+TEST(ServicePermissions, EachThatIsTakenAwayIsNamed) {
+  const Permissions documented = Documented();
+  for (size_t i = 0; i < documented.publish.size(); ++i) {
+    Permissions granted = documented;
+    const std::string subject = documented.publish[i];
+    SCOPED_TRACE(subject);
+    granted.publish.erase(granted.publish.begin() + static_cast<ptrdiff_t>(i));
+    // A server takes one ack for the response that this would allow.
+    if (subject.starts_with("$JS.ACK")) granted.responses = false;
+    ExpectNamed(granted, subject, /*subscribe=*/false);
+  }
+  for (size_t i = 0; i < documented.subscribe.size(); ++i) {
+    Permissions granted = documented;
+    const std::string subject = documented.subscribe[i];
+    SCOPED_TRACE(subject);
+    granted.subscribe.erase(granted.subscribe.begin() + static_cast<ptrdiff_t>(i));
+    ExpectNamed(granted, subject, /*subscribe=*/true);
+  }
+  Permissions silent = documented;
+  silent.responses = false;
+  ExpectNamed(silent, "", /*subscribe=*/false);  // a reply's subject is the asker's
+}
+
+}  // namespace
+}  // namespace expirer::test
