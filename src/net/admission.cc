@@ -126,7 +126,7 @@ absl::Status Admission::Replace(const std::vector<WishedSource>& sources) {
     ConsumerWish wish = source.wish;
     wish.floor.reset();
     if (const std::string was = std::exchange(wish.was, ""); !was.empty()) {
-      const absl::Status gone = js_->DeleteConsumer(source.stream.name, was);
+      absl::Status gone = js_->DeleteConsumer(source.stream.name, was);
       if (!gone.ok() && JetStreamCode(gone) != kConsumerNotFound) return gone;
     }
     // Where a rule that reads only what is new once began, nobody knows.

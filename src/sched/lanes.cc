@@ -139,7 +139,7 @@ absl::StatusOr<bool> Lanes::Refill(const Store& store, size_t window_max) {
   // once for each quarter of a million further inserts.
   const auto loaded = static_cast<size_t>(
       std::count_if(lanes_.begin(), lanes_.end(),
-                    [](const LaneState& lane) { return lane.window.size() > 0; }));
+                    [](const LaneState& lane) { return !lane.window.empty(); }));
   while (total > window_max + kBlockRows * loaded) {
     auto largest = std::max_element(lanes_.begin(), lanes_.end(),
                                     [](const LaneState& a, const LaneState& b) {
