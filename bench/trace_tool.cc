@@ -187,22 +187,27 @@ void PrintEvening() {
   Trace trace(20'270'201);
   std::vector<Planned> evening;
   // Doors open for sales at eight; half of all orders come within ten minutes.
-  for (int number = 1; number <= 180; ++number) {
-    const int64_t span_ms = (trace.OneIn(2) ? 10 : 200) * kMinuteMs;
-    const auto after_ms =
-        static_cast<int64_t>(trace.Draw(static_cast<uint64_t>(span_ms)));
-    const int64_t from_ms = span_ms == 10 * kMinuteMs ? 120 * kMinuteMs : 60 * kMinuteMs;
-    PlanOrder(&trace, number, from_ms + after_ms, &evening);
+  std::vector<int64_t> orders;
+  for (int i = 0; i < 180; ++i) {
+    const bool rush = trace.OneIn(2);
+    const uint64_t span_ms = static_cast<uint64_t>(rush ? 10 : 200) * kMinuteMs;
+    const auto after_ms = static_cast<int64_t>(trace.Draw(span_ms));
+    orders.push_back((rush ? 120 : 60) * kMinuteMs + after_ms);
   }
-  const auto add = [&evening](int64_t minute, const std::string& members) {
-    evening.push_back({minute * kMinuteMs, members});
+  std::sort(orders.begin(), orders.end());
+  int number = 0;
+  for (const int64_t at_ms : orders) PlanOrder(&trace, ++number, at_ms, &evening);
+  const auto add = [&evening](int64_t at_ms, const std::string& members) {
+    evening.push_back({at_ms, members});
   };
-  add(124, R"("do":"crash")");
-  add(126, R"("do":"redeliver")");
-  add(130, R"("do":"nats-down")");
-  add(140, R"("do":"nats-up")");
-  add(150, EventOf("order:created", R"({"id":"o181","expiresAt":"in a quarter"})"));
-  add(151, EventOf("order:created", R"({"id":"o182"})"));
+  // In the rush, with an order in its millisecond.
+  add(orders[80], R"("do":"crash")");
+  add(126 * kMinuteMs, R"("do":"redeliver")");
+  add(130 * kMinuteMs, R"("do":"nats-down")");
+  add(140 * kMinuteMs, R"("do":"nats-up")");
+  add(150 * kMinuteMs,
+      EventOf("order:created", R"({"id":"o181","expiresAt":"in a quarter"})"));
+  add(151 * kMinuteMs, EventOf("order:created", R"({"id":"o182"})"));
   std::stable_sort(evening.begin(), evening.end(),
                    [](const Planned& a, const Planned& b) { return a.at_ms < b.at_ms; });
   int64_t now_ms = 0;

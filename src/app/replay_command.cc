@@ -218,7 +218,7 @@ class TraceRun {
       if (halves_.size() > 1) Say(half->name + ":");
       fmt::print(stderr, "{}", SummaryText(half->replayer->summary()));
     }
-    if (!flags_.diff.empty()) fmt::print(stderr, "{} jobs differ\n", diff_.size());
+    if (!flags_.diff.empty()) fmt::print(stderr, "jobs that differ: {}\n", diff_.size());
   }
 
   const ReplayFlags& flags_;

@@ -108,8 +108,10 @@ void Replayer::CountProcess(const Stats& stats) {
   summary_.dead += stats.dead;
   summary_.rejected += stats.rejected + stats.dropped;
   const Outlets& outlets = process_->scheduler.outlets();
-  summary_.outlets.resize(outlets.size());
-  for (size_t i = 0; i < outlets.size(); ++i) {
+  // The last is not a rule's: of `doctor --round-trip`.
+  CHECK(outlets.RoundTrips() + 1U == outlets.size());
+  summary_.outlets.resize(outlets.RoundTrips());
+  for (size_t i = 0; i < summary_.outlets.size(); ++i) {
     ReplaySummary::Outlet& to = summary_.outlets[i];
     const Outcomes& from = stats.outcomes[i];
     to.name = outlets[i].name;

@@ -65,6 +65,7 @@ std::string Grouped(uint64_t number) {
   return digits;
 }
 
+// "minute", "10 minutes".
 std::string Span(int64_t ms) {
   struct Unit {
     int64_t ms;
@@ -78,7 +79,7 @@ std::string Span(int64_t ms) {
   for (const Unit& unit : kUnits) {
     if (ms % unit.ms != 0) continue;
     const int64_t count = ms / unit.ms;
-    return fmt::format("{} {}{}", count, unit.name, count == 1 ? "" : "s");
+    return count == 1 ? std::string(unit.name) : fmt::format("{} {}s", count, unit.name);
   }
   return "";
 }

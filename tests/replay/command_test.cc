@@ -144,7 +144,7 @@ TEST_F(ReplayCommand, DiffPrintsTheJobsThatDiffer) {
   const Result same = Replay(diff + " --diff " + Path("same.yaml"));
   EXPECT_EQ(same.code, 0);
   EXPECT_THAT(same.out, IsEmpty());
-  EXPECT_THAT(same.err, EndsWith("0 jobs differ\n"));
+  EXPECT_THAT(same.err, EndsWith("jobs that differ: 0\n"));
 
   std::string rules = ReadWhole(kRules);
   rules.erase(
@@ -155,7 +155,7 @@ TEST_F(ReplayCommand, DiffPrintsTheJobsThatDiffer) {
   EXPECT_EQ(unpaid.code, 0);
   EXPECT_THAT(unpaid.out, StartsWith(R"({"job":"order-expiration/a2","before":[],)"
                                      R"("after":[{"at":"2027-02-01T10:15:01.000Z")"));
-  EXPECT_THAT(unpaid.err, EndsWith("1 jobs differ\n"));
+  EXPECT_THAT(unpaid.err, EndsWith("jobs that differ: 1\n"));
 }
 
 TEST_F(ReplayCommand, ReportsOnOnePage) {
