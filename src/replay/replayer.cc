@@ -14,6 +14,9 @@ constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
 // No turn takes more than the time of one; a core that asks again and again
 // without an end is at fault.
 constexpr int kTurnsMax = 1'000'000;
+// How long what nobody waits for may be put off, as a service's inbox gathers
+// messages while it works and its deletes wait for limits.unsynced.
+constexpr int64_t kGatherMs = 50;
 
 bool Reads(const Rule& rule, std::string_view subject) {
   const auto fits = [subject](const Entry& entry) {
@@ -178,32 +181,56 @@ absl::Status Replayer::TellPending() const {
 absl::Status Replayer::RunMillisecond() {
   const int64_t at_ms = lines_.front()->at_ms();
   RETURN_IF_ERROR(RunBefore(at_ms));
-  const auto is_crash = [](const LinePtr& line) {
-    return line->what == TraceLine::What::kCrash;
+  const auto count = [this](TraceLine::What what) {
+    return std::count_if(lines_.begin(), lines_.end(),
+                         [what](const LinePtr& line) { return line->what == what; });
   };
-  auto crashes = std::count_if(lines_.begin(), lines_.end(), is_crash);
+  auto crashes = count(TraceLine::What::kCrash);
+  const bool plain =
+      count(TraceLine::What::kEvent) == static_cast<ptrdiff_t>(lines_.size());
+  if (!plain && Owes()) RETURN_IF_ERROR(PassWhole());
   if (crashes > 0 && clock_.NowMs() < at_ms - 1) {
     // A process that runs leaves signs of life; this clock has jumped over them.
     JumpTo(at_ms - 1);
-    RETURN_IF_ERROR(Pass());
+    RETURN_IF_ERROR(PassWhole());
   }
   JumpTo(at_ms);
   if (crashes > 0) MarkDurable();
   for (const LinePtr& line : std::exchange(lines_, {})) ApplyLine(line);
+  if (plain && MayWait()) {
+    unacked_.clear();
+    return absl::OkStatus();
+  }
   for (; crashes > 0; --crashes) {
     RETURN_IF_ERROR(Work());
     RETURN_IF_ERROR(Crash());
     if (crashes > 1) MarkDurable();
   }
-  return Pass();
+  return plain ? Pass() : PassWhole();
+}
+
+// Something was delivered or answered that no turn has taken yet.
+bool Replayer::Owes() const {
+  return !process_->requests.empty() || !process_->inbox.empty();
+}
+
+// Nothing that was delivered can fire, nor anything else, before the next
+// moment that is run.
+bool Replayer::MayWait() const {
+  return begun_whole_ && first_due_ms_ > clock_.NowMs() &&
+         process_->scheduler.next_work_ms() > clock_.NowMs();
 }
 
 // All that happens by itself before `end_ms`.
 absl::Status Replayer::RunBefore(int64_t end_ms) {
-  while (process_->scheduler.pending() > 0) {
-    const int64_t next_ms = process_->scheduler.next_work_ms();
+  while (Owes() || process_->scheduler.pending() > 0) {
+    int64_t next_ms = std::min(process_->scheduler.next_work_ms(), first_due_ms_);
+    if (Owes() && std::min(next_ms, end_ms) - kGatherMs > whole_ms_) {
+      RETURN_IF_ERROR(PassWhole());
+      next_ms = process_->scheduler.next_work_ms();
+    }
     if (next_ms >= end_ms || next_ms == kNever) break;
-    JumpTo(std::max(next_ms, clock_.NowMs() + 1));
+    JumpTo(std::max(next_ms, clock_.NowMs()));
     RETURN_IF_ERROR(Pass());
   }
   return absl::OkStatus();
@@ -216,6 +243,7 @@ absl::Status Replayer::Pass() {
   passing_ = false;
   RETURN_IF_ERROR(status);
   unacked_.clear();
+  if (!Owes()) whole_ms_ = clock_.NowMs();
   if (options_.stopped && options_.stopped())
     return MakeStatus(absl::StatusCode::kCancelled, "stopped");
   if (options_.on_passed)
@@ -223,8 +251,17 @@ absl::Status Replayer::Pass() {
   return absl::OkStatus();
 }
 
-// Turns until nothing more happens in this millisecond.
+// As Pass, and nothing is put off.
+absl::Status Replayer::PassWhole() {
+  first_due_ms_ = clock_.NowMs();
+  begun_whole_ = true;
+  return Pass();
+}
+
+// Turns until nothing more happens in this millisecond; when it is passing, what
+// nobody waits for is left to the next turn.
 absl::Status Replayer::Work() {
+  const bool put_off = passing_ && first_due_ms_ > clock_.NowMs() && !unsettled_;
   for (int turns = 0; turns < kTurnsMax; ++turns) {
     RETURN_IF_ERROR(Turn());
     if (unsettled_) {
@@ -238,7 +275,8 @@ absl::Status Replayer::Work() {
       process_->inbox.Complete(Synced{wanted});
     }
     const bool more = process_->scheduler.next_work_ms() <= clock_.NowMs();
-    if (process_->inbox.empty() && !more) return absl::OkStatus();
+    const bool full = process_->scheduler.in_flight() >= options_.scheduler.in_flight;
+    if (!more && (process_->inbox.empty() || (put_off && !full))) return absl::OkStatus();
   }
   return Internal("the scheduler does not come to rest at " +
                   FormatRfc3339Ms(clock_.NowMs()));
@@ -246,6 +284,7 @@ absl::Status Replayer::Work() {
 
 absl::Status Replayer::Turn() {
   Process& process = *process_;
+  first_due_ms_ = kNever;
   process.inbox.Drain(0, &process.completions, &process.requests);
   const auto wake =
       process.scheduler.Step(Now(), &process.completions, &process.requests);
@@ -309,6 +348,17 @@ void Replayer::Deliver(const Waiting& waiting) {
   if (!concerned && !waiting.again) ++summary_.ignored;
 }
 
+// When what was delivered may fire first.
+void Replayer::NoteDue(const Intent& intent) {
+  if (const auto* schedule = std::get_if<ScheduleIntent>(&intent)) {
+    first_due_ms_ = std::min(first_due_ms_, schedule->job.due_ms);
+    for (const Job& job : schedule->more)
+      first_due_ms_ = std::min(first_due_ms_, job.due_ms);
+  } else if (const auto* cancel = std::get_if<CancelIntent>(&intent)) {
+    if (cancel->late != nullptr) first_due_ms_ = clock_.NowMs();
+  }
+}
+
 const std::string* Replayer::StreamName(std::string_view name) {
   auto stream = streams_.find(name);
   if (stream == streams_.end()) stream = streams_.emplace(name).first;
@@ -335,6 +385,7 @@ bool Replayer::DeliverTo(RuleIndex index, const Waiting& waiting) {
         RawMessage{line.subject, line.headers, line.payload});
   if (!waiting.again && options_.on_intent)
     options_.on_intent(line, rule, request.intent);
+  NoteDue(request.intent);
   const bool concerned = !std::holds_alternative<IgnoreIntent>(request.intent);
   process_->requests.emplace_back(std::move(request));
   return concerned;

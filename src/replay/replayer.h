@@ -14,6 +14,11 @@
 // While the link is down events wait in their stream; events of rules with
 // `source: core` are lost then, and in a crash, and are never delivered twice.
 //
+// What nobody waits for is not done in each of these milliseconds but together
+// with the next one that is run, within 50 ms: messages while nothing is due, and
+// the closing of what fired. It is put off over no crash and no other `do`, so
+// that no fire can tell; a closed key is forgotten up to as much later.
+//
 // What is durable is decided here, not by the disk: nothing is synced before the
 // store is closed, and a crash takes back the writes of its millisecond
 // (Store::TakeBack). So a run depends on nothing but its trace and its rules.
@@ -120,13 +125,17 @@ class Replayer {
 
   [[nodiscard]] absl::Status RunMillisecond();
   [[nodiscard]] absl::Status RunBefore(int64_t end_ms);
+  [[nodiscard]] bool Owes() const;
+  [[nodiscard]] bool MayWait() const;
   [[nodiscard]] absl::Status Pass();
+  [[nodiscard]] absl::Status PassWhole();
   [[nodiscard]] absl::Status Work();
   [[nodiscard]] absl::Status Turn();
   void ApplyLine(const LinePtr& line);
   void Deliver(const Waiting& waiting);
   [[nodiscard]] bool DeliverTo(RuleIndex rule, const Waiting& waiting);
   [[nodiscard]] const std::string* StreamName(std::string_view name);
+  void NoteDue(const Intent& intent);
   void CutLink();
   void MendLink();
   void PostSettled(bool settled);
@@ -149,8 +158,11 @@ class Replayer {
   std::deque<LinePtr> last_events_;  // at most kRedelivered
   std::deque<Waiting> backlog_;      // in the streams while the link is down
   bool link_up_ = true;
-  bool unsettled_ = false;  // the rules are to be told that all is read
-  bool passing_ = false;    // what is written may become durable
+  bool unsettled_ = false;         // the rules are to be told that all is read
+  bool passing_ = false;           // what is written may become durable
+  bool begun_whole_ = false;       // the rules were told that all is read
+  int64_t whole_ms_ = 0;           // when nothing was put off last
+  int64_t first_due_ms_ = kNoEnd;  // of what no turn has taken yet
 
   ReplaySummary summary_;
 };
