@@ -11,6 +11,7 @@
 #include "app/config.h"
 #include "app/config_show.h"
 #include "app/doctor.h"
+#include "app/replay_command.h"
 #include "app/server.h"
 #include "app/status.h"
 #include "app/version.h"
@@ -197,6 +198,37 @@ int RunHealth(const Flags& flags) {
   return good ? kDone : kFailed;
 }
 
+void AddServeCommand(CLI::App* app, Flags* flags, int* code) {
+  CLI::App* serve = app->add_subcommand("serve", "run the service until SIGTERM");
+  serve->add_option("--config", flags->config,
+                    "config file (EXPIRER_CONFIG); without one the built-in rule of the "
+                    "ticketing example");
+  serve->add_option("--store", flags->store, "directory of the store (EXPIRER_STORE)");
+  serve
+      ->add_option("--orphans", flags->orphans,
+                   "start although a rule that is gone still has jobs; hold: leave them "
+                   "untouched, fire: send them when they are due")
+      ->check(CLI::IsMember({"hold", "fire"}));
+  serve
+      ->add_option(
+          "--adopt", flags->adopt,
+          "start although the consumers belong to another store, are unfit or were acked "
+          "beyond what this store has read; rebuild: replace them and read the streams "
+          "anew before anything fires, new: go on where they stand, without the jobs "
+          "read before")
+      ->check(CLI::IsMember({"rebuild", "new"}));
+  serve->add_flag("--fire-overdue", flags->fire_overdue,
+                  "with --adopt=rebuild: also fire what fell due before, which may have "
+                  "fired already, instead of keeping it in the dead store");
+  serve
+      ->add_option("--recover", flags->recover,
+                   "point-in-time: open a damaged store and drop what lies after the "
+                   "damage")
+      ->check(CLI::IsMember({"point-in-time"}));
+  AddConnectionFlags(serve, flags);
+  serve->callback([flags, code] { *code = RunServe(*flags); });
+}
+
 void AddConfigCommands(CLI::App* app, Flags* flags, int* code) {
   CLI::App* config = app->add_subcommand("config", "check or print a configuration");
   config->require_subcommand(1);
@@ -236,35 +268,7 @@ int RunCommandLine(int argc, char** argv) {
   Flags flags;
   int code = kDone;
 
-  CLI::App* serve = app.add_subcommand("serve", "run the service until SIGTERM");
-  serve->add_option("--config", flags.config,
-                    "config file (EXPIRER_CONFIG); without one the built-in rule of the "
-                    "ticketing example");
-  serve->add_option("--store", flags.store, "directory of the store (EXPIRER_STORE)");
-  serve
-      ->add_option("--orphans", flags.orphans,
-                   "start although a rule that is gone still has jobs; hold: leave them "
-                   "untouched, fire: send them when they are due")
-      ->check(CLI::IsMember({"hold", "fire"}));
-  serve
-      ->add_option(
-          "--adopt", flags.adopt,
-          "start although the consumers belong to another store, are unfit or were acked "
-          "beyond what this store has read; rebuild: replace them and read the streams "
-          "anew before anything fires, new: go on where they stand, without the jobs "
-          "read before")
-      ->check(CLI::IsMember({"rebuild", "new"}));
-  serve->add_flag("--fire-overdue", flags.fire_overdue,
-                  "with --adopt=rebuild: also fire what fell due before, which may have "
-                  "fired already, instead of keeping it in the dead store");
-  serve
-      ->add_option("--recover", flags.recover,
-                   "point-in-time: open a damaged store and drop what lies after the "
-                   "damage")
-      ->check(CLI::IsMember({"point-in-time"}));
-  AddConnectionFlags(serve, &flags);
-  serve->callback([&] { code = RunServe(flags); });
-
+  AddServeCommand(&app, &flags, &code);
   AddConfigCommands(&app, &flags, &code);
 
   CLI::App* health = app.add_subcommand(
@@ -277,6 +281,15 @@ int RunCommandLine(int argc, char** argv) {
   health->callback([&] { code = RunHealth(flags); });
 
   AddClientCommands(&app, &code);
+  AddReplayCommand(
+      &app,
+      [](const std::string& file, Config* config) {
+        Flags of_file;
+        of_file.config = file;
+        bool built_in = false;
+        return LoadConfig(of_file, config, &built_in);
+      },
+      &code);
 
   CLI::App* doctor = app.add_subcommand(
       "doctor", "look at connection, streams, consumers, clock, service and store");

@@ -16,6 +16,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "app/context.h"
+#include "app/scheduler_from.h"
 #include "app/status.h"
 #include "app/version.h"
 #include "base/alarm.h"
@@ -85,18 +86,7 @@ class SignalThread {
 };
 
 SchedulerOptions SchedulerFrom(const ServeOptions& serve) {
-  const Config& config = serve.config;
-  SchedulerOptions options;
-  options.name = config.name;
-  options.window = static_cast<size_t>(config.limits.window);
-  options.in_flight = static_cast<size_t>(config.limits.inflight);
-  options.batch = static_cast<size_t>(config.limits.batch);
-  options.dead = static_cast<uint64_t>(config.limits.dead);
-  options.history_keys = static_cast<uint64_t>(config.limits.history);
-  options.history_ms = config.store.history_ms;
-  options.unsynced_ms = config.limits.unsynced_ms;
-  options.settle_ms = config.limits.settle_ms;
-  options.disk_free = static_cast<uint64_t>(config.limits.disk_free_bytes);
+  SchedulerOptions options = SchedulerFrom(serve.config);
   options.orphans = serve.orphans;
   options.fire_overdue = serve.fire_overdue;
   options.wait_for_admission = true;

@@ -10,6 +10,8 @@ namespace {
 
 constexpr int64_t kDayMs = 86'400'000;
 constexpr int64_t kMinuteMs = 60'000;
+constexpr int64_t kNsInMs = 1'000'000;
+constexpr int64_t kNsEndMs = 9'214'646'400'000;  // 2262-01-01; 2^63 ns end that April
 
 // What ParseRfc3339 found wrong; kNone is success.
 enum class Fault {
@@ -24,6 +26,8 @@ enum class Fault {
   kFraction,
   kOffset,
   kTrailing,
+  kPrecision,
+  kRange,
 };
 
 const char* Reason(Fault fault) {
@@ -38,6 +42,8 @@ const char* Reason(Fault fault) {
     case Fault::kFraction: return "expected digits after the point";
     case Fault::kOffset: return "expected an offset, Z or +hh:mm";
     case Fault::kTrailing: return "there are bytes after the offset";
+    case Fault::kPrecision: return "it is finer than a nanosecond";
+    case Fault::kRange: return "it is outside 1970-2261";
     case Fault::kNone: break;
   }
   return "";
@@ -58,19 +64,23 @@ int DaysInMonth(unsigned year, unsigned month) {
   return month == 2 && leap ? 29 : kDays[month - 1];
 }
 
-// Reads ".digits" at `*at`, if it stands there, as milliseconds rounded up.
-Fault ReadFraction(std::string_view text, size_t* at, int64_t* ms) {
-  *ms = 0;
+// What stands after the point of the seconds.
+struct Fraction {
+  int64_t ns = 0;
+  bool rest = false;  // and something finer than that
+};
+
+// Reads ".digits" at `*at`, if it stands there.
+Fault ReadFraction(std::string_view text, size_t* at, Fraction* fraction) {
+  *fraction = {};
   if (*at >= text.size() || text[*at] != '.') return Fault::kNone;
   const size_t first = ++*at;
-  int64_t scale = 100;
-  bool rest = false;
+  int64_t scale = 100'000'000;
   for (; *at < text.size() && Digit(text[*at]) <= 9; ++*at) {
-    *ms += scale * static_cast<int64_t>(Digit(text[*at]));
-    if (scale == 0 && text[*at] != '0') rest = true;
+    fraction->ns += scale * static_cast<int64_t>(Digit(text[*at]));
+    if (scale == 0 && text[*at] != '0') fraction->rest = true;
     scale /= 10;
   }
-  if (rest) ++*ms;
   return *at == first ? Fault::kFraction : Fault::kNone;
 }
 
@@ -102,7 +112,8 @@ bool EndsLeapMonth(int64_t ms, unsigned year) {
   return day == DaysFromCivil(int64_t{year} + 2, 1, 1);
 }
 
-Fault Parse(std::string_view text, int64_t* ms) {
+// The whole seconds, in milliseconds, and what is left.
+Fault Parse(std::string_view text, int64_t* ms, Fraction* fraction) {
   if (text.size() < 20) return Fault::kShort;
   const char* s = text.data();
   const unsigned century = Two(s), decade = Two(s + 2);
@@ -122,9 +133,8 @@ Fault Parse(std::string_view text, int64_t* ms) {
   if (minute > 59) return Fault::kMinute;
   if (second > 60) return Fault::kSecond;
   size_t at = 19;
-  int64_t fraction_ms = 0;
   int64_t offset_minutes = 0;
-  if (const Fault fault = ReadFraction(text, &at, &fraction_ms); fault != Fault::kNone)
+  if (const Fault fault = ReadFraction(text, &at, fraction); fault != Fault::kNone)
     return fault;
   if (const Fault fault = ReadOffset(text.substr(at), &offset_minutes);
       fault != Fault::kNone) {
@@ -136,7 +146,7 @@ Fault Parse(std::string_view text, int64_t* ms) {
                            (hour * 60 + minute - offset_minutes) * kMinuteMs +
                            int64_t{second} * 1000;
   if (second == 60 && !EndsLeapMonth(whole_ms, year)) return Fault::kSecond;
-  *ms = whole_ms + fraction_ms;
+  *ms = whole_ms;
   return Fault::kNone;
 }
 
@@ -196,9 +206,21 @@ void Append(int64_t seconds, int64_t fraction, int digits, std::string* out) {
 
 absl::StatusOr<int64_t> ParseRfc3339(std::string_view text) {
   int64_t ms = 0;
-  const Fault fault = Parse(text, &ms);
+  Fraction fraction;
+  const Fault fault = Parse(text, &ms, &fraction);
   if (fault != Fault::kNone) return Invalid(Reason(fault));
-  return ms;
+  const bool up = fraction.rest || fraction.ns % kNsInMs != 0;
+  return ms + fraction.ns / kNsInMs + (up ? 1 : 0);
+}
+
+absl::StatusOr<int64_t> ParseRfc3339Ns(std::string_view text) {
+  int64_t ms = 0;
+  Fraction fraction;
+  Fault fault = Parse(text, &ms, &fraction);
+  if (fault == Fault::kNone && fraction.rest) fault = Fault::kPrecision;
+  if (fault == Fault::kNone && (ms < 0 || ms >= kNsEndMs)) fault = Fault::kRange;
+  if (fault != Fault::kNone) return Invalid(Reason(fault));
+  return ms * kNsInMs + fraction.ns;
 }
 
 // Howard Hinnant's days_from_civil: years begin in March, so that the leap

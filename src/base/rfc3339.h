@@ -23,6 +23,10 @@ namespace expirer {
 // complete. Never allocates on success.
 [[nodiscard]] absl::StatusOr<int64_t> ParseRfc3339(std::string_view text);
 
+// As ParseRfc3339, in nanoseconds and exactly: for traces, whose times are
+// JetStream's. Years 1970 to 2261; finer than a nanosecond is an error.
+[[nodiscard]] absl::StatusOr<int64_t> ParseRfc3339Ns(std::string_view text);
+
 // The number of days from 1970-01-01 to a date of the proleptic Gregorian
 // calendar. REQUIRED: month 1-12, day 1-31.
 [[nodiscard]] int64_t DaysFromCivil(int64_t year, int month, int day);

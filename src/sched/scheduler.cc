@@ -40,6 +40,7 @@ Scheduler::Scheduler(const SchedulerOptions& options, const std::vector<Rule>& r
 absl::Status Scheduler::Load(Instant now) {
   now_ = now;
   RETURN_IF_ERROR(lanes_.Load(*store_, &outlets_, options_.orphans, &staged_));
+  stats_.outcomes.resize(outlets_.size());
   RETURN_IF_ERROR(streams_.Load(*store_));
   RETURN_IF_ERROR(read_marks_.Load(*store_));
   ASSIGN_OR_RETURN(rebuild_, Rebuild::Load(*store_));
@@ -80,7 +81,9 @@ absl::StatusOr<int64_t> Scheduler::Step(Instant now, std::vector<Completion>* co
   ASSIGN_OR_RETURN(const bool refilling, lanes_.Refill(*store_, options_.window));
   loaded_ = true;
   inbound_->Flush();
-  return NextWake(refilling);
+  next_work_ms_ = NextWork(refilling);
+  const int64_t housekeeping_ms = housekeeping_mono_ms_ + kHousekeepingMs - now_.mono_ms;
+  return std::min(next_work_ms_, now_.wall_ms + std::max<int64_t>(housekeeping_ms, 1));
 }
 
 bool Scheduler::Drained() const {
@@ -198,10 +201,16 @@ void Scheduler::Release() {
   }
 }
 
-int64_t Scheduler::NextWake(bool refilling) {
+uint64_t Scheduler::pending() const {
+  uint64_t sum = 0;
+  for (const auto& [rule, counts] : counts_.rules())
+    sum += counts.pending + counts.retrying;
+  return sum;
+}
+
+int64_t Scheduler::NextWork(bool refilling) {
   if ((!staged_.empty() && !HoldsWrite()) || refilling) return now_.wall_ms;
-  int64_t mono =
-      std::min(housekeeping_mono_ms_ + kHousekeepingMs, in_flight_.NextDeadline());
+  int64_t mono = in_flight_.NextDeadline();
   if (oldest_unsynced_mono_ms_ != 0)
     mono = std::min(mono, oldest_unsynced_mono_ms_ + options_.unsynced_ms);
   for (const RuleGate& gate : gates_)

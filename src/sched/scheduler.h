@@ -87,6 +87,13 @@ class Scheduler {
   // Nothing is in flight, unwritten, unsynced or unanswered.
   [[nodiscard]] bool Drained() const;
   [[nodiscard]] size_t in_flight() const { return in_flight_.size(); }
+  // Jobs that are yet to fire, of the whole store.
+  [[nodiscard]] uint64_t pending() const;
+  // What the last Step returned, were there no housekeeping each second: the
+  // next time at which something can happen by itself. For a clock that jumps;
+  // one that does may also come later than that second.
+  [[nodiscard]] int64_t next_work_ms() const { return next_work_ms_; }
+  [[nodiscard]] const Outlets& outlets() const { return outlets_; }
 
   // All but `overdue`.
   [[nodiscard]] Stats Snapshot(int64_t now_ms) const;
@@ -217,6 +224,9 @@ class Scheduler {
   [[nodiscard]] Register LiveRegister(const InFlight& attempt);
   void StageRow(LaneState* lane, const JobKey& key, std::string_view row);
   [[nodiscard]] RegisterPolicy Policy(OutletIndex outlet) const;
+  [[nodiscard]] Outcomes& OutcomesOf(OutletIndex outlet) {
+    return stats_.outcomes[outlet];
+  }
 
   // Steps 2 and 3: scheduler.cc.
   void StageHousekeeping();
@@ -224,7 +234,7 @@ class Scheduler {
   [[nodiscard]] bool HoldsWrite() const;
   void RequestSync();
   void Release();
-  [[nodiscard]] int64_t NextWake(bool refilling);
+  [[nodiscard]] int64_t NextWork(bool refilling);
 
   // Step 4: scheduler_dispatch.cc.
   [[nodiscard]] absl::Status Dispatch();
@@ -293,6 +303,7 @@ class Scheduler {
   bool sync_now_ = false;
   int64_t housekeeping_mono_ms_ = 0;
   int64_t alive_mono_ms_ = 0;
+  int64_t next_work_ms_ = 0;
 
   bool dispatching_ = true;
   bool admitted_;

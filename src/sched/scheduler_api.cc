@@ -131,6 +131,7 @@ absl::Status Scheduler::ApplyCancelRequest(CancelRequest* request) {
     if (!too_late) result.reg.job.reset();
     TakeAwayOf(job.rule, job.key, *known, InFlight::Fate::kCancelled);
     ++(too_late ? stats_.too_late : stats_.cancelled);
+    if (!too_late && outlet) ++OutcomesOf(*outlet).cancelled;
   } else {
     // Closed already. Cancelled, but an attempt may have been stored by then.
     too_late = too_late || known->job.has_value();

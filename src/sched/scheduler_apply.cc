@@ -155,6 +155,7 @@ absl::Status Scheduler::ApplyAnswer(const PubAnswer& answer) {
   if (answer.kind != PubAnswer::Kind::kAck)
     return Retry(*attempt, EndOf(answer.kind), answer.text);
   ++stats_.fired;
+  ++OutcomesOf(lane.outlet).fired;
   stats_.acked_late_ms.Add(now_.wall_ms - attempt->due_ms);
   switch (attempt->fate) {
     case InFlight::Fate::kCurrent: CloseFired(*attempt); break;
@@ -329,6 +330,7 @@ absl::Status Scheduler::CancelJob(OutletIndex outlet, const std::string& key,
     ASSIGN_OR_RETURN(const bool sent, MaybeSent(outlets_[outlet].name, key, *known));
     if (!sent) result.reg.job.reset();
     ++(sent ? stats_.too_late : stats_.cancelled);
+    if (!sent) ++OutcomesOf(outlet).cancelled;
     InFlight* const attempt = known->job ? in_flight_.OfRow(known->job->seq) : nullptr;
     if (attempt != nullptr)
       found->attempt = attempt;
@@ -370,6 +372,7 @@ absl::Status Scheduler::KeepReject(MessageRequest* message, std::string_view nam
          {"reason", reason}});
   } else {
     ++stats_.rejected;
+    ++OutcomesOf(outlets_.Entries(message->rule).first).rejected;
     Dead entry;
     entry.reference_only = dead >= options_.dead;
     entry.reason = reason;

@@ -57,8 +57,10 @@ void Scheduler::OpenJob(OutletIndex outlet, const std::string& id, Job job,
   if (known && !IsClosed(known->state)) {
     TakeAway(outlet, job.key, *known, InFlight::Fate::kReplaced);
     ++stats_.moved;
+    ++OutcomesOf(outlet).moved;
   }
   ++stats_.scheduled;
+  ++OutcomesOf(outlet).scheduled;
   LaneState& lane = lanes_.First(outlet);
   job.stored_ms = now_.wall_ms;
   const JobKey key{lane.lane, std::max({job.due_ms, now_.wall_ms, not_before_ms}),
@@ -84,10 +86,12 @@ void Scheduler::CloseTooLate(OutletIndex outlet, const std::string& id, const Jo
   next_seq_dirty_ = true;
   if (outlets_[outlet].late.action == LateAction::kSkip) {
     ++stats_.skipped;
+    ++OutcomesOf(outlet).skipped;
     reg.state = JobState::kSkipped;
     reg.expires_ms = ExpiryMs(now_.wall_ms, job.due_ms, Policy(outlet));
   } else {
     ++stats_.dead;
+    ++OutcomesOf(outlet).dead;
     reg.state = JobState::kDead;
     Dead dead;
     dead.reason = "came too late";
@@ -274,6 +278,7 @@ void Scheduler::MoveToRetry(const InFlight& attempt, Job job, const RetryAt& whe
 void Scheduler::CloseSkipped(const InFlight& attempt) {
   const LaneState& lane = lanes_.Numbered(attempt.row.lane);
   ++stats_.skipped;
+  ++OutcomesOf(lane.outlet).skipped;
   staged_.DeleteJob(attempt.row);
   const Register from = LiveRegister(attempt);
   Register to = from;
@@ -288,6 +293,7 @@ void Scheduler::Quarantine(const LaneState& lane, const JobKey& key, std::string
                            const absl::Status& why) {
   const std::string& rule = outlets_[lane.outlet].name;
   ++stats_.dead;
+  ++OutcomesOf(lane.outlet).dead;
   Log(Level::kError, "a stored job cannot be read and is kept in the dead store",
       {{"rule", rule}, {"key_ms", key.key_ms}, {"seq", key.seq}, {"why", Message(why)}});
   staged_.DeleteJob(key);
@@ -319,6 +325,7 @@ void Scheduler::KeepAsDead(const InFlight& attempt, std::string row, std::string
   const LaneState& lane = lanes_.Numbered(attempt.row.lane);
   const std::string& rule = outlets_[lane.outlet].name;
   ++stats_.dead;
+  ++OutcomesOf(lane.outlet).dead;
   staged_.DeleteJob(attempt.row);
   if (attempt.unanswered) {
     MarkUnanswered(&row);

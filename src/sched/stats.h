@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "base/histogram.h"
 #include "sched/counts.h"
@@ -20,6 +21,17 @@ struct Overdue {
   // lane). A cancelled job may count until its turn.
   bool more = false;
   static constexpr size_t kVisitsMax = 10'000;
+};
+
+// The part of Stats that is told apart by outlet.
+struct Outcomes {
+  uint64_t scheduled = 0;
+  uint64_t moved = 0;
+  uint64_t cancelled = 0;
+  uint64_t fired = 0;
+  uint64_t skipped = 0;
+  uint64_t dead = 0;
+  uint64_t rejected = 0;  // of a rule's events, with its first outlet
 };
 
 // Since the process started, but for what says otherwise.
@@ -45,10 +57,11 @@ struct Stats {
   uint64_t lost = 0;             // attempts whose connection went
   uint64_t strange_answers = 0;  // to attempts unknown or given up
   uint64_t settle_timeouts = 0;
-  uint64_t standstills = 0;  // times the process stood still
-  uint64_t forgotten = 0;    // closed keys forgotten early (limits.history)
-  Histogram sent_late_ms;    // due -> handed to the socket
-  Histogram acked_late_ms;   // due -> PubAck
+  uint64_t standstills = 0;        // times the process stood still
+  uint64_t forgotten = 0;          // closed keys forgotten early (limits.history)
+  Histogram sent_late_ms;          // due -> handed to the socket
+  Histogram acked_late_ms;         // due -> PubAck
+  std::vector<Outcomes> outcomes;  // as Outlets
   // Now.
   std::map<std::string, RuleCounts, std::less<>> rules;  // of the whole store
   uint64_t closed = 0;                                   // keys in history

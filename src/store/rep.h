@@ -3,8 +3,11 @@
 
 #include <array>
 #include <atomic>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "base/mutex.h"
@@ -59,7 +62,13 @@ struct Store::Rep {
   std::unique_ptr<rocksdb::DB> db;
   std::vector<rocksdb::ColumnFamilyHandle*> families;  // at least kFamilies
 
+  // What stood where a key was written since Mark; nothing: no such key.
+  using Marked = std::map<std::pair<uint32_t, std::string>, std::optional<std::string>>;
+  // Before a write: adds to `marked` what `batch` is about to replace.
+  [[nodiscard]] absl::Status NoteReplaced(const rocksdb::WriteBatch& batch);
+
   // Core thread only.
+  std::optional<Marked> marked;
   SpaceGauge space;
   bool full = false;        // a write found no space
   int64_t asked_at_ms = 0;  // monotonic; when Writable last looked

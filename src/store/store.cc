@@ -234,6 +234,7 @@ absl::Status Store::Write(WriteSet* set) {
     rep_->full = true;
     return NoSpaceOn(rep_->path);
   }
+  if (rep_->marked) RETURN_IF_ERROR(rep_->NoteReplaced(set->rep_->batch));
   rocksdb::WriteOptions write;
   write.no_slowdown = true;
   while (true) {

@@ -164,6 +164,13 @@ class Store {
   // final: end the process (I7).
   [[nodiscard]] absl::Status Sync();
 
+  // For replay, whose crashes must lose the same writes in every run: from
+  // Mark on, a Write first notes what it replaces, at the price of a read for
+  // each key; TakeBack puts that back, as if those writes had been lost, and
+  // ends it. Neither is known to the disk. Threads: as Write.
+  void Mark();
+  [[nodiscard]] absl::Status TakeBack();
+
   // What the compaction filter and GetRegister take as the present, and the
   // time up to which closed keys are forgotten early (limits.history; 0 = no).
   void SetNow(int64_t now_ms, int64_t forget_floor_ms);

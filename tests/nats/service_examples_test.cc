@@ -26,7 +26,7 @@
 #include "base/duration.h"
 #include "base/rfc3339.h"
 #include "nats/service_world.h"
-#include "replay/trace.h"
+#include "replay/files.h"
 
 namespace expirer::test {
 namespace {
@@ -260,10 +260,10 @@ class LiveRun {
         events_(ReadTrace(kFolder + example.name + ".trace.jsonl")),
         fires_(ReadFires(kFolder + example.name + ".fires.jsonl")),
         world_({.config = Rules()}) {
-    const TraceEvent marker = ParseTraceEvent(example.marker);
+    const TraceLine marker = ParsedTraceLine(example.marker);
     const auto after =
         std::find_if(events_.begin(), events_.end(),
-                     [&](const TraceEvent& e) { return e.at_ms > marker.at_ms; });
+                     [&](const TraceLine& e) { return e.at_ms() > marker.at_ms(); });
     events_.insert(after, marker);
     world_.client().CreateStream(kStream, example.subjects);
     world_.service().StartReady();
@@ -272,15 +272,15 @@ class LiveRun {
   // False where the machine was too slow to keep the order of the trace.
   bool Play() {
     start_ms_ = NowMs();
-    for (const TraceEvent& event : events_) {
-      WaitForFires(event.at_ms);
+    for (const TraceLine& event : events_) {
+      WaitForFires(event.at_ms());
       // What happens in the millisecond of a due time comes before the fire.
-      SleepUntil(Live(event.at_ms - 1 < FirstMs() ? event.at_ms : event.at_ms - 1));
+      SleepUntil(Live(event.at_ms() - 1 < FirstMs() ? event.at_ms() : event.at_ms() - 1));
       Publish(event);
       if (testing::Test::HasFailure()) return true;
       const int64_t applied_ms = NowMs();
       for (const auto& [due_ms, live_ms] : dues_)
-        if (due_ms >= event.at_ms && live_ms <= applied_ms) return false;
+        if (due_ms >= event.at_ms() && live_ms <= applied_ms) return false;
     }
     return std::is_sorted(fires_.begin(), fires_.end(),
                           [&](const TraceFire& a, const TraceFire& b) {
@@ -399,7 +399,7 @@ class LiveRun {
   }
 
   // Applied and on disk when it returns: its ack says so.
-  void Publish(const TraceEvent& event) {
+  void Publish(const TraceLine& event) {
     const std::string payload = WithTimes(
         Payload(event.payload),
         [&](int64_t ms, std::string_view word) { return TimeText(word, Live(ms)); });
@@ -408,7 +408,7 @@ class LiveRun {
     ASSERT_GT(seq, 0u) << "no stream took " << event.subject;
     for (const StoredMessage& stored : world_.client().ReadStream(kStream))
       if (stored.seq == seq)  // as expirer counts it, up to the next millisecond
-        stored_ms_[event.at_ms] = (stored.time_ns + 999'999) / 1'000'000;
+        stored_ms_[event.at_ms()] = (stored.time_ns + 999'999) / 1'000'000;
     NoteDues(event);
     const std::string durable =
         "expirer-" + fires_[0].job.substr(0, fires_[0].job.find_first_of("./"));
@@ -426,10 +426,10 @@ class LiveRun {
 
   // When the event's jobs are due, in the trace and here; also of events that
   // schedule none, which does no harm.
-  void NoteDues(const TraceEvent& event) {
+  void NoteDues(const TraceLine& event) {
     const auto note_delay = [&](const Span& span) {
-      dues_[event.at_ms + SpanMs(span.text)] =
-          stored_ms_[event.at_ms] + span.live_ms * scale_;
+      dues_[event.at_ms() + SpanMs(span.text)] =
+          stored_ms_[event.at_ms()] + span.live_ms * scale_;
     };
     for (const Span& span : example_.in_rules)
       if (span.before == "delay: ") note_delay(span);
@@ -444,7 +444,7 @@ class LiveRun {
     });
   }
 
-  static bool Holds(const TraceEvent& event, const Span& span) {
+  static bool Holds(const TraceLine& event, const Span& span) {
     const std::string text = std::string(span.before) + std::string(span.text);
     for (const auto& [name, value] : event.headers)
       if (name + ": " + value == text) return true;
@@ -483,7 +483,7 @@ class LiveRun {
 
   const Example& example_;
   const int64_t scale_;
-  std::vector<TraceEvent> events_;
+  std::vector<TraceLine> events_;
   const std::vector<TraceFire> fires_;
   World world_;
   int64_t start_ms_ = 0;

@@ -129,6 +129,23 @@ TEST(Rfc3339, SaysWhatIsMissing) {
   EXPECT_EQ(Why("2026-11-22T17:48:44Z!"), "there are bytes after the offset");
 }
 
+TEST(Rfc3339, NanosecondsAreExactOrRefused) {
+  const auto ns = [](std::string_view text) { return ParseRfc3339Ns(text).value_or(-1); };
+  EXPECT_EQ(ns("1970-01-01T00:00:00Z"), 0);
+  EXPECT_EQ(ns("2027-02-01T11:00:00.123456789+01:00"), 1'801'476'000'123'456'789);
+  EXPECT_EQ(ns("2027-02-01T10:00:00.5Z"), 1'801'476'000'500'000'000);
+  EXPECT_EQ(ns("2027-02-01T10:00:00.1234567890Z"), 1'801'476'000'123'456'789);
+  EXPECT_EQ(ns("2261-12-31T23:59:59.999999999Z"), 9'214'646'399'999'999'999);
+  EXPECT_EQ(FormatRfc3339Ns(9'214'646'399'999'999'999), "2261-12-31T23:59:59.999999999Z");
+  const auto why = [](std::string_view text) {
+    return Message(ParseRfc3339Ns(text).status());
+  };
+  EXPECT_EQ(why("2027-02-01T10:00:00.1234567891Z"), "it is finer than a nanosecond");
+  EXPECT_EQ(why("2262-01-01T00:00:00Z"), "it is outside 1970-2261");
+  EXPECT_EQ(why("1969-12-31T23:59:59.9Z"), "it is outside 1970-2261");
+  EXPECT_EQ(why("2027-02-30T10:00:00Z"), "there is no such day");
+}
+
 TEST(Rfc3339, WritesMillisecondsAndNanoseconds) {
   EXPECT_EQ(FormatRfc3339Ms(1795369724123), "2026-11-22T17:48:44.123Z");
   EXPECT_EQ(FormatRfc3339Ms(0), "1970-01-01T00:00:00.000Z");

@@ -32,6 +32,40 @@ TEST(Scheduler, AsksToBeWokenExactlyWhenTheNextJobIsDue) {
   EXPECT_EQ(w.Step(), kNow + 700);
 }
 
+TEST(Scheduler, TellsAClockThatJumpsWhenTheNextJobIsDue) {
+  World w;
+  w.Schedule("a", kNow + 86'400'000, {1});
+  w.Run();
+  w.Advance(5'000);
+  EXPECT_LE(w.Step(), kNow + 6'000) << "it is called each second";
+  EXPECT_EQ(w.scheduler_->next_work_ms(), kNow + 86'400'000);
+  EXPECT_EQ(w.scheduler_->pending(), 1u);
+  w.Cancel("a", {2});
+  w.Run();
+  EXPECT_EQ(w.scheduler_->pending(), 0u);
+}
+
+TEST(Scheduler, CountsWhatBecameOfTheJobsOfEachOutlet) {
+  World w({TestRule("r"), TestRule("s")});
+  w.Schedule("a", kNow + 1'000, {.seq = 1});
+  w.Schedule("a", kNow + 2'000, {.seq = 2});
+  w.Schedule("b", kNow + 1'000, {.seq = 3, .rule = 1});
+  w.Schedule("c", kNow + 1'000, {.seq = 4, .rule = 1});
+  w.Cancel("c", {.seq = 5, .rule = 1});
+  w.Reject("bad", {.seq = 6, .rule = 1});
+  w.Advance(2'000);
+  w.Confirm();
+  const std::vector<Outcomes> of = w.stats().outcomes;
+  ASSERT_GE(of.size(), 2u);
+  EXPECT_EQ(of[0].scheduled, 2u);
+  EXPECT_EQ(of[0].moved, 1u);
+  EXPECT_EQ(of[0].fired, 1u);
+  EXPECT_EQ(of[1].scheduled, 2u);
+  EXPECT_EQ(of[1].cancelled, 1u);
+  EXPECT_EQ(of[1].fired, 1u);
+  EXPECT_EQ(of[1].rejected, 1u);
+}
+
 TEST(Scheduler, AckLeavesOnlyAfterTheSyncOfItsWrite) {
   World w;
   w.Schedule("a", kNow + 1'000, {1});

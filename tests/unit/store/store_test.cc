@@ -122,6 +122,42 @@ TEST_F(StoreTest, DeletedEntriesAreGone) {
   EXPECT_FALSE(store_->GetRegister("id")->has_value());
 }
 
+TEST_F(StoreTest, TakeBackLosesWhatWasWrittenSinceTheMarkAndNothingElse) {
+  MustOpen();
+  const JobKey kept{1, 1000, 1};
+  const JobKey lost{1, 1000, 2};
+  set_.PutJob(kept, "before");
+  set_.PutMeta("gone", "before");
+  set_.PutMeta("changed", "before");
+  ASSERT_TRUE(Write().ok());
+  store_->Mark();
+  set_.DeleteJob(kept);
+  set_.PutJob(lost, "after");
+  set_.DeleteMeta("gone");
+  set_.PutMeta("changed", "after");
+  ASSERT_TRUE(Write().ok());
+  set_.PutJob(kept, "after");
+  set_.PutMeta("changed", "again");
+  set_.PutMeta("made", "after");
+  ASSERT_TRUE(Write().ok());
+  ASSERT_TRUE(store_->TakeBack().ok());
+  set_.PutMeta("later", "later");
+  ASSERT_TRUE(Write().ok());
+  for (const bool reopened : {false, true}) {
+    if (reopened) MustOpen();
+    std::string value;
+    EXPECT_TRUE(*store_->GetJob(kept, &value));
+    EXPECT_EQ(value, "before");
+    EXPECT_FALSE(*store_->GetJob(lost, &value));
+    EXPECT_TRUE(*store_->GetMeta("gone", &value));
+    EXPECT_EQ(value, "before");
+    EXPECT_TRUE(*store_->GetMeta("changed", &value));
+    EXPECT_EQ(value, "before");
+    EXPECT_FALSE(*store_->GetMeta("made", &value));
+    EXPECT_TRUE(*store_->GetMeta("later", &value));
+  }
+}
+
 TEST_F(StoreTest, EveryStoreHasItsOwnId) {
   MustOpen();
   const std::string first = store_->id();

@@ -1,0 +1,52 @@
+#include "app/out_file.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+namespace expirer {
+
+absl::Status OutFile::Failed(const std::string& what) const {
+  return Internal(path_ + ": " + what + ": " + std::strerror(errno));
+}
+
+absl::Status OutFile::Open() {
+  if (path_.empty()) {
+    file_ = stdout;
+    return absl::OkStatus();
+  }
+  std::string name = path_ + ".XXXXXX";
+  const int descriptor = mkstemp(name.data());
+  if (descriptor < 0) return Failed("cannot be written");
+  written_ = std::move(name);
+  const mode_t mask = umask(0);
+  umask(mask);
+  fchmod(descriptor, 0666 & ~mask);  // as any new file, not mkstemp's 0600
+  file_ = fdopen(descriptor, "wb");
+  return absl::OkStatus();
+}
+
+OutFile::~OutFile() {
+  if (written_.empty()) return;
+  std::fclose(file_);
+  unlink(written_.c_str());
+}
+
+void OutFile::Write(std::string_view bytes) {
+  good_ = std::fwrite(bytes.data(), 1, bytes.size(), file_) == bytes.size() && good_;
+}
+
+absl::Status OutFile::Commit() {
+  if (std::fflush(file_) != 0 || !good_) return Failed("writing failed");
+  if (path_.empty()) return absl::OkStatus();
+  if (std::rename(written_.c_str(), path_.c_str()) != 0) return Failed("renaming failed");
+  std::fclose(std::exchange(file_, nullptr));
+  written_.clear();
+  return absl::OkStatus();
+}
+
+}  // namespace expirer

@@ -1,0 +1,32 @@
+// The output of a replay: one JSON object a line for each fire, in the order of
+// the fires.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "net/memory_bus.h"
+
+namespace expirer {
+
+// A message as it left, and what its headers tell. Views live as long as the
+// message; a second attempt is a fire with the same Nats-Msg-Id.
+struct Fire {
+  int64_t at_ms = 0;
+  int64_t due_ms = 0;
+  std::string job;  // <rule>/<key>, decoded
+  std::string attempt;
+  const MemoryBus::Published* message = nullptr;
+};
+
+// What was published at `at_ms`. REQUIRES: by a Scheduler, which gives every
+// message its headers.
+[[nodiscard]] Fire FireOf(int64_t at_ms, const MemoryBus::Published& message);
+
+// Appends {"at":…,"job":…,"due":…,"lateness_ms":…,"attempt":…,"subject":…,
+// "headers":{…},"payload":"…"} without a newline. A header that is repeated has
+// a list; a payload that is not UTF-8 is `payload_base64`.
+void AppendFire(const Fire& fire, std::string* out);
+
+}  // namespace expirer

@@ -1,0 +1,40 @@
+// Fires and pending jobs over a span of time that is not known before: in at
+// most kBucketsMax buckets, whose width grows with the span.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace expirer {
+
+class Timeline {
+ public:
+  struct Bucket {
+    uint64_t fires = 0;
+    uint64_t pending_max = 0;
+    uint64_t pending_last = 0;
+  };
+  static constexpr size_t kBucketsMax = 600;
+
+  // Times never go back.
+  void AddFire(int64_t at_ms) { ++At(at_ms).fires; }
+  void AddPending(int64_t at_ms, uint64_t pending);
+
+  // In order and without gaps, from start_ms() on; what was pending before goes
+  // on in a bucket where nothing happened.
+  [[nodiscard]] const std::vector<Bucket>& buckets() const { return buckets_; }
+  [[nodiscard]] int64_t width_ms() const { return width_ms_; }
+  // A multiple of the width.
+  [[nodiscard]] int64_t start_ms() const { return first_ * width_ms_; }
+
+ private:
+  Bucket& At(int64_t at_ms);
+  void Widen();
+
+  int64_t width_ms_ = 1;
+  int64_t first_ = 0;  // number of the first bucket, counted from 1970
+  std::vector<Bucket> buckets_;
+};
+
+}  // namespace expirer

@@ -1,0 +1,226 @@
+#include "replay/trace.h"
+
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "base/rfc3339.h"
+#include "job/json_view.h"
+#include "job/rules.h"
+
+namespace expirer {
+namespace {
+
+absl::StatusOr<std::string> Text(const JsonValue& value) {
+  if (value.kind != JsonValue::Kind::kString)
+    return Invalid("expected a string, it is " + std::string(Name(value.kind)));
+  std::string scratch;
+  ASSIGN_OR_RETURN(const std::string_view text, JsonText(value, &scratch));
+  return std::string(text);
+}
+
+absl::Status ReadAt(const JsonValue& value, TraceLine* line) {
+  ASSIGN_OR_RETURN(const std::string text, Text(value));
+  ASSIGN_OR_RETURN(line->at_ns, ParseRfc3339Ns(text));
+  return absl::OkStatus();
+}
+
+absl::Status ReadDo(const JsonValue& value, TraceLine* line) {
+  using What = TraceLine::What;
+  static constexpr std::pair<std::string_view, What> kNames[] = {
+      {"crash", What::kCrash},
+      {"redeliver", What::kRedeliver},
+      {"nats-down", What::kNatsDown},
+      {"nats-up", What::kNatsUp}};
+  ASSIGN_OR_RETURN(const std::string text, Text(value));
+  for (const auto& [name, what] : kNames) {
+    if (text != name) continue;
+    line->what = what;
+    return absl::OkStatus();
+  }
+  return Invalid("expected crash, redeliver, nats-down or nats-up");
+}
+
+absl::Status ReadSubject(const JsonValue& value, TraceLine* line) {
+  ASSIGN_OR_RETURN(line->subject, Text(value));
+  RETURN_IF_ERROR(CheckSubjectFilter(line->subject));
+  if (line->subject.find_first_of("*>") != std::string::npos)
+    return Invalid("expected no * or > in the subject of a message");
+  return absl::OkStatus();
+}
+
+absl::Status ReadHeader(const std::string& name, const JsonValue& value,
+                        Headers* headers) {
+  if (name.empty()) return Invalid("a name is empty");
+  if (value.kind != JsonValue::Kind::kArray) {
+    ASSIGN_OR_RETURN(std::string text, Text(value));
+    headers->emplace_back(name, std::move(text));
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const std::vector<JsonValue> items, JsonItems(value.raw));
+  for (const JsonValue& item : items) {
+    ASSIGN_OR_RETURN(std::string text, Text(item));
+    headers->emplace_back(name, std::move(text));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadHeaders(const JsonValue& value, TraceLine* line) {
+  if (value.kind != JsonValue::Kind::kObject) return Invalid("expected an object");
+  ASSIGN_OR_RETURN(const std::vector<JsonMember> members, JsonMembers(value.raw));
+  for (const auto& [name, one] : members)
+    RETURN_IF_ERROR(ReadHeader(name, one, &line->headers));
+  return absl::OkStatus();
+}
+
+absl::Status ReadJson(const JsonValue& value, TraceLine* line) {
+  line->payload = value.raw;
+  return absl::OkStatus();
+}
+
+absl::Status ReadPayload(const JsonValue& value, TraceLine* line) {
+  ASSIGN_OR_RETURN(line->payload, Text(value));
+  return absl::OkStatus();
+}
+
+absl::Status ReadBase64(const JsonValue& value, TraceLine* line) {
+  ASSIGN_OR_RETURN(const std::string text, Text(value));
+  return absl::Base64Unescape(text, &line->payload) ? absl::OkStatus()
+                                                    : Invalid("it is not base64");
+}
+
+absl::Status ReadStream(const JsonValue& value, TraceLine* line) {
+  ASSIGN_OR_RETURN(line->stream, Text(value));
+  const bool named = !line->stream.empty() && line->stream != kFileStream;
+  return named ? absl::OkStatus() : Invalid("expected the name of a stream");
+}
+
+absl::Status ReadSeq(const JsonValue& value, TraceLine* line) {
+  const std::string_view raw = value.raw;
+  const bool integer = value.kind == JsonValue::Kind::kNumber && value.IsInteger();
+  const auto end = std::from_chars(raw.data(), raw.data() + raw.size(), line->seq);
+  if (!integer || end.ec != std::errc() || line->seq == 0)
+    return Invalid("expected an integer from 1 on");
+  return absl::OkStatus();
+}
+
+struct Member {
+  std::string_view name;
+  absl::Status (*read)(const JsonValue& value, TraceLine* line);
+};
+enum : size_t { kAt, kDo, kSubject, kHeaders, kJson, kPayload, kBase64, kStream, kSeq };
+constexpr Member kMembers[] = {{"at", ReadAt},
+                               {"do", ReadDo},
+                               {"subject", ReadSubject},
+                               {"headers", ReadHeaders},
+                               {"json", ReadJson},
+                               {"payload", ReadPayload},
+                               {"payload_base64", ReadBase64},
+                               {"stream", ReadStream},
+                               {"seq", ReadSeq}};
+
+// Which members a line has, as bits.
+class Seen {
+ public:
+  // False when it was there already.
+  bool Add(size_t member) {
+    const bool fresh = !Has(member);
+    bits_ |= 1U << member;
+    return fresh;
+  }
+  [[nodiscard]] bool Has(size_t member) const { return (bits_ >> member & 1U) != 0; }
+  [[nodiscard]] bool Only(size_t a, size_t b) const {
+    return bits_ == (1U << a | 1U << b);
+  }
+
+ private:
+  unsigned bits_ = 0;
+};
+
+absl::Status CheckTogether(const Seen& seen) {
+  if (!seen.Has(kAt)) return Invalid("it has no `at`");
+  if (seen.Has(kDo)) {
+    if (seen.Only(kAt, kDo)) return absl::OkStatus();
+    return Invalid("beside `do` there is only `at`");
+  }
+  if (!seen.Has(kSubject)) return Invalid("it has neither `subject` nor `do`");
+  const int payloads = seen.Has(kJson) + seen.Has(kPayload) + seen.Has(kBase64);
+  if (payloads != 1)
+    return Invalid("expected one of `json`, `payload` and `payload_base64`");
+  if (seen.Has(kStream) != seen.Has(kSeq))
+    return Invalid("`stream` and `seq` go together");
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status ParseTraceLine(std::string_view text, TraceLine* line) {
+  line->what = TraceLine::What::kEvent;
+  line->subject.clear();
+  line->headers.clear();
+  line->payload.clear();
+  line->stream = kFileStream;
+  line->seq = 0;
+  ASSIGN_OR_RETURN(const std::vector<JsonMember> members, JsonMembers(text));
+  Seen seen;
+  for (const auto& [name, value] : members) {
+    size_t at = 0;
+    while (at < std::size(kMembers) && kMembers[at].name != name) ++at;
+    if (at == std::size(kMembers)) return Invalid("`" + name + "` is not known");
+    if (!seen.Add(at)) return Invalid("`" + name + "` is there twice");
+    const absl::Status read = kMembers[at].read(value, line);
+    if (!read.ok()) return Annotate(read, "`" + name + "`");
+  }
+  return CheckTogether(seen);
+}
+
+absl::StatusOr<std::unique_ptr<TraceReader>> TraceReader::Open(const std::string& path) {
+  std::FILE* const file = std::fopen(path.c_str(), "rbe");
+  struct stat about = {};
+  const bool readable =
+      file != nullptr && fstat(fileno(file), &about) == 0 && !S_ISDIR(about.st_mode);
+  if (!readable) {
+    const std::string why = file == nullptr ? std::strerror(errno) : "it is no file";
+    if (file != nullptr) std::fclose(file);
+    return NotFound(path + ": cannot be read: " + why);
+  }
+  return std::unique_ptr<TraceReader>(
+      new TraceReader(path, file, static_cast<uint64_t>(about.st_size)));
+}
+
+TraceReader::~TraceReader() {
+  std::fclose(file_);
+  std::free(buffer_);
+}
+
+absl::Status TraceReader::Wrong(const std::string& what) const {
+  return Invalid(path_ + ":" + std::to_string(number_) + ": " + what);
+}
+
+absl::StatusOr<bool> TraceReader::Next(TraceLine* line) {
+  ++number_;
+  const ssize_t count = getline(&buffer_, &buffer_bytes_, file_);
+  if (count < 0) {
+    if (std::ferror(file_) != 0) return Wrong("reading failed");
+    return false;
+  }
+  bytes_read_ += static_cast<uint64_t>(count);
+  const std::string_view text(buffer_, static_cast<size_t>(count));
+  const absl::Status parsed = ParseTraceLine(text, line);
+  if (!parsed.ok()) return Wrong(Message(parsed));
+  line->number = number_;
+  if (line->what == TraceLine::What::kEvent && line->seq == 0) line->seq = ++seq_;
+  if (line->at_ns < last_ns_)
+    return Wrong("it is before the line above: " + FormatRfc3339Ns(line->at_ns) +
+                 " after " + FormatRfc3339Ns(last_ns_));
+  last_ns_ = line->at_ns;
+  return true;
+}
+
+}  // namespace expirer
