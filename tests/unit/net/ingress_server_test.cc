@@ -40,6 +40,13 @@ class IngressServer : public testing::Test {
     ingress->Start();
     return ingress;
   }
+  // A life of the first store, which reads all there is.
+  void ReadBefore(const NatsServer& server) {
+    FakeCore core;
+    const auto ingress = MakeIngress(server, &core);
+    ASSERT_TRUE(WaitFor([&] { return core.Settled(0); }));
+    core.Stop();
+  }
   std::unique_ptr<Ingress> MakeIngress(const IngressOptions& options, FakeCore* core) {
     auto ingress = std::make_unique<Ingress>(options, &rules_, &core->inbox, &clock_,
                                              std::map<std::string, std::string>());
@@ -311,12 +318,7 @@ TEST_F(IngressServer, AnotherStoresDurableIsRefusedUnlessAdopted) {
   TestClient client(server.url());
   client.CreateStream("ORDERS", spec_.subjects);
   Fill(client, 0, 10);
-  {
-    FakeCore core;
-    const auto ingress = MakeIngress(server, &core);
-    ASSERT_TRUE(WaitFor([&] { return core.Settled(0); }));
-    core.Stop();
-  }
+  ReadBefore(server);
   IngressOptions options = Options(server);
   options.store_id = "other-store";
   EXPECT_THAT(
@@ -361,12 +363,7 @@ TEST_F(IngressServer, ARenamedRulesForeignDurableIsRefusedUnlessAdopted) {
   TestClient client(server.url());
   client.CreateStream("ORDERS", spec_.subjects);
   Fill(client, 0, 10);
-  {
-    FakeCore core;
-    const auto ingress = MakeIngress(server, &core);
-    ASSERT_TRUE(WaitFor([&] { return core.Settled(0); }));
-    core.Stop();
-  }
+  ReadBefore(server);
   rules_[0].name = "renamed";
   rules_[0].was = "orders";
   IngressOptions options = Options(server);
@@ -387,12 +384,7 @@ TEST_F(IngressServer, ADurableAckedBeyondWhatTheStoreReadIsRefused) {
   TestClient client(server.url());
   client.CreateStream("ORDERS", {"order.*", "bill.*"});
   Fill(client, 0, 10);
-  {
-    FakeCore core;
-    const auto ingress = MakeIngress(server, &core);
-    ASSERT_TRUE(WaitFor([&] { return core.Settled(0); }));
-    core.Stop();
-  }
+  ReadBefore(server);
   IngressOptions options = Options(server);
   const std::string key = SourceKey("orders", "ORDERS");
   options.read_marks = {{key, 9}};
@@ -436,12 +428,7 @@ TEST_F(IngressServer, ARebuildWaitsForTheStoreAndReadsEverythingAnew) {
   TestClient client(server.url());
   client.CreateStream("ORDERS", spec_.subjects);
   Fill(client, 0, 100);
-  {
-    FakeCore core;
-    const auto ingress = MakeIngress(server, &core);
-    ASSERT_TRUE(WaitFor([&] { return core.Settled(0); }));
-    core.Stop();
-  }
+  ReadBefore(server);
   IngressOptions options = Options(server);
   options.store_id = "other-store";
   options.adopt = Adopt::kRebuild;
@@ -465,12 +452,7 @@ TEST_F(IngressServer, AnOpenRebuildGoesOnWithoutTheFlag) {
   TestClient client(server.url());
   client.CreateStream("ORDERS", spec_.subjects);
   Fill(client, 0, 100);
-  {
-    FakeCore core;
-    const auto ingress = MakeIngress(server, &core);
-    ASSERT_TRUE(WaitFor([&] { return core.Settled(0); }));
-    core.Stop();
-  }
+  ReadBefore(server);
   IngressOptions options = Options(server);
   options.store_id = "other-store";
   options.rebuilding = true;
