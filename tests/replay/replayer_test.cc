@@ -1,6 +1,5 @@
 // What the golden traces cannot tell: ends, summaries, the report and the diff.
 #include <algorithm>
-#include <regex>
 
 #include "base/rfc3339.h"
 #include "replay/diff.h"
@@ -154,20 +153,23 @@ TEST(FireDiff, KeepsOnlyWhatDiffers) {
 )re"));
 }
 
-// Every tag is closed, in order; of the few kinds the page has.
-std::string UnclosedTag(const std::string& html) {
-  static const std::regex kTag("<(/?)([a-z0-9]+)[^>]*?(/?)>");
-  std::vector<std::string> open;
-  for (std::sregex_iterator at(html.begin(), html.end(), kTag), end; at != end; ++at) {
-    if ((*at)[3].length() > 0) continue;
-    if ((*at)[1].length() == 0) {
-      open.push_back((*at)[2]);
-    } else {
-      if (open.empty() || open.back() != (*at)[2]) return (*at)[0];
+// The first tag that is closed out of order, or is left open; "" is well formed.
+std::string UnclosedTag(std::string_view html) {
+  std::vector<std::string_view> open;
+  while (true) {
+    const size_t from = html.find('<');
+    if (from == html.npos) return open.empty() ? "" : std::string(open.back());
+    html.remove_prefix(from + 1);
+    const std::string_view tag = html.substr(0, html.find('>'));
+    const bool closes = tag.starts_with("/");
+    const std::string_view name = tag.substr(closes ? 1 : 0);
+    if (closes) {
+      if (open.empty() || open.back() != name) return std::string(tag);
       open.pop_back();
+    } else if (!tag.ends_with("/")) {
+      open.push_back(name.substr(0, name.find_first_of(" \n")));
     }
   }
-  return open.empty() ? "" : open.back();
 }
 
 TEST(Report, IsOneWellFormedPageThatNeedsNoNetwork) {
@@ -200,8 +202,9 @@ TEST(Report, OfNothingIsAPageToo) {
 
 TEST(UnclosedTag, IsSeen) {
   EXPECT_EQ(UnclosedTag("<p><b/><i>x</i></p>"), "");
-  EXPECT_EQ(UnclosedTag("<p><i>x</p>"), "</p>");
-  EXPECT_EQ(UnclosedTag("<p>"), "p");
+  EXPECT_EQ(UnclosedTag("<p><i>x</p>"), "/p");
+  EXPECT_EQ(UnclosedTag("<p class=\"a\">"), "p");
+  EXPECT_EQ(UnclosedTag("</p>"), "/p");
 }
 
 TEST(Timeline, WidensSoThatTheBucketsStayFew) {
