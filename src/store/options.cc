@@ -36,6 +36,11 @@ rocksdb::BlockBasedTableOptions TableOptions(
   table.cache_index_and_filter_blocks = true;
   table.cache_index_and_filter_blocks_with_high_priority = true;
   table.pin_l0_filter_and_index_blocks_in_cache = true;
+  // In parts of a block's size: of 10 M jobs they do not fit into the cache at
+  // once, and whole ones are hundreds of kilobytes each, read again and again.
+  table.index_type = rocksdb::BlockBasedTableOptions::kTwoLevelIndexSearch;
+  table.partition_filters = true;
+  table.metadata_block_size = 16 << 10;
   table.optimize_filters_for_memory = true;
   return table;
 }
