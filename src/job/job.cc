@@ -7,6 +7,7 @@ namespace {
 
 constexpr uint8_t kVersion = 1;
 constexpr uint8_t kJobVersionMax = 2;
+constexpr uint8_t kBriefVersion = 2;  // of a register
 
 constexpr uint8_t kLateJudged = 1;
 constexpr uint8_t kUnanswered = 2;
@@ -237,10 +238,13 @@ absl::StatusOr<Job> DecodeJob(std::string_view bytes) {
   return job;
 }
 
+JobBrief BriefOf(const Job& job) { return {job.target, job.sends, job.last_error}; }
+
 std::string EncodeRegister(const Register& reg) {
+  const bool brief = reg.brief && IsLive(reg.state);
   std::string out;
-  out.reserve(64);
-  out.push_back(static_cast<char>(kVersion));
+  out.reserve(128);
+  out.push_back(static_cast<char>(brief ? kBriefVersion : kVersion));
   out.push_back(static_cast<char>(reg.state));
   PutMs(&out, reg.expires_ms);
   out.push_back(static_cast<char>((reg.schedule ? kHasSchedule : 0) |
@@ -261,6 +265,11 @@ std::string EncodeRegister(const Register& reg) {
     PutMs(&out, reg.times->stored_ms);
     PutMs(&out, reg.times->published_ms);
     PutMs(&out, reg.times->acked_ms);
+  }
+  if (brief) {
+    PutBytes(&out, reg.brief->target);
+    PutVarint(&out, reg.brief->sends);
+    PutBytes(&out, reg.brief->last_error);
   }
   return out;
 }
@@ -291,7 +300,14 @@ absl::StatusOr<Register> DecodeRegister(std::string_view bytes) {
     reg.times->published_ms = ReadMs(&in);
     reg.times->acked_ms = ReadMs(&in);
   }
-  if (version != kVersion || !ValidState(state) || !in.AtEnd())
+  if (version == kBriefVersion) {
+    reg.brief.emplace();
+    reg.brief->target = in.Bytes();
+    reg.brief->sends = in.Varint();
+    reg.brief->last_error = in.Bytes();
+  }
+  if ((version != kVersion && version != kBriefVersion) || !ValidState(state) ||
+      !in.AtEnd())
     return Malformed("register", bytes);
   if (IsLive(reg.state) && (!reg.job || !reg.schedule))
     return Corrupt("register of a live job names no row");

@@ -17,12 +17,14 @@
 //           written as version 1 while there is no last_error
 //
 //   ids:  id -> Register        id = | rule | 0x00 | key |
-//   value | u8 version=1 | u8 state | varint expires_ms
+//   value | u8 version=1 or 2 | u8 state | varint expires_ms
 //         | u8 has: bit 0 schedule, 1 cancel, 2 job, 3 times
 //         | schedule: position, varint due_ms
 //         | cancel:   position
 //         | job:      varint lane, varint key_ms, varint seq
-//         | times:    varint received_ms, stored_ms, published_ms, acked_ms |
+//         | times:    varint received_ms, stored_ms, published_ms, acked_ms
+//         | from version 2: bytes target | varint sends | bytes last_error |
+//           written as version 1 where there is no brief, and once not live
 //
 //   dead: DeadKey -> Dead
 //   key   | rule | 0x00 | u8 kind | kind 'r' (rejected):
@@ -164,6 +166,15 @@ struct RegisterSchedule {
   bool operator==(const RegisterSchedule&) const = default;
 };
 
+// What is told of a live job by its name alone: a copy of its row's, so that
+// one read answers, where the row would be a second cold one.
+struct JobBrief {
+  std::string target;
+  uint64_t sends = 0;
+  std::string last_error;
+  bool operator==(const JobBrief&) const = default;
+};
+
 // What is known of one user key of one rule.
 struct Register {
   using Schedule = RegisterSchedule;
@@ -173,8 +184,9 @@ struct Register {
   // Its row: live jobs; dead: the last one; cancelled: only when an attempt may
   // have been stored by then, so that no later cancel is told otherwise.
   std::optional<JobKey> job;
-  std::optional<Times> times;  // once fired
-  int64_t expires_ms = 0;      // closed keys: forgotten from then on
+  std::optional<Times> times;     // once fired
+  std::optional<JobBrief> brief;  // live jobs; absent where an older version wrote
+  int64_t expires_ms = 0;         // closed keys: forgotten from then on
 
   bool operator==(const Register&) const = default;
 };
@@ -210,6 +222,7 @@ void EncodeJobKey(const JobKey& key, char (&out)[kJobKeyBytes]);
 void MarkUnanswered(std::string* job_row);
 [[nodiscard]] std::string EncodeRegister(const Register& reg);
 [[nodiscard]] std::string EncodeDead(const Dead& dead);
+[[nodiscard]] JobBrief BriefOf(const Job& job);
 
 // Each returns kDataLoss, naming what was malformed, for bytes that no version
 // of expirer wrote; never crashes on any input (fuzzed).

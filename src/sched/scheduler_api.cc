@@ -216,8 +216,14 @@ absl::Status Scheduler::AnswerGet(GetRequest* request) {
   std::string row;
   std::string reason;
   if (IsLive(known->state)) {
-    ASSIGN_OR_RETURN(const bool found, store_->GetJob(*known->job, &row));
-    if (!found) row.clear();  // held back by a full disk
+    if (known->brief) {
+      info.target = known->brief->target;
+      info.attempts = known->brief->sends;
+      info.last_error = known->brief->last_error;
+    } else {
+      ASSIGN_OR_RETURN(const bool found, store_->GetJob(*known->job, &row));
+      if (!found) row.clear();  // held back by a full disk
+    }
     if (!outlets_.Find(job.rule)) info.state = "held";
     if (known->job->key_ms != *info.due_ms) info.next_ms = known->job->key_ms;
   } else if (known->state == JobState::kDead) {
@@ -432,6 +438,7 @@ absl::StatusOr<Scheduler::DeadOutcome> Scheduler::RequeueJob(std::string_view ru
   Register to = *known;
   to.state = JobState::kPending;
   to.job = row;
+  to.brief = BriefOf(*job);
   RememberOf(rule, MakeId(rule, key), &*known, to);
   return DeadOutcome{};
 }

@@ -77,6 +77,7 @@ void Scheduler::OpenJob(OutletIndex outlet, const std::string& id, Job job,
     return;
   }
   StageRow(&lane, key, EncodeJob(job));
+  reg.brief = BriefOf(job);
   Remember(outlet, id, from, reg);
 }
 
@@ -272,6 +273,7 @@ void Scheduler::MoveToRetry(const InFlight& attempt, Job job, const RetryAt& whe
   Register to = from;
   to.state = JobState::kRetrying;
   to.job = key;
+  to.brief = BriefOf(job);
   Remember(lane.outlet, MakeId(outlets_[lane.outlet].name, attempt.key), &from, to);
 }
 

@@ -25,8 +25,9 @@
 namespace expirer {
 
 // Raised when an older binary must refuse the store.
-// 2: job rows of version 2 (job/job.h). An older store is raised when it is opened.
-inline constexpr uint64_t kFormatVersion = 2;
+// 2: job rows of version 2, 3: registers of version 2 (job/job.h). An older store
+// is raised when it is opened.
+inline constexpr uint64_t kFormatVersion = 3;
 
 inline constexpr std::string_view kMetaFormat = "format";
 inline constexpr std::string_view kMetaStoreId = "store_id";

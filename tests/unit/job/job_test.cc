@@ -55,6 +55,12 @@ Register Live() {
   return reg;
 }
 
+Register LiveWithBrief() {
+  Register reg = Live();
+  reg.brief = JobBrief{"orders.expired", 2, "no stream"};
+  return reg;
+}
+
 Register Fired() {
   Register reg;
   reg.state = JobState::kFired;
@@ -103,6 +109,9 @@ constexpr char kJobHex[] =
 constexpr char kEmptyJobHex[] = "01000000000000000000000000000000";
 constexpr char kLiveHex[] =
     "010100050302e807959a97ece39fe7cb17010980d095ffbc310280d095ffbc314d";
+constexpr char kBriefHex[] =
+    "020100050302e807959a97ece39fe7cb17010980d095ffbc310280d095ffbc314d"
+    "0e6f72646572732e6578706972656402096e6f2073747265616d";
 constexpr char kFiredHex[] =
     "01038088afa8bd310b0302e807959a97ece39fe7cb17010980d095ffbc31000007000001ac"
     "02f0a204808080808020";
@@ -148,6 +157,8 @@ TEST(JobBytes, AttemptWithoutAnAnswerIsMarkedInPlace) {
 TEST(JobBytes, RegisterIsGolden) {
   EXPECT_EQ(Hex(EncodeRegister(Live())), kLiveHex);
   EXPECT_EQ(*DecodeRegister(FromHex(kLiveHex)), Live());
+  EXPECT_EQ(Hex(EncodeRegister(LiveWithBrief())), kBriefHex);
+  EXPECT_EQ(*DecodeRegister(FromHex(kBriefHex)), LiveWithBrief());
   EXPECT_EQ(Hex(EncodeRegister(Fired())), kFiredHex);
   EXPECT_EQ(*DecodeRegister(FromHex(kFiredHex)), Fired());
   EXPECT_EQ(Hex(EncodeRegister(Cancelled())), kCancelledHex);
@@ -177,7 +188,7 @@ TEST(JobBytes, EveryTruncationAndExtensionIsDataLoss) {
       EXPECT_TRUE(lost(decode(bytes.substr(0, size)))) << hex << " " << size;
     EXPECT_TRUE(lost(decode(bytes + '\0'))) << hex;
     std::string newer = bytes;
-    newer[0] = 2;
+    newer[0] = 3;
     EXPECT_TRUE(lost(decode(newer))) << hex;
   };
   const auto job = [](const std::string& b) { return DecodeJob(b).status(); };
@@ -186,6 +197,7 @@ TEST(JobBytes, EveryTruncationAndExtensionIsDataLoss) {
   each(kJobHex, job);
   each(kEmptyJobHex, job);
   each(kLiveHex, reg);
+  each(kBriefHex, reg);
   each(kFiredHex, reg);
   each(kCancelledHex, reg);
   each(kDeadHex, dead);
@@ -194,6 +206,14 @@ TEST(JobBytes, EveryTruncationAndExtensionIsDataLoss) {
   for (size_t size = 0; size < key.size(); ++size)
     EXPECT_TRUE(lost(DecodeJobKey(key.substr(0, size)).status()));
   EXPECT_TRUE(lost(DecodeJobKey(key + '\0').status()));
+}
+
+TEST(JobBytes, BriefOfAJobThatIsLiveNoMoreIsNotWritten) {
+  Register reg = LiveWithBrief();
+  reg.state = JobState::kCancelled;
+  Register without = reg;
+  without.brief.reset();
+  EXPECT_EQ(EncodeRegister(reg), EncodeRegister(without));
 }
 
 TEST(JobBytes, LiveRegisterMustNameItsRow) {
@@ -211,7 +231,7 @@ TEST(JobBytes, HeaderCountBeyondTheBytesIsDataLossNotAnAllocation) {
 TEST(JobBytes, ExpiryIsReadOfClosedRegistersOnly) {
   EXPECT_EQ(ExpiresMs(EncodeRegister(Fired())), 1700086400000);
   EXPECT_EQ(ExpiresMs(EncodeRegister(Cancelled())), 1700086400000);
-  Register live = Live();
+  Register live = LiveWithBrief();
   live.expires_ms = 5;
   EXPECT_EQ(ExpiresMs(EncodeRegister(live)), 0);
   Register dead = Live();
@@ -267,6 +287,7 @@ class Draw {
     if (Coin()) reg.cancel = APosition();
     if (IsLive(reg.state) || Coin()) reg.job = AKey();
     if (Coin()) reg.times = Times{Ms(), Ms(), Ms(), Ms()};
+    if (IsLive(reg.state) && Coin()) reg.brief = JobBrief{Bytes(), Number(), Bytes()};
     reg.expires_ms = Ms();
     return reg;
   }

@@ -68,6 +68,7 @@ TEST(ApiDead, RequeuedJobFiresOnceMore) {
   EXPECT_THAT(w.Keys({}), IsEmpty());
   EXPECT_THAT(w.bus_->published(), SizeIs(2));
   EXPECT_EQ(w.bus_->published()[0].MsgId(), w.bus_->published()[1].MsgId());
+  EXPECT_THAT(w.Get("a"), HasSubstr(R"("target":"out","attempts":0)"));
   w.Confirm();
   EXPECT_EQ(w.Stored("a"), "fired");
 }

@@ -84,6 +84,28 @@ TEST(Api, GetFollowsAJobThroughItsLife) {
   EXPECT_THAT(fired, HasSubstr(R"("acked":)"));
 }
 
+TEST(Api, GetOfALiveJobReadsItsRegisterAlone) {
+  ApiWorld w;
+  w.Schedule("a", kDue, {1});
+  w.Run();
+  WriteSet set;
+  set.DeleteJob(*w.Known("a")->job);
+  ASSERT_TRUE(w.store_->Write(&set).ok());
+  EXPECT_THAT(w.Get("a"), HasSubstr(R"("target":"out","attempts":0)"));
+}
+
+TEST(Api, GetOfARegisterWithoutABriefReadsTheRow) {
+  ApiWorld w;
+  w.Schedule("a", kDue, {1});
+  w.Run();
+  Register old = *w.Known("a");
+  old.brief.reset();
+  WriteSet set;
+  set.PutRegister(MakeId("r", "a"), EncodeRegister(old));
+  ASSERT_TRUE(w.store_->Write(&set).ok());
+  EXPECT_THAT(w.Get("a"), HasSubstr(R"("target":"out","attempts":0)"));
+}
+
 TEST(Api, CancelledJobNeverFires) {
   ApiWorld w;
   w.Schedule("a", kDue, {1});
