@@ -145,6 +145,8 @@ absl::Status Scheduler::CloseCancelledAsFired(const InFlight& attempt) {
   if (!same) return absl::OkStatus();
   Register to = *known;
   to.state = JobState::kFired;
+  // An older schedule may have come meanwhile: what fired is the attempt's due.
+  to.schedule->due_ms = attempt.due_ms;
   to.times =
       Times{attempt.received_ms, attempt.stored_ms, attempt.published_ms, now_.wall_ms};
   Remember(lane.outlet, id, &*known, to);

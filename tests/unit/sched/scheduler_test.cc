@@ -215,6 +215,23 @@ TEST(Scheduler, CancelWhileInFlightThenConfirmedCountsAsFired) {
   EXPECT_THAT(w.bus_->published(), SizeIs(1));
 }
 
+TEST(Scheduler, CancelledInFlightThenConfirmedRemembersTheDueThatFired) {
+  World w;
+  w.Schedule("a", kNow + 10, {1});
+  w.Run();
+  w.Advance(10);
+  w.Cancel("a", {5});
+  w.Run();
+  w.Schedule("a", kNow + 100, {3});  // older than the cancel, delivered after it
+  w.Run();
+  w.Confirm();
+  ASSERT_EQ(w.State("a"), JobState::kFired);
+  w.Schedule("a", kNow + 100, {6});  // newer than all, and never fired
+  w.Run();
+  w.Advance(100);
+  EXPECT_THAT(w.bus_->published(), SizeIs(2));
+}
+
 TEST(Scheduler, AnswerClosesOnlyItsOwnGeneration) {
   World w;
   w.Schedule("a", kNow + 10, {1}, "old");
