@@ -137,9 +137,8 @@ TEST_F(IngressServer, SettlesOnlyAfterWhatStoodInTheStreamIsAcked) {
   // A new process asks back what the old one left, long before ack_wait.
   FakeCore next;
   const auto second = MakeIngress(server, &next);
-  EXPECT_TRUE(
-      WaitFor([&] { return next.Distinct() == 101 || next.Distinct() == 100; }, 20'000));
-  EXPECT_TRUE(WaitFor([&] { return next.Settled(0); }, 20'000));
+  EXPECT_TRUE(WaitFor([&] { return next.Distinct() == 101 || next.Distinct() == 100; }));
+  EXPECT_TRUE(WaitFor([&] { return next.Settled(0); }));
   EXPECT_TRUE(WaitFor([&] {
     return client.Api("CONSUMER.INFO.ORDERS.expirer-orders")
                .find("\"ack_wait\":30000000000") != std::string::npos;
@@ -160,7 +159,7 @@ TEST_F(IngressServer, AServerKilledInMidFlowLosesNothing) {
   server.Start();
   EXPECT_TRUE(WaitFor([&] { return core.Distinct() == 60'000; }, 60'000))
       << core.Distinct();
-  EXPECT_TRUE(WaitFor([&] { return core.Settled(0); }, 40'000));
+  EXPECT_TRUE(WaitFor([&] { return core.Settled(0); }));
   core.Stop();
 }
 
@@ -171,10 +170,10 @@ TEST_F(IngressServer, AServerThatComesLateIsFound) {
   const auto ingress = MakeIngress(*server, &core, {spec_});
   EXPECT_FALSE(WaitFor([&] { return ingress->up(); }, 500));
   server->Start();
-  ASSERT_TRUE(WaitFor([&] { return core.Settled(0); }, 5'000)) << ingress->Trouble(0);
+  ASSERT_TRUE(WaitFor([&] { return core.Settled(0); })) << ingress->Trouble(0);
   TestClient client(server->url());
   Fill(client, 0, 10);
-  EXPECT_TRUE(WaitFor([&] { return core.Distinct() == 10; }, 5'000));
+  EXPECT_TRUE(WaitFor([&] { return core.Distinct() == 10; }));
   core.Stop();
 }
 
@@ -191,8 +190,7 @@ TEST_F(IngressServer, AWipedServerIsProvisionedAgain) {
   server.Kill();
   server.Wipe();
   server.Start();
-  ASSERT_TRUE(
-      WaitFor([&] { return core.Settled(0) && ingress->Trouble(0).empty(); }, 15'000));
+  ASSERT_TRUE(WaitFor([&] { return core.Settled(0) && ingress->Trouble(0).empty(); }));
   TestClient client(server.url());
   ASSERT_TRUE(
       WaitFor([&] { return client.Publish("order.created", Event(5'000)) == 1; }));
@@ -214,8 +212,7 @@ TEST_F(IngressServer, ADeletedConsumerIsMadeAgainWhereItWas) {
   }));
   client.DeleteConsumer("ORDERS", "expirer-orders");
   Fill(client, 1'000, 1'000);
-  EXPECT_TRUE(WaitFor([&] { return core.Distinct() == 2'000; }, 15'000))
-      << ingress->Trouble(0);
+  EXPECT_TRUE(WaitFor([&] { return core.Distinct() == 2'000; })) << ingress->Trouble(0);
   // Above the floor some may come twice, when it is set up twice.
   EXPECT_EQ(core.RepeatedUpTo(1'000), 0U);
   const auto history = core.SettledHistory(0);
@@ -235,7 +232,7 @@ TEST_F(IngressServer, AStreamDeletedAndMadeAgainIsReadFromItsBeginning) {
   std::this_thread::sleep_for(std::chrono::milliseconds(300));
   client.CreateStream("ORDERS", spec_.subjects);
   Fill(client, 1'000, 2'000);
-  EXPECT_TRUE(WaitFor([&] { return core.Distinct() == 3'000; }, 15'000))
+  EXPECT_TRUE(WaitFor([&] { return core.Distinct() == 3'000; }))
       << core.Distinct() << ingress->Trouble(0);
   EXPECT_TRUE(WaitFor([&] { return core.Settled(0); }));
   core.Stop();
@@ -270,7 +267,7 @@ TEST_F(IngressServer, NoStreamIsMadeWhereOneCarriesAnyOfItsSubjects) {
   })) << ingress->Trouble(0);
   EXPECT_EQ(client.Api("STREAM.NAMES").find("ORDERS"), std::string::npos);
   client.CreateStream("LATE", {"order.created"});
-  EXPECT_TRUE(WaitFor([&] { return core.Settled(0); }, 15'000)) << ingress->Trouble(0);
+  EXPECT_TRUE(WaitFor([&] { return core.Settled(0); })) << ingress->Trouble(0);
   core.Stop();
 }
 
@@ -516,7 +513,7 @@ TEST_F(IngressServer, APausedServerIsNoticedAndComesBack) {
   std::this_thread::sleep_for(std::chrono::seconds(1));
   server.Resume();
   Fill(client, 0, 100);
-  EXPECT_TRUE(WaitFor([&] { return core.Distinct() == 100; }, 20'000));
+  EXPECT_TRUE(WaitFor([&] { return core.Distinct() == 100; }));
   core.Stop();
 }
 

@@ -444,7 +444,7 @@ class FullVolumeTest : public StoreTest {
     file << std::string(static_cast<size_t>(megabytes) << 20, 'b');
   }
   bool WaitWritable() {
-    for (int i = 0; i < 150; ++i) {
+    for (int i = 0; i < 600; ++i) {
       if (store_->Writable()) return true;
       std::this_thread::sleep_for(std::chrono::milliseconds(100));
     }
@@ -530,7 +530,7 @@ TEST(NoSpaceInTheLog, NothingIsAppliedAndWritingResumes) {
   EXPECT_FALSE(*(*store)->GetMeta("b", &value));
   EXPECT_TRUE((*store)->Sync().ok()) << "what was written before is safe";
   disk->OnAppend(nullptr);
-  for (int i = 0; i < 150 && !(*store)->Writable(); ++i)
+  for (int i = 0; i < 600 && !(*store)->Writable(); ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   ASSERT_TRUE((*store)->Write(&set).ok());
   ASSERT_TRUE((*store)->Sync().ok());
