@@ -27,10 +27,10 @@
 #include "net/api.h"
 #include "net/ingress.h"
 #include "net/nats_egress.h"
-#include "sched/read_marks.h"
 #include "sched/rebuild.h"
 #include "sched/rename.h"
 #include "sched/scheduler.h"
+#include "sched/streams.h"
 #include "store/committer.h"
 #include "store/meta.h"
 #include "store/store.h"
@@ -160,7 +160,7 @@ class Server {
     egress_ = std::make_unique<NatsEgress>(ConnectionFrom(config_.nats), &inbox_);
     ASSIGN_OR_RETURN(auto floors, StoredFloors());
     IngressOptions ingress = IngressFrom(options_, store_->id());
-    ASSIGN_OR_RETURN(ingress.read_marks, ReadMarks::Stored(*store_));
+    ASSIGN_OR_RETURN(ingress.read_marks, Streams::ReadUpTo(*store_));
     ASSIGN_OR_RETURN(const Rebuild rebuild, Rebuild::Load(*store_));
     ingress.rebuilding = rebuild.open;
     ingress_ = std::make_unique<Ingress>(std::move(ingress), &config_.rules, &inbox_,

@@ -7,7 +7,7 @@
 
 #include "base/log.h"
 #include "net/micro.h"
-#include "sched/read_marks.h"
+#include "sched/streams.h"
 
 namespace expirer {
 namespace {

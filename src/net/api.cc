@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/thread_name.h"
+#include "sched/streams.h"
 
 namespace expirer {
 namespace {
@@ -200,7 +201,7 @@ absl::Status Api::ReadList(Page* page) {
 }
 
 absl::Status Api::ReadDeadList(Page* page) {
-  ASSIGN_OR_RETURN(const auto names, ReadStreamNames(*store_));
+  ASSIGN_OR_RETURN(const auto names, Streams::Names(*store_));
   const StreamNames streams = [&names](uint16_t number) {
     for (const auto& [known, name] : names)
       if (known == number) return name;

@@ -11,7 +11,7 @@
 #include "absl/time/time.h"
 #include "base/log.h"
 #include "base/thread_name.h"
-#include "sched/read_marks.h"
+#include "sched/streams.h"
 
 namespace expirer {
 namespace {

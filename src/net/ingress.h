@@ -40,7 +40,7 @@ struct IngressOptions {
   std::string store_id;
   Adopt adopt = Adopt::kRefuse;
   bool rebuilding = false;                     // the store's rebuild is open
-  std::map<std::string, uint64_t> read_marks;  // ReadMarks::Stored
+  std::map<std::string, uint64_t> read_marks;  // Streams::ReadUpTo
   std::vector<StreamSpec> streams;
   JobLimits job_limits;
   size_t batch = 1'000;  // largest; less when many sources share the inbox

@@ -103,7 +103,7 @@ StreamNames Naming(const std::vector<std::pair<uint16_t, std::string>>& names) {
 absl::Status ReadJobs(const Store& store, const Outlets& outlets, const ListQuery& query,
                       int64_t now_ms, ListRequest* page) {
   ASSIGN_OR_RETURN(std::vector<LaneScan> lanes, OpenLanes(store, outlets, query));
-  ASSIGN_OR_RETURN(const auto names, ReadStreamNames(store));
+  ASSIGN_OR_RETURN(const auto names, Streams::Names(store));
   const StreamNames streams = Naming(names);
   // First attempts stand at their due time, or at that of their writing: from
   // here on none is due earlier.
@@ -211,20 +211,6 @@ std::string FormatDeadEntry(std::string_view key, const Dead& dead,
   }
   if (dead.reference_only) out += ",\"reference_only\":true";
   return out.append("}");
-}
-
-absl::StatusOr<std::vector<std::pair<uint16_t, std::string>>> ReadStreamNames(
-    const Store& store) {
-  std::vector<std::pair<uint16_t, std::string>> names;
-  const absl::Status visited = store.VisitMeta(
-      kMetaStream,
-      [&names](std::string_view key, std::string_view value) -> absl::Status {
-        ASSIGN_OR_RETURN(const StreamState state, Streams::Decode(value));
-        names.emplace_back(state.number, key.substr(kMetaStream.size()));
-        return absl::OkStatus();
-      });
-  if (!visited.ok()) return visited;
-  return names;
 }
 
 }  // namespace expirer

@@ -47,9 +47,6 @@ using VisitDead = std::function<size_t(std::string_view key, const Dead& dead)>;
 using StreamNames = std::function<std::string(uint16_t number)>;
 [[nodiscard]] std::string FormatDeadEntry(std::string_view key, const Dead& dead,
                                           const StreamNames& streams);
-// The streams' names as stored.
-[[nodiscard]] absl::StatusOr<std::vector<std::pair<uint16_t, std::string>>>
-ReadStreamNames(const Store& store);
 
 // The rule of a dead entry's key, and whether it is a job; see job/job.h.
 struct DeadName {

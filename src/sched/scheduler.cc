@@ -29,7 +29,7 @@ Scheduler::Scheduler(const SchedulerOptions& options, const std::vector<Rule>& r
       committer_(committer),
       egress_(egress),
       inbound_(inbound),
-      read_marks_(&rules),
+      streams_(&rules),
       counts_(options.history_keys),
       gates_(rules.size() + 1),
       admitted_(!options.wait_for_admission) {
@@ -42,7 +42,6 @@ absl::Status Scheduler::Load(Instant now) {
   RETURN_IF_ERROR(lanes_.Load(*store_, &outlets_, options_.orphans, &staged_));
   stats_.outcomes.resize(outlets_.size());
   RETURN_IF_ERROR(streams_.Load(*store_));
-  RETURN_IF_ERROR(read_marks_.Load(*store_));
   ASSIGN_OR_RETURN(rebuild_, Rebuild::Load(*store_));
   RETURN_IF_ERROR(counts_.Load(*store_));
   RETURN_IF_ERROR(downtime_.Load(*store_, now.wall_ms, &staged_));
@@ -53,7 +52,8 @@ absl::Status Scheduler::Load(Instant now) {
   // What an earlier process wrote was recovered from the log or made durable
   // when the store was opened.
   durable_seq_ = next_seq_;
-  RecallSent(now);
+  RETURN_IF_ERROR(sent_marks_.Load(*store_, now.wall_ms, downtime_.last_alive_ms(),
+                                   next_seq_, &staged_));
   for (RuleGate& gate : gates_) gate.deadline_mono_ms = kNever;
   store_->SetNow(now.wall_ms, counts_.forget_floor_ms());
   return absl::OkStatus();
@@ -109,9 +109,10 @@ void Scheduler::StageHousekeeping() {
   }
   counts_.Stage(&staged_);
   streams_.Stage(&staged_);
-  read_marks_.Stage(&staged_);
   const int64_t silent_ms = now_.mono_ms - alive_mono_ms_;
-  if (silent_ms >= kAliveIdleMs || (silent_ms >= kHousekeepingMs && !staged_.empty())) {
+  const bool stepped_back = sent_marks_.Note(now_.wall_ms, next_seq_, &staged_);
+  if (stepped_back || silent_ms >= kAliveIdleMs ||
+      (silent_ms >= kHousekeepingMs && !staged_.empty())) {
     alive_mono_ms_ = now_.mono_ms;
     Downtime::StageAlive(now_.wall_ms, &staged_);
   }

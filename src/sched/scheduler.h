@@ -30,9 +30,9 @@
 #include "sched/lanes.h"
 #include "sched/outlets.h"
 #include "sched/pace.h"
-#include "sched/read_marks.h"
 #include "sched/rebuild.h"
 #include "sched/registers.h"
+#include "sched/sent_marks.h"
 #include "sched/stats.h"
 #include "sched/streams.h"
 #include "store/committer.h"
@@ -157,7 +157,6 @@ class Scheduler {
 
   // The API's requests: scheduler_api.cc. What changes something is applied in
   // step 1; what only reads waits in `reads_` until the write of its Step.
-  void RecallSent(Instant now);
   [[nodiscard]] absl::Status ApplyCancelRequest(CancelRequest* request);
   [[nodiscard]] absl::Status ApplyRoundTrip(RoundTripRequest* request);
   [[nodiscard]] absl::Status ApplyDeadRequest(DeadRequest* request);
@@ -263,7 +262,6 @@ class Scheduler {
   Instant now_;
   Lanes lanes_;
   Streams streams_;
-  ReadMarks read_marks_;
   Rebuild rebuild_;
   Counts counts_;
   Downtime downtime_;
@@ -287,9 +285,7 @@ class Scheduler {
   // Rows waiting to be sent again whose last attempt got no answer: at most
   // limits.inflight for each loss of the connection.
   absl::flat_hash_set<uint64_t> unanswered_;
-  // Rows of earlier processes that stand no later may have been sent by them.
-  uint64_t first_seq_ = 0;
-  int64_t sent_until_ms_ = 0;
+  SentMarks sent_marks_;
 
   uint64_t next_seq_ = 1;
   bool next_seq_dirty_ = false;

@@ -21,10 +21,6 @@ constexpr int kNotFound = 404;
 constexpr int kConflict = 409;
 constexpr int kAtLimit = 429;
 
-// A process notes that it lives every ten seconds, and what it noted may have
-// been lost with the power or waited for a slow sync.
-constexpr int64_t kSentMarginMs = 60'000;
-
 std::string OutcomeJson(const JobRef& job, std::string_view outcome) {
   return fmt::format(R"({{"job":{},"outcome":"{}"}})",
                      JsonQuoted(JobName(job.rule, job.key)), outcome);
@@ -52,15 +48,6 @@ void CountLane(const LaneState& lane, int64_t now_ms, Overdue* overdue) {
 }
 
 }  // namespace
-
-// What earlier processes may have sent without this one knowing the answer.
-void Scheduler::RecallSent(Instant now) {
-  first_seq_ = next_seq_;
-  const int64_t alive_ms = downtime_.last_alive_ms();
-  sent_until_ms_ =
-      alive_ms == 0 ? now.wall_ms
-                    : std::max(alive_ms, std::min(now.wall_ms, alive_ms + kSentMarginMs));
-}
 
 void Scheduler::Answer(Caller caller, int code, std::string body) {
   auto answer = std::make_unique<Effect::Answer>();
@@ -91,7 +78,7 @@ absl::StatusOr<bool> Scheduler::MaybeSent(std::string_view rule, std::string_vie
   if (in_flight_.Holds(row_key.seq) || unanswered_.contains(row_key.seq) ||
       staged_unanswered_.contains(row_key.seq))
     return true;
-  if (IsLive(known.state) && row_key.seq < first_seq_ && row_key.key_ms <= sent_until_ms_)
+  if (IsLive(known.state) && sent_marks_.MayHaveSent(row_key.seq, row_key.key_ms))
     return true;
   // A row that stands at its due time was never tried.
   if (known.state == JobState::kPending && row_key.key_ms == known.schedule->due_ms)

@@ -215,13 +215,14 @@ Position Scheduler::PositionOf(MessageRequest* message) {
     return Position{0, 0, message->stream_seq, message->time_ns, {}};
   }
   bool rewound = false;
-  const Position position =
-      streams_.Place(*message->stream, message->stream_seq, message->time_ns, &rewound);
-  read_marks_.Note(message->rule, message->stream, message->stream_seq, rewound);
+  const Position position = streams_.Place(
+      message->rule, message->stream, message->stream_seq, message->time_ns, &rewound);
   if (rewound) {
     ++stats_.rewinds;
     Log(Level::kWarn, "the stream begins anew: it was purged, restored or created again",
-        {{"stream", *message->stream}, {"sequence", message->stream_seq}});
+        {{"rule", rules_[message->rule].name},
+         {"stream", *message->stream},
+         {"sequence", message->stream_seq}});
   }
   return position;
 }

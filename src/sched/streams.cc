@@ -1,87 +1,196 @@
 #include "sched/streams.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "base/coding.h"
 #include "store/meta.h"
 
 namespace expirer {
-namespace {
-constexpr uint8_t kVersion = 1;
-}  // namespace
 
-std::string Streams::Encode(const StreamState& state) {
-  std::string out(1, static_cast<char>(kVersion));
-  PutVarint(&out, state.number);
-  PutVarint(&out, state.epoch);
-  PutVarint(&out, static_cast<uint64_t>(state.epoch_start_ns));
-  PutVarint(&out, state.high_seq);
-  PutVarint(&out, static_cast<uint64_t>(state.high_time_ns));
+std::string SourceKey(std::string_view rule, std::string_view stream) {
+  return std::string(rule) + '\0' + std::string(stream);
+}
+
+std::string Streams::Encode(const ReadMark& mark) {
+  std::string out;
+  PutVarint(&out, mark.high_seq);
+  PutVarint(&out, static_cast<uint64_t>(mark.high_time_ns));
+  PutVarint(&out, mark.epoch);
+  PutVarint(&out, static_cast<uint64_t>(mark.epoch_start_ns));
   return out;
 }
 
-absl::StatusOr<StreamState> Streams::Decode(std::string_view bytes) {
+absl::StatusOr<ReadMark> Streams::Decode(std::string_view bytes) {
   Reader in(bytes);
-  const uint8_t version = in.Byte();
-  StreamState state;
-  state.number = static_cast<uint16_t>(in.Varint());
-  state.epoch = in.Varint();
-  state.epoch_start_ns = static_cast<int64_t>(in.Varint());
-  state.high_seq = in.Varint();
-  state.high_time_ns = static_cast<int64_t>(in.Varint());
-  if (version != kVersion || !in.AtEnd())
-    return Corrupt("stream entry malformed: expected version 1");
-  return state;
+  ReadMark mark;
+  mark.high_seq = in.Varint();
+  mark.high_time_ns = static_cast<int64_t>(in.Varint());
+  mark.epoch = in.Varint();
+  mark.epoch_start_ns = static_cast<int64_t>(in.Varint());
+  if (!in.AtEnd() || mark.epoch == 0)
+    return Corrupt("read mark malformed: expected four varints");
+  return mark;
 }
 
-absl::Status Streams::Load(const Store& store) {
+namespace {
+
+// An entry of "stream/". Up to store format 3 it began with a version, 1, and all
+// rules shared the mark that followed the number.
+struct StreamEntry {
+  uint16_t number = 0;
+  ReadMark shared;
+};
+
+absl::StatusOr<StreamEntry> DecodeStream(std::string_view bytes) {
+  constexpr size_t kNumberMost = 3;  // bytes of a varint of 16 bits
+  StreamEntry entry;
+  const bool old = bytes.size() > kNumberMost && bytes[0] == 1;
+  if (old) bytes.remove_prefix(1);
+  Reader in(bytes);
+  const uint64_t number = in.Varint();
+  entry.number = static_cast<uint16_t>(number);
+  if (old) {
+    entry.shared.epoch = in.Varint();
+    entry.shared.epoch_start_ns = static_cast<int64_t>(in.Varint());
+    entry.shared.high_seq = in.Varint();
+    entry.shared.high_time_ns = static_cast<int64_t>(in.Varint());
+  }
+  if (!in.AtEnd() || number > UINT16_MAX)
+    return Corrupt("stream entry malformed: expected its number");
+  return entry;
+}
+
+using VisitStream = std::function<void(std::string_view name, const StreamEntry& entry)>;
+absl::Status VisitStreams(const Store& store, const VisitStream& visit) {
   return store.VisitMeta(
-      kMetaStream, [this](std::string_view key, std::string_view value) -> absl::Status {
-        ASSIGN_OR_RETURN(const StreamState state, Decode(value));
-        key.remove_prefix(kMetaStream.size());
-        streams_[std::string(key)] = Entry{state, false};
-        next_number_ = std::max<uint16_t>(next_number_, state.number + 1);
+      kMetaStream, [&](std::string_view key, std::string_view value) -> absl::Status {
+        ASSIGN_OR_RETURN(const StreamEntry entry, DecodeStream(value));
+        visit(key.substr(kMetaStream.size()), entry);
         return absl::OkStatus();
       });
 }
 
+using VisitMark = std::function<void(std::string_view source, const ReadMark& mark)>;
+absl::Status VisitMarks(const Store& store, const VisitMark& visit) {
+  std::map<std::string, ReadMark, std::less<>> shared;
+  RETURN_IF_ERROR(
+      VisitStreams(store, [&shared](std::string_view name, const StreamEntry& entry) {
+        shared.emplace(name, entry.shared);
+      }));
+  return store.VisitMeta(
+      kMetaRead, [&](std::string_view key, std::string_view value) -> absl::Status {
+        const std::string_view source = key.substr(kMetaRead.size());
+        Reader in(value);
+        ReadMark mark;
+        mark.high_seq = in.Varint();
+        if (in.AtEnd()) {  // up to store format 3: the rest was shared
+          const auto found = shared.find(source.substr(source.find('\0') + 1));
+          if (found != shared.end()) {
+            mark.high_time_ns = found->second.high_time_ns;
+            mark.epoch = found->second.epoch;
+            mark.epoch_start_ns = found->second.epoch_start_ns;
+          }
+        } else {
+          ASSIGN_OR_RETURN(mark, Streams::Decode(value));
+        }
+        visit(source, mark);
+        return absl::OkStatus();
+      });
+}
+
+}  // namespace
+
+absl::StatusOr<std::map<std::string, uint64_t>> Streams::ReadUpTo(const Store& store) {
+  std::map<std::string, uint64_t> marks;
+  RETURN_IF_ERROR(
+      VisitMarks(store, [&marks](std::string_view source, const ReadMark& mark) {
+        marks[std::string(source)] = mark.high_seq;
+      }));
+  return marks;
+}
+
+absl::StatusOr<std::vector<std::pair<uint16_t, std::string>>> Streams::Names(
+    const Store& store) {
+  std::vector<std::pair<uint16_t, std::string>> names;
+  RETURN_IF_ERROR(
+      VisitStreams(store, [&names](std::string_view name, const StreamEntry& entry) {
+        names.emplace_back(entry.number, name);
+      }));
+  return names;
+}
+
+absl::Status Streams::Load(const Store& store) {
+  ASSIGN_OR_RETURN(const auto names, Names(store));
+  for (const auto& [number, name] : names) {
+    numbers_[name] = number;
+    next_number_ = std::max<uint16_t>(next_number_, number + 1);
+  }
+  return VisitMarks(store, [this](std::string_view source, const ReadMark& mark) {
+    as_loaded_[std::string(source)] = mark;
+  });
+}
+
 std::string Streams::NameOf(uint16_t number) const {
-  for (const auto& [name, entry] : streams_)
-    if (entry.state.number == number) return name;
+  for (const auto& [name, its_number] : numbers_)
+    if (its_number == number) return name;
   return "";
 }
 
-Position Streams::Place(const std::string& stream, uint64_t seq, int64_t time_ns,
-                        bool* rewound) {
-  *rewound = false;
-  Entry& entry = streams_[stream];
-  StreamState& state = entry.state;
-  if (state.number == 0) {
-    state.number = next_number_++;
-    state.epoch_start_ns = time_ns;
-  } else if (seq <= state.high_seq && time_ns > state.high_time_ns) {
-    *rewound = true;
-    ++state.epoch;
-    // Not this message's own time: another rule's consumer may still bring
-    // earlier messages of the new life.
-    state.epoch_start_ns = state.high_time_ns + 1;
-    state.high_seq = 0;
+Streams::Source& Streams::Find(RuleIndex rule, const std::string* stream,
+                               int64_t time_ns) {
+  const auto [it, first] = sources_.try_emplace({rule, stream});
+  Source& source = it->second;
+  if (!first) return source;
+  const auto [number, new_stream] = numbers_.try_emplace(*stream, next_number_);
+  if (new_stream) {
+    ++next_number_;
+    new_streams_.push_back(*stream);
   }
-  const bool earlier = time_ns < state.epoch_start_ns && state.epoch > 1;
-  if (!earlier && seq > state.high_seq && time_ns >= state.high_time_ns) {
-    state.high_seq = seq;
-    state.high_time_ns = time_ns;
-    entry.dirty = true;
+  source.number = number->second;
+  const auto loaded = as_loaded_.find(SourceKey((*rules_)[rule].name, *stream));
+  if (loaded != as_loaded_.end())
+    source.mark = loaded->second;
+  else
+    source.mark.epoch_start_ns = time_ns;
+  return source;
+}
+
+Position Streams::Place(RuleIndex rule, const std::string* stream, uint64_t seq,
+                        int64_t time_ns, bool* rewound) {
+  Source& source = Find(rule, stream, time_ns);
+  ReadMark& mark = source.mark;
+  *rewound = seq <= mark.high_seq && time_ns > mark.high_time_ns;
+  if (*rewound) {
+    ++mark.epoch;
+    // Not this message's own time: earlier ones of the new life may have been
+    // lost on the way and come again.
+    mark.epoch_start_ns = mark.high_time_ns + 1;
+    mark.high_seq = 0;
   }
-  const uint64_t before = state.epoch == 2 ? 1 : 0;
-  return Position{state.number, earlier ? before : state.epoch, seq, time_ns, {}};
+  const bool earlier = time_ns < mark.epoch_start_ns && mark.epoch > 1;
+  if (!earlier && seq > mark.high_seq && time_ns >= mark.high_time_ns) {
+    mark.high_seq = seq;
+    mark.high_time_ns = time_ns;
+    source.dirty = true;
+  }
+  const uint64_t before = mark.epoch == 2 ? 1 : 0;
+  return Position{source.number, earlier ? before : mark.epoch, seq, time_ns, {}};
 }
 
 void Streams::Stage(WriteSet* set) {
-  for (auto& [name, entry] : streams_) {
-    if (!entry.dirty) continue;
-    set->PutMeta(std::string(kMetaStream) + name, Encode(entry.state));
-    entry.dirty = false;
+  for (const std::string& name : new_streams_) {
+    std::string number;
+    PutVarint(&number, numbers_[name]);
+    set->PutMeta(std::string(kMetaStream) + name, number);
+  }
+  new_streams_.clear();
+  for (auto& [rule_and_stream, source] : sources_) {
+    if (!source.dirty) continue;
+    const auto& [rule, stream] = rule_and_stream;
+    set->PutMeta(std::string(kMetaRead) + SourceKey((*rules_)[rule].name, *stream),
+                 Encode(source.mark));
+    source.dirty = false;
   }
 }
 

@@ -8,14 +8,14 @@
 //                       outlet is named <rule>, <rule>.<entry> or <rule>.late.
 //   "next_lane"         varint
 //   "bound/" be16 lane  varint low bound, ms: no row of the lane stands before
-//   "stream/" name      StreamState (sched/streams.h)
+//   "stream/" name      varint number of the stream (Position::stream)
 //   "consumer/" rule 0x00 stream   ack floor etc. (net's, opaque here)
-//   "read/" rule 0x00 stream       varint highest sequence applied
-//                       (sched/read_marks.h)
+//   "read/" rule 0x00 stream       ReadMark (sched/streams.h)
 //   "rebuild"           the newest rebuild (sched/rebuild.h)
 //   "count/" ...        counters (sched/counts.h)
 //   "rename/" old       new: rule `old` is being renamed (sched/rename.h)
 //   "alive"             varint ms of the last sign of life
+//   "sent"              what earlier processes may have sent (sched/sent_marks.h)
 //   "down/"  be64 from  varint until: a span in which no process ran
 #pragma once
 
@@ -25,9 +25,9 @@
 namespace expirer {
 
 // Raised when an older binary must refuse the store.
-// 2: job rows of version 2, 3: registers of version 2 (job/job.h). An older store
-// is raised when it is opened.
-inline constexpr uint64_t kFormatVersion = 3;
+// 2: job rows of version 2, 3: registers of version 2 (job/job.h), 4: read marks
+// with epochs (sched/streams.h). An older store is raised when it is opened.
+inline constexpr uint64_t kFormatVersion = 4;
 
 inline constexpr std::string_view kMetaFormat = "format";
 inline constexpr std::string_view kMetaStoreId = "store_id";
@@ -43,6 +43,7 @@ inline constexpr std::string_view kMetaCount = "count/";
 inline constexpr std::string_view kMetaRuleCount = "count/r/";
 inline constexpr std::string_view kMetaRename = "rename/";
 inline constexpr std::string_view kMetaAlive = "alive";
+inline constexpr std::string_view kMetaSent = "sent";
 inline constexpr std::string_view kMetaDown = "down/";
 
 }  // namespace expirer

@@ -5,7 +5,7 @@
 #include <chrono>
 
 #include "net/micro.h"
-#include "sched/read_marks.h"
+#include "sched/streams.h"
 #include "unit/net/net_world.h"
 
 namespace expirer {

@@ -208,6 +208,36 @@ TEST(Api, CancelOfWhatADeadProcessMayHaveSentIsTooLate) {
   EXPECT_EQ(w.Outcome("b"), "cancelled") << "not due yet: it cannot have been sent";
 }
 
+TEST(Api, CancelOfWhatADeadProcessMayHaveSentIsTooLateAfterAStepBackOfTheClock) {
+  ApiWorld w;
+  w.Schedule("a", kDue, {1});
+  w.Schedule("b", kDue + 3'600'000, {2});
+  w.Advance(1'000);  // a is in flight
+  w.clock_.Step(kNow - 3'600'000);
+  w.Run();
+  w.Stop();
+  w.clock_.Advance(100);
+  w.Start(/*settle=*/false);
+  w.Restart(20'000, /*settle=*/false);
+  EXPECT_EQ(w.Outcome("a"), "too_late");
+  EXPECT_EQ(w.Outcome("b"), "cancelled") << "no clock has shown its due time";
+}
+
+TEST(Api, CancelOfWhatADeadProcessMayHaveSentIsTooLateWhenTheClockSteppedBackMeanwhile) {
+  ApiWorld w;
+  w.Schedule("a", kDue, {1});
+  w.Advance(1'000);  // a is in flight
+  w.Stop();
+  w.clock_.Step(kNow - 3'600'000);
+  w.Start(/*settle=*/false);
+  w.Restart(20'000, /*settle=*/false);
+  w.Schedule("b", kDue, {2});
+  w.Run();
+  w.Restart(20'000, /*settle=*/false);
+  EXPECT_EQ(w.Outcome("a"), "too_late");
+  EXPECT_EQ(w.Outcome("b"), "cancelled") << "written when the clock was right again";
+}
+
 TEST(Api, CancelAnsweredTooLateIsSoAfterARestart) {
   ApiWorld w;
   w.Schedule("a", kDue, {1});

@@ -56,11 +56,11 @@ class ApiWorld : public World {
     return state ? std::string(Name(*state)) : "none";
   }
   // A process dies and another begins.
-  void Restart(int64_t down_ms = 100) {
+  void Restart(int64_t down_ms = 100, bool settle = true) {
     Stop();
     clock_.Advance(down_ms);
     seen_ = 0;
-    Start();
+    Start(settle);
   }
 
  private:

@@ -3,8 +3,8 @@
 
 #include <gmock/gmock.h>
 
-#include "sched/read_marks.h"
 #include "sched/rebuild.h"
+#include "sched/streams.h"
 #include "unit/sched/world.h"
 
 namespace expirer {
@@ -57,7 +57,7 @@ TEST(Install, WhatWasReadIsMarkedInTheWriteThatKeepsIt) {
   w.Step();
   w.Stop();
   w.Start();
-  const auto marks = ReadMarks::Stored(*w.store_);
+  const auto marks = Streams::ReadUpTo(*w.store_);
   ASSERT_TRUE(marks.ok());
   EXPECT_THAT(*marks, ElementsAre(std::pair(SourceKey("r", "S"), 9u),
                                   std::pair(SourceKey("s", "T"), 3u)));
@@ -68,7 +68,7 @@ TEST(Install, AMarkBeginsAnewWithItsStream) {
   w.Schedule("a", kNow + 10, {100, kNow});
   w.Schedule("b", kNow + 10, {2, kNow + 1});
   w.Run();
-  EXPECT_THAT(*ReadMarks::Stored(*w.store_),
+  EXPECT_THAT(*Streams::ReadUpTo(*w.store_),
               ElementsAre(std::pair(SourceKey("r", "S"), 2u)));
 }
 

@@ -3,10 +3,15 @@
 #include <gmock/gmock.h>
 
 #include <memory>
+#include <set>
+#include <string>
+#include <utility>
 #include <vector>
 
+#include "base/coding.h"
 #include "support/temp_dir.h"
 #include "unit/sched/seed.h"
+#include "unit/sched/world.h"
 
 namespace expirer {
 namespace {
@@ -15,13 +20,22 @@ namespace {
 class Placing {
  public:
   Position operator()(uint64_t seq, int64_t time_ns, const std::string& stream = "S") {
-    return streams_.Place(stream, seq, time_ns, &rewound_);
+    return streams_.Place(rule_, &*names_.insert(stream).first, seq, time_ns, &rewound_);
+  }
+  Placing& For(RuleIndex rule) {
+    rule_ = rule;
+    return *this;
   }
   [[nodiscard]] bool rewound() const { return rewound_; }
-  Streams streams_;
 
  private:
+  const std::vector<Rule> rules_ = {TestRule("r"), TestRule("s")};
+  std::set<std::string> names_;
+  RuleIndex rule_ = 0;
   bool rewound_ = false;
+
+ public:
+  Streams streams_{&rules_};
 };
 
 TEST(Streams, OneLifeIsOneEpochHoweverItsMessagesCome) {
@@ -62,8 +76,7 @@ TEST(Streams, MessagesOfTheOldLifeStayOlderThanThoseOfTheNew) {
   EXPECT_GT(Compare(new_life, old_life), 0);
 }
 
-// Two rules read one stream through a durable each: the rewind is seen by the
-// one that is ahead.
+// A connection that is lost takes the first messages with it; they come again.
 TEST(Streams, EarlyMessagesOfTheNewLifeAreNotTakenForTheOldOne) {
   Placing place;
   const Position old_life = place(900, 1'000);
@@ -72,6 +85,17 @@ TEST(Streams, EarlyMessagesOfTheNewLifeAreNotTakenForTheOldOne) {
   EXPECT_FALSE(place.rewound());
   EXPECT_GT(Compare(behind, old_life), 0);
   EXPECT_LT(Compare(behind, ahead), 0);
+}
+
+// Each rule has a durable of its own: one may be far ahead in the new life.
+TEST(Streams, ARewindIsSeenByARuleWhenAnotherIsPastTheOldLifesEnd) {
+  Placing place;
+  const Position old_life = place.For(0)(900, 1'000);
+  EXPECT_EQ(place.For(1)(800, 900).epoch, 1u);
+  EXPECT_EQ(place.For(1)(950, 3'000).epoch, 1u);  // above: not told, and no matter
+  const Position new_life = place.For(0)(20, 2'000);
+  EXPECT_TRUE(place.rewound());
+  EXPECT_GT(Compare(new_life, old_life), 0);
 }
 
 // A stream restored twice still holds messages of its first life.
@@ -123,6 +147,7 @@ TEST_F(StoredStreams, EpochsAndNumbersOutliveTheProcess) {
   EXPECT_EQ(after(899, 900, "S"), before(899, 900, "S"));
   EXPECT_EQ(after(2, 1'900, "S"), before(2, 1'900, "S"));
   EXPECT_NE(after(1, 1, "U").stream, after(1, 1, "T").stream);
+  EXPECT_EQ(after.streams_.NameOf(after(1, 1, "T").stream), "T");
 }
 
 TEST_F(StoredStreams, OnlyWhatChangedIsWritten) {
@@ -139,27 +164,55 @@ TEST_F(StoredStreams, OnlyWhatChangedIsWritten) {
 }
 
 TEST_F(StoredStreams, MalformedEntryIsDataLoss) {
-  WriteSet set;
-  set.PutMeta("stream/S", std::string("\x02", 1));
-  ASSERT_TRUE(store_->Write(&set).ok());
-  Streams streams;
-  EXPECT_EQ(streams.Load(*store_).code(), absl::StatusCode::kDataLoss);
+  for (const auto& [key, value] :
+       {std::pair{"stream/S", std::string("\x02", 2)},
+        std::pair{"read/r", std::string("\x02\x03", 2)},
+        std::pair{"read/r", std::string("\x02\x03\x00\x01", 4)}}) {
+    WriteSet set;
+    set.PutMeta(key, value);
+    ASSERT_TRUE(store_->Write(&set).ok());
+    Placing place;
+    EXPECT_EQ(place.streams_.Load(*store_).code(), absl::StatusCode::kDataLoss) << key;
+    set.Clear();
+    set.DeleteMeta(key);
+    ASSERT_TRUE(store_->Write(&set).ok());
+  }
 }
 
-TEST(Streams, StateIsReadBackAsWritten) {
-  const StreamState state{65'535, UINT64_MAX, INT64_MAX, 123, 456};
-  const auto read = Streams::Decode(Streams::Encode(state));
+// One mark for all rules of a stream, and of each rule the sequence only.
+TEST_F(StoredStreams, MarksOfStoreFormat3AreTakenOver) {
+  std::string entry(1, '\1');
+  for (const uint64_t field :
+       {uint64_t{7}, uint64_t{3}, uint64_t{500}, uint64_t{90}, uint64_t{1'000}})
+    PutVarint(&entry, field);
+  std::string mark;
+  PutVarint(&mark, 80);
+  WriteSet set;
+  set.PutMeta("stream/S", entry);
+  set.PutMeta("read/" + SourceKey("r", "S"), mark);
+  ASSERT_TRUE(store_->Write(&set).ok());
+  Placing place;
+  ASSERT_TRUE(place.streams_.Load(*store_).ok());
+  EXPECT_EQ(place.streams_.NameOf(7), "S");
+  EXPECT_EQ(place(81, 700), (Position{7, 3, 81, 700, {}}));
+  EXPECT_EQ(place(60, 400).epoch, 0u);
+  EXPECT_EQ(place(80, 1'100).epoch, 4u);
+  EXPECT_EQ(Streams::ReadUpTo(*store_)->at(SourceKey("r", "S")), 80u);
+}
+
+TEST(Streams, MarkIsReadBackAsWritten) {
+  const ReadMark mark{UINT64_MAX, INT64_MAX, 123, 456};
+  const auto read = Streams::Decode(Streams::Encode(mark));
   ASSERT_TRUE(read.ok()) << read.status();
-  EXPECT_EQ(read->number, state.number);
-  EXPECT_EQ(read->epoch, state.epoch);
-  EXPECT_EQ(read->epoch_start_ns, state.epoch_start_ns);
-  EXPECT_EQ(read->high_seq, state.high_seq);
-  EXPECT_EQ(read->high_time_ns, state.high_time_ns);
+  EXPECT_EQ(read->high_seq, mark.high_seq);
+  EXPECT_EQ(read->high_time_ns, mark.high_time_ns);
+  EXPECT_EQ(read->epoch, mark.epoch);
+  EXPECT_EQ(read->epoch_start_ns, mark.epoch_start_ns);
 }
 
 // Two rules' durables read two lives of a stream, each its own part of the
 // messages at its own pace and with redelivery; whatever was applied before,
-// of two messages the one that JetStream stored later is the newer.
+// of two messages of a rule the one that JetStream stored later is the newer.
 TEST(Streams, LaterMessageIsTheNewerUnderRandomDelivery) {
   struct Message {
     uint64_t seq;
@@ -168,35 +221,35 @@ TEST(Streams, LaterMessageIsTheNewerUnderRandomDelivery) {
   Draws draws;
   for (int round = 0; round < 2'000; ++round) {
     Placing place;
-    std::vector<Message> all;
-    std::vector<std::pair<int64_t, Position>> placed;
+    std::vector<Message> applied[2];
+    std::vector<std::pair<int64_t, Position>> placed[2];
+    std::vector<Message> queue[2];
     int64_t time_ns = 1'000;
     for (int life = 0; life < 2; ++life) {
-      std::vector<Message> queue[2];
-      // Shorter than the life before: longer at once, it could not be told.
-      uint64_t seq = 200 - 100 * static_cast<uint64_t>(life);
-      for (uint64_t n = 2 + draws.Below(8); n > 0; --n) {
+      uint64_t seq = life == 0 ? 200 : draws.Below(250);
+      for (uint64_t n = 2 + draws.Below(20); n > 0; --n) {
         const Message message{seq += 1 + draws.Below(2),
                               time_ns += draws.Between(1, 100)};
         for (auto& messages : queue)
           if (draws.Chance(70)) messages.push_back(message);
       }
-      size_t next[2] = {0, 0};
-      while (next[0] < queue[0].size() || next[1] < queue[1].size()) {
-        const size_t rule = draws.Below(2);
-        if (next[rule] == queue[rule].size()) continue;
-        const bool again = !all.empty() && draws.Chance(20);
-        const Message m =
-            again ? all[draws.Below(all.size())] : queue[rule][next[rule]++];
-        if (!again) all.push_back(m);
-        placed.emplace_back(m.time_ns, place(m.seq, m.time_ns));
-      }
     }
-    for (const auto& [a_ns, a] : placed)
-      for (const auto& [b_ns, b] : placed)
-        ASSERT_EQ(Compare(a, b) > 0, a_ns > b_ns)
-            << "round " << round << ": " << a.epoch << "/" << a.seq << " at " << a_ns
-            << ", " << b.epoch << "/" << b.seq << " at " << b_ns;
+    size_t next[2] = {0, 0};
+    while (next[0] < queue[0].size() || next[1] < queue[1].size()) {
+      const auto rule = static_cast<RuleIndex>(draws.Below(2));
+      if (next[rule] == queue[rule].size()) continue;
+      const bool again = !applied[rule].empty() && draws.Chance(20);
+      const Message m = again ? applied[rule][draws.Below(applied[rule].size())]
+                              : queue[rule][next[rule]++];
+      if (!again) applied[rule].push_back(m);
+      placed[rule].emplace_back(m.time_ns, place.For(rule)(m.seq, m.time_ns));
+    }
+    for (const auto& of_rule : placed)
+      for (const auto& [a_ns, a] : of_rule)
+        for (const auto& [b_ns, b] : of_rule)
+          ASSERT_EQ(Compare(a, b) > 0, a_ns > b_ns)
+              << "round " << round << ": " << a.epoch << "/" << a.seq << " at " << a_ns
+              << ", " << b.epoch << "/" << b.seq << " at " << b_ns;
   }
 }
 
