@@ -85,36 +85,41 @@ rules:
   return options;
 }
 
-// A CA, a server's certificate for 127.0.0.1 and a client's, made by openssl.
+// A CA, a server's certificate for 127.0.0.1, one for another host, one that has
+// expired, and a client's, made by openssl.
 class Certificates {
  public:
   Certificates() {
-    Write(dir_.path() + "/server.ext", "subjectAltName=IP:127.0.0.1\n");
+    for (const char* name : {"server", "expired"})
+      Write(dir_.path() + "/" + name + ".ext", "subjectAltName=IP:127.0.0.1\n");
+    Write(dir_.path() + "/elsewhere.ext",
+          "subjectAltName=DNS:nats.example.com,IP:192.0.2.7\n");
     Write(dir_.path() + "/client.ext", "extendedKeyUsage=clientAuth\n");
     for (const char* ca : {"ca", "other"})
       Openssl(
           fmt::format("req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN={0} -keyout "
                       "{0}.key -out {0}.crt",
                       ca));
-    for (const char* name : {"server", "client"}) {
+    for (const std::string name : {"server", "elsewhere", "expired", "client"}) {
       Openssl(
           fmt::format("req -newkey rsa:2048 -nodes -subj /CN={0} -keyout {0}.key -out "
                       "{0}.csr",
                       name));
       Openssl(
           fmt::format("x509 -req -in {0}.csr -CA ca.crt -CAkey ca.key -CAcreateserial "
-                      "-days 2 -extfile {0}.ext -out {0}.crt",
-                      name));
+                      "-days {1} -extfile {0}.ext -out {0}.crt",
+                      name, name == "expired" ? -1 : 2));
     }
   }
   [[nodiscard]] std::string operator()(const std::string& name) const {
     return dir_.path() + "/" + name;
   }
   // nats-server's section; `verify` asks clients for a certificate.
-  [[nodiscard]] std::string Server(bool verify) const {
+  [[nodiscard]] std::string Server(bool verify,
+                                   const std::string& name = "server") const {
     return fmt::format(
         "tls {{ cert_file: \"{}\", key_file: \"{}\", ca_file: \"{}\", verify: {} }}",
-        (*this)("server.crt"), (*this)("server.key"), (*this)("ca.crt"), verify);
+        (*this)(name + ".crt"), (*this)(name + ".key"), (*this)("ca.crt"), verify);
   }
 
  private:
@@ -178,14 +183,38 @@ TEST(ServiceAuth, TlsWithAnOwnCa) {
   service.StartReady();
 }
 
-TEST(ServiceAuth, ServerOfAnUnknownCaIsRefused) {
+// Who must not be talked to: by the certificate the server shows, the authority
+// that we trust, whether the server asks for a certificate of ours, and what is
+// said of it.
+struct Untrusted {
+  const char* name;
+  const char* certificate;
+  const char* ca;
+  bool asks;
+  const char* says;
+};
+
+class ServiceTls : public testing::TestWithParam<Untrusted> {};
+
+TEST_P(ServiceTls, IsRefusedAndSaid) {
   const Certificates certs;
-  NatsServer server({.config = certs.Server(false)});
-  Service service(With(server, fmt::format("tls: {{ ca: \"{}\" }}", certs("other.crt"))));
+  NatsServer server({.config = certs.Server(GetParam().asks, GetParam().certificate)});
+  Service service(
+      With(server, fmt::format("tls: {{ ca: \"{}\" }}", certs(GetParam().ca))));
   service.Start();
-  EXPECT_TRUE(service.WaitLog("SSL handshake error")) << service.Log();
+  EXPECT_TRUE(service.WaitLog(GetParam().says)) << service.Log();
   EXPECT_NE(service.Status("ready"), 1);
 }
+
+INSTANTIATE_TEST_SUITE_P(
+    Table, ServiceTls,
+    testing::Values(Untrusted{"UnknownAuthority", "server", "other.crt", false,
+                              "local issuer"},
+                    Untrusted{"WrongHost", "elsewhere", "ca.crt", false, "mismatch"},
+                    Untrusted{"Expired", "expired", "ca.crt", false, "expired"},
+                    Untrusted{"MissingClientCertificate", "server", "ca.crt", true,
+                              "does the server ask for one?"}),
+    [](const auto& parameter) { return std::string(parameter.param.name); });
 
 TEST(ServiceAuth, TlsWithAClientCertificateWhereTheServerAsksForOne) {
   const Certificates certs;
