@@ -2,6 +2,7 @@
 // each kind the service becomes ready, which takes both connections and the
 // JetStream API. Keys and tokens were made for these tests and open nothing.
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <string>
 
@@ -61,6 +62,7 @@ constexpr char kUserJwt[] =
     "30sInN1YnMiOi0xLCJkYXRhIjotMSwicGF5bG9hZCI6LTEsInR5cGUiOiJ1c2VyIiwidmVyc2lvb"
     "iI6Mn19.Pot6Lu7P2IhsenQ6yxhyJ1BlNmQ1uf9gAl5e-auKpqmZBdlEiLVo2L4KGWPRo6_aj0KE"
     "ZXMTfVWR3jzpCSimBQ";
+constexpr char kUserPublic[] = "UDJNMRONYHDZRATBGVJPPASNXSGGSHIJJSC5Z3N3VSNCJIPZTPICI2KF";
 constexpr char kUserSeed[] = "SUAF6FD2LSXOHC7PQXBK4N7RH6QOWC3YUDEIKTC46MNN3L7DOJ4QGBZVSE";
 
 void Write(const std::string& path, const std::string& text) {
@@ -131,6 +133,16 @@ class Certificates {
   const TempDir dir_;
 };
 
+size_t Count(const std::string& text, std::string_view part) {
+  size_t count = 0;
+  for (size_t at = 0; (at = text.find(part, at)) != text.npos; at += part.size()) ++count;
+  return count;
+}
+
+std::string NKeyServer(const std::string& key) {
+  return fmt::format("authorization {{ users = [ {{ nkey: {} }} ] }}", key);
+}
+
 TEST(ServiceAuth, UserAndPassword) {
   NatsServer server({.config = "authorization { user: app, password: secret }"});
   Service service(With(server, "user: app, password: secret"));
@@ -152,28 +164,67 @@ TEST(ServiceAuth, WrongPasswordIsSaidWithoutBeingShown) {
 }
 
 TEST(ServiceAuth, NKey) {
-  NatsServer server(
-      {.config = fmt::format("authorization {{ users = [ {{ nkey: {} }} ] }}", kPublic)});
+  NatsServer server({.config = NKeyServer(kPublic)});
   const TempDir dir;
   Write(dir.path() + "/nkey", fmt::format("{}\n{}\n", kSeed, kPublic));
   Service service(With(server, fmt::format("nkey: \"{}/nkey\"", dir.path())));
   service.StartReady();
 }
 
+std::string CredsServer() {
+  return fmt::format(
+      "operator: {}\nsystem_account: {}\nresolver: MEMORY\n"
+      "resolver_preload: {{ {}: {}, {}: {} }}",
+      kOperatorJwt, kSystemId, kSystemId, kSystemJwt, kAccountId, kAccountJwt);
+}
+
+std::string Creds(const std::string& seed) {
+  return fmt::format(
+      "-----BEGIN NATS USER JWT-----\n{}\n------END NATS USER JWT------\n\n"
+      "-----BEGIN USER NKEY SEED-----\n{}\n------END USER NKEY SEED------\n",
+      kUserJwt, seed);
+}
+
 TEST(ServiceAuth, Creds) {
-  NatsServer server(
-      {.config = fmt::format("operator: {}\nsystem_account: {}\nresolver: MEMORY\n"
-                             "resolver_preload: {{ {}: {}, {}: {} }}",
-                             kOperatorJwt, kSystemId, kSystemId, kSystemJwt, kAccountId,
-                             kAccountJwt)});
+  NatsServer server({.config = CredsServer()});
   const TempDir dir;
-  Write(
-      dir.path() + "/app.creds",
-      fmt::format("-----BEGIN NATS USER JWT-----\n{}\n------END NATS USER JWT------\n\n"
-                  "-----BEGIN USER NKEY SEED-----\n{}\n------END USER NKEY SEED------\n",
-                  kUserJwt, kUserSeed));
+  Write(dir.path() + "/app.creds", Creds(kUserSeed));
   Service service(With(server, fmt::format("creds: \"{}/app.creds\"", dir.path())));
   service.StartReady();
+}
+
+// As Kubernetes and most secret stores do it: the file is replaced, and the
+// server no longer takes the old secret.
+TEST(ServiceAuth, NKeyThatIsRotatedInPlaceCountsFromTheNextConnectOn) {
+  NatsServer server({.config = NKeyServer(kPublic)});
+  const TempDir dir;
+  Write(dir.path() + "/nkey", fmt::format("{}\n{}\n", kSeed, kPublic));
+  Service service(With(server, fmt::format("nkey: \"{}/nkey\"", dir.path())));
+  service.StartReady();
+  server.Stop();
+  server.SetConfig(NKeyServer(kUserPublic));
+  server.Start();
+  ASSERT_TRUE(service.WaitLog("Authorization Violation")) << service.Log();
+  Write(dir.path() + "/new", fmt::format("{}\n{}\n", kUserSeed, kUserPublic));
+  std::filesystem::rename(dir.path() + "/new", dir.path() + "/nkey");
+  // Both connections, a second time.
+  EXPECT_TRUE(WaitFor([&] { return Count(service.Log(), "connected to NATS") == 4; }))
+      << service.Log();
+  EXPECT_EQ(service.Log().find(kSeed), std::string::npos);
+  EXPECT_EQ(service.Log().find(kUserSeed), std::string::npos);
+}
+
+TEST(ServiceAuth, CredsThatAreRotatedInPlaceCountFromTheNextConnectOn) {
+  NatsServer server({.config = CredsServer()});
+  const TempDir dir;
+  Write(dir.path() + "/app.creds", Creds(kSeed));  // not that user's
+  Service service(With(server, fmt::format("creds: \"{}/app.creds\"", dir.path())));
+  service.Start();
+  ASSERT_TRUE(service.WaitLog("Authorization Violation")) << service.Log();
+  Write(dir.path() + "/app.creds", Creds(kUserSeed));
+  EXPECT_TRUE(service.WaitReady()) << service.Log();
+  EXPECT_EQ(service.Log().find(kSeed), std::string::npos);
+  EXPECT_EQ(service.Log().find(kUserSeed), std::string::npos);
 }
 
 TEST(ServiceAuth, TlsWithAnOwnCa) {
@@ -203,7 +254,7 @@ TEST_P(ServiceTls, IsRefusedAndSaid) {
       With(server, fmt::format("tls: {{ ca: \"{}\" }}", certs(GetParam().ca))));
   service.Start();
   EXPECT_TRUE(service.WaitLog(GetParam().says)) << service.Log();
-  EXPECT_NE(service.Status("ready"), 1);
+  EXPECT_FALSE(service.WaitReady(0));
 }
 
 INSTANTIATE_TEST_SUITE_P(

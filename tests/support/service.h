@@ -29,7 +29,7 @@ using Environment = std::vector<std::pair<std::string, std::string>>;
 // Runs `expirer ARGS...` to its end; killed after `timeout_ms`.
 [[nodiscard]] Outcome RunExpirer(const std::vector<std::string>& args,
                                  const Environment& environment = {},
-                                 int64_t timeout_ms = 30'000);
+                                 int64_t timeout_ms = 60'000);
 
 // One `expirer serve`, over as many starts as the test wants. The child sees
 // none of the test's own variables that would configure it; it dies with this
@@ -53,7 +53,7 @@ class Service {
   // REQUIRES: not running. The log goes on in the same file.
   void Start();
   // Until the status file of this very process says ready.
-  [[nodiscard]] bool WaitReady(int64_t timeout_ms = 30'000);
+  [[nodiscard]] bool WaitReady(int64_t timeout_ms = 60'000);
   // Start and WaitReady; aborts with the log when it does not become ready.
   void StartReady();
 
@@ -61,7 +61,7 @@ class Service {
   // Also from another thread; nothing when it does not run.
   void Signal(int signal);
   // The exit code, or 128 + the signal; nothing while it runs on.
-  [[nodiscard]] std::optional<int> WaitExit(int64_t timeout_ms = 30'000);
+  [[nodiscard]] std::optional<int> WaitExit(int64_t timeout_ms = 60'000);
   // SIGTERM and WaitExit. The promise is an end within 20 s.
   [[nodiscard]] std::optional<int> Term(int64_t timeout_ms = 20'000);
   [[nodiscard]] bool running() const { return pid_ > 0; }
@@ -75,7 +75,7 @@ class Service {
   [[nodiscard]] std::string Log() const;
   [[nodiscard]] std::string LogOfThisStart() const;
   // Until a line since the last Start holds `text`.
-  [[nodiscard]] bool WaitLog(std::string_view text, int64_t timeout_ms = 30'000) const;
+  [[nodiscard]] bool WaitLog(std::string_view text, int64_t timeout_ms = 60'000) const;
 
   // The whole number called `name` in the status file of the running process,
   // in `section` ("counters", "rules") where it is not at the top. Nothing
@@ -85,10 +85,10 @@ class Service {
   // Until that number makes `good` true.
   [[nodiscard]] bool WaitStatus(std::string_view name, std::string_view section,
                                 const std::function<bool(int64_t)>& good,
-                                int64_t timeout_ms = 30'000) const;
+                                int64_t timeout_ms = 60'000) const;
   // Until it is at least `value`.
   [[nodiscard]] bool WaitCounter(std::string_view name, int64_t value,
-                                 int64_t timeout_ms = 30'000) const;
+                                 int64_t timeout_ms = 60'000) const;
 
   [[nodiscard]] const std::string& store() const { return options_.store; }
   [[nodiscard]] std::string log_path() const { return dir_.path() + "/log"; }
