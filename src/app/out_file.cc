@@ -11,7 +11,8 @@
 namespace expirer {
 
 absl::Status OutFile::Failed(const std::string& what) const {
-  return Internal(path_ + ": " + what + ": " + std::strerror(errno));
+  return Internal((path_.empty() ? "stdout" : path_) + ": " + what + ": " +
+                  std::strerror(errno));
 }
 
 absl::Status OutFile::Open() {
@@ -37,13 +38,20 @@ OutFile::~OutFile() {
 }
 
 void OutFile::Write(std::string_view bytes) {
-  good_ = std::fwrite(bytes.data(), 1, bytes.size(), file_) == bytes.size() && good_;
+  if (!good_) return;  // and errno stays
+  good_ = std::fwrite(bytes.data(), 1, bytes.size(), file_) == bytes.size();
 }
 
-absl::Status OutFile::Commit() {
-  if (std::fflush(file_) != 0 || !good_) return Failed("writing failed");
+absl::StatusOr<std::string> OutFile::CommitPart() {
+  const std::string name = path_.empty() ? "" : path_ + ".part";
+  RETURN_IF_ERROR(CommitAs(name));
+  return name;
+}
+
+absl::Status OutFile::CommitAs(const std::string& name) {
+  if (!good_ || std::fflush(file_) != 0) return Failed("writing failed");
   if (path_.empty()) return absl::OkStatus();
-  if (std::rename(written_.c_str(), path_.c_str()) != 0) return Failed("renaming failed");
+  if (std::rename(written_.c_str(), name.c_str()) != 0) return Failed("renaming failed");
   std::fclose(std::exchange(file_, nullptr));
   written_.clear();
   return absl::OkStatus();

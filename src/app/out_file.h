@@ -21,11 +21,16 @@ class OutFile {
 
   // Once, before the others; says at once where nothing could be written.
   [[nodiscard]] absl::Status Open();
-  // A failure is told by Commit.
+  // A failure is told by Commit; good() knows of those that were noticed.
   void Write(std::string_view bytes);
-  [[nodiscard]] absl::Status Commit();
+  [[nodiscard]] bool good() const { return good_; }
+  [[nodiscard]] absl::Status Commit() { return CommitAs(path_); }
+  // Instead of Commit, what is there of a file that did not become whole: under
+  // its path with ".part" behind it, which is returned; "" for stdout.
+  [[nodiscard]] absl::StatusOr<std::string> CommitPart();
 
  private:
+  [[nodiscard]] absl::Status CommitAs(const std::string& name);
   [[nodiscard]] absl::Status Failed(const std::string& what) const;
 
   const std::string path_;
