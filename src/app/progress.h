@@ -5,24 +5,27 @@
 
 namespace expirer {
 
-// Shown only on a terminal and for a file of some size; gone when destroyed.
+// Shown only on a terminal, and once it has taken more than a moment; gone when
+// destroyed.
 class Progress {
  public:
-  explicit Progress(uint64_t bytes);
+  // What there is to do, in any unit; 0 = nobody knows, and nothing is shown.
+  explicit Progress(uint64_t whole);
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  // As often as there is something to tell; cheap.
-  void At(uint64_t bytes, uint64_t lines);
+  // As often as there is something to tell; cheap. `done` of the whole.
+  void At(uint64_t done, uint64_t lines);
 
  private:
-  void Draw(uint64_t bytes, uint64_t lines);
+  void Draw(uint64_t done, uint64_t lines);
 
-  const uint64_t bytes_;
+  const uint64_t whole_;
   const bool shown_;
   const int64_t began_ms_;  // monotonic
-  int64_t drawn_ms_ = 0;
+  int64_t drawn_ms_;
+  bool drawn_ = false;
   uint64_t calls_ = 0;
 };
 
