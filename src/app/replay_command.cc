@@ -4,8 +4,6 @@
 
 #include <CLI/CLI.hpp>
 #include <array>
-#include <atomic>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -17,6 +15,7 @@
 #include <fmt/format.h>
 
 #include "app/config.h"
+#include "app/interrupt.h"
 #include "app/out_file.h"
 #include "app/progress.h"
 #include "app/scheduler_from.h"
@@ -37,8 +36,6 @@ constexpr int kUsage = 2;
 
 // Rejected lines that are told one by one.
 constexpr size_t kRejectsTold = 10;
-
-std::atomic<bool> interrupted{false};
 
 struct ReplayFlags {
   std::string config, trace, store, until, out, report, diff;
@@ -83,7 +80,7 @@ ReplayOptions OptionsFor(const Config& config, const std::string& store) {
   options.store = store;
   options.scheduler = SchedulerFrom(config);
   options.job_limits = config.job_limits();
-  options.stopped = [] { return interrupted.load(); };
+  options.stopped = Interrupted;
   return options;
 }
 
@@ -298,8 +295,7 @@ int RunReplay(const ReplayFlags& flags, const ConfigLoader& load) {
   if (!flags.diff.empty())
     if (const int code = load(flags.diff, &other); code != kDone) return code;
   // So that nothing half-written and no store is left behind.
-  for (const int signal : {SIGINT, SIGTERM})
-    std::signal(signal, [](int) { interrupted = true; });
+  CatchInterrupts();
   return flags.event.empty() ? RunTrace(flags, config, other) : RunEvent(flags, config);
 }
 

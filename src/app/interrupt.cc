@@ -1,0 +1,20 @@
+#include "app/interrupt.h"
+
+#include <atomic>
+#include <csignal>
+
+namespace expirer {
+namespace {
+
+std::atomic<bool> interrupted{false};
+
+}  // namespace
+
+void CatchInterrupts() {
+  for (const int signal : {SIGINT, SIGTERM})
+    std::signal(signal, [](int) { interrupted = true; });
+}
+
+bool Interrupted() { return interrupted; }
+
+}  // namespace expirer
