@@ -12,9 +12,9 @@
 #include <fmt/format.h>
 
 #include "app/client.h"
+#include "app/client_flags.h"
 #include "app/context.h"
 #include "app/table.h"
-#include "base/duration.h"
 #include "base/log.h"
 #include "job/json_view.h"
 #include "job/request.h"
@@ -48,9 +48,8 @@ void Print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), std
 // Runs `work` with a connected client.
 int WithClient(const ClientArgs& args, const std::function<int(Client*)>& work) {
   SetLog(Level::kError, LogFormat::kText);
-  const auto timeout_ms = ParseDuration(args.timeout);
-  if (!timeout_ms.ok() || *timeout_ms <= 0)
-    return Say(Invalid("--timeout: expected a duration such as 5s"));
+  const auto timeout_ms = ParseTimeout(args.timeout);
+  if (!timeout_ms.ok()) return Say(timeout_ms.status());
   auto options =
       ClientOptions(args.connection, [](const char* name) { return std::getenv(name); });
   if (!options.ok()) {
@@ -238,18 +237,7 @@ int RunDead(const ClientArgs& args, const std::string& verb) {
 }
 
 void AddConnection(CLI::App* command, ClientArgs* args) {
-  ClientFlags& flags = args->connection;
-  command->add_option("-s,--server", flags.servers,
-                      "NATS servers, comma-separated (NATS_URL)");
-  command->add_option("--context", flags.context,
-                      "context of the nats CLI (NATS_CONTEXT)");
-  command->add_option("--user", flags.user, "user name (NATS_USER)");
-  command->add_option("--password", flags.password, "password (NATS_PASSWORD)");
-  command->add_option("--creds", flags.creds, "credentials file (NATS_CREDS)");
-  command->add_option("--nkey", flags.nkey, "nkey seed file (NATS_NKEY)");
-  command->add_option("--tlsca", flags.tls_ca, "CA certificates, PEM (NATS_CA)");
-  command->add_option("--tlscert", flags.tls_cert, "client certificate, PEM (NATS_CERT)");
-  command->add_option("--tlskey", flags.tls_key, "client key, PEM (NATS_KEY)");
+  AddClientFlags(command, &args->connection);
   command->add_option("--timeout", args->timeout, "for each answer (5s)");
   command->add_option("--name", args->name, "name of the service (expirer)");
   command->add_flag("--json", args->json, "JSON lines instead of a table");

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "app/client_commands.h"
+#include "app/client_flags.h"
 #include "app/config.h"
 #include "app/config_show.h"
 #include "app/doctor.h"
@@ -16,7 +17,6 @@
 #include "app/status.h"
 #include "app/version.h"
 #include "base/clock.h"
-#include "base/duration.h"
 #include "base/log.h"
 
 namespace expirer {
@@ -253,9 +253,8 @@ int RunDoctorCommand(const Flags& flags) {
   bool built_in = false;
   const int code = LoadConfig(flags, &config, &built_in);
   if (code != kDone) return code;
-  const auto timeout_ms = ParseDuration(flags.timeout);
-  if (!timeout_ms.ok() || *timeout_ms <= 0)
-    return Report({"--timeout: expected a duration such as 5s"});
+  const auto timeout_ms = ParseTimeout(flags.timeout);
+  if (!timeout_ms.ok()) return Report({Message(timeout_ms.status())});
   return RunDoctor(config, *timeout_ms, flags.round_trip);
 }
 
