@@ -25,8 +25,8 @@ struct Fire {
 [[nodiscard]] Fire FireOf(int64_t at_ms, const MemoryBus::Published& message);
 
 // Appends {"at":…,"job":…,"due":…,"lateness_ms":…,"attempt":…,"subject":…,
-// "headers":{…},"payload":"…"} without a newline. A header that is repeated has
-// a list; a payload that is not UTF-8 is `payload_base64`.
+// "headers":{…},"payload":"…"} without a newline; headers and payload as in
+// replay/trace_writer.h.
 void AppendFire(const Fire& fire, std::string* out);
 
 }  // namespace expirer

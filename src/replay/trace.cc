@@ -25,6 +25,13 @@ absl::StatusOr<std::string> Text(const JsonValue& value) {
   return std::string(text);
 }
 
+absl::StatusOr<std::string> Unbase64(const JsonValue& value) {
+  ASSIGN_OR_RETURN(const std::string text, Text(value));
+  std::string bytes;
+  if (!absl::Base64Unescape(text, &bytes)) return Invalid("it is not base64");
+  return bytes;
+}
+
 absl::Status ReadAt(const JsonValue& value, TraceLine* line) {
   ASSIGN_OR_RETURN(const std::string text, Text(value));
   ASSIGN_OR_RETURN(line->at_ns, ParseRfc3339Ns(text));
@@ -49,23 +56,28 @@ absl::Status ReadDo(const JsonValue& value, TraceLine* line) {
 
 absl::Status ReadSubject(const JsonValue& value, TraceLine* line) {
   ASSIGN_OR_RETURN(line->subject, Text(value));
-  RETURN_IF_ERROR(CheckSubjectFilter(line->subject));
-  if (line->subject.find_first_of("*>") != std::string::npos)
-    return Invalid("expected no * or > in the subject of a message");
-  return absl::OkStatus();
+  return CheckMessageSubject(line->subject);
+}
+
+absl::StatusOr<std::string> HeaderValue(const JsonValue& value) {
+  if (value.kind != JsonValue::Kind::kObject) return Text(value);
+  ASSIGN_OR_RETURN(const std::vector<JsonMember> members, JsonMembers(value.raw));
+  if (members.size() != 1 || members.front().first != "base64")
+    return Invalid("expected only `base64` in the object of a value");
+  return Unbase64(members.front().second);
 }
 
 absl::Status ReadHeader(const std::string& name, const JsonValue& value,
                         Headers* headers) {
   if (name.empty()) return Invalid("a name is empty");
   if (value.kind != JsonValue::Kind::kArray) {
-    ASSIGN_OR_RETURN(std::string text, Text(value));
+    ASSIGN_OR_RETURN(std::string text, HeaderValue(value));
     headers->emplace_back(name, std::move(text));
     return absl::OkStatus();
   }
   ASSIGN_OR_RETURN(const std::vector<JsonValue> items, JsonItems(value.raw));
   for (const JsonValue& item : items) {
-    ASSIGN_OR_RETURN(std::string text, Text(item));
+    ASSIGN_OR_RETURN(std::string text, HeaderValue(item));
     headers->emplace_back(name, std::move(text));
   }
   return absl::OkStatus();
@@ -90,9 +102,8 @@ absl::Status ReadPayload(const JsonValue& value, TraceLine* line) {
 }
 
 absl::Status ReadBase64(const JsonValue& value, TraceLine* line) {
-  ASSIGN_OR_RETURN(const std::string text, Text(value));
-  return absl::Base64Unescape(text, &line->payload) ? absl::OkStatus()
-                                                    : Invalid("it is not base64");
+  ASSIGN_OR_RETURN(line->payload, Unbase64(value));
+  return absl::OkStatus();
 }
 
 absl::Status ReadStream(const JsonValue& value, TraceLine* line) {
@@ -159,6 +170,13 @@ absl::Status CheckTogether(const Seen& seen) {
 }
 
 }  // namespace
+
+absl::Status CheckMessageSubject(std::string_view subject) {
+  RETURN_IF_ERROR(CheckSubjectFilter(subject));
+  if (subject.find_first_of("*>") != subject.npos)
+    return Invalid("expected no * or > in the subject of a message");
+  return absl::OkStatus();
+}
 
 absl::Status ParseTraceLine(std::string_view text, TraceLine* line) {
   line->what = TraceLine::What::kEvent;

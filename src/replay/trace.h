@@ -5,11 +5,11 @@
 //
 // An event has `subject` and its payload as one of `json` (the value's bytes as
 // they stand), `payload` (text) or `payload_base64`; and perhaps `headers`, each
-// value a string, or a list of strings for a header that is repeated; and
-// `stream` with `seq`, where it stood in JetStream. Events without these are one
-// stream, in the order of the file. What is done is one of crash, redeliver,
-// nats-down, nats-up. `at` is RFC 3339 up to nanoseconds. Anything else is an
-// error.
+// value a string, {"base64":"…"} for one that is no UTF-8, or a list of these for
+// a header that is repeated; and `stream` with `seq`, where it stood in
+// JetStream. Events without these are one stream, in the order of the file. What
+// is done is one of crash, redeliver, nats-down, nats-up. `at` is RFC 3339 up to
+// nanoseconds. Anything else is an error. replay/trace_writer.h writes events.
 #pragma once
 
 #include <cstdint>
@@ -42,6 +42,9 @@ struct TraceLine {
 // The stream of events that name none: no stream of JetStream has a space in
 // its name.
 inline constexpr std::string_view kFileStream = "of the file";
+
+// OK for the subject of a message, which has no wildcard.
+[[nodiscard]] absl::Status CheckMessageSubject(std::string_view subject);
 
 // One line, into a `*line` that is reused; the number stays as it is, and `seq`
 // is 0 for an event of kFileStream. The message of an error is the reason alone.

@@ -49,6 +49,14 @@ TEST(Trace, HeadersMayRepeatAndNameTheirStream) {
   EXPECT_EQ(line.seq, UINT64_MAX);
 }
 
+TEST(Trace, AHeaderThatIsNoUtf8IsBase64) {
+  const TraceLine line = ParsedTraceLine(
+      R"({"at":"2027-02-01T10:00:00Z","subject":"s","payload":"",)"
+      R"("headers":{"a":{"base64":"/w=="},"b":["x",{"base64":"/g=="}]}})");
+  EXPECT_THAT(line.headers,
+              ElementsAre(Pair("a", "\xff"), Pair("b", "x"), Pair("b", "\xfe")));
+}
+
 TEST(Trace, TimesAreReadToTheNanosecond) {
   const TraceLine line =
       ParsedTraceLine(R"({"at":"2027-02-01T11:00:00.000999999+01:00","do":"crash"})");
@@ -95,6 +103,10 @@ TEST(Trace, EverythingElseIsRefused) {
        "`headers`: expected an object"},
       {"{" + at + R"("subject":"s","json":1,"headers":{"a":1}})",
        "`headers`: expected a string, it is a number"},
+      {"{" + at + R"("subject":"s","json":1,"headers":{"a":{"base64":"?"}}})",
+       "`headers`: it is not base64"},
+      {"{" + at + R"("subject":"s","json":1,"headers":{"a":{"text":"1"}}})",
+       "`headers`: expected only `base64` in the object of a value"},
       {"{" + at + R"("subject":"s","json":1,"headers":{"":"1"}})",
        "`headers`: a name is empty"},
       {"{" + at + R"("subject":"s","json":1,"stream":"S"})",
