@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "absl/strings/cord.h"
+#include "base/rfc3339.h"
 #include "job/json_view.h"
 
 namespace expirer {
@@ -80,6 +81,10 @@ class Reply {
 absl::Status ReadError(const absl::StatusOr<std::string>& reply) {
   if (!reply.ok()) return reply.status();
   return Reply().Read(*reply);
+}
+
+std::string ConsumerBody(const std::string& stream, const std::string& config) {
+  return "{\"stream_name\":" + JsonQuoted(stream) + ",\"config\":" + config + "}";
 }
 
 // The index just past the JSON value at `at`.
@@ -186,9 +191,18 @@ absl::StatusOr<StreamInfo> JetStream::ReadStream(std::string_view text) {
   const size_t created = reply.Want("/created");
   const size_t first = reply.Want("/state/first_seq");
   const size_t last = reply.Want("/state/last_seq");
+  const size_t last_time = reply.Want("/state/last_ts");
+  const size_t retention = reply.Want("/config/retention");
+  const size_t mirror = reply.Want("/config/mirror");
+  const size_t sources = reply.Want("/config/sources");
   RETURN_IF_ERROR(reply.Read(text));
-  return StreamInfo{reply.Text(name), reply.Texts(subjects), reply.Text(created),
-                    reply.Integer<uint64_t>(first), reply.Integer<uint64_t>(last)};
+  StreamInfo info{reply.Text(name), reply.Texts(subjects), reply.Text(created),
+                  reply.Integer<uint64_t>(first), reply.Integer<uint64_t>(last)};
+  // That of an empty stream is in the year 1.
+  info.last_time_ns = ParseRfc3339Ns(reply.Text(last_time)).value_or(0);
+  info.retention = reply.Text(retention);
+  info.sourced = !reply.Raw(mirror).empty() || !reply.Raw(sources).empty();
+  return info;
 }
 
 absl::StatusOr<uint64_t> JetStream::NextSequence(const std::string& stream,
@@ -269,8 +283,7 @@ absl::StatusOr<ConsumerInfo> JetStream::ReadConsumer(std::string_view text) {
 absl::StatusOr<ConsumerInfo> JetStream::PutConsumer(const std::string& stream,
                                                     const std::string& consumer,
                                                     const std::string& config) {
-  const std::string body =
-      "{\"stream_name\":" + JsonQuoted(stream) + ",\"config\":" + config + "}";
+  const std::string body = ConsumerBody(stream, config);
   absl::StatusOr<std::string> reply =
       Call("CONSUMER.CREATE." + stream + "." + consumer, body);
   // Permissions made for older clients allow only the older subject.
@@ -278,6 +291,15 @@ absl::StatusOr<ConsumerInfo> JetStream::PutConsumer(const std::string& stream,
     reply = Call("CONSUMER.DURABLE.CREATE." + stream + "." + consumer, body);
   if (!reply.ok()) return reply.status();
   return ReadConsumer(*reply);
+}
+
+absl::StatusOr<ConsumerInfo> JetStream::AddConsumer(const std::string& stream,
+                                                    const std::string& consumer,
+                                                    const std::string& config) {
+  ASSIGN_OR_RETURN(
+      const std::string reply,
+      Call("CONSUMER.CREATE." + stream + "." + consumer, ConsumerBody(stream, config)));
+  return ReadConsumer(reply);
 }
 
 absl::Status JetStream::DeleteConsumer(const std::string& stream,

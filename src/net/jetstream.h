@@ -28,6 +28,9 @@ struct StreamInfo {
   std::string created;  // as the server writes it
   uint64_t first_seq = 0;
   uint64_t last_seq = 0;
+  int64_t last_time_ns = 0;    // of the newest message; 0 = there was none
+  std::string retention = {};  // "limits", "interest" or "workqueue"
+  bool sourced = false;        // it takes messages of other streams, too
 };
 
 struct ConsumerInfo {
@@ -60,7 +63,8 @@ class JetStream {
 
   // The server's API level: 1 from 2.11 on, 2 from 2.12 on, 0 before.
   [[nodiscard]] absl::StatusOr<int> Level();
-  // Streams one of whose subjects overlaps `filter`.
+  // Streams one of whose subjects overlaps `filter`; all (of many the first)
+  // where it is "".
   [[nodiscard]] absl::StatusOr<std::vector<std::string>> StreamNames(
       const std::string& filter);
   [[nodiscard]] absl::StatusOr<StreamInfo> Stream(const std::string& stream);
@@ -75,6 +79,10 @@ class JetStream {
   // Creates the durable `consumer`, or updates it where it exists; `config` is
   // the JSON of its configuration.
   [[nodiscard]] absl::StatusOr<ConsumerInfo> PutConsumer(const std::string& stream,
+                                                         const std::string& consumer,
+                                                         const std::string& config);
+  // Creates a consumer, named as in `config`, that is there for a while only.
+  [[nodiscard]] absl::StatusOr<ConsumerInfo> AddConsumer(const std::string& stream,
                                                          const std::string& consumer,
                                                          const std::string& config);
   [[nodiscard]] absl::Status DeleteConsumer(const std::string& stream,

@@ -177,7 +177,32 @@ TEST(JetStreamReply, SubjectsAreReadInOrder) {
   ASSERT_TRUE(info.ok());
   EXPECT_EQ(info->subjects, (std::vector<std::string>{"a.*", "b\"\\>", "c"}));
   EXPECT_EQ(info->last_seq, 9U);
+  EXPECT_EQ(info->last_time_ns, 0);
   EXPECT_TRUE(JetStream::ReadStreamNames(R"({"total":0,"streams":null})")->empty());
+}
+
+TEST(JetStreamReply, AStreamThatTakesFromOthersIsKnown) {
+  for (const auto& [more, sourced] :
+       {std::pair("", false), std::pair(R"(,"mirror":{"name":"T"})", true),
+        std::pair(R"(,"sources":[{"name":"T"}])", true)}) {
+    const auto info =
+        JetStream::ReadStream(R"({"config":{"name":"S")" + std::string(more) + "}}");
+    ASSERT_TRUE(info.ok());
+    EXPECT_EQ(info->sourced, sourced) << more;
+  }
+}
+
+TEST(JetStreamReply, RetentionAndTheNewestMessagesTimeAreRead) {
+  const auto read = [](const std::string& last_ts) {
+    return JetStream::ReadStream(
+        R"({"config":{"name":"S","retention":"workqueue"},"state":{"last_ts":")" +
+        last_ts + R"("}})");
+  };
+  const auto info = read("2027-02-01T10:00:00.000000001Z");
+  ASSERT_TRUE(info.ok());
+  EXPECT_EQ(info->retention, "workqueue");
+  EXPECT_EQ(info->last_time_ns, 1'801'476'000'000'000'001);
+  EXPECT_EQ(read("0001-01-01T00:00:00Z")->last_time_ns, 0) << "an empty stream's";
 }
 
 TEST(FloorMark, SurvivesCodingAndRefusesNonsense) {
