@@ -24,18 +24,18 @@ sockaddr_in Loopback(int port) {
   return address;
 }
 
-// Moves what is there; false at the end of the connection.
-bool Move(int from, int to) {
+// Moves what is there; how many bytes, 0 at the end of the connection.
+ssize_t Move(int from, int to) {
   char bytes[16'384];
   const ssize_t got = read(from, bytes, sizeof bytes);
-  if (got <= 0) return false;
+  if (got <= 0) return 0;
   for (ssize_t sent = 0; sent < got;) {
     const ssize_t now =
         send(to, bytes + sent, static_cast<size_t>(got - sent), MSG_NOSIGNAL);
-    if (now <= 0) return false;
+    if (now <= 0) return 0;
     sent += now;
   }
-  return true;
+  return got;
 }
 
 }  // namespace
@@ -72,6 +72,12 @@ void Proxy::Cut() {
 void Proxy::Mend() {
   const std::lock_guard lock(mutex_);
   cut_ = false;
+  left_ = std::numeric_limits<int64_t>::max();
+}
+
+bool Proxy::cut() {
+  const std::lock_guard lock(mutex_);
+  return cut_;
 }
 
 void Proxy::Accept() {
@@ -99,8 +105,11 @@ void Proxy::Carry(int client, int server) {
   while (open && !stopping_) {
     pollfd both[2] = {{client, POLLIN, 0}, {server, POLLIN, 0}};
     if (poll(both, 2, kPollMs) <= 0) continue;
-    if (both[0].revents != 0) open = Move(client, server);
-    if (open && both[1].revents != 0) open = Move(server, client);
+    if (both[0].revents != 0) open = Move(client, server) > 0;
+    if (!open || both[1].revents == 0) continue;
+    const ssize_t moved = Move(server, client);
+    open = moved > 0;
+    if ((left_ -= moved) <= 0) Cut();
   }
   const std::lock_guard lock(mutex_);
   for (const int socket : {client, server}) {

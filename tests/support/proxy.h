@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <limits>
 #include <mutex>
 #include <set>
 #include <string>
@@ -24,6 +25,9 @@ class Proxy {
   // Ends every connection; new ones are closed at once until Mend.
   void Cut();
   void Mend();
+  // Cut, as soon as the server has sent this many bytes more.
+  void CutAfter(int64_t bytes) { left_ = bytes; }
+  [[nodiscard]] bool cut();
 
  private:
   void Accept();
@@ -33,6 +37,7 @@ class Proxy {
   int listener_ = -1;
   int port_ = 0;
   std::atomic<bool> stopping_ = false;
+  std::atomic<int64_t> left_ = std::numeric_limits<int64_t>::max();  // of CutAfter
   std::mutex mutex_;
   bool cut_ = false;                   // guarded by mutex_
   std::set<int> sockets_;              // guarded by mutex_

@@ -103,10 +103,11 @@ std::string ExpirerBinary() {
 }
 
 Outcome RunExpirer(const std::vector<std::string>& args, const Environment& environment,
-                   int64_t timeout_ms) {
+                   int64_t timeout_ms, const std::function<void(int pid)>& meanwhile) {
   const TempDir dir;
   const std::string output = dir.path() + "/output";
   const int pid = Spawn(ExpirerBinary(), args, environment, output);
+  if (meanwhile) meanwhile(pid);
   std::optional<int> code = Reap(pid, timeout_ms);
   if (!code) {
     kill(pid, SIGKILL);

@@ -26,10 +26,12 @@ struct Outcome {
   std::string output;
 };
 using Environment = std::vector<std::pair<std::string, std::string>>;
-// Runs `expirer ARGS...` to its end; killed after `timeout_ms`.
+// Runs `expirer ARGS...` to its end; killed after `timeout_ms`, which count from
+// when `meanwhile` returned.
 [[nodiscard]] Outcome RunExpirer(const std::vector<std::string>& args,
                                  const Environment& environment = {},
-                                 int64_t timeout_ms = 60'000);
+                                 int64_t timeout_ms = 60'000,
+                                 const std::function<void(int pid)>& meanwhile = {});
 
 // One `expirer serve`, over as many starts as the test wants. The child sees
 // none of the test's own variables that would configure it; it dies with this
