@@ -38,6 +38,10 @@ class Client {
   void Listen(const std::string& subject);
   [[nodiscard]] std::optional<std::string> Heard(int64_t timeout_ms);
 
+  // Closes the connection: no handler of it runs from then on.
+  void Stop() { connection_->Stop(0); }
+
+  [[nodiscard]] Connection& connection() { return *connection_; }
   [[nodiscard]] Requests& requests() { return *requests_; }
   [[nodiscard]] std::string servers() const;
   // What the server reported by itself so far, e.g. a missing permission.

@@ -12,6 +12,7 @@
 #include "app/config.h"
 #include "app/config_show.h"
 #include "app/doctor.h"
+#include "app/record_command.h"
 #include "app/replay_command.h"
 #include "app/server.h"
 #include "app/status.h"
@@ -289,6 +290,7 @@ int RunCommandLine(int argc, char** argv) {
         return LoadConfig(of_file, config, &built_in);
       },
       &code);
+  AddRecordCommand(&app, &code);
 
   CLI::App* doctor = app.add_subcommand(
       "doctor", "look at connection, streams, consumers, clock, service and store");

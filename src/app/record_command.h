@@ -1,0 +1,16 @@
+// `expirer record`: what streams hold, merged by time, as a trace that `replay`
+// takes.
+#pragma once
+
+namespace CLI {
+class App;
+}  // namespace CLI
+
+namespace expirer {
+
+// Adds the command to `app`; parsing it runs it and sets `*code` to its exit
+// code: 0 done, 1 failed at run time (also: no such stream, broken off), 2 bad
+// usage.
+void AddRecordCommand(CLI::App* app, int* code);
+
+}  // namespace expirer
