@@ -116,11 +116,18 @@ void Scheduler::StageHousekeeping() {
     alive_mono_ms_ = now_.mono_ms;
     Downtime::StageAlive(now_.wall_ms, &staged_);
   }
-  if (!staged_.empty()) lanes_.RaiseBounds(now_.wall_ms, &staged_);
+  if (staged_.empty()) return;
+  // What the last Dispatch staged is in no window yet, and since then the clock
+  // may have leapt past it.
+  int64_t bound_ms = now_.wall_ms;
+  for (const auto& [lane, entry] : staged_rows_)
+    bound_ms = std::min(bound_ms, entry.key_ms);
+  lanes_.RaiseBounds(bound_ms, &staged_);
 }
 
 // Step 2. The set is kept, and nothing else is done, when there is no space.
 absl::Status Scheduler::WriteStaged() {
+  const bool unticketed = Mutant("ack_unticketed") && staged_.empty();
   if (HoldsWrite()) {
     if (oldest_unsynced_mono_ms_ == 0) oldest_unsynced_mono_ms_ = now_.mono_ms;
   } else if (!staged_.empty()) {

@@ -213,7 +213,7 @@ absl::Status Scheduler::DecideLateCancel(const InFlight& attempt, bool fired) {
   ASSIGN_OR_RETURN(const bool found, store_->GetJob(*known->job, &row));
   if (!found) return absl::OkStatus();  // staged, not written: it fires a little later
   LaneState& late_lane = lanes_.First(outlet);
-  to.job = JobKey{late_lane.lane, now_.wall_ms, next_seq_++};
+  to.job = JobKey{late_lane.lane, std::max(attempt.due_ms, now_.wall_ms), next_seq_++};
   staged_.DeleteJob(*known->job);
   StageRow(&late_lane, *to.job, row);
   Remember(outlet, id, &*known, to);
@@ -268,7 +268,9 @@ void Scheduler::MoveToRetry(const InFlight& attempt, Job job, const RetryAt& whe
   ++stats_.retries;
   job.sends += 1;
   job.burned += when.burned ? 1 : 0;
-  const JobKey key{retry.lane, std::max(when.at_ms, now_.wall_ms), next_seq_++};
+  // The due time, too: the clock may have stepped back behind it (I6).
+  const JobKey key{retry.lane, std::max({when.at_ms, job.due_ms, now_.wall_ms}),
+                   next_seq_++};
   if (job.unanswered) staged_unanswered_.insert(key.seq);
   staged_.DeleteJob(attempt.row);
   StageRow(&retry, key, EncodeJob(job));

@@ -560,6 +560,39 @@ TEST(Scheduler, RowWrittenAfterTheClockSteppedBackIsFoundAfterARestart) {
   EXPECT_THAT(w.Fires(), ElementsAre(Id("b", due)));
 }
 
+TEST(Scheduler, RetryAfterTheClockSteppedBackWaitsForItsDueTimeAgain) {
+  World w;
+  const int64_t due = kNow + 60'000;
+  w.Schedule("a", due, {1});
+  w.AdvanceTo(due);
+  ASSERT_THAT(w.bus_->published(), SizeIs(1));
+  w.clock_.Step(kNow);
+  w.bus_->Answer(w.LastAttempt(), PubAnswer::Kind::kRefused, "full");
+  w.Run();
+  w.Advance(30'000);
+  EXPECT_THAT(w.bus_->published(), SizeIs(1));
+  w.AdvanceTo(due);
+  EXPECT_THAT(w.bus_->published(), SizeIs(2));
+}
+
+TEST(Scheduler, RowStagedBeforeTheClockLeptIsFoundAfterARestart) {
+  World w;
+  w.Advance(100'000);  // bounds rise to the present
+  w.bus_->SetStream("out", false);
+  const int64_t due = w.clock_.NowMs() + 10;
+  w.Schedule("a", due, {1});
+  w.Run();
+  w.clock_.Advance(10);
+  w.Step();  // finds no stream and stages the retry
+  w.clock_.Advance(600'000);
+  w.bus_->SetConnected(false);
+  w.Run();
+  ASSERT_EQ(w.State("a"), JobState::kRetrying);
+  w.Stop();
+  w.Start();
+  EXPECT_THAT(w.Fires(), ElementsAre(Id("a", due)));
+}
+
 TEST(Scheduler, ClockSteppedForwardFiresWhatIsDueOnce) {
   World w;
   w.Schedule("a", kNow + 3'600'000, {1});
