@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
+#include "base/clock.h"
 #include "base/mutex.h"
 #include "rocksdb/db.h"
 #include "rocksdb/listener.h"
@@ -53,6 +54,8 @@ struct Store::Rep {
 
   const std::string path;
   const bool read_only;
+  const SystemClock host_clock;
+  const Clock* const clock;
   Present present;
   std::shared_ptr<BackgroundErrors> errors;
   std::shared_ptr<WalGuard> guard;

@@ -5,7 +5,6 @@
 #include <cerrno>
 #include <cstring>
 
-#include "base/clock.h"
 #include "rocksdb/file_system.h"
 #include "store/rocks.h"
 
@@ -35,7 +34,7 @@ absl::StatusOr<uint64_t> FreeBytesOf(rocksdb::FileSystem* files,
 }
 
 bool SpaceGauge::HasRoom(uint64_t bytes) {
-  const int64_t now_ms = SystemClock().MonotonicMs();
+  const int64_t now_ms = clock_->MonotonicMs();
   if (read_at_ms_ < 0 || now_ms - read_at_ms_ >= kReadEveryMs ||
       free_ < kPlentyBytes + since_ + bytes) {
     const absl::StatusOr<uint64_t> free = Free();

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "base/clock.h"
 #include "base/status.h"
 
 namespace rocksdb {
@@ -29,8 +30,10 @@ class SpaceGauge {
   // More than the reserve before writing begins again, lest it flutter.
   static constexpr uint64_t kResumeBytes = kReserveBytes + (16 << 20);
 
-  SpaceGauge(std::shared_ptr<rocksdb::FileSystem> files, std::string path)
-      : files_(std::move(files)), path_(std::move(path)) {}
+  // `clock` outlives it.
+  SpaceGauge(std::shared_ptr<rocksdb::FileSystem> files, std::string path,
+             const Clock* clock)
+      : files_(std::move(files)), path_(std::move(path)), clock_(clock) {}
 
   // False when writing `bytes` would eat into the reserve. A failing statvfs
   // counts as room: the write itself will tell.
@@ -43,6 +46,7 @@ class SpaceGauge {
  private:
   const std::shared_ptr<rocksdb::FileSystem> files_;
   const std::string path_;
+  const Clock* const clock_;
   uint64_t free_ = 0;
   uint64_t since_ = 0;       // written since free_ was read
   int64_t read_at_ms_ = -1;  // monotonic; -1 = never

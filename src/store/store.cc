@@ -7,7 +7,6 @@
 #include <fmt/format.h>
 
 #include "base/check.h"
-#include "base/clock.h"
 #include "store/rep.h"
 #include "store/rocks.h"
 
@@ -81,13 +80,14 @@ Store::~Store() = default;
 Store::Rep::Rep(const StoreOptions& options, std::string dir)
     : path(std::move(dir)),
       read_only(options.read_only),
+      clock(options.clock != nullptr ? options.clock : &host_clock),
       errors(std::make_shared<BackgroundErrors>()),
       guard(std::make_shared<WalGuard>(
           options.file_system ? options.file_system : rocksdb::FileSystem::Default(),
-          path)),
+          path, clock)),
       env(rocksdb::NewCompositeEnv(guard)),
       expiry(MakeExpiryFilter(&present)),
-      space(options.file_system, path) {}
+      space(options.file_system, path, clock) {}
 
 Store::Rep::~Rep() {
   Close();
@@ -258,7 +258,7 @@ absl::Status Store::Write(WriteSet* set) {
 
 bool Store::Writable() {
   if (!rep_->full) return true;
-  const int64_t now_ms = SystemClock().MonotonicMs();
+  const int64_t now_ms = rep_->clock->MonotonicMs();
   if (now_ms - rep_->asked_at_ms < kAskEveryMs) return false;
   rep_->asked_at_ms = now_ms;
   if (!rep_->errors->fatal().ok()) {

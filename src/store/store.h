@@ -25,6 +25,8 @@ class FileSystem;
 
 namespace expirer {
 
+class Clock;
+
 struct StoreOptions {
   std::string path;                    // directory; created when absent
   uint64_t cache_bytes = 64 << 20;     // block cache; memtables are charged to it
@@ -39,6 +41,8 @@ struct StoreOptions {
   std::function<void()> locked = nullptr;
   // For tests: a fault-injecting file system; null = the host's.
   std::shared_ptr<rocksdb::FileSystem> file_system = nullptr;
+  // For simulation; null = the host's. Must outlive the store.
+  const Clock* clock = nullptr;
 };
 
 // Changes applied together or not at all. Reused: Clear keeps the memory.

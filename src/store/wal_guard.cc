@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 
 #include "base/check.h"
-#include "base/clock.h"
 #include "store/rocks.h"
 #include "store/wal_scan.h"
 #include "xxhash.h"
@@ -256,8 +255,9 @@ struct WalGuard::Found {
   bool understood = true;
 };
 
-WalGuard::WalGuard(const std::shared_ptr<rocksdb::FileSystem>& target, std::string dir)
-    : FileSystemWrapper(target), dir_(std::move(dir)) {}
+WalGuard::WalGuard(const std::shared_ptr<rocksdb::FileSystem>& target, std::string dir,
+                   const Clock* clock)
+    : FileSystemWrapper(target), dir_(std::move(dir)), clock_(clock) {}
 
 WalGuard::~WalGuard() { Stop(); }
 
@@ -520,7 +520,7 @@ IOStatus WalGuard::Record(const SyncedLog& synced) {
   if (first)
     if (IOStatus s = SyncDirectory(); !s.ok()) return s;
   list_[synced.id] = synced;
-  const int64_t now_ms = SystemClock().MonotonicMs();
+  const int64_t now_ms = clock_->MonotonicMs();
   return WriteList(first || now_ms - durable_at_ms_ >= kDurableEveryMs);
 }
 
@@ -530,7 +530,7 @@ IOStatus WalGuard::WriteList(bool durable) {
   for (const auto& [number, log] : list_) logs.push_back(log);
   IOStatus s = synced_->Write(logs);
   if (!s.ok() || !durable) return s;
-  durable_at_ms_ = SystemClock().MonotonicMs();
+  durable_at_ms_ = clock_->MonotonicMs();
   return synced_->Sync();
 }
 

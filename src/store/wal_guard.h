@@ -39,6 +39,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "base/clock.h"
 #include "base/mutex.h"
 #include "base/status.h"
 #include "rocksdb/file_system.h"
@@ -51,8 +52,9 @@ class Wal;  // one log being written
 // Thread-safe once opened, as RocksDB's file systems must be.
 class WalGuard final : public rocksdb::FileSystemWrapper {
  public:
-  // Guards the logs in `dir`, which has no trailing slash.
-  WalGuard(const std::shared_ptr<rocksdb::FileSystem>& target, std::string dir);
+  // Guards the logs in `dir`, which has no trailing slash. `clock` outlives it.
+  WalGuard(const std::shared_ptr<rocksdb::FileSystem>& target, std::string dir,
+           const Clock* clock);
   ~WalGuard() override;
   const char* Name() const override { return "ExpirerWalGuard"; }
 
@@ -125,6 +127,7 @@ class WalGuard final : public rocksdb::FileSystemWrapper {
 
   // Constant after construction, or after Verify.
   const std::string dir_;
+  const Clock* const clock_;
   std::map<uint64_t, uint64_t> visible_;  // id -> bytes RocksDB may see
   std::map<uint64_t, SyncedLog> listed_at_open_;
   std::string note_;
