@@ -5,8 +5,8 @@
 #include <map>
 #include <memory>
 
+#include "support/seed.h"
 #include "support/temp_dir.h"
-#include "unit/sched/seed.h"
 
 namespace expirer {
 namespace {

@@ -6,7 +6,7 @@
 #include <ostream>
 #include <vector>
 
-#include "unit/sched/seed.h"
+#include "support/seed.h"
 
 namespace expirer {
 namespace {

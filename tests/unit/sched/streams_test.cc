@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "base/coding.h"
+#include "support/seed.h"
 #include "support/temp_dir.h"
-#include "unit/sched/seed.h"
 #include "unit/sched/world.h"
 
 namespace expirer {

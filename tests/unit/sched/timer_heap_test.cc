@@ -5,7 +5,7 @@
 #include <set>
 #include <vector>
 
-#include "unit/sched/seed.h"
+#include "support/seed.h"
 
 namespace expirer {
 namespace {

@@ -7,8 +7,8 @@
 #include <set>
 #include <vector>
 
+#include "support/seed.h"
 #include "support/temp_dir.h"
-#include "unit/sched/seed.h"
 
 namespace expirer {
 namespace {

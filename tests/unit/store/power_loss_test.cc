@@ -9,7 +9,7 @@
 #include "gtest/gtest.h"
 #include "rocksdb/db.h"
 #include "store/store.h"
-#include "unit/store/page_fs.h"
+#include "support/page_fs.h"
 
 namespace expirer {
 namespace {

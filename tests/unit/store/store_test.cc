@@ -20,7 +20,7 @@
 #include "rocksdb/db.h"
 #include "store/committer.h"
 #include "store/meta.h"
-#include "unit/store/page_fs.h"
+#include "support/page_fs.h"
 
 namespace expirer {
 namespace {

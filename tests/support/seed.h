@@ -1,5 +1,5 @@
-// One seed for the random tests of this folder: printed, and taken from
-// EXPIRER_SEED to run a failure again.
+// One seed for random tests: printed, and taken from EXPIRER_SEED to run a failure
+// again.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,7 @@ inline uint64_t TestSeed() {
 // Draws of one test: the same for the same seed, whichever tests ran before.
 class Draws {
  public:
-  Draws() : engine_(TestSeed()) {}
+  explicit Draws(uint64_t seed = TestSeed()) : engine_(seed) {}
   // 0 .. bound-1.
   uint64_t Below(uint64_t bound) { return engine_() % bound; }
   int64_t Between(int64_t least, int64_t most) {

@@ -41,7 +41,9 @@ class PageFs final : public rocksdb::FileSystemWrapper {
     std::map<const File*, std::shared_ptr<File>> files;
     for (auto& [path, file] : after->disk_->durable) {
       auto& copy = files[file.get()];
-      if (copy == nullptr) copy = file->AfterLoss(&random);
+      // Draws of its own: what one file holds changes nothing for the others.
+      std::mt19937_64 own(random());
+      if (copy == nullptr) copy = file->AfterLoss(&own);
       file = copy;
     }
     after->disk_->entries = after->disk_->durable;
@@ -95,6 +97,16 @@ class PageFs final : public rocksdb::FileSystemWrapper {
   void OnAppend(std::function<rocksdb::IOStatus(const std::string&)> hook) {
     std::lock_guard lock(disk_->mutex);
     disk_->on_append = std::move(hook);
+  }
+  // Called before each read, likewise.
+  void OnRead(std::function<rocksdb::IOStatus(const std::string&)> hook) {
+    std::lock_guard lock(disk_->mutex);
+    disk_->on_read = std::move(hook);
+  }
+  // Files made, renamed and deleted so far.
+  [[nodiscard]] uint64_t names_changed() const {
+    std::lock_guard lock(disk_->mutex);
+    return disk_->names_changed;
   }
 
  private:
@@ -168,6 +180,8 @@ class PageFs final : public rocksdb::FileSystemWrapper {
     uint64_t free_bytes = uint64_t{1} << 40;
     std::function<rocksdb::IOStatus(const std::string&)> on_sync;
     std::function<rocksdb::IOStatus(const std::string&)> on_append;
+    std::function<rocksdb::IOStatus(const std::string&)> on_read;
+    uint64_t names_changed = 0;
   };
 
   static void Apply(const Change& change, Entries* entries) {
@@ -193,6 +207,7 @@ class PageFs final : public rocksdb::FileSystemWrapper {
   static void Make(Disk* disk, Change change) {
     Apply(change, &disk->entries);
     disk->changes.push_back(std::move(change));
+    ++disk->names_changed;
   }
 
   static std::string Clean(std::string path) {
@@ -208,11 +223,24 @@ class PageFs final : public rocksdb::FileSystemWrapper {
     return at == disk_->entries.end() ? nullptr : at->second;
   }
 
+  // What `hook` of the disk says to an access to `path`.
+  static S Ask(const Disk& disk,
+               std::function<rocksdb::IOStatus(const std::string&)> Disk::*hook,
+               const std::string& path) {
+    std::function<rocksdb::IOStatus(const std::string&)> asked;
+    {
+      std::lock_guard lock(disk.mutex);
+      asked = disk.*hook;
+    }
+    return asked ? asked(path) : S::OK();
+  }
+
   class Reading final : public rocksdb::FSSequentialFile {
    public:
-    Reading(std::shared_ptr<Disk> disk, std::shared_ptr<File> file)
-        : disk_(std::move(disk)), file_(std::move(file)) {}
+    Reading(std::shared_ptr<Disk> disk, std::shared_ptr<File> file, std::string path)
+        : disk_(std::move(disk)), file_(std::move(file)), path_(std::move(path)) {}
     S Read(size_t n, const IO&, Slice* result, char* scratch, Dbg*) override {
+      if (S s = Ask(*disk_, &Disk::on_read, path_); !s.ok()) return s;
       std::lock_guard lock(disk_->mutex);
       const size_t from = std::min(at_, file_->data.size());
       n = std::min(n, file_->data.size() - from);
@@ -229,15 +257,17 @@ class PageFs final : public rocksdb::FileSystemWrapper {
    private:
     const std::shared_ptr<Disk> disk_;
     const std::shared_ptr<File> file_;
+    const std::string path_;
     size_t at_ = 0;
   };
 
   class Random final : public rocksdb::FSRandomAccessFile {
    public:
-    Random(std::shared_ptr<Disk> disk, std::shared_ptr<File> file)
-        : disk_(std::move(disk)), file_(std::move(file)) {}
+    Random(std::shared_ptr<Disk> disk, std::shared_ptr<File> file, std::string path)
+        : disk_(std::move(disk)), file_(std::move(file)), path_(std::move(path)) {}
     S Read(uint64_t offset, size_t n, const IO&, Slice* result, char* scratch,
            Dbg*) const override {
+      if (S s = Ask(*disk_, &Disk::on_read, path_); !s.ok()) return s;
       std::lock_guard lock(disk_->mutex);
       const size_t from = std::min<size_t>(offset, file_->data.size());
       n = std::min(n, file_->data.size() - from);
@@ -249,16 +279,11 @@ class PageFs final : public rocksdb::FileSystemWrapper {
    private:
     const std::shared_ptr<Disk> disk_;
     const std::shared_ptr<File> file_;
+    const std::string path_;
   };
 
   static S SyncFile(Disk* disk, File* file, const std::string& path) {
-    std::function<S(const std::string&)> hook;
-    {
-      std::lock_guard lock(disk->mutex);
-      hook = disk->on_sync;
-    }
-    if (hook)
-      if (S s = hook(path); !s.ok()) return s;
+    if (S s = Ask(*disk, &Disk::on_sync, path); !s.ok()) return s;
     std::lock_guard lock(disk->mutex);
     file->Sync();
     return S::OK();
@@ -270,13 +295,7 @@ class PageFs final : public rocksdb::FileSystemWrapper {
         : disk_(std::move(disk)), file_(std::move(file)), path_(std::move(path)) {}
     using FSWritableFile::Append;
     S Append(const Slice& data, const IO&, Dbg*) override {
-      std::function<S(const std::string&)> hook;
-      {
-        std::lock_guard lock(disk_->mutex);
-        hook = disk_->on_append;
-      }
-      if (hook)
-        if (S s = hook(path_); !s.ok()) return s;
+      if (S s = Ask(*disk_, &Disk::on_append, path_); !s.ok()) return s;
       std::lock_guard lock(disk_->mutex);
       file_->Write(file_->data.size(), {data.data(), data.size()});
       return S::OK();
@@ -363,7 +382,7 @@ class PageFs final : public rocksdb::FileSystemWrapper {
     std::lock_guard lock(disk_->mutex);
     auto file = Find(path);
     if (file == nullptr) return Missing(path);
-    *result = std::make_unique<Reading>(disk_, file);
+    *result = std::make_unique<Reading>(disk_, file, Clean(path));
     return S::OK();
   }
   S NewRandomAccessFile(const std::string& path, const FO&,
@@ -372,7 +391,7 @@ class PageFs final : public rocksdb::FileSystemWrapper {
     std::lock_guard lock(disk_->mutex);
     auto file = Find(path);
     if (file == nullptr) return Missing(path);
-    *result = std::make_unique<Random>(disk_, file);
+    *result = std::make_unique<Random>(disk_, file, Clean(path));
     return S::OK();
   }
   S NewWritableFile(const std::string& path, const FO&,
