@@ -159,7 +159,12 @@ absl::Status Scheduler::WriteStaged() {
   }
   // Also an event that staged nothing waits for the newest write it could
   // have read (I1).
-  for (Effect& effect : effects_now_) effects_.emplace_back(ticket_, std::move(effect));
+  for (Effect& effect : effects_now_) {
+    if (unticketed)
+      effects_.emplace_front(0, std::move(effect));
+    else
+      effects_.emplace_back(ticket_, std::move(effect));
+  }
   if (!effects_now_.empty()) sync_now_ = true;
   effects_now_.clear();
   RequestSync();
@@ -226,14 +231,14 @@ int64_t Scheduler::NextWork(bool refilling) {
   if (pushed_back_) mono = std::min(mono, now_.mono_ms + 1);
   int64_t wake =
       mono == kNever ? kNever : now_.wall_ms + std::max<int64_t>(mono - now_.mono_ms, 1);
-  if (!MayFire() || pushed_back_) return wake;
+  if (!MayFire() || pushed_back_ || WaitingLaneBlocks()) return wake;
   const bool room = in_flight_.size() < options_.in_flight;
   for (const LaneState& lane : lanes_.all()) {
     if (lane.window.empty() || !Open(lane)) continue;
     const TimerEntry& top = lane.window.top();
     // A head that is due already waits for room or for its sync: an event
     // brings either. One that Dispatch had no budget left for does not.
-    const bool waits = top.key_ms <= now_.wall_ms && (!room || top.seq >= durable_seq_);
+    const bool waits = top.key_ms <= now_.wall_ms && (!room || !Durable(top));
     if (waits) continue;
     int64_t next = std::max(top.key_ms, now_.wall_ms);
     if (const Pace& pace = GateOf(lane).pace; !pace.Allows(now_.mono_ms))

@@ -128,6 +128,7 @@ class Scheduler {
   // Step 1: scheduler_apply.cc.
   [[nodiscard]] absl::Status ApplyCompletions(std::vector<Completion>* completions);
   [[nodiscard]] absl::Status ApplyAnswer(const PubAnswer& answer);
+  [[nodiscard]] absl::Status CloseNewer(InFlight attempt);
   [[nodiscard]] absl::Status ApplyTimeouts();
   void ApplySynced(uint64_t ticket);
   void ApplySettled(const RuleSettled& event);
@@ -247,6 +248,8 @@ class Scheduler {
     return gates_[outlets_[lane.outlet].rule];
   }
   [[nodiscard]] bool MayFire() const;
+  [[nodiscard]] bool Durable(TimerEntry row) const;
+  [[nodiscard]] bool WaitingLaneBlocks() const;
   [[nodiscard]] bool JudgeLate(LaneState* lane, const JobKey& key, const JobView& job,
                                std::string_view row);
   [[nodiscard]] InFlight Describe(const JobKey& key, const JobView& job) const;

@@ -162,8 +162,24 @@ absl::Status Scheduler::ApplyAnswer(const PubAnswer& answer) {
     case InFlight::Fate::kCancelled:
       RETURN_IF_ERROR(CloseCancelledAsFired(*attempt));
       return DecideLateCancel(*attempt, true);
-    case InFlight::Fate::kReplaced: break;
+    case InFlight::Fate::kReplaced:
+      if (Mutant("answer_closes_newer")) return CloseNewer(*attempt);
+      break;
   }
+  return absl::OkStatus();
+}
+
+// A control's fault: the answer to a replaced job closes the one that replaced it.
+absl::Status Scheduler::CloseNewer(InFlight attempt) {
+  const LaneState& lane = lanes_.Numbered(attempt.row.lane);
+  ASSIGN_OR_RETURN(const std::optional<Register> known,
+                   Known(MakeId(outlets_[lane.outlet].name, attempt.key)));
+  if (!known || !IsLive(known->state)) return absl::OkStatus();
+  attempt.row = *known->job;
+  attempt.due_ms = known->schedule->due_ms;
+  attempt.source = known->schedule->position;
+  in_flight_.SetFate(attempt.row.seq, InFlight::Fate::kReplaced);
+  CloseFired(attempt);
   return absl::OkStatus();
 }
 
@@ -347,6 +363,7 @@ absl::Status Scheduler::CancelJob(OutletIndex outlet, const std::string& key,
     if (!policy.reopen || Compare(position, known->schedule->position) > 0)
       found->fired_ms = std::max(found->fired_ms.value_or(0), known->schedule->due_ms);
   }
+  if (!known && Mutant("cancel_forgotten")) return absl::OkStatus();
   if (result.effect != CancelEffect::kNone)
     Remember(outlet, id, known ? &*known : nullptr, result.reg);
   return absl::OkStatus();

@@ -25,13 +25,26 @@ bool Scheduler::MayFire() const {
   return dispatching_ && egress_up_ && admitted_ && !rebuild_.open;
 }
 
+bool Scheduler::Durable(TimerEntry row) const {
+  return row.seq < durable_seq_ || Mutant("dispatch_unsynced");
+}
+
+// As if all jobs stood in one lane.
+bool Scheduler::WaitingLaneBlocks() const {
+  return Mutant("one_lane") &&
+         std::any_of(lanes_.all().begin(), lanes_.all().end(),
+                     [this](const LaneState& lane) {
+                       return !lane.window.empty() && !Open(lane) &&
+                              lane.window.top().key_ms <= now_.wall_ms;
+                     });
+}
+
 absl::Status Scheduler::Dispatch() {
-  if (!MayFire()) return absl::OkStatus();
+  if (!MayFire() || WaitingLaneBlocks()) return absl::OkStatus();
   size_t budget = options_.batch;
   const auto ready = [this](const LaneState& lane) {
     return Open(lane) && GateOf(lane).pace.Allows(now_.mono_ms) && !lane.window.empty() &&
-           lane.window.top().key_ms <= now_.wall_ms &&
-           lane.window.top().seq < durable_seq_;
+           lane.window.top().key_ms <= now_.wall_ms && Durable(lane.window.top());
   };
   // One scan a lane, kept while lanes take turns.
   absl::flat_hash_map<Lane, std::unique_ptr<DueScan>> scans;
@@ -68,7 +81,7 @@ absl::StatusOr<Scheduler::LaneEnd> Scheduler::DispatchLane(LaneState* lane,
   bool positioned = false;
   while (*budget > 0 && !lane->window.empty()) {
     const TimerEntry head = lane->window.top();
-    if (head.key_ms > now_.wall_ms || head.seq >= durable_seq_ || until < head)
+    if (head.key_ms > now_.wall_ms || !Durable(head) || until < head)
       return LaneEnd::kNothingDue;
     if (in_flight_.size() >= options_.in_flight) return LaneEnd::kFull;
     if (!GateOf(*lane).pace.Allows(now_.mono_ms)) return LaneEnd::kGate;
