@@ -1,0 +1,483 @@
+#include "sim/oracle.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include <fmt/format.h>
+
+#include "job/fired.h"
+#include "sim/world.h"
+
+namespace expirer::sim {
+namespace {
+
+struct Place {
+  std::optional<int64_t> version;
+  int64_t time_ns = 0;
+};
+Place Of(const Event& event) { return {event.version, event.time_ns}; }
+Place Of(const Position& position) { return {position.version, position.time_ns}; }
+
+bool Newer(Place a, Place b) {
+  if (a.version && b.version && *a.version != *b.version) return *a.version > *b.version;
+  return a.time_ns > b.time_ns;
+}
+
+// The register knows the event, or one that is newer. Without `reopen` any cancel
+// closes for good, so of one an open register does not tell.
+bool Covers(const std::optional<Register>& reg, const Event& event, bool reopen) {
+  if (!reg) return false;
+  const bool told = reopen || event.kind != Event::Kind::kCancel || IsClosed(reg->state);
+  if (told && reg->schedule && !Newer(Of(event), Of(reg->schedule->position)))
+    return true;
+  return reg->cancel && !Newer(Of(event), Of(*reg->cancel));
+}
+
+std::string Tell(const Event& event) {
+  const char* const kinds[] = {"schedule", "cancel", "reject"};
+  return fmt::format("{} {} of rule {} key {}", kinds[static_cast<int>(event.kind)],
+                     event.number, event.rule, event.key);
+}
+
+// What the process that runs now can know.
+bool Known(const Event& event) { return event.handed || event.durable; }
+
+}  // namespace
+
+Oracle::Oracle(const std::vector<Rule>* rules)
+    : rules_(*rules),
+      outlets_(*rules),
+      settle_(rules->size()),
+      sent_last_(outlets_.size()) {}
+
+void Oracle::Fail(const std::string& why) {
+  if (!failed()) why_ = why;
+}
+
+Event* Oracle::Published(Event event) {
+  event.number = events_.size() + 1;
+  Event* const kept = &events_.emplace_back(std::move(event));
+  by_time_[kept->time_ns] = kept;
+  by_key_[{kept->rule, kept->key}].push_back(kept);
+  return kept;
+}
+
+const std::vector<Event*>& Oracle::EventsOf(RuleIndex rule, const std::string& key) {
+  return by_key_[{rule, key}];
+}
+
+Event* Oracle::ByTime(int64_t time_ns) const {
+  const auto found = by_time_.find(time_ns);
+  return found == by_time_.end() ? nullptr : found->second;
+}
+
+std::optional<Register> Oracle::Read(const Store& store, OutletIndex outlet,
+                                     const std::string& key) {
+  const auto known = store.GetRegister(MakeId(outlets_[outlet].name, key));
+  if (known.ok()) return *known;
+  Fail("the store cannot be read: " + Message(known.status()));
+  return std::nullopt;
+}
+
+void Oracle::NoteDurable(const Store& store, RuleIndex rule, const std::string& key) {
+  const Outlets::Range entries = outlets_.Entries(rule);
+  auto& registers = durable_[{rule, key}];
+  registers.resize(entries.count);
+  for (size_t i = 0; i < entries.count; ++i)
+    registers[i] = Read(store, static_cast<OutletIndex>(entries.first + i), key);
+}
+
+bool Oracle::IsDurable(const Event& event) const {
+  if (event.kind == Event::Kind::kReject) return false;  // judged by CheckDead
+  const auto known = durable_.find({event.rule, event.key});
+  return known != durable_.end() &&
+         std::all_of(known->second.begin(), known->second.end(), [&](const auto& reg) {
+           return Covers(reg, event, rules_[event.rule].reopen);
+         });
+}
+
+void Oracle::Count(Report* report) const {
+  report->sent = sent_;
+  report->acked = acked_;
+  report->fired = stored_ids_.size();
+  report->doubled = doubled_;
+}
+
+// ---- What happens to the process.
+
+void Oracle::Started(const Store& store) {
+  waiting_.clear();
+  unsynced_.clear();
+  settle_.assign(rules_.size(), {});
+  for (const auto& [key, events] : by_key_) NoteDurable(store, key.first, key.second);
+  for (Event& event : events_) {
+    event.handed = false;
+    event.durable = event.durable || (event.lives > 0 && IsDurable(event));
+  }
+  CheckStore(store);
+  for (const auto& [key, events] : by_key_) {
+    const Outlets::Range entries = outlets_.Entries(key.first);
+    for (size_t i = 0; i < entries.count; ++i) {
+      const auto outlet = static_cast<OutletIndex>(entries.first + i);
+      const auto reg = Read(store, outlet, key.second);
+      if (!reg || reg->state != JobState::kPending) continue;
+      const Event* const event = ByTime(reg->schedule->position.time_ns);
+      if (event != nullptr) waiting_.insert({DueOf(*event, i), event->number, outlet});
+    }
+  }
+}
+
+void Oracle::Unsettled(RuleIndex rule, uint64_t mark, int64_t deadline_mono_ms) {
+  settle_[rule] = {mark, deadline_mono_ms};
+}
+
+void Oracle::Handed(const Request& request, Instant now) {
+  ++order_;
+  wall_max_ms_ = std::max(wall_max_ms_, now.wall_ms);
+  if (const auto* cancel = std::get_if<CancelRequest>(&request)) {
+    Ask ask;
+    ask.outlet = *outlets_.Find(cancel->job.rule);
+    ask.key = cancel->job.key;
+    ask.order = order_;
+    ask.time_ns = std::max(now.wall_ms * 1'000'000,
+                           by_time_.empty() ? 0 : by_time_.rbegin()->first);
+    for (const Event* event : EventsOf(outlets_[ask.outlet].rule, ask.key)) {
+      if (event->kind != Event::Kind::kSchedule || !Known(*event)) continue;
+      if (ask.newest == nullptr || Newer(Of(*event), Of(*ask.newest))) ask.newest = event;
+    }
+    const Ask* const kept = &(asks_[cancel->caller.reply] = ask);
+    asks_of_[{ask.outlet, ask.key}].push_back(kept);
+    return;
+  }
+  const auto& message = std::get<MessageRequest>(request);
+  Event* const event = ByTime(message.time_ns);
+  event->handed_at_ms = std::max(event->handed_at_ms, now.wall_ms);
+  if (event->handed) return;
+  event->handed = true;
+  event->order = order_;
+  ++event->lives;
+  // Changes nothing when what is durable tells as much.
+  event->durable = event->durable || IsDurable(*event);
+  if (event->durable) return;
+  unsynced_.push_back(event);
+  if (event->kind != Event::Kind::kSchedule) return;
+  const Outlets::Range entries = outlets_.Entries(event->rule);
+  for (size_t i = 0; i < entries.count; ++i)
+    waiting_.insert(
+        {DueOf(*event, i), event->number, static_cast<OutletIndex>(entries.first + i)});
+}
+
+void Oracle::Synced(const Store& store) {
+  std::vector<Event*> rest;
+  for (Event* event : unsynced_) {
+    NoteDurable(store, event->rule, event->key);
+    event->durable = IsDurable(*event);
+    if (!event->durable) rest.push_back(event);
+  }
+  unsynced_ = std::move(rest);
+}
+
+// ---- P1: acks.
+
+void Oracle::Acked(const std::string& reply, const Store& store) {
+  Event& event = events_[std::strtoull(reply.c_str(), nullptr, 10) - 1];
+  acked_ += event.answered ? 0 : 1;
+  event.answered = true;
+  if (!event.handed) Fail("P1: acked, but never handed over: " + Tell(event));
+  if (event.kind == Event::Kind::kReject)
+    Fail("P4: acked though rejected: " + Tell(event));
+  if (!event.durable) Fail("P1: acked before a sync that covers it: " + Tell(event));
+  CheckKey(store, event.rule, event.key);
+}
+
+void Oracle::Termed(const std::string& reply) {
+  Event& event = events_[std::strtoull(reply.c_str(), nullptr, 10) - 1];
+  acked_ += event.answered ? 0 : 1;
+  event.answered = true;
+  if (event.kind != Event::Kind::kReject)
+    Fail("P4: terminated though it is good: " + Tell(event));
+}
+
+void Oracle::Replied(const MemoryBus::Replied& reply) {
+  const auto found = asks_.find(reply.to);
+  if (found == asks_.end() || reply.body.find("unknown") != std::string::npos) return;
+  Ask& ask = found->second;
+  ask.answered = true;
+  const bool cancelled = reply.body.find(R"("cancelled")") != std::string::npos;
+  if (cancelled && ask.newest != nullptr &&
+      stored_.contains({ask.outlet, ask.newest->number}))
+    Fail("P3: `cancelled` was said, but it had fired: " + Tell(*ask.newest));
+}
+
+// ---- P2, P3: attempts.
+
+std::string Oracle::IdOf(OutletIndex outlet, const Event& event) const {
+  const size_t entry = outlet - outlets_.Entries(event.rule).first;
+  return MsgId(outlets_[outlet].name, event.key, DueOf(event, entry));
+}
+
+// The event that made the message, and its outlet.
+Event* Oracle::Find(const MemoryBus::Published& message, OutletIndex* outlet) {
+  const size_t at = message.body.find(':');
+  const uint64_t number = at == std::string::npos
+                              ? 0
+                              : std::strtoull(message.body.c_str() + at + 1, nullptr, 10);
+  const auto name = message.target.find('.');
+  const auto found = outlets_.Find(message.target.substr(name + 1));
+  if (number == 0 || number > events_.size() || !found) return nullptr;
+  *outlet = *found;
+  return &events_[number - 1];
+}
+
+void Oracle::Sent(const MemoryBus::Published& message, Instant now) {
+  ++sent_;
+  OutletIndex outlet = 0;
+  const Event* const found = Find(message, &outlet);
+  if (found == nullptr || !found->lives)
+    return Fail("P2: sent what nobody scheduled: " + message.body);
+  const Event& event = *found;
+  const size_t entry = outlet - outlets_.Entries(event.rule).first;
+  waiting_.erase({DueOf(event, entry), event.number, outlet});
+  if (message.MsgId() != IdOf(outlet, event))
+    Fail("P2: sent with Nats-Msg-Id " + message.MsgId() + ": " + Tell(event));
+  if (now.wall_ms < DueOf(event, entry)) Fail("P3: sent early: " + Tell(event));
+  if (!event.durable) Fail("I8: sent before it was durable: " + Tell(event));
+  CheckSupersedes(event);
+  CheckAsks(event, outlet);
+  CheckSettled(event, now);
+  if (message.Header("Expirer-Attempt") == "1") CheckOrder(event, outlet);
+}
+
+// Nothing that the process knows of the key outranks the event.
+void Oracle::CheckSupersedes(const Event& event) {
+  const bool reopen = rules_[event.rule].reopen;
+  for (const Event* other : EventsOf(event.rule, event.key)) {
+    if (other == &event || !Known(*other) || other->kind == Event::Kind::kReject)
+      continue;
+    const bool cancel = other->kind == Event::Kind::kCancel;
+    if (!Newer(Of(*other), Of(event)) && (!cancel || reopen)) continue;
+    Fail(fmt::format("P3: sent {} after {}", Tell(event), Tell(*other)));
+  }
+}
+
+void Oracle::CheckAsks(const Event& event, OutletIndex outlet) {
+  const auto asks = asks_of_.find({outlet, event.key});
+  if (asks == asks_of_.end()) return;
+  for (const Ask* ask : asks->second)
+    if (ask->answered && event.order < ask->order)
+      Fail("P3: sent after a cancel of the API: " + Tell(event));
+}
+
+// A cancel that stood in the stream when the rule was last found out of step.
+void Oracle::CheckSettled(const Event& event, Instant now) {
+  const Settle& settle = settle_[event.rule];
+  if (now.mono_ms >= settle.deadline_mono_ms) return;
+  for (const Event* other : EventsOf(event.rule, event.key)) {
+    if (other->kind != Event::Kind::kCancel || !other->in_stream || Known(*other))
+      continue;
+    if (other->seq > settle.mark || !Newer(Of(*other), Of(event))) continue;
+    Fail(fmt::format("P3: sent {} while {} waited in its stream", Tell(event),
+                     Tell(*other)));
+  }
+}
+
+// Within one Step, of jobs that came before they were due.
+void Oracle::CheckOrder(const Event& event, OutletIndex outlet) {
+  const size_t entry = outlet - outlets_.Entries(event.rule).first;
+  const int64_t due_ms = DueOf(event, entry);
+  if (event.handed_at_ms > due_ms) return;
+  SentLast& last = sent_last_[outlet];
+  if (last.event != nullptr) {
+    const bool once = event.lives == 1 && last.event->lives == 1;
+    const bool tie = due_ms == last.due_ms && once && event.order < last.event->order;
+    if (due_ms < last.due_ms || tie)
+      Fail(fmt::format("P3: sent {} after {}, out of order", Tell(event),
+                       Tell(*last.event)));
+  }
+  last = {&event, due_ms};
+}
+
+void Oracle::Stored(const MemoryBus::Published& message) {
+  OutletIndex outlet = 0;
+  const Event* const event = Find(message, &outlet);
+  if (event == nullptr) return;
+  stored_.insert({outlet, event->number});
+  if (!stored_ids_.insert(message.MsgId()).second) ++doubled_;
+}
+
+// ---- I3, and that nothing stands before another's jobs.
+
+// A job that could be sent. `*gone`: it is no longer to be expected.
+bool Oracle::IsDue(const Store& store, const Event& event, OutletIndex outlet,
+                   Instant now, bool* gone) {
+  const auto reg = Read(store, outlet, event.key);
+  *gone = !reg || reg->state != JobState::kPending ||
+          reg->schedule->position.time_ns != event.time_ns;
+  if (*gone) return false;
+  // Written when the clock was ahead, it waits for that time.
+  const size_t entry = outlet - outlets_.Entries(event.rule).first;
+  if (reg->job->key_ms > std::max(DueOf(event, entry), wall_max_ms_))
+    Fail("I3: stands later than it was ever due: " + Tell(event));
+  return reg->job->key_ms <= now.wall_ms;
+}
+
+void Oracle::AtRest(const Store& store, Instant now, const Ready& ready) {
+  wall_max_ms_ = std::max(wall_max_ms_, now.wall_ms);
+  std::map<OutletIndex, const Event*> late;
+  std::set<OutletIndex> held;  // by a job that is not durable yet
+  for (auto at = waiting_.begin();
+       at != waiting_.end() && std::get<0>(*at) <= now.wall_ms;) {
+    const OutletIndex outlet = std::get<2>(*at);
+    const Event& event = events_[std::get<1>(*at) - 1];
+    if (!ready(outlet)) {
+      ++at;
+      continue;
+    }
+    bool gone = false;
+    const bool due = IsDue(store, event, outlet, now, &gone);
+    if (due && event.durable) late.emplace(outlet, &event);
+    // Also one that was taken away since: the core finds that when it is durable.
+    if (!event.durable) held.insert(outlet);
+    at = gone && event.durable ? waiting_.erase(at) : std::next(at);
+  }
+  for (const auto& [outlet, event] : late)
+    if (!held.contains(outlet))
+      Fail("I3: due and free to go, but not sent: " + Tell(*event));
+}
+
+// ---- The store as a whole.
+
+void Oracle::CheckStore(const Store& store) {
+  for (const auto& [key, events] : by_key_) CheckKey(store, key.first, key.second);
+  CheckRows(store);
+  CheckDead(store);
+}
+
+void Oracle::CheckKey(const Store& store, RuleIndex rule, const std::string& key) {
+  const Outlets::Range entries = outlets_.Entries(rule);
+  for (size_t i = 0; i < entries.count; ++i) {
+    const auto outlet = static_cast<OutletIndex>(entries.first + i);
+    const auto reg = Read(store, outlet, key);
+    bool closed = false;  // for good
+    for (const Event* event : EventsOf(rule, key)) {
+      if (event->kind == Event::Kind::kReject) continue;
+      if (event->answered && !Covers(reg, *event, rules_[rule].reopen))
+        Fail("P1: acked and lost: " + Tell(*event));
+      if (event->durable && !Covers(reg, *event, rules_[rule].reopen))
+        Fail("P1: synced and lost: " + Tell(*event));
+      if (!event->answered) continue;
+      closed |= event->kind == Event::Kind::kCancel && !rules_[rule].reopen;
+    }
+    if (!reg) continue;
+    if (closed && !IsClosed(reg->state))
+      Fail(fmt::format("P3: {}/{} is open after a cancel for good", rule, key));
+    CheckState(store, outlet, key, *reg);
+  }
+}
+
+void Oracle::CheckState(const Store& store, OutletIndex outlet, const std::string& key,
+                        const Register& reg) {
+  const std::string name = outlets_[outlet].name;
+  const std::string job = JobName(name, key);
+  if (reg.schedule) {
+    const Event* const event = ByTime(reg.schedule->position.time_ns);
+    if (event == nullptr || event->key != key || !event->lives)
+      Fail("P1: the store knows a schedule that nobody made: " + job);
+  }
+  if (IsLive(reg.state)) {
+    std::string row;
+    const auto found = store.GetJob(*reg.job, &row);
+    const bool there = found.ok() && *found;
+    const absl::StatusOr<Job> decoded =
+        there ? DecodeJob(row) : absl::StatusOr<Job>(Job());
+    if (!decoded.ok() || decoded->key != key || decoded->due_ms != reg.schedule->due_ms)
+      Fail("P2: its row is not what its register says: " + job);
+  }
+  if (reg.state == JobState::kDead) {
+    std::string value;
+    const auto found = store.GetDead(DeadJobKey(name, key), &value);
+    if (!found.ok() || !*found) Fail("P4: dead, and not in the dead store: " + job);
+  }
+  if (reg.state == JobState::kFired &&
+      !stored_ids_.contains(MsgId(name, key, reg.schedule->due_ms)))
+    Fail("P2: closed as fired, but the target's stream never had it: " + job);
+}
+
+// Each row is its register's.
+void Oracle::CheckRows(const Store& store) {
+  std::set<JobKey> live;
+  const auto visited =
+      store.VisitRegisters("", [&live](std::string_view, std::string_view value) {
+        const auto reg = DecodeRegister(value);
+        if (reg.ok() && IsLive(reg->state)) live.insert(*reg->job);
+        return reg.status();
+      });
+  if (!visited.ok()) Fail("the store's registers cannot be read");
+  // Lanes are numbered from 1, two an outlet.
+  for (size_t lane = 1; lane <= 2 * outlets_.size(); ++lane) {
+    const auto scan = store.ScanDue(static_cast<Lane>(lane));
+    for (scan->Seek({static_cast<Lane>(lane), 0, 0}); scan->Valid(); scan->Next()) {
+      if (live.erase(scan->key()) == 0)
+        Fail(fmt::format("P3: the row {} of lane {} is no register's", scan->key().seq,
+                         lane));
+    }
+    if (!scan->status().ok()) Fail("the store's rows cannot be read");
+  }
+  if (!live.empty()) Fail("P2: a live register has no row");
+}
+
+// What was rejected is kept.
+void Oracle::CheckDead(const Store& store) {
+  std::set<int64_t> kept;
+  const auto visited =
+      store.VisitDead("", [&kept](std::string_view, std::string_view value) {
+        const auto dead = DecodeDead(value);
+        if (dead.ok()) kept.insert(dead->source.time_ns);
+        return dead.status();
+      });
+  if (!visited.ok()) Fail("the dead store cannot be read");
+  for (const Event& event : events_)
+    if (event.kind == Event::Kind::kReject && event.answered &&
+        !kept.contains(event.time_ns))
+      Fail("P4: terminated, and not in the dead store: " + Tell(event));
+}
+
+// ---- The end.
+
+void Oracle::Ended(const Store& store) {
+  CheckStore(store);
+  for (const auto& [key, events] : by_key_) CheckFired(store, key.first, key.second);
+}
+
+// P2: what stood last has fired, or is listed as dead.
+void Oracle::CheckFired(const Store& store, RuleIndex rule, const std::string& key) {
+  const Event* newest = nullptr;
+  bool cancelled = false;
+  for (const Event* event : EventsOf(rule, key)) {
+    if (event->kind == Event::Kind::kReject || !event->durable) continue;
+    cancelled |= event->kind == Event::Kind::kCancel;
+    if (newest == nullptr || Newer(Of(*event), Of(*newest))) newest = event;
+  }
+  if (newest == nullptr || newest->kind != Event::Kind::kSchedule) return;
+  if (cancelled && !rules_[rule].reopen) return;
+  const Outlets::Range entries = outlets_.Entries(rule);
+  for (size_t i = 0; i < entries.count; ++i) {
+    const auto outlet = static_cast<OutletIndex>(entries.first + i);
+    const auto asks = asks_of_.find({outlet, key});
+    const bool asked =
+        asks != asks_of_.end() &&
+        std::any_of(asks->second.begin(), asks->second.end(), [&](const Ask* ask) {
+          return !rules_[rule].reopen || newest->time_ns <= ask->time_ns + 1'000'000;
+        });
+    const auto reg = Read(store, outlet, key);
+    if (asked || !reg || reg->state == JobState::kDead) continue;
+    // Without `reopen` an earlier one that fired closed the key for good.
+    const std::string id = rules_[rule].reopen || reg->state != JobState::kFired
+                               ? IdOf(outlet, *newest)
+                               : MsgId(outlets_[outlet].name, key, reg->schedule->due_ms);
+    if (!stored_ids_.contains(id))
+      Fail(fmt::format("P2: never fired, but {}: {}", Name(reg->state), Tell(*newest)));
+  }
+}
+
+}  // namespace expirer::sim

@@ -1,0 +1,145 @@
+// What expirer promised, judged from outside: by what producers published, what
+// was handed to the core, what came out of it and what the target's stream holds.
+// The store is read through its public verbs and compared with that.
+//
+// One event is newer than another by its version where the rule has them, else
+// by the server's time: positions, epochs and rewinds are the core's to get right.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "net/memory_bus.h"
+#include "sched/outlets.h"
+#include "sched/scheduler.h"
+#include "sim/streams.h"
+
+namespace expirer::sim {
+
+struct Report;
+
+// The first failure is kept; what is noticed after it tells nothing more.
+class Oracle {
+ public:
+  // `rules` outlives it.
+  explicit Oracle(const std::vector<Rule>* rules);
+
+  [[nodiscard]] bool failed() const { return !why_.empty(); }
+  // "P1: ...".
+  [[nodiscard]] const std::string& why() const { return why_; }
+  void Fail(const std::string& why);
+
+  // A producer published `event`, whose number is given here.
+  Event* Published(Event event);
+  // What producers know of a key: its events, oldest first.
+  [[nodiscard]] const std::vector<Event*>& EventsOf(RuleIndex rule,
+                                                    const std::string& key);
+
+  // A process begins on this store: what was unsynced is there or not, what was
+  // answered must be.
+  void Started(const Store& store);
+  // The rule must not fire past cancels up to this place of its stream before
+  // `deadline`.
+  void Unsettled(RuleIndex rule, uint64_t mark, int64_t deadline_mono_ms);
+  // Another Step begins.
+  void BeginStep() { sent_last_.assign(outlets_.size(), {}); }
+  // About to be passed to it.
+  void Handed(const Request& request, Instant now);
+  // An attempt begins.
+  void Sent(const MemoryBus::Published& message, Instant now);
+  // The target's stream has it.
+  void Stored(const MemoryBus::Published& message);
+  void Acked(const std::string& reply, const Store& store);
+  void Termed(const std::string& reply);
+  void Replied(const MemoryBus::Replied& reply);
+  // A sync of the store succeeded.
+  void Synced(const Store& store);
+
+  // Whether nothing outside keeps the outlet's jobs from being sent.
+  using Ready = std::function<bool(OutletIndex outlet)>;
+  // A Step is over and nothing more is to be done at this time.
+  void AtRest(const Store& store, Instant now, const Ready& ready);
+  // Everything was read, and nothing is pending.
+  void Ended(const Store& store);
+  // Everything that must hold at any time between two Steps.
+  void CheckStore(const Store& store);
+
+  [[nodiscard]] const Outlets& outlets() const { return outlets_; }
+  // What was sent, acked, fired and doubled.
+  void Count(Report* report) const;
+
+ private:
+  using Key = std::pair<RuleIndex, std::string>;
+  struct Ask {
+    OutletIndex outlet = 0;
+    std::string key;
+    uint64_t order = 0;
+    int64_t time_ns = 0;            // neither clock was later
+    const Event* newest = nullptr;  // schedule that was known by then
+    bool answered = false;
+  };
+  struct Settle {
+    uint64_t mark = 0;
+    int64_t deadline_mono_ms = 0;
+  };
+  struct SentLast {
+    const Event* event = nullptr;
+    int64_t due_ms = 0;
+  };
+
+  [[nodiscard]] Event* Find(const MemoryBus::Published& message, OutletIndex* outlet);
+  [[nodiscard]] std::string IdOf(OutletIndex outlet, const Event& event) const;
+  [[nodiscard]] Event* ByTime(int64_t time_ns) const;
+  void CheckSupersedes(const Event& event);
+  void CheckAsks(const Event& event, OutletIndex outlet);
+  void CheckSettled(const Event& event, Instant now);
+  void CheckOrder(const Event& event, OutletIndex outlet);
+  void CheckKey(const Store& store, RuleIndex rule, const std::string& key);
+  void CheckState(const Store& store, OutletIndex outlet, const std::string& key,
+                  const Register& reg);
+  void CheckRows(const Store& store);
+  void CheckDead(const Store& store);
+  void CheckFired(const Store& store, RuleIndex rule, const std::string& key);
+  void NoteDurable(const Store& store, RuleIndex rule, const std::string& key);
+  [[nodiscard]] bool IsDurable(const Event& event) const;
+  [[nodiscard]] std::optional<Register> Read(const Store& store, OutletIndex outlet,
+                                             const std::string& key);
+  [[nodiscard]] bool IsDue(const Store& store, const Event& event, OutletIndex outlet,
+                           Instant now, bool* gone);
+
+  const std::vector<Rule>& rules_;
+  const Outlets outlets_;
+  std::string why_;
+
+  std::deque<Event> events_;
+  std::map<int64_t, Event*> by_time_;
+  std::map<Key, std::vector<Event*>> by_key_;
+  std::map<std::string, Ask> asks_;  // of API cancels, by reply subject
+  std::map<std::pair<OutletIndex, std::string>, std::vector<const Ask*>> asks_of_;
+  std::vector<Settle> settle_;
+  uint64_t order_ = 0;
+  uint64_t sent_ = 0;
+  uint64_t acked_ = 0;
+  uint64_t doubled_ = 0;
+
+  // Registers as of a sync, by entry; no older than the last one that told of
+  // an event of the key.
+  std::map<Key, std::vector<std::optional<Register>>> durable_;
+  std::vector<Event*> unsynced_;  // handed and not durable yet
+  // First attempts to come, by due time; (due, event's number, outlet).
+  std::set<std::tuple<int64_t, uint64_t, OutletIndex>> waiting_;
+  std::vector<SentLast> sent_last_;
+  std::set<std::pair<OutletIndex, uint64_t>> stored_;  // by event
+  std::set<std::string> stored_ids_;                   // by Nats-Msg-Id
+  int64_t wall_max_ms_ = 0;
+};
+
+}  // namespace expirer::sim

@@ -1,0 +1,40 @@
+// What dies in a crash: a store opened, the core on it and its two seams.
+#pragma once
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "net/memory_bus.h"
+#include "sched/scheduler.h"
+#include "sim/world.h"
+#include "store/committer.h"
+
+namespace expirer::sim {
+
+struct World::Process {
+  Process(const SchedulerOptions& options, const std::vector<Rule>& rules,
+          std::unique_ptr<Store> opened)
+      : store(std::move(opened)),
+        inbox(
+            64, [] {}, 16),
+        bus(&inbox, MemoryBus::Answers::kByHand),
+        scheduler(options, rules, store.get(), &committer, &bus, &bus) {}
+
+  const std::unique_ptr<Store> store;
+  ManualCommitter committer;
+  Inbox inbox;
+  MemoryBus bus;
+  Scheduler scheduler;
+  std::vector<Completion> completions;
+  std::vector<Request> requests;
+  bool admitted = false;
+  uint64_t faults_before = 0;     // io_faults_ when it began
+  uint64_t looks = 0;             // of bus.looks_again() that were seen to
+  uint64_t synced = 0;            // newest ticket that is durable
+  uint64_t untold = 0;            // one of which the core was not told yet
+  uint64_t wanted = 0;            // of the committer, after the last Step
+  int64_t unsynced_since_ms = 0;  // monotonic; 0 = all was asked for
+};
+
+}  // namespace expirer::sim

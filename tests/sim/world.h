@@ -1,0 +1,199 @@
+// A world around the production scheduler and store, run by one seed: streams and
+// producers, a disk that loses what was not synced, a network that delays, drops,
+// doubles, reorders and refuses, clocks that step. It goes on in turns: some of
+// what may happen happens, time passes, the core takes one Step, the oracle looks.
+// After `events` of them faults stop, and all must come to rest.
+//
+// Everything is drawn from the seed and done on one thread; RocksDB's own are
+// waited for wherever they could tell two runs apart.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/clock.h"
+#include "net/memory_bus.h"
+#include "sched/scheduler.h"
+#include "sim/oracle.h"
+#include "sim/streams.h"
+#include "store/committer.h"
+#include "support/page_fs.h"
+#include "support/seed.h"
+
+namespace expirer::sim {
+
+// Less than what makes the store look seldom.
+inline constexpr uint64_t kPlentyBytes = 900 << 20;
+
+struct Plan {
+  uint64_t seed = 1;
+  uint64_t events = 1'000;  // passed to Step before faults stop
+  bool often = false;       // crashes, in every seed
+  bool tell = false;        // a line on stdout for whatever happens
+};
+
+struct Report {
+  std::string failure;  // "" = every promise was kept
+  uint64_t turns = 0;
+  uint64_t events = 0;
+  uint64_t sent = 0;     // attempts
+  uint64_t acked = 0;    // messages of producers, also what was terminated
+  uint64_t fired = 0;    // jobs the targets' streams have
+  uint64_t doubled = 0;  // stored again there, under the same Nats-Msg-Id
+  uint64_t crashes = 0;
+  uint64_t io_faults = 0;
+  // Of all that was sent and answered, when and in what order: the same for the
+  // same seed.
+  uint64_t digest = 14695981039346656037U;
+};
+
+class World {
+ public:
+  explicit World(const Plan& plan);
+  ~World();
+  [[nodiscard]] Report Run();
+
+ private:
+  struct Process;
+  class Plug;
+  // An attempt on its way.
+  struct Wire {
+    MemoryBus::Published message;
+    bool stored = false;
+  };
+  // An ack on its way.
+  struct Ack {
+    RuleIndex rule = 0;
+    uint64_t life = 0;
+    uint64_t seq = 0;
+  };
+  // Each in per mille a turn; 0 in most seeds, so that each seed has faults of
+  // its own.
+  struct Odds {
+    uint64_t crash = 0;
+    uint64_t power = 0;  // of a crash: loses what was not synced
+    uint64_t link = 0;
+    uint64_t look = 0;
+    uint64_t ack_lost = 0;
+    uint64_t doubled = 0;
+    uint64_t again = 0;
+    uint64_t refused = 0;
+    uint64_t vanished = 0;
+    uint64_t slow_sync = 0;
+    uint64_t push_back = 0;
+    uint64_t stand_still = 0;
+    uint64_t clock_step = 0;
+    uint64_t put_back = 0;
+    uint64_t io = 0;
+    uint64_t full = 0;
+    uint64_t ask = 0;
+  };
+
+  void DrawRules();
+  void DrawOdds();
+  [[nodiscard]] bool Happens(uint64_t per_mille);
+  [[nodiscard]] Instant Now() const;
+  [[nodiscard]] int64_t ServerNs();
+  void Tell(const std::string& what);
+  // As Tell, and counts for the digest.
+  void Note(const std::string& what);
+  [[nodiscard]] Stream& StreamOf(RuleIndex rule) {
+    return streams_[rule % streams_.size()];
+  }
+
+  // Producers, and the streams between them and us.
+  void Produce();
+  [[nodiscard]] int64_t DrawDue();
+  void Deliver();
+  void Push(Event* event);
+  [[nodiscard]] ScheduleIntent IntentOf(const Event& event) const;
+  void CarryAcks();
+  void PutStreamsBack();
+  void AskToCancel();
+
+  // The link, the rules' consumers, the targets.
+  void ChangeLink();
+  void SetLink(bool up);
+  void LoseWires();
+  void Unsettle();
+  void Settle();
+  void ChangeTargets();
+  void AnswerAttempts();
+  void AnswerOne(size_t index);
+
+  // Disk and clocks.
+  void WatchDisk();
+  void ChangeDisk();
+  void SetFree(uint64_t bytes);
+  void Sync();
+  void PassTime();
+
+  // The process.
+  void Start();
+  [[nodiscard]] bool TryStart();
+  void Crash(bool power);
+  void Restart();
+  void BeAway();
+  template <typename Work>
+  auto Armed(Work work);
+  void Arm(bool armed);
+  void AwaitTurn();
+  void AwaitBackground();
+  void Turn();
+  void Step();
+  void TakeIn();
+  void TakeOut();
+  void CheckUnsynced();
+  void CheckAtRest();
+  [[nodiscard]] bool AllRead() const;
+  void RunQuietly();
+
+  const Plan plan_;
+  Draws draws_;
+  Odds odds_;
+  std::vector<Rule> rules_;
+  SchedulerOptions options_;
+  std::unique_ptr<Oracle> oracle_;
+  Report report_;
+
+  VirtualClock clock_;
+  int64_t server_ns_ = 0;
+  std::shared_ptr<PageFs> disk_;
+  std::unique_ptr<Plug> no_compactions_;  // outlives the process
+  std::unique_ptr<Process> process_;
+  bool died_ = false;
+  bool link_up_ = false;
+  bool quiet_ = false;
+  uint64_t free_bytes_;
+  int64_t full_until_mono_ms_ = 0;  // and a little longer
+  uint64_t names_changed_ = 0;      // of the disk, when it was last at rest
+  // Accesses of this thread only: RocksDB's others have no order to count in, and
+  // wait while the core works.
+  const std::thread::id thread_ = std::this_thread::get_id();
+  int64_t io_countdown_ = 0;  // this many accesses from now fails one; 0 = none
+  uint64_t io_faults_ = 0;
+  std::mutex armed_mutex_;
+  std::condition_variable others_may_;
+  bool others_wait_ = false;
+  std::atomic<uint64_t> others_accesses_ = 0;
+  bool armed_ = false;  // while the core works
+  bool log_written_ = false;
+
+  std::vector<Stream> streams_;
+  std::vector<Consumer> consumers_;  // as rules_
+  std::vector<bool> versioned_;
+  std::vector<bool> settled_;
+  std::vector<uint64_t> marks_;
+  std::vector<bool> target_ready_;  // as outlets
+  std::vector<Ack> acks_;
+  std::vector<Wire> wires_;
+  uint64_t asked_ = 0;
+};
+
+}  // namespace expirer::sim

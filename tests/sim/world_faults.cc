@@ -1,0 +1,335 @@
+// What producers do and what goes wrong: streams, link, targets, disk.
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "sim/process.h"
+
+namespace expirer::sim {
+namespace {
+
+constexpr size_t kUnackedMax = 32;  // max_ack_pending
+constexpr uint64_t kLittleBytes = 100 << 20;
+constexpr uint64_t kNoBytes = 10 << 20;
+constexpr uint64_t kKeys = 24;
+
+}  // namespace
+
+void World::DrawRules() {
+  const uint64_t count = 1 + draws_.Below(3);
+  const uint64_t streams = 1 + draws_.Below(count);
+  for (uint64_t i = 0; i < streams; ++i) streams_.emplace_back(fmt::format("S{}", i));
+  for (uint64_t i = 0; i < count; ++i) {
+    Rule& rule = rules_.emplace_back();
+    rule.name = fmt::format("r{}", i);
+    rule.reopen = draws_.Chance(75);
+    rule.retry = {draws_.Between(200, 2'000), 10'000, draws_.Chance(40) ? 3U : 0U};
+    if (draws_.Chance(30)) {
+      rule.publish.resize(2);
+      rule.publish[0].name = "a";
+      rule.publish[1].name = "b";
+    }
+    for (Publish& publish : rule.publish) publish.core = draws_.Chance(15);
+    versioned_.push_back(draws_.Chance(25));
+    consumers_.emplace_back(static_cast<RuleIndex>(i), &streams_[i % streams]);
+  }
+  marks_.assign(count, 0);
+  options_.in_flight = 1 + draws_.Below(32);
+  options_.batch = 2 + draws_.Below(30);
+  options_.wait_for_admission = true;
+}
+
+void World::DrawOdds() {
+  const auto one = [this](uint64_t most) {
+    return draws_.Chance(50) ? draws_.Below(most + 1) : 0;
+  };
+  odds_.crash = one(15);
+  if (plan_.often) odds_.crash = 20 + draws_.Below(81);
+  odds_.power = 700;
+  odds_.link = one(20);
+  odds_.look = one(50);
+  odds_.ack_lost = one(300);
+  odds_.doubled = one(300);
+  odds_.again = 20 + one(500);
+  odds_.refused = one(300);
+  odds_.vanished = one(200);
+  odds_.slow_sync = one(800);
+  odds_.push_back = one(100);
+  odds_.stand_still = one(10);
+  odds_.clock_step = one(15);
+  odds_.put_back = one(6);
+  odds_.io = one(8);
+  odds_.full = one(8);
+  odds_.ask = one(100);
+}
+
+// ---- Producers, and the streams between them and us.
+
+void World::Produce() {
+  for (uint64_t count = draws_.Below(3); count > 0; --count) {
+    Event event;
+    event.rule = static_cast<RuleIndex>(draws_.Below(rules_.size()));
+    event.key = fmt::format("k{}", draws_.Below(kKeys));
+    const uint64_t kind = draws_.Below(100);
+    event.kind = kind < 65   ? Event::Kind::kSchedule
+                 : kind < 95 ? Event::Kind::kCancel
+                             : Event::Kind::kReject;
+    const auto& known = oracle_->EventsOf(event.rule, event.key);
+    event.due_ms = DrawDue();
+    if (!known.empty() && draws_.Chance(10)) event.due_ms = known.back()->due_ms;
+    if (versioned_[event.rule])
+      event.version = static_cast<int64_t>(known.size()) + draws_.Between(-2, 1);
+    event.time_ns = ServerNs();
+    Event* const published = oracle_->Published(std::move(event));
+    StreamOf(published->rule).Append(published);
+  }
+}
+
+// Mostly soon, sometimes past; some together.
+int64_t World::DrawDue() {
+  const int64_t now_ms = ServerNs() / 1'000'000;
+  const int64_t least_ms = draws_.Chance(10) ? -10'000 : 0;
+  const int64_t most_ms = draws_.Chance(30) ? 200 : draws_.Chance(70) ? 5'000 : 60'000;
+  const int64_t due_ms = now_ms + draws_.Between(least_ms, most_ms);
+  return draws_.Chance(30) ? due_ms / 500 * 500 : due_ms;
+}
+
+void World::Deliver() {
+  if (!link_up_ || !process_->bus.intake()) return;
+  for (uint64_t count = draws_.Below(6); count > 0; --count) {
+    Consumer& consumer = consumers_[draws_.Below(consumers_.size())];
+    if (process_->inbox.requests() + 2 > process_->inbox.capacity()) return;
+    Event* event = nullptr;
+    if (Happens(odds_.again))
+      event = consumer.Again(&draws_);
+    else if (consumer.unacked() < kUnackedMax)
+      event = consumer.Next();
+    if (event == nullptr) continue;
+    Push(event);
+    if (Happens(odds_.doubled)) Push(event);
+  }
+}
+
+void World::Push(Event* event) {
+  const Stream& stream = StreamOf(event->rule);
+  MessageRequest message;
+  message.rule = event->rule;
+  message.stream = &stream.name();
+  message.stream_seq = event->seq;
+  message.time_ns = event->time_ns;
+  message.received_ms = clock_.NowMs();
+  message.reply =
+      fmt::format("{} {} {} {}", event->number, event->rule, stream.life(), event->seq);
+  switch (event->kind) {
+    case Event::Kind::kSchedule: message.intent = IntentOf(*event); break;
+    case Event::Kind::kCancel:
+      message.intent = CancelIntent{event->key, event->version};
+      break;
+    case Event::Kind::kReject:
+      message.intent = RejectIntent{"not what it should be"};
+      message.raw = std::make_unique<RawMessage>();
+      break;
+  }
+  if (plan_.tell)
+    Tell(fmt::format("hand over {} of kind {} key {}, due {}", message.reply,
+                     static_cast<int>(event->kind), event->key, event->due_ms));
+  if (process_->inbox.Reserve(1)) process_->inbox.Push(std::move(message));
+}
+
+ScheduleIntent World::IntentOf(const Event& event) const {
+  const Outlets& outlets = oracle_->outlets();
+  const Outlets::Range entries = outlets.Entries(event.rule);
+  ScheduleIntent intent;
+  for (size_t i = 0; i < entries.count; ++i) {
+    Job job;
+    job.key = event.key;
+    job.due_ms = DueOf(event, i);
+    job.target = "out." + outlets[entries.first + i].name;
+    job.body = fmt::format(R"({{"n":{}}})", event.number);
+    job.source.version = event.version;
+    if (i == 0)
+      intent.job = std::move(job);
+    else
+      intent.more.push_back(std::move(job));
+  }
+  return intent;
+}
+
+void World::CarryAcks() {
+  for (size_t i = 0; i < acks_.size();) {
+    if (!quiet_ && draws_.Chance(40)) {
+      ++i;  // still on its way
+      continue;
+    }
+    const Ack ack = std::exchange(acks_[i], acks_.back());
+    acks_.pop_back();
+    if (!Happens(odds_.ack_lost)) consumers_[ack.rule].Ack(ack.life, ack.seq);
+  }
+}
+
+// Restored from a backup, or deleted and created again; its consumers with it.
+void World::PutStreamsBack() {
+  if (!Happens(odds_.put_back)) return;
+  Stream& stream = streams_[draws_.Below(streams_.size())];
+  const uint64_t last =
+      draws_.Chance(50)
+          ? 0
+          : stream.last() - draws_.Below(std::min<uint64_t>(stream.last() + 1, 20));
+  Note(fmt::format("stream {} put back to {}", stream.name(), last));
+  stream.PutBack(last);
+  for (size_t i = 0; i < consumers_.size(); ++i)
+    if (&StreamOf(static_cast<RuleIndex>(i)) == &stream)
+      consumers_[i].PutBack(last - draws_.Below(std::min<uint64_t>(last + 1, 10)));
+  if (link_up_) Unsettle();
+}
+
+void World::AskToCancel() {
+  if (!Happens(odds_.ask) || !link_up_) return;
+  const auto rule = static_cast<RuleIndex>(draws_.Below(rules_.size()));
+  // Next to versions a cancel without one has no place in their order.
+  if (versioned_[rule] || !process_->inbox.TakePlace()) return;
+  const Outlets::Range entries = oracle_->outlets().Entries(rule);
+  const size_t outlet = entries.first + draws_.Below(entries.count);
+  CancelRequest request;
+  request.caller.reply = fmt::format("ask {}", ++asked_);
+  request.job = {oracle_->outlets()[outlet].name,
+                 fmt::format("k{}", draws_.Below(kKeys))};
+  Tell(fmt::format("{}: cancel {}/{}", request.caller.reply, request.job.rule,
+                   request.job.key));
+  process_->inbox.Ask(std::move(request));
+}
+
+// ---- The link, the rules' consumers, the targets.
+
+void World::ChangeLink() {
+  if (!link_up_) {
+    if (draws_.Chance(10)) SetLink(true);
+  } else if (Happens(odds_.link)) {
+    SetLink(false);
+  }
+}
+
+void World::SetLink(bool up) {
+  if (std::exchange(link_up_, up) == up) return;
+  Note(up ? "link up" : "link down");
+  process_->bus.SetConnected(up);
+  if (!up) {
+    LoseWires();
+    acks_.clear();
+  } else if (!std::exchange(process_->admitted, true)) {
+    process_->inbox.Complete(Admitted{});
+  }
+  Unsettle();
+}
+
+// What was under way may have arrived.
+void World::LoseWires() {
+  for (const Wire& wire : std::exchange(wires_, {}))
+    if (!wire.stored && draws_.Chance(50)) oracle_->Stored(wire.message);
+}
+
+void World::Unsettle() {
+  for (size_t i = 0; i < rules_.size(); ++i) {
+    const auto rule = static_cast<RuleIndex>(i);
+    settled_[i] = false;
+    marks_[i] = StreamOf(rule).last();
+    process_->inbox.Complete(RuleSettled{rule, false});
+    oracle_->Unsettled(rule, marks_[i], clock_.MonotonicMs() + options_.settle_ms);
+  }
+}
+
+void World::Settle() {
+  for (size_t i = 0; link_up_ && i < rules_.size(); ++i) {
+    if (settled_[i] || !consumers_[i].ReadUpTo(marks_[i])) continue;
+    settled_[i] = true;
+    process_->inbox.Complete(RuleSettled{static_cast<RuleIndex>(i), true});
+  }
+}
+
+void World::ChangeTargets() {
+  for (size_t i = 0; i < target_ready_.size(); ++i) {
+    const std::string target = "out." + oracle_->outlets()[i].name;
+    if (!target_ready_[i] && draws_.Chance(10)) {
+      target_ready_[i] = true;
+      process_->bus.SetStream(target, true);
+    } else if (Happens(odds_.look)) {
+      target_ready_[i] = false;
+      if (draws_.Chance(50))
+        process_->bus.SetLooking(target);
+      else
+        process_->bus.SetStream(target, false);
+    }
+  }
+}
+
+void World::AnswerAttempts() {
+  const uint64_t most = quiet_ ? 4 * wires_.size() : draws_.Below(wires_.size() + 1);
+  for (uint64_t count = most; count > 0 && !wires_.empty(); --count)
+    AnswerOne(draws_.Below(wires_.size()));
+}
+
+void World::AnswerOne(size_t index) {
+  Wire& wire = wires_[index];
+  const uint64_t attempt = wire.message.attempt;
+  const auto end = [this, index] {
+    wires_[index] = std::move(wires_.back());
+    wires_.pop_back();
+  };
+  if (Happens(odds_.vanished)) return end();  // the message, or its PubAck
+  if (!wire.stored) {
+    if (Happens(odds_.refused)) {
+      using Kind = PubAnswer::Kind;
+      const Kind kinds[] = {Kind::kNoStream, Kind::kRefused, Kind::kRetry};
+      process_->bus.Answer(attempt, kinds[draws_.Below(3)], "refused");
+      return end();
+    }
+    wire.stored = true;
+    oracle_->Stored(wire.message);
+    if (draws_.Chance(50)) return;  // its answer takes a while
+  }
+  process_->bus.Answer(attempt, PubAnswer::Kind::kAck);
+  if (!Happens(odds_.doubled)) end();
+}
+
+// ---- The disk.
+
+void World::WatchDisk() {
+  disk_->SetFreeBytes(free_bytes_);
+  const auto io = [this](const std::string& path) {
+    if (std::this_thread::get_id() != thread_) {
+      ++others_accesses_;
+      AwaitTurn();
+      return rocksdb::IOStatus::OK();
+    }
+    if (!armed_ || io_countdown_ <= 0 || --io_countdown_ != 0)
+      return rocksdb::IOStatus::OK();
+    ++io_faults_;
+    return rocksdb::IOStatus::IOError("a fault of the simulation", path);
+  };
+  disk_->OnSync(io);
+  disk_->OnRead(io);
+  disk_->OnAppend([this, io](const std::string& path) {
+    if (std::this_thread::get_id() == thread_ && path.ends_with(".log"))
+      log_written_ = true;
+    return io(path);
+  });
+}
+
+void World::ChangeDisk() {
+  if (Happens(odds_.io)) io_countdown_ = draws_.Between(1, draws_.Chance(50) ? 10 : 200);
+  if (free_bytes_ != kPlentyBytes) {
+    if (draws_.Chance(5)) SetFree(kPlentyBytes);
+  } else if (Happens(odds_.full)) {
+    SetFree(draws_.Chance(50) ? kLittleBytes : kNoBytes);
+  }
+}
+
+void World::SetFree(uint64_t bytes) {
+  if (std::exchange(free_bytes_, bytes) == bytes) return;
+  Note(fmt::format("{} bytes free", bytes));
+  disk_->SetFreeBytes(bytes);
+  process_->inbox.Complete(DiskSpace{bytes});
+}
+
+}  // namespace expirer::sim
