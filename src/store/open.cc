@@ -127,7 +127,12 @@ absl::Status OpenRocks(RocksSetup setup, const std::vector<std::string>& names,
     if (std::none_of(setup.families.begin(), setup.families.end(),
                      [&](const auto& family) { return family.name == name; }))
       setup.families.emplace_back(name, rocksdb::ColumnFamilyOptions());
-  if (read_only) setup.db.info_log = std::make_shared<SilentLogger>();
+  if (read_only) {
+    setup.db.info_log = std::make_shared<SilentLogger>();
+    // A reader has no background work; RocksDB 7.8 aborts when VerifyChecksum
+    // hands it some.
+    setup.db.avoid_unnecessary_blocking_io = false;
+  }
   rocksdb::DB* db = nullptr;
   const rocksdb::Status s =
       read_only
@@ -148,6 +153,7 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(const StoreOptions& options) 
 
   RETURN_IF_ERROR(MakeDirectory(files, path, options.read_only));
   if (!options.read_only) RETURN_IF_ERROR(guard->Lock());
+  if (options.read_only && options.stopped) RETURN_IF_ERROR(guard->LockToRead());
   if (!options.read_only && options.locked) options.locked();
   RocksSetup setup = MakeRocksSetup(options, rep->env.get(), rep->expiry.get());
   RETURN_IF_ERROR(CheckOurs(setup.db, path, files));
@@ -205,7 +211,7 @@ absl::Status Store::CheckFormat() {
 }
 
 absl::Status Store::WriteIdentity() {
-  id_ = DrawStoreId();
+  id_ = rep_->id_if_new.empty() ? DrawStoreId() : rep_->id_if_new;
   std::string format;
   PutVarint(&format, kFormatVersion);
   WriteSet set;

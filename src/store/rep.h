@@ -56,6 +56,7 @@ struct Store::Rep {
   const bool read_only;
   const SystemClock host_clock;
   const Clock* const clock;
+  const std::string id_if_new;
   Present present;
   std::shared_ptr<BackgroundErrors> errors;
   std::shared_ptr<WalGuard> guard;

@@ -6,7 +6,9 @@ absl::Status FromRocks(const rocksdb::Status& status, std::string_view context) 
   if (status.ok()) return absl::OkStatus();
   const std::string message = std::string(context) + ": " + status.ToString();
   if (status.IsNoSpace()) return NoSpace(message);
-  if (status.IsCorruption()) return Corrupt(message);
+  // A file of ours that is not there is damage as well.
+  if (status.IsCorruption() || status.IsPathNotFound())
+    return Corrupt(message + "; restore a backup");
   if (status.IsNotFound()) return NotFound(message);
   return Internal(message);
 }

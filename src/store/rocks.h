@@ -11,8 +11,9 @@
 
 namespace expirer {
 
-// kDataLoss for corruption, kResourceExhausted for no space left, kNotFound,
-// kInternal for the rest; "context: RocksDB's own words".
+// kDataLoss, saying what to do, for corruption and files that are not there;
+// kResourceExhausted for no space left, kNotFound, kInternal for the rest;
+// "context: RocksDB's own words".
 [[nodiscard]] absl::Status FromRocks(const rocksdb::Status& status,
                                      std::string_view context);
 

@@ -81,6 +81,7 @@ Store::Rep::Rep(const StoreOptions& options, std::string dir)
     : path(std::move(dir)),
       read_only(options.read_only),
       clock(options.clock != nullptr ? options.clock : &host_clock),
+      id_if_new(options.id_if_new),
       errors(std::make_shared<BackgroundErrors>()),
       guard(std::make_shared<WalGuard>(
           options.file_system ? options.file_system : rocksdb::FileSystem::Default(),
@@ -147,6 +148,17 @@ absl::Status Store::VisitRegisters(std::string_view prefix, const Visit& visit) 
     return rep_->present.Forgets(ExpiresMs(value)) ? absl::OkStatus() : visit(key, value);
   };
   return VisitFamily(rep_->db.get(), rep_->family(kIds), prefix, visit_known);
+}
+
+absl::Status Store::VisitJobs(const Visit& visit) const {
+  return VisitFamily(rep_->db.get(), rep_->family(kDue), "", visit);
+}
+
+absl::Status Store::VerifyTables() const {
+  rocksdb::ReadOptions read;
+  read.fill_cache = false;
+  read.readahead_size = 2 << 20;
+  return FromRocks(rep_->db->VerifyChecksum(read), "checking the tables");
 }
 
 struct DueScan::Rep {

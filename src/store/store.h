@@ -36,6 +36,13 @@ struct StoreOptions {
   // a damaged write-ahead log. Only by a person's flag.
   bool recover_point_in_time = false;
   bool read_only = false;
+  // With read_only, for tools: refuse while another process has the store, and
+  // keep others out as long as it is open. Where the lock cannot be taken
+  // without writing (a read-only volume, a copy without the file LOCK), it is
+  // opened without.
+  bool stopped = false;
+  // The id a store gets that is made by this opening; empty = a new one.
+  std::string id_if_new = {};
   // Called once nobody else can have the store and before the checks, which may
   // take a while. Not for read-only.
   std::function<void()> locked = nullptr;
@@ -153,6 +160,11 @@ class Store {
   [[nodiscard]] absl::Status VisitDead(std::string_view prefix, const Visit& visit) const;
   [[nodiscard]] absl::Status VisitRegisters(std::string_view prefix,
                                             const Visit& visit) const;
+  // Every row of every lane, by its encoded JobKey.
+  [[nodiscard]] absl::Status VisitJobs(const Visit& visit) const;
+  // Reads every table whole. kDataLoss, naming the first file, where a checksum
+  // does not fit.
+  [[nodiscard]] absl::Status VerifyTables() const;
   [[nodiscard]] std::unique_ptr<DueScan> ScanDue(Lane lane) const;
   [[nodiscard]] std::unique_ptr<DeadScan> ScanDead() const;
 

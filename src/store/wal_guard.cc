@@ -268,11 +268,19 @@ absl::Status WalGuard::Lock() {
   lock_ = nullptr;
   const std::string words = s.ToString();
   // RocksDB's words for a lock held in this process and in another one.
-  if (words.find("lock hold by current process") != std::string::npos ||
-      words.find("While lock file") != std::string::npos)
+  in_use_ = words.find("lock hold by current process") != std::string::npos ||
+            words.find("While lock file") != std::string::npos;
+  if (in_use_)
     return Refused(
         fmt::format("store {} is in use by another process (lock file {})", dir_, path));
   return Refused(fmt::format("store {} is not writable: {}", dir_, words));
+}
+
+absl::Status WalGuard::LockToRead() {
+  if (!target()->FileExists(dir_ + "/LOCK", IOOptions(), nullptr).ok())
+    return absl::OkStatus();
+  const absl::Status status = Lock();
+  return in_use_ ? status : absl::OkStatus();
 }
 
 absl::Status WalGuard::Verify(bool recover) {

@@ -61,6 +61,9 @@ class WalGuard final : public rocksdb::FileSystemWrapper {
   // Takes the store's lock and hands it to RocksDB when that asks for it.
   // kFailedPrecondition when another process has it. Not for read-only.
   [[nodiscard]] absl::Status Lock();
+  // The same for a reader, which must not write: OK without the lock where
+  // there is no file to lock or it cannot be opened.
+  [[nodiscard]] absl::Status LockToRead();
   // Checks the logs; decides what of them RocksDB gets to see. kDataLoss when
   // synced bytes are not there, unless `recover`: then everything from the
   // first damage on is left out, and note() says what.
@@ -133,6 +136,7 @@ class WalGuard final : public rocksdb::FileSystemWrapper {
   std::string note_;
   bool understood_ = true;
   rocksdb::FileLock* lock_ = nullptr;
+  bool in_use_ = false;  // why Lock failed
 
   std::atomic<bool> failed_ = false;
 

@@ -10,6 +10,8 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <map>
 #include <thread>
 
 #include <fmt/format.h>
@@ -316,6 +318,56 @@ TEST_F(StoreTest, ReadOnlySeesEverythingBesideTheWriter) {
   MustOpen();
 }
 
+TEST_F(StoreTest, AStoppedStoreIsReadUnderItsLock) {
+  MustOpen();
+  StoreOptions reading = options_;
+  reading.read_only = reading.stopped = true;
+  auto reader = Store::Open(reading);
+  EXPECT_EQ(reader.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(Message(reader.status()), HasSubstr("is in use by another process"));
+  store_.reset();
+  reader = Store::Open(reading);
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  EXPECT_THAT(Message(Open()), HasSubstr("is in use by another process"));
+  reader->reset();
+  MustOpen();
+}
+
+std::map<std::string, std::string> FilesIn(const std::string& dir) {
+  std::map<std::string, std::string> files;
+  for (const auto& entry : std::filesystem::directory_iterator(dir)) {
+    std::ifstream file(entry.path(), std::ios::binary);
+    files[entry.path().filename()] =
+        std::string(std::istreambuf_iterator<char>(file), {});
+  }
+  return files;
+}
+
+TEST_F(StoreTest, ReadingAStoppedStoreChangesNoFile) {
+  MustOpen();
+  set_.PutMeta("a", "1");
+  ASSERT_TRUE(Write().ok());
+  store_.reset();
+  std::filesystem::remove(dir_ + "/LOCK");  // as in a copy
+  const auto before = FilesIn(dir_);
+  options_.read_only = options_.stopped = true;
+  MustOpen();
+  std::string value;
+  EXPECT_TRUE(*store_->GetMeta("a", &value));
+  EXPECT_TRUE(store_->VerifyTables().ok());
+  store_.reset();
+  EXPECT_EQ(FilesIn(dir_), before);
+}
+
+TEST_F(StoreTest, ANewStoreTakesTheIdItIsGiven) {
+  options_.id_if_new = std::string(32, 'a');
+  MustOpen();
+  EXPECT_EQ(store_->id(), options_.id_if_new);
+  options_.id_if_new = std::string(32, 'b');
+  MustOpen();
+  EXPECT_EQ(store_->id(), std::string(32, 'a'));
+}
+
 TEST_F(StoreTest, ReadOnlyOfNothingIsNotFoundAndMakesNothing) {
   options_.read_only = true;
   EXPECT_TRUE(absl::IsNotFound(Open()));
@@ -400,6 +452,9 @@ TEST_F(StoreTest, ReadOnlyVolumeIsRefused) {
   EXPECT_THAT(Message(status), HasSubstr("is not writable"));
   options_.read_only = true;
   EXPECT_TRUE(Open().ok());
+  store_.reset();
+  options_.stopped = true;
+  EXPECT_TRUE(Open().ok()) << "nobody can write it, so no lock is needed";
   store_.reset();
 }
 
