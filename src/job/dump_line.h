@@ -1,0 +1,67 @@
+// The lines of `store dump` and `store load`: a whole store as JSON, one object a
+// line, in one fixed order.
+//
+//   {"expirer_dump":1,"format":3,"store":"<store id>"}
+//   {"meta":"lane/order-expiration","value":"\u0001"}
+//   {"register":"order-expiration","key":"a1","state":"pending","schedule":
+//     {"source":{…},"due_ms":…},"job":{"lane":1,"key_ms":…,"seq":…},"brief":{…}}
+//   {"job":{"lane":1,"key_ms":…,"seq":…},"key":"a1","due_ms":…,"target":…,…}
+//   {"dead":"order-expiration","rejected":{"stream":1,"epoch":1,"seq":7},…}
+//   {"dead":"order-expiration","key":"a2","reason":…,"job":{…},…}
+//   {"end":{"meta":9,"registers":2,"jobs":1,"dead":2}}
+//
+// The first line and the last are there once; between them come the families
+// `meta`, `ids`, `due` and `dead` (job/job.h, store/meta.h), each in the order of
+// its keys. Times are ms since 1970, but for `time_ns`; what is zero, false or
+// empty is left out. A text NAME that is no UTF-8 stands as NAME_base64. A value
+// of `meta` is its bytes as stored.
+//
+// "expirer_dump" is raised when a line changes its meaning, "format" is the
+// kFormatVersion of the binary that wrote it (store/meta.h).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/status.h"
+
+namespace expirer {
+
+inline constexpr uint64_t kDumpVersion = 1;
+
+struct DumpCounts {
+  uint64_t meta = 0;
+  uint64_t registers = 0;
+  uint64_t jobs = 0;
+  uint64_t dead = 0;
+  bool operator==(const DumpCounts&) const = default;
+};
+
+struct DumpLine {
+  // In the order they stand in.
+  enum class Kind { kHead, kMeta, kRegister, kJob, kDead, kEnd };
+  Kind kind = Kind::kHead;
+  // Of an entry: its key and value as the store has them.
+  std::string key;
+  std::string value;
+  // Of the head.
+  uint64_t version = 0;
+  uint64_t format = 0;
+  std::string store_id;
+  // Of the end: how many entries there were.
+  DumpCounts counts;
+};
+
+// Append one line each, without its newline. Of an entry the stored bytes are
+// given; kDataLoss, and nothing is appended, for bytes that cannot be read.
+void AppendDumpHead(uint64_t format, std::string_view store_id, std::string* out);
+[[nodiscard]] absl::Status AppendDumpEntry(DumpLine::Kind kind, std::string_view key,
+                                           std::string_view value, std::string* out);
+void AppendDumpEnd(const DumpCounts& counts, std::string* out);
+
+// One line. The message of an error is the reason alone. Of a head with a higher
+// `expirer_dump` only that is read.
+[[nodiscard]] absl::StatusOr<DumpLine> ParseDumpLine(std::string_view text);
+
+}  // namespace expirer
