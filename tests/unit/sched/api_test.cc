@@ -86,6 +86,7 @@ TEST(Api, GetFollowsAJobThroughItsLife) {
 
 TEST(Api, GetOfALiveJobReadsItsRegisterAlone) {
   ApiWorld w;
+  w.audited_ = false;
   w.Schedule("a", kDue, {1});
   w.Run();
   WriteSet set;

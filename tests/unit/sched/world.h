@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "net/memory_bus.h"
+#include "sched/audit.h"
 #include "sched/rename.h"
 #include "sched/scheduler.h"
 #include "support/temp_dir.h"
@@ -31,6 +32,11 @@ class World {
   explicit World(std::vector<Rule> rules = {TestRule("r")}, SchedulerOptions options = {})
       : rules_(std::move(rules)), options_(options) {
     Start();
+  }
+  // Whatever a test did, what it leaves is of one mind.
+  ~World() {
+    if (store_ == nullptr || !audited_) return;
+    Audit(*store_, [](const std::string& what) { ADD_FAILURE() << "audit: " << what; });
   }
 
   // A process begins: opens the store, connects, settles every rule.
@@ -171,6 +177,7 @@ class World {
   std::vector<Completion> completions_;
   std::vector<Request> requests_;
   uint64_t synced_ = 0;
+  bool audited_ = true;
 };
 
 }  // namespace expirer
