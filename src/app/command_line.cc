@@ -16,6 +16,7 @@
 #include "app/replay_command.h"
 #include "app/server.h"
 #include "app/status.h"
+#include "app/store_commands.h"
 #include "app/version.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -281,16 +282,15 @@ int RunCommandLine(int argc, char** argv) {
   health->callback([&] { code = RunHealth(flags); });
 
   AddClientCommands(&app, &code);
-  AddReplayCommand(
-      &app,
-      [](const std::string& file, Config* config) {
-        Flags of_file;
-        of_file.config = file;
-        bool built_in = false;
-        return LoadConfig(of_file, config, &built_in);
-      },
-      &code);
+  const ConfigLoader load = [](const std::string& file, Config* config) {
+    Flags of_file;
+    of_file.config = file;
+    bool built_in = false;
+    return LoadConfig(of_file, config, &built_in);
+  };
+  AddReplayCommand(&app, load, &code);
   AddRecordCommand(&app, &code);
+  AddStoreCommands(&app, load, &code);
 
   CLI::App* doctor = app.add_subcommand(
       "doctor", "look at connection, streams, consumers, clock, service and store");
