@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "store/rocks.h"
+#include "store/table_footer.h"
 #include "store/wal_scan.h"
 #include "xxhash.h"
 
@@ -612,6 +613,23 @@ IOStatus WalGuard::NewSequentialFile(const std::string& name, const FileOptions&
   if (shown != visible_.end())
     *result = std::make_unique<ShortenedFile>(std::move(*result), shown->second);
   return s;
+}
+
+IOStatus WalGuard::NewRandomAccessFile(
+    const std::string& name, const FileOptions& options,
+    std::unique_ptr<rocksdb::FSRandomAccessFile>* result, IODebugContext* dbg) {
+  IOStatus s = target()->NewRandomAccessFile(name, options, result, dbg);
+  if (!s.ok() || !EndsWith(name, ".sst")) return s;
+  uint64_t size = 0;
+  s = target()->GetFileSize(name, IOOptions(), &size, dbg);
+  char scratch[kTableFooterBytes];
+  Slice footer;
+  if (s.ok() && size >= kTableFooterBytes)
+    s = (*result)->Read(size - kTableFooterBytes, kTableFooterBytes, IOOptions(), &footer,
+                        scratch, dbg);
+  if (!s.ok()) return s;
+  const std::string_view damage = TableFooterDamage(ToView(footer));
+  return damage.empty() ? s : IOStatus::Corruption(name, std::string(damage));
 }
 
 IOStatus WalGuard::DeleteFile(const std::string& name, const IOOptions& options,

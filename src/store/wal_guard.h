@@ -22,6 +22,9 @@
 // it, refuses the store when its unsynced tail is torn, and would miss tables
 // in silence if it were cut.
 //
+// Of the tables, which RocksDB checks block by block, it looks at the footer,
+// which nothing checks (store/table_footer.h).
+//
 // SYNCED itself is made durable when a log is first listed, before one is
 // deleted, at most once a second between, and at the end. Limit that remains:
 // a power loss (not a killed process) may leave SYNCED up to a second behind;
@@ -94,6 +97,10 @@ class WalGuard final : public rocksdb::FileSystemWrapper {
                                       const rocksdb::FileOptions& options,
                                       std::unique_ptr<rocksdb::FSSequentialFile>* result,
                                       rocksdb::IODebugContext* dbg) override;
+  rocksdb::IOStatus NewRandomAccessFile(
+      const std::string& name, const rocksdb::FileOptions& options,
+      std::unique_ptr<rocksdb::FSRandomAccessFile>* result,
+      rocksdb::IODebugContext* dbg) override;
   rocksdb::IOStatus DeleteFile(const std::string& name, const rocksdb::IOOptions& options,
                                rocksdb::IODebugContext* dbg) override;
   rocksdb::IOStatus LockFile(const std::string& name, const rocksdb::IOOptions& options,

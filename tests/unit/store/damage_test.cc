@@ -212,6 +212,19 @@ TEST(Damage, FlippedBitInATableIsReportedByScanAndGet) {
   EXPECT_EQ(got.status().code(), absl::StatusCode::kDataLoss);
 }
 
+// The bit says that the table has no checksums: RocksDB alone would then take
+// what stands there as it is.
+TEST(Damage, FlippedBitInATablesFooterIsReported) {
+  auto disk = ClosedDisk();
+  for (const std::string& path : disk->Paths(".sst"))
+    disk->Damage(path, [](std::string* bytes) { (*bytes)[bytes->size() - 53] ^= 4; });
+  const auto store = Store::Open(OptionsOn(disk));
+  ASSERT_FALSE(store.ok());
+  EXPECT_EQ(store.status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(Message(store.status()), HasSubstr("its footer is damaged"));
+  EXPECT_THAT(Message(store.status()), HasSubstr("restore a backup"));
+}
+
 TEST(Damage, FlippedBitInTheManifestIsRefused) {
   auto disk = ClosedDisk();
   for (const std::string& path : disk->Paths(""))
