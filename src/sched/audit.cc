@@ -154,8 +154,6 @@ class Auditor {
     if (row.key_ms < lane->second.bound_ms)
       Found("{} stands before its lane's low bound {}, so it would never fire", place,
             lane->second.bound_ms);
-    RuleCounts& seen = seen_[lane->second.outlet];
-    ++(lane->second.retry ? seen.retrying : seen.pending);
     if (totals_.renaming) return absl::OkStatus();
     const std::string id = MakeId(lane->second.outlet, job->key);
     // One that cannot be read is found again below, by itself.
@@ -181,6 +179,9 @@ class Auditor {
             reg.ok() ? "its key names no rule" : Message(reg.status()));
       return absl::OkStatus();
     }
+    RuleCounts& seen = seen_[std::string(rule)];
+    if (reg->state == JobState::kPending) ++seen.pending;
+    if (reg->state == JobState::kRetrying) ++seen.retrying;
     if (IsLive(reg->state)) {
       std::string row;
       ASSIGN_OR_RETURN(const bool there, store_.GetJob(*reg->job, &row));

@@ -21,7 +21,7 @@ struct AuditTotals {
 // Reads every table whole and every entry, decodes it and compares:
 //   - a row with the register of its key, both ways; with the lane's low bound,
 //     before which nothing is looked for; with the next number to be given;
-//   - the counts of a rule with its rows and dead entries;
+//   - the counts of a rule with its registers and dead entries;
 //   - the register of a dead job with its entry.
 // Calls `found` with one sentence for each thing that is wrong; what follows an
 // unreadable place of a family cannot be seen. Some 20 s a million jobs.

@@ -306,10 +306,9 @@ void Scheduler::Quarantine(const LaneState& lane, const JobKey& key, std::string
   staged_.PutDead(
       DeadJobKey(rule, "malformed-" + std::to_string(key.seq)),
       EncodeDead({false, Message(why), now_.wall_ms, {}, "", {}, std::string(row), ""}));
-  RuleCounts& counts = counts_.Change(rule);
-  uint64_t& live = lane.retry ? counts.retrying : counts.pending;
-  if (live > 0) --live;
-  ++counts.dead_jobs;
+  // Whose key it was nobody knows, so its register stays live, and counted so,
+  // until a newer event of the key finds it.
+  ++counts_.Change(rule).dead_jobs;
 }
 
 void Scheduler::CloseDead(const InFlight& attempt, std::string row, std::string reason) {
