@@ -5,7 +5,7 @@
 
 #include "gtest/gtest.h"
 #include "store/store.h"
-#include "unit/store/page_fs.h"
+#include "support/page_fs.h"
 
 namespace expirer {
 namespace {
