@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -124,7 +125,7 @@ struct Numbers {
   uint64_t bytes = 0;
   uint64_t closed = 0;
   std::vector<RuleRow> rules;
-  std::vector<std::pair<std::string, StreamState>> streams;
+  std::map<std::string, ReadMark> read;  // by SourceKey
 };
 
 absl::StatusOr<uint64_t> MetaNumber(const Store& store, std::string_view key) {
@@ -170,12 +171,7 @@ absl::StatusOr<Numbers> ReadNumbers(const Store& store, const std::string& path)
   ASSIGN_OR_RETURN(numbers.format, MetaNumber(store, kMetaFormat));
   ASSIGN_OR_RETURN(const uint64_t alive, MetaNumber(store, kMetaAlive));
   numbers.alive_ms = static_cast<int64_t>(alive);
-  RETURN_IF_ERROR(store.VisitMeta(
-      kMetaStream, [&](std::string_view key, std::string_view value) -> absl::Status {
-        ASSIGN_OR_RETURN(const StreamState state, Streams::Decode(value));
-        numbers.streams.emplace_back(key.substr(kMetaStream.size()), state);
-        return absl::OkStatus();
-      }));
+  ASSIGN_OR_RETURN(numbers.read, Streams::Marks(store));
   RETURN_IF_ERROR(store.VisitMeta(
       kMetaLane, [&](std::string_view key, std::string_view value) -> absl::Status {
         RuleRow row;
@@ -205,6 +201,13 @@ RuleRow SumOf(const Numbers& numbers) {
   return sum;
 }
 
+// Rule and stream of a SourceKey.
+std::pair<std::string, std::string> SplitSource(const std::string& source) {
+  const size_t end = source.find('\0');
+  if (end == source.npos) return {source, ""};
+  return {source.substr(0, end), source.substr(end + 1)};
+}
+
 std::string CountsJson(const RuleRow& row) {
   std::string json = fmt::format(R"("pending":{},"retrying":{},"dead":{},"rejected":{})",
                                  row.counts.pending, row.counts.retrying,
@@ -222,13 +225,15 @@ void PrintJson(const Store& store, const Numbers& numbers) {
   for (size_t i = 0; i < numbers.rules.size(); ++i)
     json += fmt::format(R"({}{{"rule":{},{}}})", i > 0 ? "," : "",
                         JsonQuoted(numbers.rules[i].name), CountsJson(numbers.rules[i]));
-  json += "],\"streams\":[";
-  for (size_t i = 0; i < numbers.streams.size(); ++i)
-    json +=
-        fmt::format(R"({}{{"stream":{},"epoch":{},"seq":{},"time":"{}"}})",
-                    i > 0 ? "," : "", JsonQuoted(numbers.streams[i].first),
-                    numbers.streams[i].second.epoch, numbers.streams[i].second.high_seq,
-                    FormatRfc3339Ns(numbers.streams[i].second.high_time_ns));
+  json += "],\"read\":[";
+  bool first = true;
+  for (const auto& [source, mark] : numbers.read) {
+    const auto [rule, stream] = SplitSource(source);
+    json += fmt::format(R"({}{{"rule":{},"stream":{},"epoch":{},"seq":{},"time":"{}"}})",
+                        std::exchange(first, false) ? "" : ",", JsonQuoted(rule),
+                        JsonQuoted(stream), mark.epoch, mark.high_seq,
+                        FormatRfc3339Ns(mark.high_time_ns));
+  }
   fmt::print("{}]}}\n", json);
 }
 
@@ -253,11 +258,13 @@ void PrintText(const Store& store, const Numbers& numbers) {
                std::to_string(row.counts.retrying), std::to_string(row.counts.dead_jobs),
                std::to_string(row.counts.rejected), TimeOrNothing(row.next_ms)});
   if (!rules.empty()) fmt::print("\n{}", rules.Format(TerminalColumns()));
-  Table streams({"stream", "epoch", "seq", "time"});
-  for (const auto& [name, state] : numbers.streams)
-    streams.Add({name, std::to_string(state.epoch), std::to_string(state.high_seq),
-                 FormatRfc3339Ns(state.high_time_ns)});
-  if (!streams.empty()) fmt::print("\n{}", streams.Format(TerminalColumns()));
+  Table read({"rule", "has read", "epoch", "seq", "time"});
+  for (const auto& [source, mark] : numbers.read) {
+    const auto [rule, stream] = SplitSource(source);
+    read.Add({rule, stream, std::to_string(mark.epoch), std::to_string(mark.high_seq),
+              FormatRfc3339Ns(mark.high_time_ns)});
+  }
+  if (!read.empty()) fmt::print("\n{}", read.Format(TerminalColumns()));
 }
 
 int RunStats(const StoreFlags& flags, const std::string& path) {

@@ -11,8 +11,8 @@
 #include "job/json_view.h"
 #include "sched/counts.h"
 #include "sched/downtime.h"
-#include "sched/read_marks.h"
 #include "sched/rebuild.h"
+#include "sched/sent_marks.h"
 #include "sched/streams.h"
 #include "store/meta.h"
 
@@ -83,11 +83,12 @@ class Auditor {
           return absl::OkStatus();
         }));
     // Each reads its own entries, as a start does.
-    RETURN_IF_ERROR(counts_.Load(store_));
-    RETURN_IF_ERROR(Streams().Load(store_));
-    RETURN_IF_ERROR(ReadMarks::Stored(store_).status());
-    RETURN_IF_ERROR(Rebuild::Load(store_).status());
     WriteSet unused;
+    RETURN_IF_ERROR(counts_.Load(store_));
+    RETURN_IF_ERROR(Streams::Names(store_).status());
+    RETURN_IF_ERROR(Streams::Marks(store_).status());
+    RETURN_IF_ERROR(SentMarks().Load(store_, 0, 0, 0, &unused));
+    RETURN_IF_ERROR(Rebuild::Load(store_).status());
     return Downtime().Load(store_, 0, &unused);
   }
 

@@ -71,43 +71,39 @@ absl::Status VisitStreams(const Store& store, const VisitStream& visit) {
       });
 }
 
-using VisitMark = std::function<void(std::string_view source, const ReadMark& mark)>;
-absl::Status VisitMarks(const Store& store, const VisitMark& visit) {
+}  // namespace
+
+absl::StatusOr<std::map<std::string, ReadMark>> Streams::Marks(const Store& store) {
   std::map<std::string, ReadMark, std::less<>> shared;
   RETURN_IF_ERROR(
       VisitStreams(store, [&shared](std::string_view name, const StreamEntry& entry) {
         shared.emplace(name, entry.shared);
       }));
-  return store.VisitMeta(
+  std::map<std::string, ReadMark> marks;
+  RETURN_IF_ERROR(store.VisitMeta(
       kMetaRead, [&](std::string_view key, std::string_view value) -> absl::Status {
         const std::string_view source = key.substr(kMetaRead.size());
         Reader in(value);
+        const uint64_t high_seq = in.Varint();
         ReadMark mark;
-        mark.high_seq = in.Varint();
         if (in.AtEnd()) {  // up to store format 3: the rest was shared
           const auto found = shared.find(source.substr(source.find('\0') + 1));
-          if (found != shared.end()) {
-            mark.high_time_ns = found->second.high_time_ns;
-            mark.epoch = found->second.epoch;
-            mark.epoch_start_ns = found->second.epoch_start_ns;
-          }
+          if (found != shared.end()) mark = found->second;
+          mark.high_seq = high_seq;
         } else {
-          ASSIGN_OR_RETURN(mark, Streams::Decode(value));
+          ASSIGN_OR_RETURN(mark, Decode(value));
         }
-        visit(source, mark);
+        marks.emplace(source, mark);
         return absl::OkStatus();
-      });
-}
-
-}  // namespace
-
-absl::StatusOr<std::map<std::string, uint64_t>> Streams::ReadUpTo(const Store& store) {
-  std::map<std::string, uint64_t> marks;
-  RETURN_IF_ERROR(
-      VisitMarks(store, [&marks](std::string_view source, const ReadMark& mark) {
-        marks[std::string(source)] = mark.high_seq;
       }));
   return marks;
+}
+
+absl::StatusOr<std::map<std::string, uint64_t>> Streams::ReadUpTo(const Store& store) {
+  ASSIGN_OR_RETURN(const auto marks, Marks(store));
+  std::map<std::string, uint64_t> read;
+  for (const auto& [source, mark] : marks) read[source] = mark.high_seq;
+  return read;
 }
 
 absl::StatusOr<std::vector<std::pair<uint16_t, std::string>>> Streams::Names(
@@ -126,9 +122,8 @@ absl::Status Streams::Load(const Store& store) {
     numbers_[name] = number;
     next_number_ = std::max<uint16_t>(next_number_, number + 1);
   }
-  return VisitMarks(store, [this](std::string_view source, const ReadMark& mark) {
-    as_loaded_[std::string(source)] = mark;
-  });
+  ASSIGN_OR_RETURN(as_loaded_, Marks(store));
+  return absl::OkStatus();
 }
 
 std::string Streams::NameOf(uint16_t number) const {

@@ -36,13 +36,16 @@ struct ReadMark {
   int64_t epoch_start_ns = 0;  // no message of the epoch is older
 };
 
-// Core thread only, but for ReadUpTo.
+// Core thread only, but for what reads a store.
 class Streams {
  public:
   // `rules` outlives it.
   explicit Streams(const std::vector<Rule>* rules) : rules_(rules) {}
 
-  // The highest sequences applied, by SourceKey. Errors: kDataLoss. Any thread.
+  // Every mark, by SourceKey. Errors: kDataLoss. Any thread.
+  [[nodiscard]] static absl::StatusOr<std::map<std::string, ReadMark>> Marks(
+      const Store& store);
+  // Of each its highest sequence applied. As Marks.
   [[nodiscard]] static absl::StatusOr<std::map<std::string, uint64_t>> ReadUpTo(
       const Store& store);
   // Number (Position::stream) and name of every stream ever read, in the order of
@@ -86,7 +89,7 @@ class Streams {
   std::map<std::string, uint16_t, std::less<>> numbers_;  // "stream/" name: varint
   uint16_t next_number_ = 1;
   std::vector<std::string> new_streams_;       // not staged yet
-  std::map<std::string, ReadMark> as_loaded_;  // by SourceKey
+  std::map<std::string, ReadMark> as_loaded_;  // Marks
   absl::flat_hash_map<std::pair<RuleIndex, const std::string*>, Source> sources_;
 };
 

@@ -135,9 +135,9 @@ TEST_F(AuditTest, LostCountsAreFound) {
 }
 
 TEST_F(AuditTest, AMalformedEntryOfMetaIsFound) {
-  set_.PutMeta(std::string(kMetaStream) + "S", "\x09");
+  set_.PutMeta(std::string(kMetaStream) + "S", "\x09\x09");
   Write();
-  EXPECT_THAT(Findings(), ElementsAre("stream entry malformed: expected version 1"));
+  EXPECT_THAT(Findings(), ElementsAre("stream entry malformed: expected its number"));
 }
 
 TEST_F(AuditTest, ADeadJobWithoutItsEntryIsFound) {
