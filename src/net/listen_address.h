@@ -1,0 +1,19 @@
+// Where to listen, as `metrics.listen` says it.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/status.h"
+
+namespace expirer {
+
+struct ListenAddress {
+  std::string host;  // an address or a name; "" = every address of this host
+  int port = 0;      // 0 = a free one
+};
+
+// HOST:PORT, [IPV6]:PORT or :PORT. On error the message says what was expected.
+[[nodiscard]] absl::StatusOr<ListenAddress> ParseListenAddress(std::string_view text);
+
+}  // namespace expirer
