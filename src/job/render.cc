@@ -105,7 +105,8 @@ absl::Status JobRenderer::CheckSize(const Job& job) const {
   AppendPercentEncoded(job.key, &encoded);
   bytes += 2 * encoded.size();
   if (bytes <= payload_bytes_) return absl::OkStatus();
-  return Invalid(
+  return MakeStatus(
+      absl::StatusCode::kOutOfRange,
       fmt::format("the job's body and headers have {} bytes, limits.payload is {}", bytes,
                   payload_bytes_));
 }

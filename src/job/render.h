@@ -23,7 +23,8 @@ class JobRenderer {
   // As Template::Bind. REQUIRED before Render when uses_json().
   void Bind(JsonPointers* pointers);
   // Fills target, headers and body of `job`, whose key and due time are there.
-  // On error the message names the part; `job` is then of no use.
+  // On error the message names the part (kOutOfRange: it is over
+  // limits.payload); `job` is then of no use.
   [[nodiscard]] absl::Status Render(const EventView& event, const JsonReader& json,
                                     Job* job) const;
 

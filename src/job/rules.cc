@@ -87,9 +87,9 @@ struct RuleEvaluator::State {
                                            const EventView& event) const;
   absl::StatusOr<int64_t> ReadDue(const Plan& plan, const EventView& event);
   absl::StatusOr<int64_t> ReadDelay(const Plan& plan, const EventView& event);
-  absl::Status CheckDue(const Entry& entry, int64_t due_ms, int64_t now_ms) const;
+  absl::Status CheckDue(const Entry& entry, int64_t due_ms, int64_t now_ms);
   absl::Status ReadVersion(const Plan& plan, const EventView& event,
-                           std::optional<int64_t>* version) const;
+                           std::optional<int64_t>* version);
   absl::Status Finish(size_t outlet, const Plan& plan, const EventView& event,
                       int64_t now_ms, Job* job);
 
@@ -102,7 +102,8 @@ struct RuleEvaluator::State {
   // for all, so that a body is read once however many entries look at it.
   std::vector<JsonPointers> sets;
   static constexpr size_t kNone = static_cast<size_t>(-1);
-  size_t read_set = kNone;  // of this event's body, so far
+  size_t read_set = kNone;               // of this event's body, so far
+  RejectKind stage = RejectKind::kBody;  // what is being read: at fault on an error
   JsonReader json;
   std::string scratch;
 };
@@ -217,13 +218,17 @@ absl::Status RuleEvaluator::State::Schedule(const Plan& plan, const EventView& e
 absl::Status RuleEvaluator::State::Finish(size_t outlet, const Plan& plan,
                                           const EventView& event, int64_t now_ms,
                                           Job* job) {
+  stage = RejectKind::kDue;
   if (__builtin_add_overflow(job->due_ms, rule.publish[outlet].offset_ms, &job->due_ms))
     return Invalid("due: with the offset it is outside 1970 to 9999");
   RETURN_IF_ERROR(CheckDue(*plan.entry, job->due_ms, now_ms));
-  return outlets[outlet].Render(event, json, job);
+  absl::Status rendered = outlets[outlet].Render(event, json, job);
+  stage = absl::IsOutOfRange(rendered) ? RejectKind::kPayload : RejectKind::kContent;
+  return rendered;
 }
 
 absl::Status RuleEvaluator::State::ReadBody(const Plan& plan, const EventView& event) {
+  stage = RejectKind::kBody;
   if (!plan.reads_body || read_set == plan.set) return absl::OkStatus();
   absl::Status status = json.Read(event.payload, sets[plan.set]);
   if (!status.ok()) return Invalid("the body is not usable JSON: " + Message(status));
@@ -233,6 +238,7 @@ absl::Status RuleEvaluator::State::ReadBody(const Plan& plan, const EventView& e
 
 absl::Status RuleEvaluator::State::ReadKey(const Plan& plan, const EventView& event,
                                            std::string* key) {
+  stage = RejectKind::kKey;
   const std::vector<Source>& sources = plan.entry->key;
   for (size_t i = 0; i < sources.size(); ++i) {
     const absl::StatusOr<std::string_view> part = KeyPart(sources[i], plan.key[i], event);
@@ -304,6 +310,7 @@ absl::StatusOr<std::string_view> RuleEvaluator::State::Outside(
 
 absl::StatusOr<int64_t> RuleEvaluator::State::ReadDue(const Plan& plan,
                                                       const EventView& event) {
+  stage = RejectKind::kDue;
   const Entry& entry = *plan.entry;
   if (!entry.due) {
     ASSIGN_OR_RETURN(const int64_t delay_ms, ReadDelay(plan, event));
@@ -339,7 +346,7 @@ absl::StatusOr<int64_t> RuleEvaluator::State::ReadDelay(const Plan& plan,
 }
 
 absl::Status RuleEvaluator::State::CheckDue(const Entry& entry, int64_t due_ms,
-                                            int64_t now_ms) const {
+                                            int64_t now_ms) {
   const auto refuse = [&](std::string_view what) {
     const std::string where = entry.due     ? "due " + entry.due->Spelling()
                               : entry.delay ? "delay " + entry.delay->Spelling()
@@ -350,13 +357,15 @@ absl::Status RuleEvaluator::State::CheckDue(const Entry& entry, int64_t due_ms,
     return refuse(fmt::format("{} is outside 1970 to 9999", FormatRfc3339Ms(due_ms)));
   }
   if (due_ms > now_ms && due_ms - now_ms > limits.horizon_ms) {
+    stage = RejectKind::kHorizon;
     return refuse(fmt::format("{} is beyond limits.horizon", FormatRfc3339Ms(due_ms)));
   }
   return absl::OkStatus();
 }
 
 absl::Status RuleEvaluator::State::ReadVersion(const Plan& plan, const EventView& event,
-                                               std::optional<int64_t>* version) const {
+                                               std::optional<int64_t>* version) {
+  stage = RejectKind::kVersion;
   if (!plan.entry->version) return absl::OkStatus();
   const Source& source = *plan.entry->version;
   std::string_view text;
@@ -397,7 +406,7 @@ Intent RuleEvaluator::Evaluate(const EventView& event, int64_t now_ms) {
     } else {
       status = state.Cancel(plan, event, &intent.emplace<CancelIntent>());
     }
-    if (!status.ok()) intent = RejectIntent{Reason(status)};
+    if (!status.ok()) intent = RejectIntent{Reason(status), state.stage};
     return intent;
   }
   for (const State::Plan& plan : state.schedule) {
@@ -407,7 +416,7 @@ Intent RuleEvaluator::Evaluate(const EventView& event, int64_t now_ms) {
     } else {
       status = state.Schedule(plan, event, now_ms, &intent.emplace<ScheduleIntent>());
     }
-    if (!status.ok()) intent = RejectIntent{Reason(status)};
+    if (!status.ok()) intent = RejectIntent{Reason(status), state.stage};
     return intent;
   }
   return intent;

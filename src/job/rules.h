@@ -128,8 +128,23 @@ struct CancelIntent {
   std::optional<int64_t> version = {};
   std::unique_ptr<LateCancel> late = {};
 };
+// What of a message kept it from becoming a job or a cancel; a label of metrics,
+// where the sentence would have no bound.
+enum class RejectKind : uint8_t {
+  kBody,     // not usable as JSON
+  kKey,      // none, or not usable
+  kDue,      // likewise, delays included
+  kHorizon,  // due beyond limits.horizon
+  kVersion,
+  kContent,  // target, headers or body cannot be made of it
+  kPayload,  // over limits.payload
+  kStale,    // due longer ago than store.history remembers
+};
+inline constexpr size_t kRejectKinds = 8;
+
 struct RejectIntent {
   std::string reason;  // one sentence, no secret, at most 300 bytes
+  RejectKind kind = RejectKind::kContent;
 };
 // The message concerns no entry of the rule: a common filter let it in, or
 // none of the entries' `match` holds.

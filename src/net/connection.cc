@@ -112,9 +112,9 @@ struct Connection::Callbacks {
                                  : natsStatus_GetText(status);
     auto* const link = static_cast<Link*>(closure);
     MutexLock lock(&link->mutex);
-    if (link->owner != nullptr && link->owner->handlers_.error) {
-      link->owner->handlers_.error(text);
-    }
+    if (link->owner == nullptr) return;
+    if (status == NATS_SLOW_CONSUMER) ++link->owner->slow_consumers_;
+    if (link->owner->handlers_.error) link->owner->handlers_.error(text);
   }
   static void OnLameDuck(natsConnection*, void* closure) {
     auto* const link = static_cast<Link*>(closure);

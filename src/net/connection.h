@@ -97,6 +97,8 @@ class Connection {
   [[nodiscard]] int64_t max_payload() const { return max_payload_.load(); }
   // How often it has been connected.
   [[nodiscard]] uint64_t generation() const { return generation_.load(); }
+  // How often a handler was so slow that messages were dropped (kPendingMax).
+  [[nodiscard]] uint64_t slow_consumers() const { return slow_consumers_.load(); }
   // "<inbox_prefix>.<random>": subjects below it are this connection's own.
   [[nodiscard]] const std::string& inbox() const { return inbox_; }
   [[nodiscard]] const ConnectionOptions& options() const { return options_; }
@@ -146,6 +148,7 @@ class Connection {
   std::atomic<int> socket_ = -1;
   std::atomic<int64_t> max_payload_ = 0;
   std::atomic<uint64_t> generation_ = 0;
+  std::atomic<uint64_t> slow_consumers_ = 0;
   std::atomic<bool> secure_ = false;
 
   // Held while the socket is read or written. After mutex_ where both are.

@@ -157,6 +157,10 @@ std::vector<PullSource*> Ingress::Pulls() const {
   return pulls_;
 }
 
+uint64_t Ingress::slow_consumers() const {
+  return connection_.slow_consumers() + (core_ ? core_->slow_consumers() : 0);
+}
+
 std::string Ingress::Trouble(RuleIndex rule) const {
   MutexLock lock(&mutex_);
   return troubles_[rule];

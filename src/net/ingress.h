@@ -77,6 +77,9 @@ class Ingress final : public Inbound {
   void RebuildBegun() override;
 
   [[nodiscard]] bool up() const { return connection_.up(); }
+  // As Connection's, the latter of the core connection, too. Any thread.
+  [[nodiscard]] uint64_t connects() const { return connection_.generation(); }
+  [[nodiscard]] uint64_t slow_consumers() const;
   // For the service API, which shares it. Subscribe before Start.
   [[nodiscard]] Connection& connection() { return connection_; }
   // Where Reply goes. Before Start.

@@ -53,6 +53,7 @@ class NatsEgress final : public Egress {
   void Forget(uint64_t attempt, std::string_view target, bool timed_out) override;
 
   [[nodiscard]] bool up() const { return connection_.up(); }
+  // As Connection's. Any thread.
   [[nodiscard]] uint64_t connects() const { return connection_.generation(); }
   // A target the server forbids us is not tried again for this long.
   static constexpr int64_t kDeniedMs = 5'000;

@@ -133,9 +133,11 @@ absl::Status Scheduler::WriteStaged() {
   } else if (!staged_.empty()) {
     const absl::Status written = store_->Write(&staged_);
     if (absl::IsResourceExhausted(written)) {
-      if (!stalled_)
+      if (!stalled_) {
+        ++stats_.no_space;
         Log(Level::kError, "no space for the store: nothing is written until there is",
             {{"error", Message(written)}});
+      }
       stalled_ = true;
       return absl::OkStatus();
     }
@@ -199,6 +201,7 @@ void Scheduler::Release() {
   while (!effects_.empty() &&
          (effects_.front().first <= durable_ || Mutant("ack_before_sync"))) {
     const Effect& effect = effects_.front().second;
+    if (effect.received_ms > 0) stats_.commit_ms.Add(now_.wall_ms - effect.received_ms);
     switch (effect.kind) {
       case Effect::Kind::kAck:
         if (!effect.to.empty()) inbound_->Ack(effect.to);
@@ -256,12 +259,15 @@ Stats Scheduler::Snapshot(int64_t now_ms) const {
   stats.window = lanes_.held();
   stats.egress_up = egress_up_;
   stats.intake_open = intake_open_;
+  stats.stalled = stalled_;
   stats.loaded = loaded_;
   stats.rebuilding = rebuild_.open;
   for (const RuleGate& gate : gates_) stats.unsettled += gate.settled ? 0 : 1;
   for (const LaneState& lane : lanes_.all()) {
     const TimerEntry lowest = lane.Lowest();
     const bool known = !lane.window.empty() || !lane.in_flight.empty();
+    if (known && (stats.next_due_ms == 0 || lowest.key_ms < stats.next_due_ms))
+      stats.next_due_ms = lowest.key_ms;
     if (!known || lowest.key_ms >= now_ms) continue;
     ++stats.overdue_rules;
     if (stats.oldest_due_ms == 0 || lowest.key_ms < stats.oldest_due_ms)

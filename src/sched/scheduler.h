@@ -112,6 +112,7 @@ class Scheduler {
     std::string to;                           // reply, or subject of the announcement
     std::string text;                         // reason of the TERM, or payload
     std::unique_ptr<Answer> reply = nullptr;  // kReply: whom; text is what
+    int64_t received_ms = 0;                  // kAck, kTerm: of the message
   };
   // What a cancel met in the outlets of its rule.
   struct CancelFindings {
@@ -154,7 +155,7 @@ class Scheduler {
                                        const Position& position, CancelFindings* found);
   [[nodiscard]] absl::Status KeepReject(MessageRequest* message, std::string_view name,
                                         const Position& position,
-                                        const std::string& reason, std::string job_row);
+                                        const RejectIntent& reject, std::string job_row);
 
   // The API's requests: scheduler_api.cc. What changes something is applied in
   // step 1; what only reads waits in `reads_` until the write of its Step.
@@ -209,9 +210,13 @@ class Scheduler {
                                    std::string_view why);
   void MoveToRetry(const InFlight& attempt, Job job, const RetryAt& when);
   void CloseSkipped(const InFlight& attempt);
-  void CloseDead(const InFlight& attempt, std::string row, std::string reason);
+  void CountFailure(AttemptEnd end);
+  void CountDead(OutletIndex outlet, DeadKind kind);
+  void CloseDead(const InFlight& attempt, DeadKind kind, std::string row,
+                 std::string reason);
   void CloseAsMayHaveFired(InFlight attempt, std::string row);
-  void KeepAsDead(const InFlight& attempt, std::string row, std::string reason);
+  void KeepAsDead(const InFlight& attempt, DeadKind kind, std::string row,
+                  std::string reason);
   [[nodiscard]] absl::StatusOr<std::optional<Register>> Known(
       const std::string& id) const;
   void Remember(OutletIndex outlet, const std::string& id, const Register* from,

@@ -157,6 +157,7 @@ absl::Status Scheduler::ApplyAnswer(const PubAnswer& answer) {
   ++stats_.fired;
   ++OutcomesOf(lane.outlet).fired;
   stats_.acked_late_ms.Add(now_.wall_ms - attempt->due_ms);
+  stats_.answer_ms.Add(now_.wall_ms - attempt->published_ms);
   switch (attempt->fate) {
     case InFlight::Fate::kCurrent: CloseFired(*attempt); break;
     case InFlight::Fate::kCancelled:
@@ -207,8 +208,11 @@ absl::Status Scheduler::ApplyTimeouts() {
 }
 
 absl::Status Scheduler::ApplyRequests(std::vector<Request>* requests) {
+  int64_t messages = 0;
   for (Request& request : *requests) {
-    if (auto* message = std::get_if<MessageRequest>(&request))
+    auto* const message = std::get_if<MessageRequest>(&request);
+    if (message != nullptr) ++messages;
+    if (message != nullptr)
       RETURN_IF_ERROR(ApplyMessage(message));
     else if (auto* cancel = std::get_if<CancelRequest>(&request))
       RETURN_IF_ERROR(ApplyCancelRequest(cancel));
@@ -219,6 +223,7 @@ absl::Status Scheduler::ApplyRequests(std::vector<Request>* requests) {
     else
       reads_.push_back(std::move(request));
   }
+  if (messages > 0) stats_.batch.Add(messages);
   requests->clear();
   return absl::OkStatus();
 }
@@ -246,7 +251,8 @@ Position Scheduler::PositionOf(MessageRequest* message) {
 // To the message's source, once all that was decided on it is durable.
 void Scheduler::Answer(MessageRequest* message, Effect::Kind kind, std::string text) {
   if (message->reply.empty()) return;
-  effects_now_.push_back({kind, std::move(message->reply), std::move(text)});
+  effects_now_.push_back(
+      {kind, std::move(message->reply), std::move(text), nullptr, message->received_ms});
 }
 
 absl::Status Scheduler::ApplyMessage(MessageRequest* message) {
@@ -261,7 +267,7 @@ absl::Status Scheduler::ApplyMessage(MessageRequest* message) {
   }
   if (auto* reject = std::get_if<RejectIntent>(&message->intent)) {
     RETURN_IF_ERROR(
-        KeepReject(message, rules_[message->rule].name, position, reject->reason, ""));
+        KeepReject(message, rules_[message->rule].name, position, *reject, ""));
     Answer(message, Effect::Kind::kTerm, std::move(reject->reason));
     return absl::OkStatus();
   }
@@ -311,8 +317,8 @@ absl::StatusOr<std::string> Scheduler::ScheduleJob(MessageRequest* message,
     case ScheduleEffect::kStale: {
       std::string why = "stale: due " + FormatRfc3339Ms(job.due_ms) +
                         " is longer ago than store.history remembers";
-      RETURN_IF_ERROR(
-          KeepReject(message, outlets_[outlet].name, position, why, EncodeJob(job)));
+      RETURN_IF_ERROR(KeepReject(message, outlets_[outlet].name, position,
+                                 RejectIntent{why, RejectKind::kStale}, EncodeJob(job)));
       return why;
     }
   }
@@ -371,7 +377,7 @@ absl::Status Scheduler::CancelJob(OutletIndex outlet, const std::string& key,
 
 // `name`: of the rule, or of the outlet whose job it would have been.
 absl::Status Scheduler::KeepReject(MessageRequest* message, std::string_view name,
-                                   const Position& position, const std::string& reason,
+                                   const Position& position, const RejectIntent& reject,
                                    std::string job_row) {
   const std::string& rule = rules_[message->rule].name;
   const std::string key = DeadRejectKey(name, position);
@@ -387,13 +393,15 @@ absl::Status Scheduler::KeepReject(MessageRequest* message, std::string_view nam
         {{"rule", rule},
          {"stream", *message->stream},
          {"sequence", message->stream_seq},
-         {"reason", reason}});
+         {"reason", reject.reason}});
   } else {
     ++stats_.rejected;
-    ++OutcomesOf(outlets_.Entries(message->rule).first).rejected;
+    Outcomes& outcomes = OutcomesOf(outlets_.Entries(message->rule).first);
+    ++outcomes.rejected;
+    ++outcomes.rejected_by[static_cast<size_t>(reject.kind)];
     Dead entry;
     entry.reference_only = dead >= options_.dead;
-    entry.reason = reason;
+    entry.reason = reject.reason;
     entry.at_ms = now_.wall_ms;
     entry.source = position;
     if (message->raw) entry.subject = std::move(message->raw->subject);
@@ -409,7 +417,7 @@ absl::Status Scheduler::KeepReject(MessageRequest* message, std::string_view nam
     ++counts_.Change(name).rejected;
     effects_now_.push_back({Effect::Kind::kAnnounce,
                             options_.name + ".v1.rejected." + rule,
-                            "{\"reason\":" + JsonQuoted(reason) +
+                            "{\"reason\":" + JsonQuoted(reject.reason) +
                                 ",\"stream\":" + JsonQuoted(*message->stream) +
                                 ",\"seq\":" + std::to_string(message->stream_seq) + "}"});
   }

@@ -162,8 +162,11 @@ absl::StatusOr<bool> Scheduler::DispatchRow(LaneState* lane, const JobKey& key,
   gates_[outlet.rule].pace.Take(now_.mono_ms);
   ++stats_.published;
   // A late cancel's due time is that of the fire it came after.
-  stats_.sent_late_ms.Add(now_.wall_ms -
-                          (outlet.late_cancels ? view_.stored_ms : view_.due_ms));
+  const int64_t late_ms =
+      now_.wall_ms - (outlet.late_cancels ? view_.stored_ms : view_.due_ms);
+  stats_.sent_late_ms.Add(late_ms);
+  // Else one job that fails for hours would look like many that are late.
+  if (view_.sends == 0) stats_.lateness_ms.Add(late_ms);
   return true;
 }
 
@@ -197,7 +200,8 @@ bool Scheduler::JudgeLate(LaneState* lane, const JobKey& key, const JobView& job
   if (late.action == LateAction::kSkip)
     CloseSkipped(Describe(key, job));
   else
-    CloseDead(Describe(key, job), std::string(row), "found too late after a restart");
+    CloseDead(Describe(key, job), DeadKind::kTooLate, std::string(row),
+              "found too late after a restart");
   return true;
 }
 

@@ -91,8 +91,7 @@ void Scheduler::CloseTooLate(OutletIndex outlet, const std::string& id, const Jo
     reg.state = JobState::kSkipped;
     reg.expires_ms = ExpiryMs(now_.wall_ms, job.due_ms, Policy(outlet));
   } else {
-    ++stats_.dead;
-    ++OutcomesOf(outlet).dead;
+    CountDead(outlet, DeadKind::kTooLate);
     reg.state = JobState::kDead;
     Dead dead;
     dead.reason = "came too late";
@@ -173,7 +172,8 @@ absl::Status Scheduler::OpenLateCancel(MessageRequest* message, LateCancel* late
     return absl::OkStatus();
   }
   if (!late->trouble.empty())
-    return KeepReject(message, outlets_[outlet].name, position, late->trouble, "");
+    return KeepReject(message, outlets_[outlet].name, position,
+                      RejectIntent{late->trouble, RejectKind::kContent}, "");
   Job job = std::move(late->job);
   job.due_ms = fire_ms;
   job.source = position;
@@ -220,9 +220,17 @@ absl::Status Scheduler::DecideLateCancel(const InFlight& attempt, bool fired) {
   return absl::OkStatus();
 }
 
+// Time-outs and lost connections are counted where they are noticed.
+void Scheduler::CountFailure(AttemptEnd end) {
+  if (end == AttemptEnd::kNoStream) ++stats_.no_stream;
+  if (end == AttemptEnd::kRefused) ++stats_.refused;
+  if (end == AttemptEnd::kRetry) ++stats_.asked_again;
+}
+
 // An attempt ended without a confirmation.
 absl::Status Scheduler::Retry(const InFlight& attempt, AttemptEnd end,
                               std::string_view why) {
+  CountFailure(end);
   // Cancelled or replaced meanwhile: no further attempt of this generation.
   if (attempt.fate != InFlight::Fate::kCurrent) {
     // In doubt (no answer, or a strange one) it counts as fired.
@@ -241,7 +249,7 @@ absl::Status Scheduler::Retry(const InFlight& attempt, AttemptEnd end,
       Decide(outlet.retry, {id, attempt.sends, attempt.burned}, end, why, now_.wall_ms);
   if (auto* dead = std::get_if<MoveToDead>(&decision)) {
     if (counts_.dead() < options_.dead) {
-      CloseDead(attempt, row, std::move(dead->reason));
+      CloseDead(attempt, DeadKind::kRefused, row, std::move(dead->reason));
       return absl::OkStatus();
     }
     // The dead store is full: nothing is dropped, so it is tried on.
@@ -298,8 +306,7 @@ void Scheduler::CloseSkipped(const InFlight& attempt) {
 void Scheduler::Quarantine(const LaneState& lane, const JobKey& key, std::string_view row,
                            const absl::Status& why) {
   const std::string& rule = outlets_[lane.outlet].name;
-  ++stats_.dead;
-  ++OutcomesOf(lane.outlet).dead;
+  CountDead(lane.outlet, DeadKind::kMalformed);
   Log(Level::kError, "a stored job cannot be read and is kept in the dead store",
       {{"rule", rule}, {"key_ms", key.key_ms}, {"seq", key.seq}, {"why", Message(why)}});
   staged_.DeleteJob(key);
@@ -311,11 +318,19 @@ void Scheduler::Quarantine(const LaneState& lane, const JobKey& key, std::string
   ++counts_.Change(rule).dead_jobs;
 }
 
-void Scheduler::CloseDead(const InFlight& attempt, std::string row, std::string reason) {
+void Scheduler::CountDead(OutletIndex outlet, DeadKind kind) {
+  ++stats_.dead;
+  Outcomes& outcomes = OutcomesOf(outlet);
+  ++outcomes.dead;
+  ++outcomes.dead_by[static_cast<size_t>(kind)];
+}
+
+void Scheduler::CloseDead(const InFlight& attempt, DeadKind kind, std::string row,
+                          std::string reason) {
   const std::string& rule = outlets_[lanes_.Numbered(attempt.row.lane).outlet].name;
   Log(Level::kError, "a job is given up and kept in the dead store",
       {{"job", JobName(rule, attempt.key)}, {"target", attempt.target}, {"why", reason}});
-  KeepAsDead(attempt, std::move(row), std::move(reason));
+  KeepAsDead(attempt, kind, std::move(row), std::move(reason));
 }
 
 // However full the dead store is: it takes no more room there than it had, and
@@ -323,14 +338,14 @@ void Scheduler::CloseDead(const InFlight& attempt, std::string row, std::string 
 void Scheduler::CloseAsMayHaveFired(InFlight attempt, std::string row) {
   ++stats_.may_have_fired;
   attempt.unanswered = true;
-  KeepAsDead(attempt, std::move(row), "may have fired");
+  KeepAsDead(attempt, DeadKind::kMayHaveFired, std::move(row), "may have fired");
 }
 
-void Scheduler::KeepAsDead(const InFlight& attempt, std::string row, std::string reason) {
+void Scheduler::KeepAsDead(const InFlight& attempt, DeadKind kind, std::string row,
+                           std::string reason) {
   const LaneState& lane = lanes_.Numbered(attempt.row.lane);
   const std::string& rule = outlets_[lane.outlet].name;
-  ++stats_.dead;
-  ++OutcomesOf(lane.outlet).dead;
+  CountDead(lane.outlet, kind);
   staged_.DeleteJob(attempt.row);
   if (attempt.unanswered) {
     MarkUnanswered(&row);

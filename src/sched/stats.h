@@ -7,7 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "base/buckets.h"
 #include "base/histogram.h"
+#include "job/rules.h"
 #include "sched/counts.h"
 
 namespace expirer {
@@ -23,6 +25,15 @@ struct Overdue {
   static constexpr size_t kVisitsMax = 10'000;
 };
 
+// Why a job went to the dead store.
+enum class DeadKind : uint8_t {
+  kRefused,       // as often as the rule's retry.attempts allow
+  kTooLate,       // by the rule's `late`
+  kMayHaveFired,  // due before a rebuild began
+  kMalformed,     // its row is not what any version wrote
+};
+inline constexpr size_t kDeadKinds = 4;
+
 // The part of Stats that is told apart by outlet.
 struct Outcomes {
   uint64_t scheduled = 0;
@@ -32,7 +43,19 @@ struct Outcomes {
   uint64_t skipped = 0;
   uint64_t dead = 0;
   uint64_t rejected = 0;  // of a rule's events, with its first outlet
+  std::array<uint64_t, kDeadKinds> dead_by{};        // sums to dead
+  std::array<uint64_t, kRejectKinds> rejected_by{};  // sums to rejected
 };
+
+// Upper bounds of the counts below. Lateness reaches to the backlog of a restart;
+// an answer is given up after 5 s.
+inline constexpr std::array<int64_t, 18> kLatenessBoundsMs = {
+    1,     2,     5,     10,     20,     50,     100,     200,       500,
+    1'000, 2'000, 5'000, 10'000, 30'000, 60'000, 300'000, 1'800'000, 3'600'000};
+inline constexpr std::array<int64_t, 13> kAnswerBoundsMs = {
+    1, 2, 5, 10, 20, 50, 100, 200, 500, 1'000, 2'000, 5'000, 10'000};
+inline constexpr std::array<int64_t, 12> kBatchBounds = {1,  2,   4,   8,   16,    32,
+                                                         64, 128, 256, 512, 1'024, 4'096};
 
 // Since the process started, but for what says otherwise.
 struct Stats {
@@ -55,23 +78,33 @@ struct Stats {
   uint64_t retries = 0;         // moves to the retry lane
   uint64_t timeouts = 0;
   uint64_t lost = 0;             // attempts whose connection went
+  uint64_t no_stream = 0;        // attempts nobody took, or never begun for that
+  uint64_t refused = 0;          // attempts the stream or a permission refused
+  uint64_t asked_again = 0;      // attempts the broker put off, or answered strangely
   uint64_t strange_answers = 0;  // to attempts unknown or given up
   uint64_t settle_timeouts = 0;
-  uint64_t standstills = 0;        // times the process stood still
-  uint64_t forgotten = 0;          // closed keys forgotten early (limits.history)
-  Histogram sent_late_ms;          // due -> handed to the socket
-  Histogram acked_late_ms;         // due -> PubAck
-  std::vector<Outcomes> outcomes;  // as Outlets
+  uint64_t standstills = 0;                // times the process stood still
+  uint64_t forgotten = 0;                  // closed keys forgotten early (limits.history)
+  uint64_t no_space = 0;                   // times a write found no space
+  Histogram sent_late_ms;                  // due -> handed to the socket
+  Histogram acked_late_ms;                 // due -> PubAck
+  Buckets lateness_ms{kLatenessBoundsMs};  // as sent_late_ms, first attempts only
+  Buckets answer_ms{kAnswerBoundsMs};      // handed to the socket -> PubAck
+  Buckets commit_ms{kAnswerBoundsMs};      // message received -> durable, ack leaves
+  Buckets batch{kBatchBounds};             // messages applied in a turn that had any
+  std::vector<Outcomes> outcomes;          // as Outlets
   // Now.
   std::map<std::string, RuleCounts, std::less<>> rules;  // of the whole store
   uint64_t closed = 0;                                   // keys in history
   uint64_t in_flight = 0;
   uint64_t window = 0;        // entries held in memory
   int64_t oldest_due_ms = 0;  // of what is overdue; 0 = nothing is
+  int64_t next_due_ms = 0;    // of all that is not confirmed; 0 = nothing is known of
   uint64_t overdue_rules = 0;
   Overdue overdue;
   bool egress_up = false;
   bool intake_open = true;
+  bool stalled = false;     // no space: nothing is written
   bool loaded = false;      // every lane has its first block
   uint64_t unsettled = 0;   // rules whose consumers are behind
   bool rebuilding = false;  // nothing fires until the streams have been read anew

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/stopwatch.h"
 #include "base/thread_name.h"
 
 namespace expirer {
@@ -28,6 +29,11 @@ void SyncThread::Request(uint64_t ticket) {
   wanted_ = ticket;
 }
 
+Buckets SyncThread::sync_us() const {
+  MutexLock lock(&mutex_);
+  return sync_us_;
+}
+
 void SyncThread::Run() {
   NameThread("sync");
   uint64_t done = 0;
@@ -42,9 +48,14 @@ void SyncThread::Run() {
       if (wanted_ == done) return;
       ticket = wanted_;
     }
+    const int64_t began_ns = MonotonicNs();
     if (const absl::Status status = store_->Sync(); !status.ok()) {
       failed_(status);
       return;
+    }
+    {
+      MutexLock lock(&mutex_);
+      sync_us_.Add((MonotonicNs() - began_ns) / 1'000);
     }
     done = ticket;
     synced_(ticket);

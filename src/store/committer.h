@@ -3,11 +3,13 @@
 // durable when a Sync that began after its write has returned.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <thread>
 
 #include "absl/base/thread_annotations.h"
+#include "base/buckets.h"
 #include "base/mutex.h"
 #include "base/status.h"
 #include "store/store.h"
@@ -23,6 +25,11 @@ class Committer {
   virtual void Request(uint64_t ticket) = 0;
 };
 
+// Upper bounds of how long a Sync took.
+inline constexpr std::array<int64_t, 15> kSyncBoundsUs = {
+    100,    200,     500,     1'000,   2'000,     5'000,     10'000,    20'000,
+    50'000, 100'000, 200'000, 500'000, 1'000'000, 5'000'000, 20'000'000};
+
 // Syncs on a thread of its own, one Sync for all tickets asked for meanwhile
 // (group commit), and reports each result on that thread.
 class SyncThread final : public Committer {
@@ -35,6 +42,8 @@ class SyncThread final : public Committer {
   // Syncs what was asked for and stops.
   ~SyncThread() override;
   void Request(uint64_t ticket) override;
+  // How long the Syncs so far took. Any thread.
+  [[nodiscard]] Buckets sync_us() const;
 
  private:
   void Run();
@@ -42,9 +51,10 @@ class SyncThread final : public Committer {
   Store* const store_;
   const std::function<void(uint64_t)> synced_;
   const std::function<void(const absl::Status&)> failed_;
-  Mutex mutex_;
+  mutable Mutex mutex_;
   uint64_t wanted_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  Buckets sync_us_ ABSL_GUARDED_BY(mutex_){kSyncBoundsUs};
   std::thread thread_;
 };
 

@@ -1,6 +1,7 @@
 #include "store/store.h"
 
 #include <chrono>
+#include <cstdlib>
 #include <thread>
 #include <utility>
 
@@ -306,6 +307,21 @@ StoreSizes Store::Sizes() const {
       aggregate(rocksdb::DB::Properties::kLiveSstFilesSize) + rep_->guard->LogBytes();
   sizes.memtable_bytes = aggregate(rocksdb::DB::Properties::kSizeAllMemTables);
   sizes.cache_bytes = rep_->cache->GetUsage();
+  sizes.compaction_bytes =
+      aggregate(rocksdb::DB::Properties::kEstimatePendingCompactionBytes);
+  const auto of_all = [this](const std::string& property) {
+    uint64_t value = 0;
+    rep_->db->GetIntProperty(property, &value);
+    return value;
+  };
+  sizes.write_stopped = of_all(rocksdb::DB::Properties::kIsWriteStopped) != 0;
+  sizes.background_errors = of_all(rocksdb::DB::Properties::kBackgroundErrors);
+  const std::string level0 = rocksdb::DB::Properties::kNumFilesAtLevelPrefix + "0";
+  for (rocksdb::ColumnFamilyHandle* family : rep_->families) {
+    std::string files;
+    if (rep_->db->GetProperty(family, level0, &files))
+      sizes.level0_files += std::strtoull(files.c_str(), nullptr, 10);
+  }
   return sizes;
 }
 

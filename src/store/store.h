@@ -122,6 +122,11 @@ struct StoreSizes {
   uint64_t disk_bytes = 0;  // live SST and WAL files
   uint64_t memtable_bytes = 0;
   uint64_t cache_bytes = 0;
+  // What RocksDB says of itself: how far its background work is behind.
+  uint64_t level0_files = 0;
+  uint64_t compaction_bytes = 0;   // still to be compacted, estimated
+  bool write_stopped = false;      // it lets no write in until it has caught up
+  uint64_t background_errors = 0;  // since the opening
 };
 
 class Store {

@@ -307,6 +307,32 @@ TEST(Rules, ADelayComesFromAPointerOrAHeader) {
             "delay header:In: there is no such header");
 }
 
+TEST(Rules, ARejectTellsWhatOfTheMessageIsAtFault) {
+  const auto kind = [](const Intent& intent) {
+    const auto* reject = std::get_if<RejectIntent>(&intent);
+    EXPECT_NE(reject, nullptr);
+    return reject == nullptr ? RejectKind::kStale : reject->kind;
+  };
+  EXPECT_EQ(kind(Evaluate(Ticketing(), "order:created", "no JSON")), RejectKind::kBody);
+  EXPECT_EQ(kind(Evaluate(Ticketing(), "order:cancelled", "{}")), RejectKind::kKey);
+  EXPECT_EQ(kind(Due("\"soon\"")), RejectKind::kDue);
+  JobLimits near;
+  near.horizon_ms = 1'000;
+  EXPECT_EQ(kind(Due("\"2026-11-22T18:00:00Z\"", near)), RejectKind::kHorizon);
+  JobLimits small;
+  small.payload_bytes = 10;
+  EXPECT_EQ(kind(Due("\"2026-11-22T18:00:00Z\"", small)), RejectKind::kPayload);
+  Rule rule = Ticketing();
+  rule.publish[0].target = Text("out.${/where}", Template::Place::kSubject);
+  EXPECT_EQ(kind(Evaluate(rule, "order:created",
+                          R"({"id":"1","expiresAt":"2026-11-22T18:00:00Z"})")),
+            RejectKind::kContent);
+  rule.schedule[0].version = At("/version");
+  EXPECT_EQ(kind(Evaluate(rule, "order:created",
+                          R"({"id":"1","expiresAt":"2026-11-22T18:00:00Z"})")),
+            RejectKind::kVersion);
+}
+
 Match Is(std::string_view where, std::vector<MatchValue> any_of) {
   return {At(where), std::move(any_of)};
 }

@@ -66,6 +66,77 @@ TEST(Scheduler, CountsWhatBecameOfTheJobsOfEachOutlet) {
   EXPECT_EQ(of[1].rejected, 1u);
 }
 
+TEST(Scheduler, CountsAttemptsThatFailAndJobsGivenUpByTheirReason) {
+  Rule rule = TestRule("r");
+  rule.retry.attempts = 1;
+  World w({rule});
+  w.Schedule("a", kNow + 10, {1});
+  w.Schedule("b", kNow + 10, {2});
+  w.Run();
+  w.Advance(10);
+  ASSERT_THAT(w.bus_->published(), SizeIs(2));
+  w.bus_->Answer(w.bus_->published()[0].attempt, PubAnswer::Kind::kRefused, "no");
+  w.bus_->Answer(w.bus_->published()[1].attempt, PubAnswer::Kind::kNoStream, "nobody");
+  w.Run();
+  EXPECT_EQ(w.stats().refused, 1u);
+  EXPECT_EQ(w.stats().no_stream, 1u);
+  EXPECT_EQ(w.stats().asked_again, 0u);
+  EXPECT_EQ(w.stats().dead, 1u);
+  EXPECT_EQ(w.stats().outcomes[0].dead_by[static_cast<size_t>(DeadKind::kRefused)], 1u);
+  w.Push(RejectIntent{"no key", RejectKind::kKey}, {3});
+  w.Run();
+  EXPECT_EQ(w.stats().outcomes[0].rejected_by[static_cast<size_t>(RejectKind::kKey)], 1u);
+  EXPECT_EQ(w.stats().outcomes[0].rejected, 1u);
+}
+
+// Whole milliseconds, each counted in the first bucket whose bound reaches it.
+TEST(Scheduler, CountsHowLongEachStageTookByBounds) {
+  World w;
+  w.Schedule("a", kNow + 10, {1});
+  w.Schedule("b", kNow + 10, {2});
+  w.Step();
+  w.clock_.Advance(3);  // the sync takes this long
+  w.Sync();
+  w.Run();
+  EXPECT_EQ(w.stats().commit_ms.sum(), 6u);
+  EXPECT_EQ(w.stats().commit_ms.counts()[2], 2u) << "up to 5 ms";
+  EXPECT_EQ(w.stats().batch.counts()[1], 1u) << "one turn with two messages";
+  w.Advance(207);  // 200 ms late
+  EXPECT_EQ(w.stats().lateness_ms.sum(), 400u);
+  EXPECT_EQ(w.stats().lateness_ms.counts()[7], 2u) << "up to 200 ms";
+  w.clock_.Advance(1);
+  w.Confirm();
+  EXPECT_EQ(w.stats().answer_ms.sum(), 2u);
+  EXPECT_EQ(w.stats().answer_ms.counts()[0], 2u);
+}
+
+TEST(Scheduler, CountsTheLatenessOfAJobOnceHoweverOftenItIsTried) {
+  World w;
+  w.Schedule("a", kNow + 10, {1});
+  w.Run();
+  w.Advance(13);
+  w.bus_->Answer(w.LastAttempt(), PubAnswer::Kind::kRefused, "stream full");
+  w.Run();
+  w.Advance(60'000);
+  ASSERT_THAT(w.bus_->published(), SizeIs(2));
+  EXPECT_EQ(w.stats().lateness_ms.sum(), 3u);
+}
+
+TEST(Scheduler, TellsWhenTheNextJobIsDueWhetherOrNotItIs) {
+  World w;
+  EXPECT_EQ(w.stats().next_due_ms, 0);
+  w.Schedule("late", kNow + 500, {1});
+  w.Schedule("soon", kNow + 100, {2});
+  w.Run();
+  EXPECT_EQ(w.stats().next_due_ms, kNow + 100);
+  EXPECT_EQ(w.stats().oldest_due_ms, 0);
+  w.Advance(150);
+  EXPECT_EQ(w.stats().next_due_ms, kNow + 100) << "in flight";
+  EXPECT_EQ(w.stats().oldest_due_ms, kNow + 100);
+  w.Confirm();
+  EXPECT_EQ(w.stats().next_due_ms, kNow + 500);
+}
+
 TEST(Scheduler, AckLeavesOnlyAfterTheSyncOfItsWrite) {
   World w;
   w.Schedule("a", kNow + 1'000, {1});

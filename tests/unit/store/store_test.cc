@@ -614,6 +614,25 @@ TEST_F(StoreTest, SyncThreadReportsTicketsInOrderUpToTheLast) {
   EXPECT_EQ(reported.back(), 200U);
 }
 
+TEST_F(StoreTest, SyncThreadTellsHowLongEachSyncTook) {
+  MustOpen();
+  std::atomic<uint64_t> synced = 0;
+  SyncThread committer(
+      store_.get(), [&](uint64_t ticket) { synced = ticket; },
+      [](const absl::Status& status) { ADD_FAILURE() << status; });
+  for (uint64_t ticket = 1; ticket <= 3; ++ticket) {
+    set_.PutMeta("n", std::to_string(ticket));
+    ASSERT_TRUE(Write().ok());
+    committer.Request(ticket);
+    while (synced < ticket) std::this_thread::yield();
+  }
+  const Buckets took = committer.sync_us();
+  uint64_t syncs = 0;
+  for (const uint64_t count : took.counts()) syncs += count;
+  EXPECT_EQ(syncs, 3U);
+  EXPECT_GT(took.sum(), 0U);
+}
+
 TEST(SyncThread, FailedSyncIsReportedOnceAndNothingAfterIt) {
   auto disk = std::make_shared<PageFs>();
   StoreOptions options;
