@@ -10,6 +10,7 @@
 #include "app/section.h"
 #include "app/yaml.h"
 #include "base/check.h"
+#include "net/listen_address.h"
 
 namespace expirer {
 namespace {
@@ -108,6 +109,20 @@ Limits ReadLimits(const Section& section) {
   return limits;
 }
 
+MetricsConfig ReadMetrics(const Section& section) {
+  MetricsConfig metrics{section.Text("listen")};
+  if (metrics.listen.empty()) return metrics;
+#ifndef EXPIRER_HTTP
+  section.Fail("listen", "expected it left out: this binary is built without HTTP");
+  return metrics;
+#endif
+  const absl::StatusOr<ListenAddress> address = ParseListenAddress(metrics.listen);
+  if (!address.ok())
+    section.Fail("listen", fmt::format("{}, found {}", Message(address.status()),
+                                       Quote(metrics.listen)));
+  return metrics;
+}
+
 // Streams of one file must not overlap: NATS would refuse the second.
 void CheckStreams(const Config& config, const std::vector<Section>& sections) {
   for (size_t i = 0; i < sections.size(); ++i) {
@@ -157,6 +172,7 @@ Config ReadConfig(const Section& root, std::vector<YamlIssue>* warnings) {
   config.status_file = root.Text("status_file");
   const Section log = root.Map("log");
   config.log = {log.Choice("level"), log.Choice("format")};
+  config.metrics = ReadMetrics(root.Map("metrics"));
   const std::vector<Section> rules = root.List("rules");
   for (const Section& section : rules) config.rules.push_back(ReadRule(section));
   *warnings = CheckRules(config, rules);

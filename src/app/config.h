@@ -71,6 +71,10 @@ struct LogConfig {
   std::string format;  // text, json
 };
 
+struct MetricsConfig {
+  std::string listen;  // net/listen_address.h; "" = nowhere
+};
+
 struct Config {
   std::string name;
   NatsConfig nats;
@@ -80,6 +84,7 @@ struct Config {
   std::vector<Rule> rules;
   std::string status_file;  // as configured; empty = in the store
   LogConfig log;
+  MetricsConfig metrics;
   // Where values came from that are no defaults: "limits.window" ->
   // "expirer.yaml:12", "nats.url" -> "NATS_URL".
   std::map<std::string, std::string> origins;

@@ -108,6 +108,10 @@ constexpr Key kKeys[] = {
     Choice("log.level", "info", "debug|info|warn|error",
            "The least important level logged."),
     Choice("log.format", "text", "text|json", "logfmt for people, or JSON lines."),
+    Map("metrics", "Numbers for Prometheus, and probes, over HTTP."),
+    Text("metrics.listen", "",
+         "HOST:PORT to serve /metrics, /healthz and /readyz at, such as 127.0.0.1:9464; "
+         "by default nothing listens."),
 
     {"rules", KeyType::kList, "", 0, 0, "How events become jobs."},
     {"rules[].name",
@@ -201,7 +205,6 @@ constexpr Key kKeys[] = {
      "The rule's name before: its jobs and consumers are taken over."},
 
     Later("api"),
-    Later("metrics"),
 };
 
 size_t EditDistance(std::string_view a, std::string_view b) {

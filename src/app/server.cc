@@ -15,6 +15,7 @@
 #include <fmt/format.h>
 
 #include "absl/base/thread_annotations.h"
+#include "app/clock_jumps.h"
 #include "app/context.h"
 #include "app/scheduler_from.h"
 #include "app/status.h"
@@ -34,6 +35,11 @@
 #include "store/committer.h"
 #include "store/meta.h"
 #include "store/store.h"
+
+#ifdef EXPIRER_HTTP
+#include "app/exposition.h"
+#include "net/http_server.h"
+#endif
 
 namespace expirer {
 namespace {
@@ -148,6 +154,7 @@ class Server {
   absl::Status Open() {
     const std::string path = Absolute(config_.store.path);
     Announce(path);
+    RETURN_IF_ERROR(Listen());
     StoreOptions store;
     store.path = path;
     store.recover_point_in_time = options_.recover_point_in_time;
@@ -169,7 +176,31 @@ class Server {
     scheduler_ =
         std::make_unique<Scheduler>(SchedulerFrom(options_), config_.rules, store_.get(),
                                     committer_.get(), egress_.get(), ingress_.get());
-    return scheduler_->Load(Now());
+    RETURN_IF_ERROR(scheduler_->Load(Now()));
+    NameOutlets();
+    return absl::OkStatus();
+  }
+
+  // Before the store is opened, which may take a while: an address that is taken
+  // is told at once.
+  absl::Status Listen() {
+#ifdef EXPIRER_HTTP
+    if (config_.metrics.listen.empty()) return absl::OkStatus();
+    auto listening = HttpServer::Listen(
+        config_.metrics.listen, {},
+        [this](std::string_view asked) { return exposition_.Answer(asked); }, &clock_);
+    if (!listening.ok()) return Annotate(listening.status(), "metrics.listen");
+    http_ = *std::move(listening);
+    Log(Level::kInfo, "metrics are served", {{"address", http_->address()}});
+#endif
+    return absl::OkStatus();
+  }
+
+  void NameOutlets() {
+    for (const Outlet& outlet : scheduler_->outlets().all()) {
+      outlets_.push_back(outlet.name);
+      outlet_rules_.push_back(outlet.orphan ? "" : config_.rules[outlet.rule].name);
+    }
   }
 
   void OpenApi() {
@@ -249,6 +280,7 @@ class Server {
     const int64_t mono_ms = now.mono_ms - beat_mono_ms_;
     const int64_t away_ms = std::max(mono_ms, now.wall_ms - beat_wall_ms_);
     if (away_ms >= kStandstillMs) inbox_.Complete(StoodStill{away_ms});
+    loop_.clock_jumps.Notice(now.wall_ms - beat_wall_ms_, mono_ms);
     beat_mono_ms_ = now.mono_ms;
     beat_wall_ms_ = now.wall_ms;
   }
@@ -262,12 +294,17 @@ class Server {
     const Instant now = Now();
     const auto wake = scheduler_->Step(now, &completions_, &requests_);
     if (!wake.ok()) Die("the store failed", wake.status());
+    if (loop_.recovery_ms < 0) {
+      loop_.recovery_ms = clock_.MonotonicMs() - started_mono_ms_;
+      loop_.recovery_jobs = scheduler_->pending();
+    }
     if (now.mono_ms >= snapshot_mono_ms_ + kStatusMs / 2) {
       snapshot_mono_ms_ = now.mono_ms;
       Stats stats = scheduler_->Snapshot(now.wall_ms);
       stats.overdue = scheduler_->CountOverdue(now.wall_ms);
       MutexLock lock(&mutex_);
       stats_ = std::move(stats);
+      loop_copy_ = loop_;
     }
     return *wake;
   }
@@ -340,7 +377,22 @@ class Server {
     }
   }
 
+  // What is told of the service from now on: by the status file and over HTTP.
   void WriteStatus(bool stopped) {
+    Status status = TakeStatus(stopped);
+    if (const absl::Status written = WriteStatusFile(config_.StatusFile(), status);
+        !written.ok() && !status_failed_) {
+      status_failed_ = true;
+      Log(Level::kError, "the status file cannot be written",
+          {{"error", Message(written)}});
+    }
+#ifdef EXPIRER_HTTP
+    // At the end some of the counts are gone already.
+    if (http_ && !stopped) exposition_.Publish(std::move(status), http_->counts());
+#endif
+  }
+
+  Status TakeStatus(bool stopped) {
     Status status;
     status.pid = getpid();
     status.version = Version();
@@ -355,19 +407,26 @@ class Server {
     status.disk_free_bytes = disk_free_;
     status.rss_bytes = ResidentBytes();
     status.sizes = store_->Sizes();
+    status.outlets = outlets_;
+    status.outlet_rules = outlet_rules_;
+    status.inbox_used = inbox_.requests();
+    status.requests_used = inbox_.asks();
+    status.ingress_connects = ingress_->connects();
+    status.egress_connects = egress_->connects();
+    status.slow_consumers = ingress_->slow_consumers();
+    if (committer_) status.sync_us = committer_->sync_us();
+#ifdef EXPIRER_HTTP
+    if (http_) status.listen = http_->address();
+#endif
     {
       MutexLock lock(&mutex_);
       status.stats = stats_;
+      status.loop = loop_copy_;
     }
     status.not_ready_why = NotReadyWhy(status);
     if (stopped && RefusedWhy().empty()) status.not_ready_why = "stopped";
     status.ready = status.not_ready_why.empty();
-    if (const absl::Status written = WriteStatusFile(config_.StatusFile(), status);
-        !written.ok() && !status_failed_) {
-      status_failed_ = true;
-      Log(Level::kError, "the status file cannot be written",
-          {{"error", Message(written)}});
-    }
+    return status;
   }
 
   std::string RefusedWhy() const {
@@ -392,6 +451,7 @@ class Server {
   const Config& config_;
   const SystemClock clock_;
   const int64_t started_ms_ = clock_.NowMs();
+  const int64_t started_mono_ms_ = clock_.MonotonicMs();
   Alarm alarm_;
   Inbox inbox_{static_cast<size_t>(config_.limits.inbox), [this] { alarm_.Wake(); },
                static_cast<size_t>(config_.limits.requests)};
@@ -401,12 +461,20 @@ class Server {
   std::unique_ptr<Ingress> ingress_;
   std::unique_ptr<Api> api_;
   std::unique_ptr<Scheduler> scheduler_;
+  // As Stats::outcomes; constant once open.
+  std::vector<std::string> outlets_;
+  std::vector<std::string> outlet_rules_;
+#ifdef EXPIRER_HTTP
+  Exposition exposition_{&config_, &clock_};
+  std::unique_ptr<HttpServer> http_;  // null: not configured
+#endif
 
   // Core thread.
   std::vector<Completion> completions_;
   std::vector<Request> requests_;
   int64_t snapshot_mono_ms_ = 0;
   int64_t beat_wall_ms_ = 0;
+  LoopStats loop_;
   bool failed_ = false;
 
   // Watcher thread.
@@ -418,6 +486,7 @@ class Server {
   mutable Mutex mutex_;
   std::string refused_why_ ABSL_GUARDED_BY(mutex_);
   Stats stats_ ABSL_GUARDED_BY(mutex_);
+  LoopStats loop_copy_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace

@@ -26,6 +26,19 @@ absl::Status Failed(std::string_view what, const std::string& path) {
   return Unavailable(fmt::format("cannot {} {}: {}", what, path, std::strerror(errno)));
 }
 
+// Live by the core's last turn and by when that was told.
+Health Judge(int64_t pid, int64_t beat_ms, int64_t told_ms, int64_t mono_ms) {
+  const int64_t silent_ms = mono_ms - beat_ms;
+  const int64_t stale_ms = mono_ms - told_ms;
+  // A monotonic clock that lies before the file's: the host started anew.
+  const bool live = silent_ms >= 0 && stale_ms >= 0 && silent_ms <= kBeatMaxMs &&
+                    stale_ms <= kBeatMaxMs;
+  if (live) return {true, false, ""};
+  return {false, false,
+          fmt::format("process {} has given no sign of life for {} ms (limit {} ms)", pid,
+                      std::max(silent_ms, stale_ms), kBeatMaxMs)};
+}
+
 // The whole number at `pointer`, or 0.
 int64_t Whole(const JsonReader& reader, size_t slot) {
   std::string scratch;
@@ -37,14 +50,6 @@ int64_t Whole(const JsonReader& reader, size_t slot) {
 
 std::string FormatStatus(const Status& status) {
   const Stats& s = status.stats;
-  uint64_t pending = 0;
-  uint64_t retrying = 0;
-  for (const auto& [name, counts] : s.rules) {
-    pending += counts.pending;
-    retrying += counts.retrying;
-  }
-  const int64_t oldest_ms =
-      s.oldest_due_ms == 0 ? 0 : std::max<int64_t>(status.now_ms - s.oldest_due_ms, 0);
   std::string out = "{\n";
   out += fmt::format("\"pid\":{},\"version\":{},\"name\":{},\n", status.pid,
                      Quoted(status.version), Quoted(status.name));
@@ -57,19 +62,16 @@ std::string FormatStatus(const Status& status) {
   out += fmt::format(
       "\"ready\":{},\"not_ready_why\":{},\"ingress_up\":{},\"egress_up\":{},\n",
       status.ready, Quoted(status.not_ready_why), status.ingress_up, s.egress_up);
-  out += fmt::format(
-      "\"pending\":{},\"retrying\":{},\"in_flight\":{},\"oldest_overdue_ms\":{},"
-      "\"unsettled_rules\":{},\"rebuilding\":{},\"history\":{},\"window\":{},\n",
-      pending, retrying, s.in_flight, oldest_ms, s.unsettled, s.rebuilding, s.closed,
-      s.window);
-  out += fmt::format("\"lateness_ms\":{{\"sent\":{},\"acked\":{}}},\n",
-                     LatenessJson(s.sent_late_ms), LatenessJson(s.acked_late_ms));
-  out += fmt::format("\"rules\":{},\n\"counters\":{},\n", RulesJson(s), CountersJson(s));
+  out += TotalsJson(s, status.now_ms) + ",\n";
   out += fmt::format(
       "\"intake_open\":{},\"disk_free_bytes\":{},\"disk_bytes\":{},\"memtable_bytes\":{},"
-      "\"cache_bytes\":{},\"rss_bytes\":{}\n}}\n",
+      "\"cache_bytes\":{},\"rss_bytes\":{},\n",
       s.intake_open, status.disk_free_bytes, status.sizes.disk_bytes,
       status.sizes.memtable_bytes, status.sizes.cache_bytes, status.rss_bytes);
+  out += fmt::format("\"unsettled_rules\":{},\"rebuilding\":{},\"metrics\":{},\n",
+                     s.unsettled, s.rebuilding, Quoted(status.listen));
+  out +=
+      fmt::format("\"rules\":{},\n\"counters\":{}\n}}\n", RulesJson(s), CountersJson(s));
   return out;
 }
 
@@ -88,6 +90,14 @@ absl::Status WriteStatusFile(const std::string& path, const Status& status) {
 
 void RemoveStatusFile(const std::string& path) { unlink(path.c_str()); }
 
+Health HealthOf(const Status& status, int64_t mono_ms) {
+  Health health = Judge(status.pid, status.beat_mono_ms, status.mono_ms, mono_ms);
+  if (!health.live) return health;
+  health.ready = status.ready;
+  health.why = status.not_ready_why;
+  return health;
+}
+
 Health ReadHealth(const std::string& path, int64_t mono_ms) {
   std::ifstream file(path);
   if (!file) return {false, false, "no status file at " + path + ": is expirer running?"};
@@ -101,14 +111,10 @@ Health ReadHealth(const std::string& path, int64_t mono_ms) {
   JsonReader reader;
   if (const absl::Status read = reader.Read(text, pointers); !read.ok())
     return {false, false, path + " is no status file: " + Message(read)};
-  const int64_t silent_ms = mono_ms - Whole(reader, beat);
-  const int64_t stale_ms = mono_ms - Whole(reader, written);
-  // A monotonic clock that lies before the file's: the host started anew.
-  if (silent_ms < 0 || stale_ms < 0 || silent_ms > kBeatMaxMs || stale_ms > kBeatMaxMs)
-    return {false, false,
-            fmt::format("process {} has given no sign of life for {} ms (limit {} ms)",
-                        Whole(reader, pid), std::max(silent_ms, stale_ms), kBeatMaxMs)};
-  Health health{true, reader.value(ready).raw == "true", ""};
+  Health health =
+      Judge(Whole(reader, pid), Whole(reader, beat), Whole(reader, written), mono_ms);
+  if (!health.live) return health;
+  health.ready = reader.value(ready).raw == "true";
   if (health.ready) return health;
   std::string scratch;
   const auto sentence = JsonText(reader.value(why), &scratch);

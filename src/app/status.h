@@ -1,16 +1,28 @@
 // The status file: what a running service says of itself each second, written
 // atomically (a new file renamed over the old), and what `expirer health`
-// reads. No network, no lock, no socket.
+// reads. No network, no lock, no socket. What is published over HTTP
+// (app/exposition.h) is made of the same Status.
 #pragma once
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
+#include "app/clock_jumps.h"
+#include "base/buckets.h"
 #include "base/status.h"
 #include "sched/stats.h"
+#include "store/committer.h"
 #include "store/store.h"
 
 namespace expirer {
+
+// What the loop knows beside the core; copied out with Stats.
+struct LoopStats {
+  ClockJumps clock_jumps;
+  int64_t recovery_ms = -1;    // from the start to the first turn's end; -1 = not yet
+  uint64_t recovery_jobs = 0;  // pending then
+};
 
 struct Status {
   int64_t pid = 0;
@@ -31,6 +43,16 @@ struct Status {
   uint64_t rss_bytes = 0;
   StoreSizes sizes;
   Stats stats;
+  LoopStats loop;
+  std::vector<std::string> outlets;       // names, as stats.outcomes
+  std::vector<std::string> outlet_rules;  // names of their rules, "" = of none
+  uint64_t inbox_used = 0;
+  uint64_t requests_used = 0;
+  uint64_t ingress_connects = 0;  // how often it was connected
+  uint64_t egress_connects = 0;
+  uint64_t slow_consumers = 0;
+  Buckets sync_us{kSyncBoundsUs};
+  std::string listen;  // where metrics are served; "" = nowhere
 };
 
 [[nodiscard]] std::string FormatStatus(const Status& status);
@@ -48,6 +70,8 @@ struct Health {
 // A process is live when its core turned in the last kBeatMaxMs; liveness
 // never depends on NATS. `mono_ms` is the host's monotonic clock now.
 inline constexpr int64_t kBeatMaxMs = 15'000;
+// Of a status as it was taken a while ago.
+[[nodiscard]] Health HealthOf(const Status& status, int64_t mono_ms);
 [[nodiscard]] Health ReadHealth(const std::string& path, int64_t mono_ms);
 
 // Resident memory of this process in bytes; 0 when it cannot be read.

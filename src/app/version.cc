@@ -12,6 +12,7 @@
 namespace expirer {
 
 std::string Version() { return kVersion; }
+std::string Commit() { return kCommit; }
 
 std::string VersionText() {
 #ifdef ABSL_LTS_RELEASE_VERSION
@@ -24,10 +25,15 @@ std::string VersionText() {
 #else
   const char* const mutants = "";
 #endif
+#ifdef EXPIRER_HTTP
+  const char* const http = "";
+#else
+  const char* const http = "without HTTP (metrics.listen)\n";
+#endif
   return fmt::format(
-      "expirer {}\ncommit {}\n{}\n{}\n{}\nAbseil {}\nfmt {}, spdlog {}.{}.{}\n{}",
+      "expirer {}\ncommit {}\n{}\n{}\n{}\nAbseil {}\nfmt {}, spdlog {}.{}.{}\n{}{}",
       kVersion, kCommit, StoreLibrary(), NatsLibrary(), JsonLibrary(), absl_release,
-      FMT_VERSION, SPDLOG_VER_MAJOR, SPDLOG_VER_MINOR, SPDLOG_VER_PATCH, mutants);
+      FMT_VERSION, SPDLOG_VER_MAJOR, SPDLOG_VER_MINOR, SPDLOG_VER_PATCH, http, mutants);
 }
 
 }  // namespace expirer

@@ -1,0 +1,467 @@
+#include "app/metrics.h"
+
+#include <prometheus/client_metric.h>
+#include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <set>
+#include <utility>
+
+#include "app/version.h"
+#include "net/library.h"
+#include "store/library.h"
+
+namespace expirer {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+using Labels = std::vector<ClientMetric::Label>;
+
+double Seconds(int64_t ms) { return static_cast<double>(ms) / 1'000; }
+template <typename T>
+double Number(T value) {
+  return static_cast<double>(value);
+}
+
+// ---- Metrics without labels: one number of a status each.
+
+struct Scalar {
+  const char* name;
+  MetricType type;
+  double (*value)(const Status& status);
+  const char* help;
+};
+
+int64_t AgeMs(const Status& s) {
+  const int64_t oldest_ms = s.stats.oldest_due_ms;
+  return oldest_ms == 0 ? 0 : std::max<int64_t>(s.now_ms - oldest_ms, 0);
+}
+
+double CpuSeconds(const Status& /*status*/) {
+  rusage used{};
+  getrusage(RUSAGE_SELF, &used);
+  const auto seconds = [](const timeval& t) {
+    return Number(t.tv_sec) + Number(t.tv_usec) / 1e6;
+  };
+  return seconds(used.ru_utime) + seconds(used.ru_stime);
+}
+
+double OpenDescriptors(const Status& /*status*/) {
+  std::error_code failed;
+  std::filesystem::directory_iterator at("/proc/self/fd", failed);
+  double count = 0;
+  for (; !failed && at != std::filesystem::directory_iterator(); at.increment(failed))
+    ++count;
+  return count;
+}
+
+double MaxDescriptors(const Status& /*status*/) {
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  return Number(limit.rlim_cur);
+}
+
+constexpr MetricType kCounter = MetricType::Counter;
+constexpr MetricType kGauge = MetricType::Gauge;
+
+constexpr Scalar kScalars[] = {
+    {"expirer_start_time_seconds", kGauge,
+     [](const Status& s) { return Seconds(s.started_ms); },
+     "When this process started, since 1970."},
+    {"expirer_ready", kGauge, [](const Status& s) { return Number(s.ready); },
+     "1 while it is connected, every rule is read and it does not drain; as /readyz."},
+    {"expirer_jobs_in_history", kGauge,
+     [](const Status& s) { return Number(s.stats.closed); },
+     "Closed keys remembered, of the whole store."},
+    {"expirer_jobs_due_uncounted", kGauge,
+     [](const Status& s) { return Number(s.stats.overdue.more); },
+     "1 when more jobs are due than expirer_jobs_due counts: beyond the window, or "
+     "beyond 10000 a lane."},
+    {"expirer_next_due_timestamp_seconds", kGauge,
+     [](const Status& s) { return Seconds(s.stats.next_due_ms); },
+     "When the next job is due, or was, since 1970; 0 when there is none."},
+    {"expirer_oldest_due_age_seconds", kGauge,
+     [](const Status& s) { return Seconds(AgeMs(s)); },
+     "How long the job that waits longest has been due; 0 when none is."},
+    {"expirer_dispatch_inflight", kGauge,
+     [](const Status& s) { return Number(s.stats.in_flight); },
+     "Attempts to publish without an answer so far."},
+    {"expirer_dispatch_attempts_total", kCounter,
+     [](const Status& s) { return Number(s.stats.published); },
+     "Attempts to publish that were begun."},
+    {"expirer_dispatch_retries_total", kCounter,
+     [](const Status& s) { return Number(s.stats.retries); },
+     "Jobs put off to a later attempt."},
+    {"expirer_cancels_too_late_total", kCounter,
+     [](const Status& s) { return Number(s.stats.too_late); },
+     "Cancels that found the job in flight or fired."},
+    {"expirer_strange_answers_total", kCounter,
+     [](const Status& s) { return Number(s.stats.strange_answers); },
+     "Answers to attempts that are unknown or were given up."},
+    {"expirer_stream_rewinds_total", kCounter,
+     [](const Status& s) { return Number(s.stats.rewinds); },
+     "Streams found purged, restored or created again."},
+    {"expirer_history_forgotten_total", kCounter,
+     [](const Status& s) { return Number(s.stats.forgotten); },
+     "Closed keys forgotten early because limits.history was reached."},
+    {"expirer_settle_timeouts_total", kCounter,
+     [](const Status& s) { return Number(s.stats.settle_timeouts); },
+     "Times overdue jobs of a rule fired although its consumers were not read to the "
+     "end within limits.settle."},
+    {"expirer_standstills_total", kCounter,
+     [](const Status& s) { return Number(s.stats.standstills); },
+     "Times the process stood still for 2 s or longer, or the clock leapt."},
+    {"expirer_rules_unsettled", kGauge,
+     [](const Status& s) { return Number(s.stats.unsettled); },
+     "Rules whose consumers are behind: their overdue jobs wait."},
+    {"expirer_rebuilding", kGauge,
+     [](const Status& s) { return Number(s.stats.rebuilding); },
+     "1 while the streams are read anew and nothing fires (--adopt=rebuild)."},
+    {"expirer_intake_open", kGauge,
+     [](const Status& s) { return Number(s.stats.intake_open); },
+     "0 while no input is taken because of limits.disk_free."},
+    {"expirer_recovery_duration_seconds", kGauge,
+     [](const Status& s) { return Seconds(std::max<int64_t>(s.loop.recovery_ms, 0)); },
+     "How long this process's start took, until its first jobs were loaded."},
+    {"expirer_recovery_jobs", kGauge,
+     [](const Status& s) { return Number(s.loop.recovery_jobs); },
+     "Jobs that were pending when this process started."},
+    {"expirer_nats_slow_consumer_total", kCounter,
+     [](const Status& s) { return Number(s.slow_consumers); },
+     "Times the NATS client dropped messages because they were not handled in time."},
+    {"expirer_store_bytes", kGauge,
+     [](const Status& s) { return Number(s.sizes.disk_bytes); },
+     "Size of the store's files, write-ahead log included."},
+    {"expirer_store_free_bytes", kGauge,
+     [](const Status& s) { return Number(s.disk_free_bytes); },
+     "Free bytes of the store's volume."},
+    {"expirer_store_memtable_bytes", kGauge,
+     [](const Status& s) { return Number(s.sizes.memtable_bytes); },
+     "Memory of what is not in the store's sorted files yet."},
+    {"expirer_store_cache_bytes", kGauge,
+     [](const Status& s) { return Number(s.sizes.cache_bytes); },
+     "Memory of the store's block cache, memtables included."},
+    {"expirer_store_writable", kGauge,
+     [](const Status& s) { return Number(!s.stats.stalled); },
+     "0 while nothing is written because the volume has no space."},
+    {"expirer_rocksdb_level0_files", kGauge,
+     [](const Status& s) { return Number(s.sizes.level0_files); },
+     "Files of level 0, which wait for a compaction, of all column families."},
+    {"expirer_rocksdb_pending_compaction_bytes", kGauge,
+     [](const Status& s) { return Number(s.sizes.compaction_bytes); },
+     "Bytes that compactions are behind, estimated."},
+    {"expirer_rocksdb_write_stopped", kGauge,
+     [](const Status& s) { return Number(s.sizes.write_stopped); },
+     "1 while RocksDB lets no write in until compactions have caught up."},
+    {"process_resident_memory_bytes", kGauge,
+     [](const Status& s) { return Number(s.rss_bytes); }, "Resident memory."},
+    {"process_cpu_seconds_total", kCounter, CpuSeconds, "User and system time."},
+    {"process_open_fds", kGauge, OpenDescriptors, "Open file descriptors."},
+    {"process_max_fds", kGauge, MaxDescriptors, "How many may be open."},
+};
+
+// ---- Metrics with labels.
+
+constexpr std::array<const char*, kRejectKinds> kRejectReasons = {
+    "not_json",    "bad_key",     "bad_due",   "too_far",
+    "bad_version", "bad_content", "too_large", "stale"};
+constexpr std::array<const char*, kDeadKinds> kDeadReasons = {
+    "refused", "too_late", "may_have_fired", "malformed"};
+constexpr std::array<const char*, 5> kOverdueFrom = {"0s", "1s", "10s", "1m", "10m"};
+
+// Families in the making.
+class Sheet {
+ public:
+  void Begin(const char* name, MetricType type, const char* labels, const char* help) {
+    families_.push_back({name, help, type, {}});
+    docs_.push_back({name, TypeName(type), labels, help});
+  }
+  // One sample of the family begun last.
+  void Add(Labels labels, double value) {
+    ClientMetric metric;
+    metric.label = std::move(labels);
+    metric.counter.value = value;
+    metric.gauge.value = value;
+    families_.back().metric.push_back(std::move(metric));
+  }
+  // Of a histogram; `scale` makes the metric's unit of what was counted.
+  void AddBuckets(const Buckets& buckets, double scale) {
+    ClientMetric metric;
+    uint64_t count = 0;
+    for (size_t i = 0; i < buckets.bounds().size(); ++i) {
+      count += buckets.counts()[i];
+      metric.histogram.bucket.push_back({count, Number(buckets.bounds()[i]) / scale});
+    }
+    metric.histogram.sample_count = count + buckets.counts().back();
+    metric.histogram.sample_sum = Number(buckets.sum()) / scale;
+    families_.back().metric.push_back(std::move(metric));
+  }
+  [[nodiscard]] std::string Text() const {
+    return prometheus::TextSerializer().Serialize(families_);
+  }
+  [[nodiscard]] std::vector<MetricDoc> TakeDocs() { return std::move(docs_); }
+
+ private:
+  static std::string TypeName(MetricType type) {
+    if (type == MetricType::Histogram) return "histogram";
+    return type == MetricType::Counter ? "counter" : "gauge";
+  }
+  std::vector<MetricFamily> families_;
+  std::vector<MetricDoc> docs_;
+};
+
+// "RocksDB 7.8.3" -> "7.8.3".
+std::string VersionOf(const std::string& library) {
+  return library.substr(library.rfind(' ') + 1);
+}
+
+void AddBuild(Sheet* sheet) {
+  sheet->Begin("expirer_build_info", kGauge, "version, commit, rocksdb, nats_c",
+               "Always 1; what this binary is made of.");
+  sheet->Add({{"version", Version()},
+              {"commit", Commit()},
+              {"rocksdb", VersionOf(StoreLibrary())},
+              {"nats_c", VersionOf(NatsLibrary())}},
+             1);
+}
+
+// Outlets that are counted: none before the core's first turn.
+size_t CountedOutlets(const Status& status) {
+  return std::min(status.outlets.size(), status.stats.outcomes.size());
+}
+
+// Names of configured outlets, and of others that something is stored of.
+std::set<std::string> JobNames(const Status& status) {
+  std::set<std::string> names(status.outlets.begin(), status.outlets.end());
+  for (const auto& [name, counts] : status.stats.rules)
+    if (counts != RuleCounts{}) names.insert(name);
+  return names;
+}
+
+RuleCounts CountsOf(const Status& status, const std::string& name) {
+  const auto found = status.stats.rules.find(name);
+  return found == status.stats.rules.end() ? RuleCounts{} : found->second;
+}
+
+void AddStored(const Status& status, Sheet* sheet) {
+  const std::set<std::string> names = JobNames(status);
+  sheet->Begin(
+      "expirer_jobs_pending", kGauge, "rule",
+      "Jobs that wait for their first attempt or are in it, of the whole store.");
+  for (const std::string& name : names)
+    sheet->Add({{"rule", name}}, Number(CountsOf(status, name).pending));
+  sheet->Begin("expirer_jobs_retrying", kGauge, "rule",
+               "Jobs that wait for a further attempt or are in it.");
+  for (const std::string& name : names)
+    sheet->Add({{"rule", name}}, Number(CountsOf(status, name).retrying));
+  sheet->Begin("expirer_dead_entries", kGauge, "rule, kind",
+               "Entries of the dead store: jobs that could not be delivered, and "
+               "rejected messages.");
+  for (const std::string& name : names) {
+    const RuleCounts counts = CountsOf(status, name);
+    sheet->Add({{"rule", name}, {"kind", "job"}}, Number(counts.dead_jobs));
+    sheet->Add({{"rule", name}, {"kind", "rejected"}}, Number(counts.rejected));
+  }
+}
+
+void AddDue(const Status& status, Sheet* sheet) {
+  sheet->Begin("expirer_jobs_due", kGauge, "overdue",
+               "Jobs that are due and not confirmed, by how long at least; each is in "
+               "one of them, so the sum is all.");
+  for (size_t i = 0; i < kOverdueFrom.size(); ++i)
+    sheet->Add({{"overdue", kOverdueFrom[i]}}, Number(status.stats.overdue.jobs[i]));
+}
+
+void AddIngested(const Stats& s, Sheet* sheet) {
+  sheet->Begin("expirer_jobs_ingested_total", kCounter, "result",
+               "What became of messages and jobs taken in: dropped ones were rejected "
+               "beyond twice limits.dead, ignored ones concern no entry of their rule.");
+  const std::pair<const char*, uint64_t> results[] = {
+      {"stored", s.scheduled - s.moved}, {"replaced", s.moved},
+      {"duplicate", s.unchanged},        {"ignored", s.ignored},
+      {"rejected", s.rejected},          {"dropped", s.dropped}};
+  for (const auto& [result, count] : results)
+    sheet->Add({{"result", result}}, Number(count));
+}
+
+// One family of a count that is kept by outlet.
+void AddByOutlet(const Status& status, const char* name, uint64_t Outcomes::*count,
+                 const char* help, Sheet* sheet) {
+  sheet->Begin(name, kCounter, "rule", help);
+  for (size_t i = 0; i < CountedOutlets(status); ++i)
+    sheet->Add({{"rule", status.outlets[i]}}, Number(status.stats.outcomes[i].*count));
+}
+
+void AddOutcomes(const Status& status, Sheet* sheet) {
+  AddByOutlet(status, "expirer_jobs_scheduled_total", &Outcomes::scheduled,
+              "Jobs scheduled, those that replaced a pending one included.", sheet);
+  AddByOutlet(status, "expirer_jobs_cancelled_total", &Outcomes::cancelled,
+              "Jobs taken away before they fired.", sheet);
+  AddByOutlet(status, "expirer_jobs_dispatched_total", &Outcomes::fired,
+              "Jobs fired: published and confirmed.", sheet);
+  AddByOutlet(status, "expirer_jobs_skipped_total", &Outcomes::skipped,
+              "Jobs not fired because they were too late by the rule's `late`.", sheet);
+}
+
+void AddReasons(const Status& status, Sheet* sheet) {
+  sheet->Begin("expirer_jobs_rejected_total", kCounter, "rule, reason",
+               "Messages that could not become a job; they are in the dead store.");
+  for (size_t i = 0; i < CountedOutlets(status); ++i) {
+    // Counted with the rule's first outlet.
+    if (status.outlet_rules[i].empty() ||
+        (i > 0 && status.outlet_rules[i] == status.outlet_rules[i - 1]))
+      continue;
+    for (size_t kind = 0; kind < kRejectKinds; ++kind)
+      sheet->Add({{"rule", status.outlet_rules[i]}, {"reason", kRejectReasons[kind]}},
+                 Number(status.stats.outcomes[i].rejected_by[kind]));
+  }
+  sheet->Begin("expirer_deadletter_total", kCounter, "rule, reason",
+               "Jobs given up and kept in the dead store.");
+  for (size_t i = 0; i < CountedOutlets(status); ++i) {
+    for (size_t kind = 0; kind < kDeadKinds; ++kind)
+      sheet->Add({{"rule", status.outlets[i]}, {"reason", kDeadReasons[kind]}},
+                 Number(status.stats.outcomes[i].dead_by[kind]));
+  }
+}
+
+void AddFailures(const Stats& s, Sheet* sheet) {
+  sheet->Begin("expirer_dispatch_failures_total", kCounter, "reason",
+               "Attempts that ended without a confirmation; every job is tried again.");
+  const std::pair<const char*, uint64_t> reasons[] = {{"no_stream", s.no_stream},
+                                                      {"refused", s.refused},
+                                                      {"try_again", s.asked_again},
+                                                      {"timeout", s.timeouts},
+                                                      {"connection_lost", s.lost}};
+  for (const auto& [reason, count] : reasons)
+    sheet->Add({{"reason", reason}}, Number(count));
+}
+
+void AddHistograms(const Status& status, Sheet* sheet) {
+  constexpr double kMs = 1e3;
+  constexpr double kUs = 1e6;
+  const Stats& s = status.stats;
+  const auto histogram = [sheet](const char* name, const Buckets& buckets, double scale,
+                                 const char* help) {
+    sheet->Begin(name, MetricType::Histogram, "", help);
+    sheet->AddBuckets(buckets, scale);
+  };
+  histogram("expirer_dispatch_lateness_seconds", s.lateness_ms, kMs,
+            "From due to the publish of a job's first attempt, in whole milliseconds.");
+  histogram("expirer_dispatch_ack_seconds", s.answer_ms, kMs,
+            "From an attempt's publish to its confirmation.");
+  histogram("expirer_ingest_commit_seconds", s.commit_ms, kMs,
+            "From a message's arrival to its ack, after the sync.");
+  histogram("expirer_ingest_batch_jobs", s.batch, 1,
+            "Messages applied together in one turn.");
+  histogram("expirer_store_sync_seconds", status.sync_us, kUs,
+            "How long syncs of the write-ahead log took.");
+}
+
+void AddNats(const Status& status, Sheet* sheet) {
+  const auto lost = [](uint64_t connects) {
+    return Number(connects > 0 ? connects - 1 : 0);
+  };
+  sheet->Begin("expirer_nats_connected", kGauge, "connection",
+               "1 while the connection is up.");
+  sheet->Add({{"connection", "ingress"}}, Number(status.ingress_up));
+  sheet->Add({{"connection", "egress"}}, Number(status.stats.egress_up));
+  sheet->Begin("expirer_nats_reconnects_total", kCounter, "connection",
+               "Times the connection was made again.");
+  sheet->Add({{"connection", "ingress"}}, lost(status.ingress_connects));
+  sheet->Add({{"connection", "egress"}}, lost(status.egress_connects));
+}
+
+void AddStore(const Status& status, Sheet* sheet) {
+  sheet->Begin("expirer_store_errors_total", kCounter, "severity",
+               "soft: writes put off for want of space; hard: errors of RocksDB's "
+               "background work. A failed sync or write ends the process instead.");
+  sheet->Add({{"severity", "soft"}}, Number(status.stats.no_space));
+  sheet->Add({{"severity", "hard"}}, Number(status.sizes.background_errors));
+  sheet->Begin("expirer_clock_jump_seconds_total", kCounter, "direction",
+               "How far the host's clock was stepped, steps of 0.1 s or more.");
+  sheet->Add({{"direction", "forward"}}, Seconds(status.loop.clock_jumps.forward_ms()));
+  sheet->Add({{"direction", "backward"}}, Seconds(status.loop.clock_jumps.backward_ms()));
+}
+
+void AddLimits(const Status& status, const Config& config, const HttpCounts& http,
+               Sheet* sheet) {
+  uint64_t dead = 0;
+  for (const auto& [name, counts] : status.stats.rules)
+    dead += counts.dead_jobs + counts.rejected;
+  struct Limit {
+    const char* name;
+    int64_t max;
+    uint64_t used;
+  };
+  const Limits& l = config.limits;
+  const Stats& s = status.stats;
+  const Limit limits[] = {
+      {"window", l.window, s.window},
+      {"inflight", l.inflight, s.in_flight},
+      {"inbox", l.inbox, status.inbox_used},
+      {"requests", l.requests, status.requests_used},
+      {"dead", l.dead, dead},
+      {"history", l.history, s.closed},
+      {"http_clients", static_cast<int64_t>(HttpServer::Options().clients_max),
+       http.clients}};
+  sheet->Begin("expirer_limit", kGauge, "limit",
+               "How many entries each of the config's limits allows, and how many "
+               "clients of metrics.listen there may be.");
+  for (const Limit& one : limits) sheet->Add({{"limit", one.name}}, Number(one.max));
+  sheet->Begin("expirer_limit_used", kGauge, "limit", "How many of them are taken.");
+  for (const Limit& one : limits) sheet->Add({{"limit", one.name}}, Number(one.used));
+  sheet->Begin("expirer_store_free_limit_bytes", kGauge, "",
+               "limits.disk_free: with less free no input is taken.");
+  sheet->Add({}, Number(l.disk_free_bytes));
+}
+
+void AddHttp(const HttpCounts& http, Sheet* sheet) {
+  sheet->Begin("expirer_http_responses_total", kCounter, "code",
+               "Answers of metrics.listen.");
+  for (size_t i = 0; i < kHttpCodes.size(); ++i)
+    sheet->Add({{"code", std::to_string(kHttpCodes[i])}}, Number(http.responses[i]));
+  sheet->Begin("expirer_http_dropped_total", kCounter, "reason",
+               "Clients of metrics.listen dropped: too slow, or too many at once.");
+  sheet->Add({{"reason", "slow"}}, Number(http.slow));
+  sheet->Add({{"reason", "crowded"}}, Number(http.crowded));
+}
+
+Sheet Filled(const Status& status, const Config& config, const HttpCounts& http) {
+  Sheet sheet;
+  AddBuild(&sheet);
+  for (const Scalar& scalar : kScalars) {
+    sheet.Begin(scalar.name, scalar.type, "", scalar.help);
+    sheet.Add({}, scalar.value(status));
+  }
+  AddStored(status, &sheet);
+  AddDue(status, &sheet);
+  AddIngested(status.stats, &sheet);
+  AddOutcomes(status, &sheet);
+  AddReasons(status, &sheet);
+  AddFailures(status.stats, &sheet);
+  AddHistograms(status, &sheet);
+  AddNats(status, &sheet);
+  AddStore(status, &sheet);
+  AddLimits(status, config, http, &sheet);
+  AddHttp(http, &sheet);
+  return sheet;
+}
+
+}  // namespace
+
+std::string MetricsText(const Status& status, const Config& config,
+                        const HttpCounts& http) {
+  return Filled(status, config, http).Text();
+}
+
+std::vector<MetricDoc> MetricDocs() {
+  return Filled(Status{}, Config{}, HttpCounts{}).TakeDocs();
+}
+
+}  // namespace expirer

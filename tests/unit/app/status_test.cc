@@ -1,0 +1,110 @@
+#include "app/status.h"
+
+#include <fstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "job/json_view.h"
+#include "support/temp_dir.h"
+
+namespace expirer {
+namespace {
+
+using ::testing::HasSubstr;
+
+// The value at a path of members, as JSON.
+std::string At(const std::string& json, std::initializer_list<std::string_view> path) {
+  std::string text = json;
+  for (const std::string_view name : path) {
+    const auto members = JsonMembers(text);
+    EXPECT_TRUE(members.ok()) << members.status() << " in " << text;
+    std::string found = "(none)";
+    if (members.ok())
+      for (const auto& [member, value] : *members)
+        if (member == name) found = std::string(value.raw);
+    text = found;
+  }
+  return text;
+}
+
+Status Example() {
+  Status status;
+  status.pid = 42;
+  status.version = "1.2.3";
+  status.name = "shop";
+  status.store = "/data \"x\"";
+  status.now_ms = 1'800'000'060'000;
+  status.mono_ms = 500'000;
+  status.beat_mono_ms = 499'900;
+  status.ready = true;
+  status.sizes.disk_bytes = 1'234;
+  status.disk_free_bytes = 99;
+  Stats& stats = status.stats;
+  stats.rules["a"] = {3, 1, 2, 4};
+  stats.rules["b"] = {4, 0, 0, 0};
+  stats.oldest_due_ms = 1'800'000'000'000;
+  stats.overdue.jobs = {1, 0, 2, 3, 0};
+  for (int64_t ms = 1; ms <= 100; ++ms) stats.sent_late_ms.Add(ms);
+  return status;
+}
+
+TEST(StatusFile, HasTheNumbersAPersonAsksForFirst) {
+  const std::string text = FormatStatus(Example());
+  EXPECT_EQ(At(text, {"pending"}), "7");
+  EXPECT_EQ(At(text, {"retrying"}), "1");
+  EXPECT_EQ(At(text, {"oldest_overdue_ms"}), "60000");
+  EXPECT_EQ(At(text, {"overdue"}),
+            R"({"0s":1,"1s":0,"10s":2,"1m":3,"10m":0,"more":false})");
+  EXPECT_EQ(At(text, {"lateness_ms", "sent", "count"}), "100");
+  EXPECT_EQ(At(text, {"lateness_ms", "sent", "max"}), "100");
+  EXPECT_EQ(At(text, {"disk_bytes"}), "1234");
+  EXPECT_EQ(At(text, {"dead"}), "2");
+  EXPECT_EQ(At(text, {"rejected"}), "4");
+  EXPECT_EQ(At(text, {"store"}), R"("/data \"x\"")");
+  EXPECT_EQ(At(text, {"rules", "b", "pending"}), "4");
+  EXPECT_EQ(At(text, {"metrics"}), R"("")");
+}
+
+TEST(StatusFile, OfAnEmptyStoreIsAllZeroes) {
+  const std::string text = FormatStatus(Status{});
+  EXPECT_EQ(At(text, {"pending"}), "0");
+  EXPECT_EQ(At(text, {"oldest_overdue_ms"}), "0");
+  EXPECT_EQ(At(text, {"lateness_ms", "acked", "p99"}), "0");
+}
+
+TEST(Health, IsLiveByTheCoresLastTurnAndReadyByItsWord) {
+  Status status = Example();
+  EXPECT_TRUE(HealthOf(status, 501'000).live);
+  EXPECT_TRUE(HealthOf(status, 501'000).ready);
+  status.ready = false;
+  status.not_ready_why = "draining";
+  EXPECT_TRUE(HealthOf(status, 501'000).live);
+  EXPECT_FALSE(HealthOf(status, 501'000).ready);
+  EXPECT_EQ(HealthOf(status, 501'000).why, "draining");
+  EXPECT_TRUE(HealthOf(status, 499'900 + kBeatMaxMs).live);
+  const Health silent = HealthOf(status, 499'901 + kBeatMaxMs);
+  EXPECT_FALSE(silent.live || silent.ready);
+  EXPECT_THAT(silent.why, HasSubstr("process 42 has given no sign of life for 15001 ms"));
+  EXPECT_FALSE(HealthOf(status, 499'000).live) << "the host started anew";
+}
+
+TEST(Health, OfTheFileIsThatOfTheStatusInIt) {
+  const TempDir dir;
+  const std::string path = dir.path() + "/status.json";
+  EXPECT_THAT(ReadHealth(path, 0).why, HasSubstr("no status file"));
+  Status status = Example();
+  ASSERT_TRUE(WriteStatusFile(path, status).ok());
+  EXPECT_TRUE(ReadHealth(path, 501'000).ready);
+  EXPECT_FALSE(ReadHealth(path, 600'000).live);
+  status.ready = false;
+  status.not_ready_why = "not connected to NATS";
+  ASSERT_TRUE(WriteStatusFile(path, status).ok());
+  EXPECT_TRUE(ReadHealth(path, 501'000).live);
+  EXPECT_EQ(ReadHealth(path, 501'000).why, "not connected to NATS");
+  std::ofstream(path) << "{\"half\":";
+  EXPECT_THAT(ReadHealth(path, 501'000).why, HasSubstr("is no status file"));
+}
+
+}  // namespace
+}  // namespace expirer
