@@ -61,7 +61,11 @@ app.kubernetes.io/component: service
 
 {{/* JSON, which is YAML: so every text is quoted, as expirer wants it where ${ is in it. */}}
 {{- define "expirer.config" -}}
-{{ mustToPrettyJson .Values.config }}
+{{- $config := .Values.config }}
+{{- if .Values.metrics.enabled }}
+{{- $config = merge (dict "metrics" (dict "listen" (printf ":%v" .Values.metrics.port))) $config }}
+{{- end }}
+{{- mustToPrettyJson $config }}
 {{- end }}
 
 {{/*

@@ -40,9 +40,15 @@ value it is about.
 {{- if hasKey $values.config "status_file" }}
 {{- fail "config.status_file: the probes read it in the store; leave it out" }}
 {{- end }}
-{{- range $key := list "api" "metrics" }}
-{{- if hasKey $values.config $key }}
-{{- fail (printf "config.%s: it is not in this release of expirer" $key) }}
+{{- if hasKey $values.config "api" }}
+{{- fail "config.api: it is not in this release of expirer" }}
+{{- end }}
+{{- if hasKey $values.config "metrics" }}
+{{- fail "config.metrics: it is set by metrics.enabled and metrics.port, since the pod has to name its port" }}
+{{- end }}
+{{- range $kind := list "podMonitor" "prometheusRule" "dashboard" }}
+{{- if and (index $values.metrics $kind).enabled (not $values.metrics.enabled) }}
+{{- fail (printf "metrics.%s.enabled: expected metrics.enabled too, without which there are no metrics" $kind) }}
 {{- end }}
 {{- end }}
 {{- if and .Values.start.fireOverdue (ne .Values.start.adopt "rebuild") }}
