@@ -8,6 +8,7 @@
 #include "app/config_table.h"
 #include "app/yaml.h"
 #include "job/json.h"
+#include "net/connection_options.h"
 
 namespace expirer {
 namespace {
@@ -41,27 +42,6 @@ std::string Spelled(const Yaml& node) {
       return fmt::format("{{{}}}", fmt::join(parts, ", "));
   }
   return "";
-}
-
-// A list of servers without what stands before an @.
-std::string WithoutLogins(std::string_view servers) {
-  std::string out;
-  for (size_t at = 0; at <= servers.size();) {
-    const size_t comma = std::min(servers.find(',', at), servers.size());
-    std::string_view server = servers.substr(at, comma - at);
-    at = comma + 1;
-    if (!out.empty()) out += ',';
-    const size_t login_end = server.rfind('@');
-    if (login_end != server.npos) {
-      const size_t scheme = server.find("://");
-      if (scheme != server.npos && scheme < login_end)
-        out += server.substr(0, scheme + 3);
-      out += "(hidden)";
-      server.remove_prefix(login_end);
-    }
-    out += server;
-  }
-  return out;
 }
 
 const Yaml* Member(const Yaml* node, std::string_view name) {

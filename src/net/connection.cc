@@ -254,7 +254,9 @@ absl::Status Connection::Connect() {
   if (s != NATS_OK) {
     // The servers we were told of may be gone for good.
     discovered_.clear();
-    std::string what = fmt::format("connect to {}", fmt::join(options_.servers, ","));
+    std::string what =
+        fmt::format("connect to {}",
+                    WithoutLogins(fmt::format("{}", fmt::join(options_.servers, ","))));
     // The handshake succeeds and the server then ends the connection in silence.
     if (secure && options_.tls_cert.empty() && s != NATS_SSL_ERROR && s != NATS_NO_SERVER)
       what += " (over TLS without nats.tls.cert: does the server ask for one?)";

@@ -96,6 +96,26 @@ std::vector<std::string> SplitServers(std::string_view list) {
   return servers;
 }
 
+std::string WithoutLogins(std::string_view servers) {
+  std::string out;
+  for (size_t at = 0; at <= servers.size();) {
+    const size_t comma = std::min(servers.find(',', at), servers.size());
+    std::string_view server = servers.substr(at, comma - at);
+    at = comma + 1;
+    if (!out.empty()) out += ',';
+    const size_t login_end = server.rfind('@');
+    if (login_end != server.npos) {
+      const size_t scheme = server.find("://");
+      if (scheme != server.npos && scheme < login_end)
+        out += server.substr(0, scheme + 3);
+      out += "(hidden)";
+      server.remove_prefix(login_end);
+    }
+    out += server;
+  }
+  return out;
+}
+
 std::string NormalizeServer(std::string_view server, bool* secure) {
   const std::string trimmed = Trimmed(server);
   const size_t scheme_end = trimmed.find("://");

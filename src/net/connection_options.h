@@ -36,6 +36,9 @@ struct ConnectionOptions {
 
 // Splits NATS_URL's form of a server list ("a:4222, nats://b").
 [[nodiscard]] std::vector<std::string> SplitServers(std::string_view list);
+// Such a list as it may be shown and logged: user, password or token before an @
+// give way to "(hidden)".
+[[nodiscard]] std::string WithoutLogins(std::string_view servers);
 // `server` as nats.c wants it; sets `*secure` for tls://.
 [[nodiscard]] std::string NormalizeServer(std::string_view server, bool* secure);
 
