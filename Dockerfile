@@ -16,6 +16,7 @@ RUN --mount=type=cache,id=expirer-build-apt,target=/var/cache/apt,sharing=locked
 COPY CMakeLists.txt CMakePresets.json ./
 COPY cmake cmake
 COPY src src
+COPY packaging/sbom packaging/
 ARG REVISION=unknown
 # out/packages: the packages of the libraries that the binary itself names.
 # Read off instead of written down, since their names carry the libraries'
@@ -26,7 +27,8 @@ RUN --mount=type=cache,id=expirer-ccache,target=/root/.cache/ccache \
     cmake --install build/release --strip --prefix /out && \
     objdump -p /out/bin/expirer | awk '$1 == "NEEDED" {print "*/" $2}' | \
       xargs dpkg -S | cut -d: -f1 | sort -u > /out/packages && \
-    cat /out/packages
+    cat /out/packages && \
+    packaging/sbom /out/bin/expirer > /out/expirer.spdx.json
 
 FROM ${BASE}
 # ca-certificates: for a NATS server whose certificate a public authority signed.
@@ -43,6 +45,7 @@ RUN --mount=type=cache,id=expirer-apt,target=/var/cache/apt,sharing=locked \
     install -d -o expirer -g expirer -m 0750 /var/lib/expirer && \
     rm -rf /var/log/apt /var/log/dpkg.log /var/log/alternatives.log /var/cache/ldconfig
 COPY --from=build /out/bin/expirer /usr/local/bin/expirer
+COPY --from=build /out/expirer.spdx.json /usr/share/doc/expirer/expirer.spdx.json
 
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="expirer" \
