@@ -108,6 +108,7 @@ void Oracle::Count(Report* report) const {
 void Oracle::Started(const Store& store) {
   waiting_.clear();
   unsynced_.clear();
+  open_asks_.clear();
   settle_.assign(rules_.size(), {});
   for (const auto& [key, events] : by_key_) NoteDurable(store, key.first, key.second);
   for (Event& event : events_) {
@@ -131,6 +132,12 @@ void Oracle::Unsettled(RuleIndex rule, uint64_t mark, int64_t deadline_mono_ms) 
   settle_[rule] = {mark, deadline_mono_ms};
 }
 
+// Of expirer's clock and the server's, what it has shown.
+int64_t Oracle::LatestNs(Instant now) const {
+  return std::max(now.wall_ms * 1'000'000,
+                  by_time_.empty() ? 0 : by_time_.rbegin()->first);
+}
+
 void Oracle::Handed(const Request& request, Instant now) {
   ++order_;
   wall_max_ms_ = std::max(wall_max_ms_, now.wall_ms);
@@ -139,13 +146,13 @@ void Oracle::Handed(const Request& request, Instant now) {
     ask.outlet = *outlets_.Find(cancel->job.rule);
     ask.key = cancel->job.key;
     ask.order = order_;
-    ask.time_ns = std::max(now.wall_ms * 1'000'000,
-                           by_time_.empty() ? 0 : by_time_.rbegin()->first);
+    ask.time_ns = LatestNs(now);
     for (const Event* event : EventsOf(outlets_[ask.outlet].rule, ask.key)) {
       if (event->kind != Event::Kind::kSchedule || !Known(*event)) continue;
       if (ask.newest == nullptr || Newer(Of(*event), Of(*ask.newest))) ask.newest = event;
     }
-    const Ask* const kept = &(asks_[cancel->caller.reply] = ask);
+    Ask* const kept = &(asks_[cancel->caller.reply] = ask);
+    open_asks_.push_back(kept);
     asks_of_[{ask.outlet, ask.key}].push_back(kept);
     return;
   }
@@ -203,6 +210,7 @@ void Oracle::Replied(const MemoryBus::Replied& reply) {
   if (found == asks_.end() || reply.body.find("unknown") != std::string::npos) return;
   Ask& ask = found->second;
   ask.answered = true;
+  std::erase(open_asks_, &ask);
   const bool cancelled = reply.body.find(R"("cancelled")") != std::string::npos;
   if (cancelled && ask.newest != nullptr &&
       stored_.contains({ask.outlet, ask.newest->number}))
@@ -319,6 +327,11 @@ bool Oracle::IsDue(const Store& store, const Event& event, OutletIndex outlet,
   if (reg->job->key_ms > std::max(DueOf(event, entry), wall_max_ms_))
     Fail("I3: stands later than it was ever due: " + Tell(event));
   return reg->job->key_ms <= now.wall_ms;
+}
+
+// A core that waits for space applies what was handed over in a later Step.
+void Oracle::Stepped(Instant now) {
+  for (Ask* ask : open_asks_) ask->time_ns = std::max(ask->time_ns, LatestNs(now));
 }
 
 void Oracle::AtRest(const Store& store, Instant now, const Ready& ready) {

@@ -63,6 +63,8 @@ class Oracle {
   // A sync of the store succeeded.
   void Synced(const Store& store);
 
+  // A Step was taken at this time.
+  void Stepped(Instant now);
   // Whether nothing outside keeps the outlet's jobs from being sent.
   using Ready = std::function<bool(OutletIndex outlet)>;
   // A Step is over and nothing more is to be done at this time.
@@ -82,7 +84,7 @@ class Oracle {
     OutletIndex outlet = 0;
     std::string key;
     uint64_t order = 0;
-    int64_t time_ns = 0;            // neither clock was later
+    int64_t time_ns = 0;            // neither clock was later when it was applied
     const Event* newest = nullptr;  // schedule that was known by then
     bool answered = false;
   };
@@ -98,6 +100,7 @@ class Oracle {
   [[nodiscard]] Event* Find(const MemoryBus::Published& message, OutletIndex* outlet);
   [[nodiscard]] std::string IdOf(OutletIndex outlet, const Event& event) const;
   [[nodiscard]] Event* ByTime(int64_t time_ns) const;
+  [[nodiscard]] int64_t LatestNs(Instant now) const;
   void CheckSupersedes(const Event& event);
   void CheckAsks(const Event& event, OutletIndex outlet);
   void CheckSettled(const Event& event, Instant now);
@@ -123,6 +126,7 @@ class Oracle {
   std::map<int64_t, Event*> by_time_;
   std::map<Key, std::vector<Event*>> by_key_;
   std::map<std::string, Ask> asks_;  // of API cancels, by reply subject
+  std::vector<Ask*> open_asks_;      // not applied yet, for all that is known
   std::map<std::pair<OutletIndex, std::string>, std::vector<const Ask*>> asks_of_;
   std::vector<Settle> settle_;
   uint64_t order_ = 0;

@@ -272,6 +272,7 @@ void World::Step() {
     return process.scheduler.Step(Now(), &process.completions, &process.requests);
   });
   process.bus.RefuseNextPublishes(0);
+  oracle_->Stepped(Now());
   TakeOut();
   if (!wake.ok()) {
     Tell("the store failed: " + Message(wake.status()));
