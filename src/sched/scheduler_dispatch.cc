@@ -173,7 +173,8 @@ absl::StatusOr<bool> Scheduler::DispatchRow(LaneState* lane, const JobKey& key,
 InFlight Scheduler::Describe(const JobKey& key, const JobView& job) const {
   return {key,
           InFlight::Fate::kCurrent,
-          job.unanswered || unanswered_.contains(key.seq),
+          job.unanswered || unanswered_.contains(key.seq) ||
+              sent_marks_.MayHaveSent(key.seq, key.key_ms),
           job.sends,
           job.burned,
           std::string(job.key),

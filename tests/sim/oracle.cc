@@ -182,6 +182,8 @@ void Oracle::Synced(const Store& store) {
     if (!event->durable) rest.push_back(event);
   }
   unsynced_ = std::move(rest);
+  for (const Ask* ask : open_asks_)
+    NoteDurable(store, outlets_[ask->outlet].rule, ask->key);
 }
 
 // ---- P1: acks.
@@ -207,10 +209,11 @@ void Oracle::Termed(const std::string& reply) {
 
 void Oracle::Replied(const MemoryBus::Replied& reply) {
   const auto found = asks_.find(reply.to);
-  if (found == asks_.end() || reply.body.find("unknown") != std::string::npos) return;
+  if (found == asks_.end()) return;
   Ask& ask = found->second;
-  ask.answered = true;
   std::erase(open_asks_, &ask);
+  if (reply.body.find("unknown") != std::string::npos) return;
+  ask.answered = true;
   const bool cancelled = reply.body.find(R"("cancelled")") != std::string::npos;
   if (cancelled && ask.newest != nullptr &&
       stored_.contains({ask.outlet, ask.newest->number}))

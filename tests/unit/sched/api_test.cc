@@ -209,6 +209,20 @@ TEST(Api, CancelOfWhatADeadProcessMayHaveSentIsTooLate) {
   EXPECT_EQ(w.Outcome("b"), "cancelled") << "not due yet: it cannot have been sent";
 }
 
+TEST(Api, CancelOfWhatADeadProcessMayHaveSentIsTooLateAlsoWhenTheNextOneFoundNoStream) {
+  ApiWorld w;
+  w.Schedule("a", kDue, {1});
+  w.Advance(1'000);  // a is in flight
+  w.Stop();
+  w.clock_.Advance(100);
+  w.Start(/*settle=*/false);
+  w.bus_->SetStream("out", false);
+  w.Settle();
+  w.Run();
+  ASSERT_EQ(w.Stored("a"), "retrying");
+  EXPECT_EQ(w.Outcome("a"), "too_late");
+}
+
 TEST(Api, CancelOfWhatADeadProcessMayHaveSentIsTooLateAfterAStepBackOfTheClock) {
   ApiWorld w;
   w.Schedule("a", kDue, {1});
