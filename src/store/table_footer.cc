@@ -1,6 +1,9 @@
 #include "store/table_footer.h"
 
-#include <cstdint>
+#include <string>
+
+#include "base/coding.h"
+#include "xxhash.h"
 
 namespace expirer {
 namespace {
@@ -16,6 +19,14 @@ uint64_t Little(std::string_view bytes) {
   return value;
 }
 
+std::optional<BlockHandle> ReadHandle(std::string_view bytes) {
+  Reader in(bytes);
+  BlockHandle handle;
+  handle.offset = in.Varint();
+  handle.size = in.Varint();
+  return in.ok() ? std::optional(handle) : std::nullopt;
+}
+
 }  // namespace
 
 std::string_view TableFooterDamage(std::string_view footer) {
@@ -25,6 +36,46 @@ std::string_view TableFooterDamage(std::string_view footer) {
       static_cast<uint8_t>(footer[0]) != kXxh3)
     return "its footer is damaged";
   return "";
+}
+
+std::optional<BlockHandle> MetaIndexOf(std::string_view footer) {
+  return ReadHandle(footer.substr(1, 40));
+}
+
+// Entries, of which a key may begin as the one before does:
+//   | varint shared | varint rest of the key | varint value | rest | value |
+// then where keys share nothing, le32 each, and le32 how many those are.
+std::optional<BlockHandle> PropertiesOf(std::string_view metaindex) {
+  if (metaindex.size() < 4) return std::nullopt;
+  const uint64_t restarts = Little(metaindex.substr(metaindex.size() - 4));
+  if (restarts >= metaindex.size() / 4) return std::nullopt;
+  metaindex.remove_suffix(4 * (restarts + 1));
+  std::string key;
+  while (!metaindex.empty()) {
+    Reader in(metaindex);
+    const uint64_t shared = in.Varint();
+    const uint64_t more = in.Varint();
+    const uint64_t length = in.Varint();
+    const std::string_view rest = in.rest();
+    if (!in.ok() || shared > key.size() || more > rest.size() ||
+        length > rest.size() - more)
+      return std::nullopt;
+    key.resize(shared);
+    key.append(rest.substr(0, more));
+    if (key == "rocksdb.properties") return ReadHandle(rest.substr(more, length));
+    metaindex = rest.substr(more + length);
+  }
+  return std::nullopt;
+}
+
+bool BlockIsWhole(std::string_view block) {
+  constexpr uint32_t kLastBytePrime = 0x6b9083d9;
+  if (block.size() < kBlockTrailerBytes) return false;
+  const std::string_view data = block.substr(0, block.size() - kBlockTrailerBytes);
+  const auto compression = static_cast<uint8_t>(block[data.size()]);
+  const auto hash = static_cast<uint32_t>(XXH3_64bits(data.data(), data.size()));
+  return compression == 0 &&
+         Little(block.substr(data.size() + 1)) == (hash ^ compression * kLastBytePrime);
 }
 
 }  // namespace expirer

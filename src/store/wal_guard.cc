@@ -21,6 +21,40 @@ using rocksdb::Slice;
 
 namespace {
 
+// Far more than a metaindex or the properties of a table take.
+constexpr uint64_t kFirstBlockMax = 1 << 20;
+
+// Reads a block of a table of `size` bytes with its trailer.
+IOStatus ReadBlock(const std::string& name, const rocksdb::FSRandomAccessFile& file,
+                   const std::optional<BlockHandle>& handle, uint64_t size,
+                   std::string* block) {
+  const auto damaged = [&name] {
+    return IOStatus::Corruption(name, "a block that says what is in it is damaged");
+  };
+  if (!handle || handle->size > kFirstBlockMax || handle->offset > size ||
+      handle->size + kBlockTrailerBytes > size - handle->offset)
+    return damaged();
+  block->resize(handle->size + kBlockTrailerBytes);
+  Slice read;
+  const IOStatus s = file.Read(handle->offset, block->size(), IOOptions(), &read,
+                               block->data(), nullptr);
+  if (!s.ok()) return s;
+  if (!BlockIsWhole(ToView(read))) return damaged();
+  if (read.data() != block->data()) block->assign(read.data(), read.size());
+  block->resize(handle->size);
+  return s;
+}
+
+// The blocks that RocksDB takes apart before it looks at their checksums.
+IOStatus CheckFirstBlocks(const std::string& name,
+                          const rocksdb::FSRandomAccessFile& file,
+                          const std::optional<BlockHandle>& metaindex, uint64_t size) {
+  std::string block;
+  const IOStatus s = ReadBlock(name, file, metaindex, size, &block);
+  if (!s.ok()) return s;
+  return ReadBlock(name, file, PropertiesOf(block), size, &block);
+}
+
 constexpr int64_t kDurableEveryMs = 1000;
 
 constexpr std::string_view kWhatToDo =
@@ -629,7 +663,8 @@ IOStatus WalGuard::NewRandomAccessFile(
                         scratch, dbg);
   if (!s.ok()) return s;
   const std::string_view damage = TableFooterDamage(ToView(footer));
-  return damage.empty() ? s : IOStatus::Corruption(name, std::string(damage));
+  if (!damage.empty()) return IOStatus::Corruption(name, std::string(damage));
+  return CheckFirstBlocks(name, **result, MetaIndexOf(ToView(footer)), size);
 }
 
 IOStatus WalGuard::DeleteFile(const std::string& name, const IOOptions& options,
