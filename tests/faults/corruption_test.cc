@@ -180,7 +180,8 @@ TEST(Corruption, TheStoresAreWholeBeforeIt) {
     EXPECT_EQ(judged.result, Result::kAllThere) << judged.message;
     EXPECT_EQ(judged.verify, "");
   }
-  EXPECT_GE(Stores()[0].disk->Paths(".sst").size(), 4u);
+  // How many depends on whether a compaction came first.
+  EXPECT_GE(Stores()[0].disk->Paths(".sst").size(), 1u);
   EXPECT_GE(Stores()[1].disk->Paths(".log").size(), 1u);
 }
 
