@@ -198,7 +198,8 @@ class Auditor {
   }
 
   void CompareCounts() {
-    for (const auto& [rule, counted] : counts_.rules()) {
+    for (const auto& [name, counted] : counts_.rules()) {
+      const std::string& rule = name;
       const RuleCounts seen = seen_[rule];
       const auto compare = [&](std::string_view what, uint64_t is, uint64_t count) {
         if (is != count) Found("{}: {} {} counted, {} there", rule, count, what, is);

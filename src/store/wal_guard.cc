@@ -36,8 +36,8 @@ IOStatus ReadBlock(const std::string& name, const rocksdb::FSRandomAccessFile& f
     return damaged();
   block->resize(handle->size + kBlockTrailerBytes);
   Slice read;
-  const IOStatus s = file.Read(handle->offset, block->size(), IOOptions(), &read,
-                               block->data(), nullptr);
+  IOStatus s = file.Read(handle->offset, block->size(), IOOptions(), &read, block->data(),
+                         nullptr);
   if (!s.ok()) return s;
   if (!BlockIsWhole(ToView(read))) return damaged();
   if (read.data() != block->data()) block->assign(read.data(), read.size());
@@ -50,7 +50,7 @@ IOStatus CheckFirstBlocks(const std::string& name,
                           const rocksdb::FSRandomAccessFile& file,
                           const std::optional<BlockHandle>& metaindex, uint64_t size) {
   std::string block;
-  const IOStatus s = ReadBlock(name, file, metaindex, size, &block);
+  IOStatus s = ReadBlock(name, file, metaindex, size, &block);
   if (!s.ok()) return s;
   return ReadBlock(name, file, PropertiesOf(block), size, &block);
 }
