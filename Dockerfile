@@ -31,14 +31,16 @@ RUN --mount=type=cache,id=expirer-ccache,target=/root/.cache/ccache \
     packaging/sbom /out/bin/expirer > /out/expirer.spdx.json
 
 FROM ${BASE}
+# Copied, not only mounted below: what a mount holds is no part of a layer's key,
+# so a build cache of before a library was added would be taken as it is.
+COPY --from=build /out/packages /usr/share/doc/expirer/packages
 # ca-certificates: for a NATS server whose certificate a public authority signed.
 RUN --mount=type=cache,id=expirer-apt,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,id=expirer-lists,target=/var/lib/apt,sharing=locked \
-    --mount=type=bind,from=build,source=/out,target=/out \
     export DEBIAN_FRONTEND=noninteractive && \
     rm -f /etc/apt/apt.conf.d/docker-clean && \
     apt-get -qq update && \
-    apt-get -qq install -y --no-install-recommends ca-certificates $(cat /out/packages) && \
+    apt-get -qq install -y --no-install-recommends ca-certificates $(cat /usr/share/doc/expirer/packages) && \
     groupadd --gid 10001 expirer && \
     useradd --uid 10001 --gid expirer --home-dir /var/lib/expirer --no-create-home \
             --shell /usr/sbin/nologin expirer && \
