@@ -28,7 +28,7 @@ RUN --mount=type=cache,id=expirer-ccache,target=/root/.cache/ccache \
     objdump -p /out/bin/expirer | awk '$1 == "NEEDED" {print "*/" $2}' | \
       xargs dpkg -S | cut -d: -f1 | sort -u > /out/packages && \
     cat /out/packages && \
-    packaging/sbom /out/bin/expirer > /out/expirer.spdx.json
+    packaging/sbom --compiled-in > /out/compiled-in
 
 FROM ${BASE}
 # Copied, not only mounted below: what a mount holds is no part of a layer's key,
@@ -47,7 +47,9 @@ RUN --mount=type=cache,id=expirer-apt,target=/var/cache/apt,sharing=locked \
     install -d -o expirer -g expirer -m 0750 /var/lib/expirer && \
     rm -rf /var/log/apt /var/log/dpkg.log /var/log/alternatives.log /var/cache/ldconfig
 COPY --from=build /out/bin/expirer /usr/local/bin/expirer
-COPY --from=build /out/expirer.spdx.json /usr/share/doc/expirer/expirer.spdx.json
+# Here and not where it was built: the versions are of what is installed here.
+RUN --mount=type=bind,from=build,source=/,target=/build \
+    /build/src/packaging/sbom /usr/local/bin/expirer /build/out/compiled-in > /usr/share/doc/expirer/expirer.spdx.json
 
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="expirer" \
