@@ -97,6 +97,11 @@ class Certificates {
     Write(dir_.path() + "/elsewhere.ext",
           "subjectAltName=DNS:nats.example.com,IP:192.0.2.7\n");
     Write(dir_.path() + "/client.ext", "extendedKeyUsage=clientAuth\n");
+    Write(dir_.path() + "/ca.conf",
+          "[ca]\ndefault_ca = own\n[own]\ndatabase = index\nnew_certs_dir = .\n"
+          "default_md = sha256\nrand_serial = yes\npolicy = any\n[any]\n"
+          "commonName = supplied\n");
+    Write(dir_.path() + "/index", "");
     for (const char* ca : {"ca", "other"})
       Openssl(
           fmt::format("req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN={0} -keyout "
@@ -107,10 +112,13 @@ class Certificates {
           fmt::format("req -newkey rsa:2048 -nodes -subj /CN={0} -keyout {0}.key -out "
                       "{0}.csr",
                       name));
-      Openssl(
-          fmt::format("x509 -req -in {0}.csr -CA ca.crt -CAkey ca.key -CAcreateserial "
-                      "-days {1} -extfile {0}.ext -out {0}.crt",
-                      name, name == "expired" ? -1 : 2));
+      // As a CA: since 3.5 openssl's x509 makes no certificate that has expired.
+      Openssl(fmt::format(
+          "ca -config ca.conf -batch -notext -cert ca.crt -keyfile ca.key "
+          "-in {0}.csr {1} -extfile {0}.ext -out {0}.crt",
+          name,
+          name == "expired" ? "-startdate 20200101000000Z -enddate 20200201000000Z"
+                            : "-days 2"));
     }
   }
   [[nodiscard]] std::string operator()(const std::string& name) const {
