@@ -836,6 +836,19 @@ TEST(ConfigShow, WhatItShowsOfTheDefaultIsEveryKeyThatApplies) {
   }
 }
 
+TEST(Config, AListenerIsReadWhereThereIsHttpAndRefusedWithOneSentenceWhereNot) {
+  const std::string file = "metrics: { listen: \"127.0.0.1:9464\" }\n" + Good();
+#ifdef EXPIRER_HTTP
+  EXPECT_EQ(ParseConfig(file, "f").config.metrics.listen, "127.0.0.1:9464");
+  EXPECT_THAT(Error("metrics: { listen: nowhere }\n" + Good()),
+              HasSubstr("f:1:20: metrics.listen: "));
+#else
+  EXPECT_EQ(
+      Error(file),
+      "f:1:20: metrics.listen: expected it left out: this binary is built without HTTP");
+#endif
+}
+
 TEST(Config, AnUnquotedStarIsRefusedWithTheMend) {
   const std::vector<std::string> errors =
       Errors(WithRule("    schedule: { subject: *.created, key: /id }\n"));
