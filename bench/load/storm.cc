@@ -63,6 +63,7 @@ absl::Status Storm(const Options& options, uint64_t count, Report* report) {
   RETURN_IF_ERROR(stage->Check(&check));
   check.Conclude(report);
   RETURN_IF_ERROR(stage->expirer().Stop());
+  const uint64_t disk = DiskBytes(stage->setup().StorePath());
   ASSIGN_OR_RETURN(const double after, AsyncPublish(stage.get(), plain, "AFTER"));
 
   const auto jobs_f = static_cast<double>(count);
@@ -87,6 +88,8 @@ absl::Status Storm(const Options& options, uint64_t count, Report* report) {
   report->Figure("repeats", "attempts beyond one a job",
                  static_cast<double>(JsonWhole(status, "/counters/published")) - jobs_f,
                  0, "");
+  report->Figure("history_bytes_per_job", "disk per fired job in history, after the end",
+                 static_cast<double>(disk) / jobs_f, 0, "B");
   return absl::OkStatus();
 }
 
