@@ -25,6 +25,13 @@ struct LatePolicy {
   LateAction action = LateAction::kFire;
 };
 
+// How events come and jobs go.
+enum class Transport {
+  kJetStream,
+  kCore,  // core NATS: to whoever listens at that moment
+  kStan,  // NATS Streaming, JetStream's predecessor: channels of their own
+};
+
 // What a rule publishes for an event.
 struct Publish {
   std::string name;  // empty where it is the rule's only one
@@ -32,8 +39,8 @@ struct Publish {
   std::optional<Template> body;  // absent: the event's own bytes
   std::vector<std::pair<std::string, Template>> headers;
   int64_t offset_ms = 0;  // added to the event's due time; may be negative
-  // Over core NATS: to whoever listens, confirmed by the server alone.
-  bool core = false;
+  // Over core NATS confirmed by the server alone.
+  Transport via = Transport::kJetStream;
   LatePolicy late;
 };
 
@@ -88,9 +95,11 @@ struct Rule {
   int64_t rate = 0;  // attempts a second, over all entries; 0 = no limit
   Deliver deliver;
   bool loop = false;
-  // Events come over core NATS, in a queue group: at most once, and what is
-  // newer is told by their order of arrival. Else from streams.
-  bool core = false;
+  // Over core NATS, in a queue group, events come at most once, and what is
+  // newer is told by their order of arrival.
+  Transport source = Transport::kJetStream;
+  // Of kStan: the queue group and durable; "" = <service>-<rule>.
+  std::string durable;
 };
 
 // Bounds that a job must keep; a violation rejects the message.

@@ -13,32 +13,23 @@ std::string MemoryBus::Published::Header(std::string_view name) const {
 
 MemoryBus::MemoryBus(Inbox* inbox, Answers answers) : inbox_(inbox), answers_(answers) {}
 
-Egress::Target MemoryBus::Look(std::string_view target, std::string* why) {
+Egress::Target MemoryBus::Look(Transport via, std::string_view target, std::string* why) {
+  if (via == Transport::kCore) return Target::kReady;
   const auto route = routes_.find(target);
   if (route == routes_.end()) return Target::kReady;
   if (route->second.state == Target::kRefused) *why = route->second.why;
   return route->second.state;
 }
 
-bool MemoryBus::Publish(uint64_t attempt, std::string_view target,
+bool MemoryBus::Publish(uint64_t attempt, Transport via, std::string_view target,
                         const HeaderViews& headers, std::string_view body) {
-  return Begin(attempt, target, headers, body, false);
-}
-
-bool MemoryBus::PublishCore(uint64_t attempt, std::string_view target,
-                            const HeaderViews& headers, std::string_view body) {
-  return Begin(attempt, target, headers, body, true);
-}
-
-bool MemoryBus::Begin(uint64_t attempt, std::string_view target,
-                      const HeaderViews& headers, std::string_view body, bool core) {
   if (!connected_) return false;
   if (refuse_next_ > 0) {
     --refuse_next_;
     return false;
   }
   ++publishes_;
-  Published message{attempt, std::string(target), {}, std::string(body), core};
+  Published message{attempt, std::string(target), {}, std::string(body), via};
   for (const auto& [name, value] : headers) message.headers.emplace_back(name, value);
   if (recording_) published_.push_back(message);
   in_flight_[attempt] = std::move(message);

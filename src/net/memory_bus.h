@@ -25,7 +25,7 @@ class MemoryBus final : public Egress, public Inbound {
     std::string target;
     Headers headers;
     std::string body;
-    bool core = false;  // by PublishCore
+    Transport via = Transport::kJetStream;
     // "" when there is none.
     [[nodiscard]] std::string Header(std::string_view name) const;
     [[nodiscard]] std::string MsgId() const { return Header("Nats-Msg-Id"); }
@@ -52,12 +52,10 @@ class MemoryBus final : public Egress, public Inbound {
   explicit MemoryBus(Inbox* inbox, Answers answers = Answers::kAtOnce);
 
   // Egress.
-  [[nodiscard]] Target Look(std::string_view target, std::string* why) override;
-  [[nodiscard]] bool Publish(uint64_t attempt, std::string_view target,
+  [[nodiscard]] Target Look(Transport via, std::string_view target,
+                            std::string* why) override;
+  [[nodiscard]] bool Publish(uint64_t attempt, Transport via, std::string_view target,
                              const HeaderViews& headers, std::string_view body) override;
-  [[nodiscard]] bool PublishCore(uint64_t attempt, std::string_view target,
-                                 const HeaderViews& headers,
-                                 std::string_view body) override;
   void Flush() override;  // of both halves
   void Forget(uint64_t attempt, std::string_view target, bool timed_out) override;
 
@@ -121,8 +119,6 @@ class MemoryBus final : public Egress, public Inbound {
     Target state = Target::kReady;
     std::string why;
   };
-  bool Begin(uint64_t attempt, std::string_view target, const HeaderViews& headers,
-             std::string_view body, bool core);
   // Stores in the stream; returns the sequence the message has there.
   uint64_t Store(const Published& message);
 

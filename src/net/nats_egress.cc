@@ -43,7 +43,9 @@ NatsEgress::~NatsEgress() { Stop(0); }
 void NatsEgress::Start() { connection_.Start(); }
 void NatsEgress::Stop(int64_t flush_ms) { connection_.Stop(flush_ms); }
 
-Egress::Target NatsEgress::Look(std::string_view target, std::string* why) {
+Egress::Target NatsEgress::Look(Transport via, std::string_view target,
+                                std::string* why) {
+  if (via == Transport::kCore) return Target::kReady;
   return routes_.Look(target, why);
 }
 
@@ -53,28 +55,18 @@ void NatsEgress::SetReply(std::string_view before, uint64_t attempt) {
   reply_.assign(reply_prefix_).append(before).append(digits, end);
 }
 
-bool NatsEgress::Publish(uint64_t attempt, std::string_view target,
+bool NatsEgress::Publish(uint64_t attempt, Transport via, std::string_view target,
                          const HeaderViews& headers, std::string_view body) {
   if (!connection_.up()) return false;
+  const bool core = via == Transport::kCore;
   subject_.assign(target);
-  SetReply("", attempt);
+  SetReply(core ? "c" : "", attempt);
   {
     // Before the first byte leaves, so that a loss cannot overlook it.
     MutexLock lock(&mutex_);
     in_flight_[attempt] = subject_;
   }
-  return Began(attempt, connection_.Publish(subject_, reply_, headers, body));
-}
-
-bool NatsEgress::PublishCore(uint64_t attempt, std::string_view target,
-                             const HeaderViews& headers, std::string_view body) {
-  if (!connection_.up()) return false;
-  subject_.assign(target);
-  SetReply("c", attempt);
-  {
-    MutexLock lock(&mutex_);
-    in_flight_[attempt] = subject_;
-  }
+  if (!core) return Began(attempt, connection_.Publish(subject_, reply_, headers, body));
   const Connection::Sent sent = connection_.Publish(subject_, "", headers, body);
   // An echo that finds no room is no loss: the core times the attempt out.
   if (sent == Connection::Sent::kOk) (void)connection_.Publish(reply_, "", "");

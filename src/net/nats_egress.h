@@ -43,12 +43,10 @@ class NatsEgress final : public Egress {
   // Waits at most `flush_ms` for the server to have everything, then closes.
   void Stop(int64_t flush_ms);
 
-  [[nodiscard]] Target Look(std::string_view target, std::string* why) override;
-  [[nodiscard]] bool Publish(uint64_t attempt, std::string_view target,
+  [[nodiscard]] Target Look(Transport via, std::string_view target,
+                            std::string* why) override;
+  [[nodiscard]] bool Publish(uint64_t attempt, Transport via, std::string_view target,
                              const HeaderViews& headers, std::string_view body) override;
-  [[nodiscard]] bool PublishCore(uint64_t attempt, std::string_view target,
-                                 const HeaderViews& headers,
-                                 std::string_view body) override;
   void Flush() override;
   void Forget(uint64_t attempt, std::string_view target, bool timed_out) override;
 

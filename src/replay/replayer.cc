@@ -371,13 +371,14 @@ bool Replayer::DeliverTo(RuleIndex index, const Waiting& waiting) {
   const Rule& rule = rules_[index];
   if (!Reads(rule, line.subject)) return false;
   const bool missed = waiting.again || line.at_ms() != clock_.NowMs();
-  if (rule.core && missed) return !waiting.again;
+  const bool core = rule.source == Transport::kCore;
+  if (core && missed) return !waiting.again;
   MessageRequest request;
   request.rule = index;
-  request.stream = StreamName(rule.core ? "" : line.stream);
-  request.stream_seq = rule.core ? 0 : line.seq;
+  request.stream = StreamName(core ? "" : line.stream);
+  request.stream_seq = core ? 0 : line.seq;
   request.received_ms = clock_.NowMs();
-  request.time_ns = rule.core ? request.received_ms * 1'000'000 : line.at_ns;
+  request.time_ns = core ? request.received_ms * 1'000'000 : line.at_ns;
   request.intent = evaluators_[index]->Evaluate(
       {line.subject, line.payload, &line.headers, request.time_ns}, request.received_ms);
   if (MayBecomeDead(request.intent))

@@ -29,21 +29,19 @@ class Egress {
   };
   // Whether a stream takes messages for `target`; a refused target is asked
   // for again after at most a second. `why` (never null) gets the reason when
-  // refused.
-  [[nodiscard]] virtual Target Look(std::string_view target, std::string* why) = 0;
+  // refused. Over core NATS every target is ready.
+  [[nodiscard]] virtual Target Look(Transport via, std::string_view target,
+                                    std::string* why) = 0;
 
   // Begins an attempt. Exactly one PubAnswer with this number will be posted,
   // at most; an attempt may also never be answered (the core times it out).
   // False when nothing was sent: not connected, or the socket's buffer is
-  // full; no answer comes then.
-  [[nodiscard]] virtual bool Publish(uint64_t attempt, std::string_view target,
-                                     const HeaderViews& headers,
+  // full; no answer comes then. Over core NATS nobody needs to take the message,
+  // and it is answered with kAck once the server has it and said nothing against
+  // it.
+  [[nodiscard]] virtual bool Publish(uint64_t attempt, Transport via,
+                                     std::string_view target, const HeaderViews& headers,
                                      std::string_view body) = 0;
-  // As Publish, over core NATS: nobody needs to take the message, and it is
-  // answered with kAck once the server has it and said nothing against it.
-  [[nodiscard]] virtual bool PublishCore(uint64_t attempt, std::string_view target,
-                                         const HeaderViews& headers,
-                                         std::string_view body) = 0;
   // Pushes what was published to the socket; called once per batch.
   virtual void Flush() = 0;
   // An attempt the core no longer waits for: its answer will only be counted.

@@ -15,25 +15,31 @@ Outlets::Outlets(const std::vector<Rule>& rules) {
                   static_cast<OutletIndex>(rule.publish.size())};
     for (const Publish& publish : rule.publish) {
       outlets_.push_back({OutletName(rule, publish), index, false, rule.reopen,
-                          publish.core, false, rule.retry, publish.late});
+                          publish.via, false, rule.retry, publish.late});
     }
     const auto late = std::find_if(rule.cancel.begin(), rule.cancel.end(),
                                    [](const Entry& e) { return e.late.has_value(); });
     if (late == rule.cancel.end()) continue;
     of.late_cancels = static_cast<OutletIndex>(outlets_.size());
-    outlets_.push_back(
-        {OutletName(rule, *late->late), index, false, true, false, true, rule.retry, {}});
+    outlets_.push_back({OutletName(rule, *late->late),
+                        index,
+                        false,
+                        true,
+                        late->late->via,
+                        true,
+                        rule.retry,
+                        {}});
   }
   round_trips_ = static_cast<OutletIndex>(outlets_.size());
   const auto no_rule = static_cast<RuleIndex>(rules.size());
-  outlets_.push_back({std::string(kRoundTripOutlet), no_rule, true, true, true, false,
-                      RetryPolicy(), LatePolicy()});
+  outlets_.push_back({std::string(kRoundTripOutlet), no_rule, true, true,
+                      Transport::kCore, false, RetryPolicy(), LatePolicy()});
 }
 
 void Outlets::AddOrphan(const std::string& name) {
   const bool late_cancels = name.ends_with(".late");
-  outlets_.push_back({name, static_cast<RuleIndex>(by_rule_.size()), true, true, false,
-                      late_cancels, RetryPolicy(), LatePolicy()});
+  outlets_.push_back({name, static_cast<RuleIndex>(by_rule_.size()), true, true,
+                      Transport::kJetStream, late_cancels, RetryPolicy(), LatePolicy()});
 }
 
 OutletIndex Outlets::LateCancels(RuleIndex rule) const {

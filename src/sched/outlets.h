@@ -25,7 +25,7 @@ struct Outlet {
   RuleIndex rule = 0;
   bool orphan = false;  // of no configured rule
   bool reopen = true;
-  bool core = false;          // published over core NATS
+  Transport via = Transport::kJetStream;
   bool late_cancels = false;  // its jobs were made by cancels after the fire
   RetryPolicy retry;
   LatePolicy late;

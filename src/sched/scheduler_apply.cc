@@ -230,7 +230,7 @@ absl::Status Scheduler::ApplyRequests(std::vector<Request>* requests) {
 
 // Messages of core NATS count by arrival, over the whole life of the store.
 Position Scheduler::PositionOf(MessageRequest* message) {
-  if (rules_[message->rule].core) {
+  if (rules_[message->rule].source == Transport::kCore) {
     message->stream_seq = next_seq_++;
     next_seq_dirty_ = true;
     return Position{0, 0, message->stream_seq, message->time_ns, {}};

@@ -126,8 +126,7 @@ absl::StatusOr<bool> Scheduler::DispatchRow(LaneState* lane, const JobKey& key,
   if (JudgeLate(lane, key, view_, row)) return true;
   const Outlet& outlet = outlets_[lane->outlet];
   std::string why;
-  const Egress::Target target =
-      outlet.core ? Egress::Target::kReady : egress_->Look(view_.target, &why);
+  const Egress::Target target = egress_->Look(outlet.via, view_.target, &why);
   switch (target) {
     case Egress::Target::kReady: break;
     case Egress::Target::kLooking:
@@ -142,9 +141,8 @@ absl::StatusOr<bool> Scheduler::DispatchRow(LaneState* lane, const JobKey& key,
   }
   const auto& headers = headers_.Build(outlet.name, view_, view_.sends + 1);
   const uint64_t number = in_flight_.next();
-  const bool sent = outlet.core
-                        ? egress_->PublishCore(number, view_.target, headers, view_.body)
-                        : egress_->Publish(number, view_.target, headers, view_.body);
+  const bool sent =
+      egress_->Publish(number, outlet.via, view_.target, headers, view_.body);
   if (!sent) {
     pushed_back_ = true;
     *end = LaneEnd::kFull;

@@ -356,7 +356,7 @@ void World::CheckAtRest() {
   if (!rests || !roomy || !link_up_) return;
   oracle_->AtRest(*process.store, Now(), [this](OutletIndex outlet) {
     const Outlet& of = oracle_->outlets()[outlet];
-    return settled_[of.rule] && (of.core || target_ready_[outlet]);
+    return settled_[of.rule] && (of.via == Transport::kCore || target_ready_[outlet]);
   });
 }
 

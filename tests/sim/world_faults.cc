@@ -30,7 +30,8 @@ void World::DrawRules() {
       rule.publish[0].name = "a";
       rule.publish[1].name = "b";
     }
-    for (Publish& publish : rule.publish) publish.core = draws_.Chance(15);
+    for (Publish& publish : rule.publish)
+      publish.via = draws_.Chance(15) ? Transport::kCore : Transport::kJetStream;
     versioned_.push_back(draws_.Chance(25));
     consumers_.emplace_back(static_cast<RuleIndex>(i), &streams_[i % streams]);
   }

@@ -481,14 +481,14 @@ TEST(Config, CoreSourcesAndTargetsAreChosenByName) {
   const Rule rule =
       RuleWith("subject: in, key: /id",
                "    source: core\n    publish: { subject: b, via: core }\n");
-  EXPECT_TRUE(rule.core);
-  EXPECT_TRUE(rule.publish[0].core);
-  EXPECT_FALSE(RuleWith("subject: in, key: /id").core);
-  EXPECT_FALSE(RuleWith("subject: in, key: /id").publish[0].core);
+  EXPECT_EQ(rule.source, Transport::kCore);
+  EXPECT_EQ(rule.publish[0].via, Transport::kCore);
+  EXPECT_EQ(RuleWith("subject: in, key: /id").source, Transport::kJetStream);
+  EXPECT_EQ(RuleWith("subject: in, key: /id").publish[0].via, Transport::kJetStream);
   EXPECT_THAT(ErrorWith("subject: in, key: /id", "    source: core\n    deliver: new\n"),
               HasSubstr("deliver: core NATS keeps no events"));
   EXPECT_THAT(ErrorWith("subject: in, key: /id", "    source: kafka\n"),
-              HasSubstr("expected jetstream or core, found \"kafka\""));
+              HasSubstr("expected jetstream or core or stan, found \"kafka\""));
 }
 
 TEST(Config, WasNamesARuleThatIsGone) {

@@ -67,13 +67,13 @@ class EgressServer : public testing::Test {
   Egress::Target LookedUp(const std::string& target) {
     Egress::Target state = Egress::Target::kLooking;
     (void)WaitFor([&] {
-      state = egress_->Look(target, &why_);
+      state = egress_->Look(Transport::kJetStream, target, &why_);
       return state != Egress::Target::kLooking;
     });
     return state;
   }
   bool Send(uint64_t attempt, const std::string& target, const std::string& id) {
-    return egress_->Publish(attempt, target,
+    return egress_->Publish(attempt, Transport::kJetStream, target,
                             {{"Nats-Msg-Id", id},
                              {"Expirer-Job", "r/k"},
                              {"Expirer-Due", "2030-01-01T00:00:00.000Z"},
@@ -132,11 +132,13 @@ TEST_F(EgressServer, TargetsOfAKnownStreamAreReadyAtOnce) {
   client.CreateStream("OUT", {"out.>"});
   Connect(server);
   ASSERT_EQ(LookedUp("out.a"), Egress::Target::kReady);
-  EXPECT_EQ(egress_->Look("out.b.c", &why_), Egress::Target::kReady);
+  EXPECT_EQ(egress_->Look(Transport::kJetStream, "out.b.c", &why_),
+            Egress::Target::kReady);
   // Forgotten: asked for again, and so found out that it is gone.
   client.DeleteStream("OUT");
   egress_->Forget(1, "out.b.c", /*timed_out=*/true);
-  EXPECT_NE(egress_->Look("out.b.c", &why_), Egress::Target::kReady);
+  EXPECT_NE(egress_->Look(Transport::kJetStream, "out.b.c", &why_),
+            Egress::Target::kReady);
 }
 
 TEST_F(EgressServer, AStreamThatWentAnswersNoStreamAndIsAskedForAgain) {
@@ -186,7 +188,8 @@ TEST_F(EgressServer, AForbiddenTargetIsRefusedByName) {
   EXPECT_EQ(answers_[1].kind, PubAnswer::Kind::kRefused);
   EXPECT_EQ(answers_[1].text, "no permission to publish to denied");
   EXPECT_EQ(answers_[2].kind, PubAnswer::Kind::kAck);
-  EXPECT_EQ(egress_->Look("denied", &why_), Egress::Target::kRefused);
+  EXPECT_EQ(egress_->Look(Transport::kJetStream, "denied", &why_),
+            Egress::Target::kRefused);
 }
 
 TEST_F(EgressServer, WrongCredentialsAreTriedUntilTheyAreRight) {
@@ -246,8 +249,8 @@ TEST_F(EgressServer, AMessageOverTheServersLimitIsRefusedAtOnce) {
   client.CreateStream("OUT", {"out"});
   Connect(server);
   ASSERT_EQ(LookedUp("out"), Egress::Target::kReady);
-  ASSERT_TRUE(
-      egress_->Publish(1, "out", {{"Nats-Msg-Id", "big"}}, std::string(5'000, 'x')));
+  ASSERT_TRUE(egress_->Publish(1, Transport::kJetStream, "out", {{"Nats-Msg-Id", "big"}},
+                               std::string(5'000, 'x')));
   ASSERT_TRUE(Answered(1));
   EXPECT_EQ(answers_[1].kind, PubAnswer::Kind::kRefused);
   EXPECT_TRUE(egress_->up());
@@ -263,9 +266,9 @@ TEST_F(EgressServer, AStoppedReaderPushesBackAndNeverBlocks) {
   const std::string body(64 << 10, 'x');
   uint64_t sent = 0;
   // A Publish that waited for room would wait for Resume, which never came.
-  while (
-      sent < 5'000 &&
-      egress_->Publish(sent + 1, "out", {{"Nats-Msg-Id", std::to_string(sent)}}, body)) {
+  while (sent < 5'000 &&
+         egress_->Publish(sent + 1, Transport::kJetStream, "out",
+                          {{"Nats-Msg-Id", std::to_string(sent)}}, body)) {
     ++sent;
     egress_->Flush();
   }

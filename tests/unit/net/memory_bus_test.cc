@@ -20,7 +20,8 @@ class MemoryBusTest : public testing::Test {
     return answers;
   }
   bool Send(MemoryBus& bus, uint64_t attempt, std::string_view id) {
-    return bus.Publish(attempt, "t", {{"Nats-Msg-Id", id}}, "body");
+    return bus.Publish(attempt, Transport::kJetStream, "t", {{"Nats-Msg-Id", id}},
+                       "body");
   }
   Inbox inbox_{10, [] {}};
 };
@@ -66,11 +67,11 @@ TEST_F(MemoryBusTest, LosingTheConnectionLosesWhatIsInFlightFirst) {
 TEST_F(MemoryBusTest, ATargetBeingLookedForIsAnnouncedWhenKnown) {
   MemoryBus bus(&inbox_);
   std::string why;
-  EXPECT_EQ(bus.Look("t", &why), Egress::Target::kReady);
+  EXPECT_EQ(bus.Look(Transport::kJetStream, "t", &why), Egress::Target::kReady);
   bus.SetLooking("t");
-  EXPECT_EQ(bus.Look("t", &why), Egress::Target::kLooking);
+  EXPECT_EQ(bus.Look(Transport::kJetStream, "t", &why), Egress::Target::kLooking);
   bus.SetStream("t", false, "nobody has it");
-  EXPECT_EQ(bus.Look("t", &why), Egress::Target::kRefused);
+  EXPECT_EQ(bus.Look(Transport::kJetStream, "t", &why), Egress::Target::kRefused);
   EXPECT_EQ(why, "nobody has it");
   EXPECT_FALSE(inbox_.empty());
 }

@@ -464,7 +464,7 @@ TEST(SchedulerApi, ARoundTripIsStoredFiresOverCoreNatsAndIsClosed) {
   w.Advance(1);
   ASSERT_EQ(w.bus_->published().size(), 1u);
   EXPECT_EQ(w.bus_->published()[0].target, "expirer.v1.round-trip.id1");
-  EXPECT_TRUE(w.bus_->published()[0].core);
+  EXPECT_EQ(w.bus_->published()[0].via, Transport::kCore);
   EXPECT_THAT(w.bus_->published()[0].body, HasSubstr(name));
   w.Confirm();
   ASSERT_TRUE(w.Send(RoundTripRequest{{}, {"id1", 0}}));

@@ -318,14 +318,14 @@ TEST(LateCancel, OfSeveralEntriesIsLateOnlyAfterTheLastFire) {
 
 TEST(CoreTarget, NeedsNoStreamAndIsRetriedWhenRefused) {
   Rule rule = TestRule("r");
-  rule.publish[0].core = true;
+  rule.publish[0].via = Transport::kCore;
   World w({rule});
   w.bus_->SetStream("out", false);
   w.Schedule("k", kNow + 100, {1});
   w.Run();
   w.Advance(100);
   ASSERT_THAT(w.bus_->published(), SizeIs(1));
-  EXPECT_TRUE(w.bus_->published()[0].core);
+  EXPECT_EQ(w.bus_->published()[0].via, Transport::kCore);
   EXPECT_EQ(w.State("k"), JobState::kPending) << "until the server has it";
   w.bus_->Answer(w.LastAttempt(), PubAnswer::Kind::kRefused, "no permission");
   w.Run();
@@ -349,7 +349,7 @@ void PushCore(World* w, Intent intent) {
 
 TEST(CoreSource, ArrivalDecidesWhichEventIsNewerAlsoOverARestart) {
   Rule rule = TestRule("r");
-  rule.core = true;
+  rule.source = Transport::kCore;
   World w({rule});
   PushCore(&w, ScheduleIntent{JobOf("moved", kNow + 500, "out")});
   PushCore(&w, ScheduleIntent{JobOf("gone", kNow + 500, "out")});
