@@ -43,6 +43,8 @@ std::vector<std::string> FiltersOf(const Rule& rule) {
   return NarrowFilters(std::move(filters));
 }
 
+bool ReadElsewhere(const Rule& rule) { return rule.source == Transport::kStan; }
+
 bool Overlaps(const std::vector<std::string>& subjects, const std::string& filter) {
   return std::any_of(subjects.begin(), subjects.end(),
                      [&](const std::string& s) { return SubjectsOverlap(s, filter); });
@@ -75,7 +77,9 @@ Ingress::Ingress(IngressOptions options, const std::vector<Rule>* rules, Inbox* 
     RuleState state;
     state.rule = &rule;
     state.filters = FiltersOf(rule);
-    if (rule.core) ListenToCore(static_cast<RuleIndex>(states_.size()), state.filters);
+    if (rule.source == Transport::kCore)
+      ListenToCore(static_cast<RuleIndex>(states_.size()), state.filters);
+    if (ReadElsewhere(rule)) troubles_[states_.size()].clear();
     states_.push_back(std::move(state));
   }
   inbox_->OnRoom([this] { TickSources(); });
@@ -188,8 +192,10 @@ void Ingress::OnDown() {
 }
 
 void Ingress::UnsettleAll() {
-  for (size_t i = 0; i < rules_->size() && !stopping_; ++i)
-    inbox_->Complete(RuleSettled{static_cast<RuleIndex>(i), false});
+  for (size_t i = 0; i < rules_->size() && !stopping_; ++i) {
+    if (!ReadElsewhere((*rules_)[i]))
+      inbox_->Complete(RuleSettled{static_cast<RuleIndex>(i), false});
+  }
 }
 
 void Ingress::OnTick() {
@@ -315,7 +321,7 @@ absl::StatusOr<std::vector<WishedSource>> Ingress::WishedSources() {
   std::vector<WishedSource> sources;
   for (size_t i = 0; i < states_.size(); ++i) {
     const RuleState& state = states_[i];
-    if (state.rule->core) continue;
+    if (state.rule->source != Transport::kJetStream) continue;
     std::set<std::string> streams;
     for (const std::string& filter : state.filters) {
       ASSIGN_OR_RETURN(const std::vector<std::string> names, js_.StreamNames(filter));
@@ -354,6 +360,7 @@ void Ingress::BeginEpoch() {
     state.settled = false;
     state.next_setup_ms = 0;
     state.back_off_ms = 0;
+    if (ReadElsewhere(*state.rule)) continue;
     PostSettled(static_cast<RuleIndex>(i), false, epoch_);
   }
 }
@@ -425,7 +432,8 @@ int64_t Ingress::KeepCoreRule(RuleIndex index) {
 }
 
 int64_t Ingress::KeepRule(RuleIndex index) {
-  if ((*rules_)[index].core) return KeepCoreRule(index);
+  if (ReadElsewhere((*rules_)[index])) return INT64_MAX;
+  if ((*rules_)[index].source == Transport::kCore) return KeepCoreRule(index);
   RuleState& state = states_[index];
   for (Source* source : state.sources) {
     if (!source->broken) continue;
@@ -462,6 +470,7 @@ int64_t Ingress::KeepRule(RuleIndex index) {
 }
 
 void Ingress::Complain(RuleState* state, const std::string& why) {
+  if (ReadElsewhere(*state->rule)) return;
   const auto index = static_cast<size_t>(state - states_.data());
   bool news = false;
   {

@@ -1,5 +1,5 @@
 // Brings the messages of every rule's streams to the core, and the core's acks
-// back.
+// back. Rules with `source: stan` are net/stan's.
 //
 // Nothing is read before admission (net/admission.h). Then a control thread
 // keeps each rule supplied: it finds the streams that carry
@@ -143,6 +143,7 @@ class Ingress final : public Inbound {
   void TickSources();
   [[nodiscard]] std::vector<PullSource*> Pulls() const;
   void PostSettled(RuleIndex rule, bool settled, uint64_t epoch);
+  // Of those rules that are read here.
   void UnsettleAll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   void ListenToCore(RuleIndex index, const std::vector<std::string>& filters);

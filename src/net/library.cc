@@ -2,8 +2,13 @@
 
 #include <nats/nats.h>
 
+#include "net/stan.h"
+
 namespace expirer {
 
-std::string NatsLibrary() { return std::string("nats.c ") + nats_GetVersion(); }
+std::string NatsLibrary() {
+  return std::string("nats.c ") + nats_GetVersion() +
+         (StanCompiledIn() ? ", with NATS Streaming" : ", without NATS Streaming");
+}
 
 }  // namespace expirer

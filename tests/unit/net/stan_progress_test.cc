@@ -1,0 +1,103 @@
+#include "net/stan_progress.h"
+
+#include <gtest/gtest.h>
+
+namespace expirer {
+namespace {
+
+TEST(StanProgress, NothingIsSettledBeforeALookEnded) {
+  StanProgress progress;
+  progress.Begin(10);
+  EXPECT_FALSE(progress.settled());
+  EXPECT_TRUE(progress.looking());
+  progress.LookEnded(0);
+  EXPECT_TRUE(progress.settled()) << "an empty channel";
+}
+
+TEST(StanProgress, ADurableThatStandsAtTheEndIsSettledByTheLookAlone) {
+  StanProgress progress;
+  progress.Begin(10);
+  progress.LookEnded(500);
+  EXPECT_TRUE(progress.settled());
+}
+
+TEST(StanProgress, WhatCameBeforeTheLookEndedMustBeAcked) {
+  StanProgress progress;
+  progress.Begin(10);
+  progress.Delivered(3);  // not acked by the process before
+  progress.Delivered(7);
+  progress.LookEnded(7);
+  EXPECT_FALSE(progress.settled());
+  progress.Acked(7);
+  EXPECT_FALSE(progress.settled());
+  progress.Acked(3);
+  EXPECT_TRUE(progress.settled());
+}
+
+TEST(StanProgress, WhatCameAfterTheEndIsNotWaitedFor) {
+  StanProgress progress;
+  progress.Begin(10);
+  progress.LookEnded(7);
+  progress.Delivered(8);
+  EXPECT_TRUE(progress.settled());
+}
+
+TEST(StanProgress, ADurableThatTheServerMayHaveStoppedIsReadToTheEnd) {
+  StanProgress progress;
+  progress.Begin(2);
+  progress.Delivered(1);
+  progress.Delivered(2);
+  progress.LookEnded(4);
+  progress.Acked(1);
+  progress.Acked(2);
+  EXPECT_FALSE(progress.settled()) << "3 and 4 wait in the server";
+  progress.Delivered(3);
+  progress.Delivered(4);
+  progress.Acked(4);
+  EXPECT_FALSE(progress.settled());
+  progress.Acked(3);
+  EXPECT_TRUE(progress.settled());
+}
+
+TEST(StanProgress, ALaterLookIsMeasuredByWhatWasDelivered) {
+  StanProgress progress;
+  progress.Begin(10);
+  progress.Delivered(2);
+  progress.Acked(2);
+  progress.LookEnded(2);
+  EXPECT_TRUE(progress.settled());
+  progress.Look();
+  EXPECT_FALSE(progress.settled());
+  progress.LookEnded(3);
+  EXPECT_FALSE(progress.settled());
+  progress.Delivered(3);
+  progress.Acked(3);
+  EXPECT_TRUE(progress.settled());
+}
+
+TEST(StanProgress, AMessageThatComesAgainIsAwaitedAgain) {
+  StanProgress progress;
+  progress.Begin(10);
+  progress.LookEnded(1);
+  progress.Delivered(1);
+  progress.Acked(1);
+  EXPECT_TRUE(progress.settled());
+  progress.Delivered(1);  // its ack was lost
+  EXPECT_FALSE(progress.settled());
+  progress.Acked(1);
+  EXPECT_TRUE(progress.settled());
+}
+
+TEST(StanProgress, ANewSubscriptionForgetsWhatTheOldOneHeld) {
+  StanProgress progress;
+  progress.Begin(10);
+  progress.Delivered(1);
+  progress.Begin(10);
+  progress.Look();
+  progress.LookEnded(1);
+  EXPECT_TRUE(progress.settled());
+  progress.Acked(1);
+}
+
+}  // namespace
+}  // namespace expirer
