@@ -80,22 +80,31 @@ int Report(const std::vector<std::string>& errors) {
   return kUsage;
 }
 
+// Without a file: the ticketing example's rule, over NATS Streaming where the
+// environment names a streaming cluster, as that app's manifests do.
+std::string_view BuiltInText() {
+  return FromEnvironment("NATS_CLUSTER_ID").empty() ? DefaultConfigText()
+                                                    : StanConfigText();
+}
+
 // Defaults < file < environment < flags. On an error prints it and returns
 // the exit code.
 int LoadConfig(const Flags& flags, Config* config, bool* built_in) {
   std::string path = flags.config;
   if (path.empty()) path = FromEnvironment("EXPIRER_CONFIG");
   *built_in = path.empty();
-  *config = DefaultConfig();
+  std::string text(BuiltInText());
   if (!path.empty()) {
-    const auto text = ReadFile(path);
-    if (!text.ok()) return Report({Message(text.status())});
-    ConfigResult result = ParseConfig(*text, path);
-    for (const std::string& warning : result.warnings)
-      Log(Level::kWarn, "config", {{"warning", warning}});
-    if (!result.errors.empty()) return Report(result.errors);
-    *config = std::move(result.config);
+    auto read = ReadFile(path);
+    if (!read.ok()) return Report({Message(read.status())});
+    text = *std::move(read);
   }
+  ConfigResult result = ParseConfig(text, path.empty() ? "(built-in)" : path);
+  for (const std::string& warning : result.warnings)
+    Log(Level::kWarn, "config", {{"warning", warning}});
+  if (!result.errors.empty()) return Report(result.errors);
+  *config = std::move(result.config);
+  if (path.empty()) config->origins.clear();
   const std::vector<std::string> errors =
       ApplyEnvironment(config, [](const char* name) { return std::getenv(name); });
   if (!errors.empty()) return Report(errors);
@@ -172,7 +181,7 @@ int RunConfigShow(const Flags& flags) {
   if (code != kDone) return code;
   const std::string path =
       flags.config.empty() ? FromEnvironment("EXPIRER_CONFIG") : flags.config;
-  std::string text(DefaultConfigText());
+  std::string text(BuiltInText());
   if (!built_in) {
     auto read = ReadFile(path);
     if (!read.ok()) return Report({Message(read.status())});
@@ -202,9 +211,10 @@ int RunHealth(const Flags& flags) {
 
 void AddServeCommand(CLI::App* app, Flags* flags, int* code) {
   CLI::App* serve = app->add_subcommand("serve", "run the service until SIGTERM");
-  serve->add_option("--config", flags->config,
-                    "config file (EXPIRER_CONFIG); without one the built-in rule of the "
-                    "ticketing example");
+  serve->add_option(
+      "--config", flags->config,
+      "config file (EXPIRER_CONFIG); without one the built-in rule of the "
+      "ticketing example, over NATS Streaming where NATS_CLUSTER_ID is set");
   serve->add_option("--store", flags->store, "directory of the store (EXPIRER_STORE)");
   serve
       ->add_option("--orphans", flags->orphans,

@@ -34,6 +34,24 @@ rules:
     publish: { subject: "expiration:complete", body: '{"orderId":${/id}}' }
 )";
 
+constexpr std::string_view kStanText =
+    R"(# expirer's built-in configuration where NATS_CLUSTER_ID is set: it takes the place
+# of the ticketing example's expiration service, over NATS Streaming.
+name: expirer
+nats: { url: "nats://127.0.0.1:4222", stan: { cluster: ticketing } }
+store: { path: data, history: 168h }
+rules:
+  - name: order-expiration
+    source: stan
+    durable: expiration-service   # queue group and durable of the service it replaces
+    reopen: false
+    schedule: { subject: "order:created", key: /id, due: /expiresAt }
+    cancel:
+      - { subject: "order:cancelled", key: /id }
+      - { subject: "payment:created", key: /orderId }
+    publish: { subject: "expiration:complete", via: stan, body: '{"orderId":${/id}}' }
+)";
+
 bool IsName(std::string_view name) {
   return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
@@ -68,6 +86,8 @@ NatsConfig ReadNats(const Section& section) {
                  "expected a subject without wildcards, such as _INBOX_mine");
   }
   nats.connect_timeout_ms = section.DurationMs("connect_timeout");
+  const Section stan = section.Map("stan");
+  nats.stan = {stan.Text("cluster"), stan.Text("client")};
   return nats;
 }
 
@@ -202,23 +222,38 @@ std::vector<std::string> Format(std::vector<YamlIssue> issues, std::string_view 
 
 // What each variable overrides.
 constexpr std::pair<const char*, const char*> kVariables[] = {
-    {"NATS_URL", "nats.url"},           {"NATS_CREDS", "nats.creds"},
-    {"NATS_NKEY", "nats.nkey"},         {"NATS_USER", "nats.user"},
-    {"NATS_PASSWORD", "nats.password"}, {"NATS_TOKEN", "nats.token"},
-    {"NATS_CA", "nats.tls.ca"},         {"NATS_CERT", "nats.tls.cert"},
-    {"NATS_KEY", "nats.tls.key"},       {"EXPIRER_STORE", "store.path"},
-    {"EXPIRER_LOG_LEVEL", "log.level"}, {"EXPIRER_LOG_FORMAT", "log.format"},
+    {"NATS_URL", "nats.url"},
+    {"NATS_CREDS", "nats.creds"},
+    {"NATS_NKEY", "nats.nkey"},
+    {"NATS_USER", "nats.user"},
+    {"NATS_PASSWORD", "nats.password"},
+    {"NATS_TOKEN", "nats.token"},
+    {"NATS_CA", "nats.tls.ca"},
+    {"NATS_CERT", "nats.tls.cert"},
+    {"NATS_KEY", "nats.tls.key"},
+    {"NATS_CLUSTER_ID", "nats.stan.cluster"},
+    {"NATS_CLIENT_ID", "nats.stan.client"},
+    {"EXPIRER_STORE", "store.path"},
+    {"EXPIRER_LOG_LEVEL", "log.level"},
+    {"EXPIRER_LOG_FORMAT", "log.format"},
 };
 
 // The text at `path`, which a variable overrides.
 std::string* TextAt(Config* config, std::string_view path) {
   NatsConfig& nats = config->nats;
   const std::pair<std::string_view, std::string*> texts[] = {
-      {"nats.creds", &nats.creds},         {"nats.nkey", &nats.nkey},
-      {"nats.user", &nats.user},           {"nats.password", &nats.password},
-      {"nats.token", &nats.token},         {"nats.tls.ca", &nats.tls.ca},
-      {"nats.tls.cert", &nats.tls.cert},   {"nats.tls.key", &nats.tls.key},
-      {"store.path", &config->store.path}, {"log.level", &config->log.level},
+      {"nats.creds", &nats.creds},
+      {"nats.nkey", &nats.nkey},
+      {"nats.user", &nats.user},
+      {"nats.password", &nats.password},
+      {"nats.token", &nats.token},
+      {"nats.tls.ca", &nats.tls.ca},
+      {"nats.tls.cert", &nats.tls.cert},
+      {"nats.tls.key", &nats.tls.key},
+      {"nats.stan.cluster", &nats.stan.cluster},
+      {"nats.stan.client", &nats.stan.client},
+      {"store.path", &config->store.path},
+      {"log.level", &config->log.level},
       {"log.format", &config->log.format},
   };
   for (const auto& [name, text] : texts)
@@ -255,6 +290,8 @@ ConfigResult ParseConfig(std::string_view text, std::string_view file_name) {
 }
 
 std::string_view DefaultConfigText() { return kDefaultText; }
+
+std::string_view StanConfigText() { return kStanText; }
 
 Config DefaultConfig() {
   ConfigResult result = ParseConfig(kDefaultText, "(built-in)");

@@ -22,6 +22,12 @@ struct TlsConfig {
   [[nodiscard]] bool enabled() const { return !ca.empty() || !cert.empty(); }
 };
 
+// NATS Streaming, of rules that use it.
+struct StanConfig {
+  std::string cluster;
+  std::string client;  // "" = the service's name
+};
+
 struct NatsConfig {
   std::vector<std::string> urls;
   std::string creds;
@@ -33,6 +39,7 @@ struct NatsConfig {
   std::string domain;
   std::string inbox_prefix;
   int64_t connect_timeout_ms = 0;
+  StanConfig stan;
 };
 
 struct StoreConfig {
@@ -109,6 +116,10 @@ struct ConfigResult {
 // the ticketing example. `config default` prints it.
 [[nodiscard]] std::string_view DefaultConfigText();
 [[nodiscard]] Config DefaultConfig();
+// The same rule over NATS Streaming, with the ticketing app's own queue group:
+// built in for an environment that names a streaming cluster (NATS_CLUSTER_ID),
+// as the app's services do.
+[[nodiscard]] std::string_view StanConfigText();
 
 // A value that did not come from the file: `origin` is a variable or a flag.
 struct ConfigOverride {
@@ -119,8 +130,9 @@ struct ConfigOverride {
 
 // Overrides `config` by the variables that `getenv` knows (null or empty: not
 // set): NATS_URL, NATS_CREDS, NATS_NKEY, NATS_USER, NATS_PASSWORD, NATS_TOKEN,
-// NATS_CA, NATS_CERT, NATS_KEY, EXPIRER_STORE, EXPIRER_LOG_LEVEL and
-// EXPIRER_LOG_FORMAT. Returns what is wrong with them, "NAME: what".
+// NATS_CA, NATS_CERT, NATS_KEY, NATS_CLUSTER_ID, NATS_CLIENT_ID, EXPIRER_STORE,
+// EXPIRER_LOG_LEVEL and EXPIRER_LOG_FORMAT. Returns what is wrong with them, "NAME:
+// what".
 using Environment = std::function<const char*(const char* name)>;
 [[nodiscard]] std::vector<std::string> ApplyEnvironment(Config* config,
                                                         const Environment& getenv);

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/rfc3339.h"
+#include "net/stan.h"
 
 namespace expirer {
 namespace {
@@ -137,6 +138,12 @@ void ReadTargetAndBody(const Section& section, const Filters& filters, Publish* 
     publish->body = ReadTemplate(section, "body", *body, Template::Place::kBody, filters);
 }
 
+Transport ReadTransport(const std::string& word) {
+  return word == "core"   ? Transport::kCore
+         : word == "stan" ? Transport::kStan
+                          : Transport::kJetStream;
+}
+
 LateAction ReadLateAction(const std::string& word) {
   return word == "skip"   ? LateAction::kSkip
          : word == "dead" ? LateAction::kDead
@@ -231,13 +238,41 @@ std::vector<Entry> ReadEntries(const Section& rule, std::string_view name) {
   return entries;
 }
 
+constexpr std::string_view kNoStan =
+    "this expirer was built without NATS Streaming, as `expirer version` tells; expected "
+    "jetstream or core";
+constexpr std::string_view kNoHeaders =
+    "NATS Streaming carries no headers; expected none of them here";
+
+void CheckStanEntry(const Section& section, const Entry& entry) {
+  const auto is_header = [](const Source& source) {
+    return source.kind == Source::Kind::kHeader;
+  };
+  if (!entry.subject.empty() && !IsStanChannel(entry.subject))
+    section.Fail("subject",
+                 "a channel of NATS Streaming has an exact name; expected no wildcards "
+                 "and no /");
+  if (std::any_of(entry.key.begin(), entry.key.end(), is_header))
+    section.Fail("key", std::string(kNoHeaders));
+  if (entry.due && is_header(*entry.due)) section.Fail("due", std::string(kNoHeaders));
+  if (entry.delay && is_header(*entry.delay))
+    section.Fail("delay", std::string(kNoHeaders));
+  if (std::any_of(entry.match.begin(), entry.match.end(),
+                  [&](const Match& match) { return is_header(match.source); }))
+    section.Fail("match", std::string(kNoHeaders));
+}
+
 Publish ReadPublish(const Section& section, const Filters& filters) {
   Publish publish;
   publish.name = section.Text("name");
   ReadTargetAndBody(section, filters, &publish);
   ReadHeaders(section, filters, &publish);
   publish.offset_ms = section.DurationMs("offset");
-  publish.core = section.Choice("via") == "core";
+  publish.via = ReadTransport(section.Choice("via"));
+  if (publish.via == Transport::kStan && !StanCompiledIn())
+    section.Fail("via", std::string(kNoStan));
+  if (publish.via == Transport::kStan && section.Has("headers"))
+    section.Fail("headers", std::string(kNoHeaders));
   const Section late = section.Map("late");
   publish.late = {late.OptionalDurationMs("after").value_or(0),
                   ReadLateAction(late.Choice("action"))};
@@ -304,6 +339,26 @@ void ReadDeliver(const Section& section, Rule* rule) {
   }
 }
 
+// Everything that NATS Streaming has not.
+void CheckStan(const Section& section, const Rule& rule) {
+  const bool reads = rule.source == Transport::kStan;
+  if (section.Has("durable") && !reads)
+    section.Fail("durable", "only source: stan has one; expected it left out");
+  if (reads && !rule.was.empty() && rule.durable.empty())
+    section.Fail("was",
+                 "the new name makes another durable, which reads everything anew; "
+                 "expected `durable` beside it, with the name it has had");
+  if (reads && !StanCompiledIn()) section.Fail("source", std::string(kNoStan));
+  if (!reads) return;
+  for (const char* const name : {"schedule", "cancel"}) {
+    const std::vector<Entry>& entries =
+        name == std::string_view("schedule") ? rule.schedule : rule.cancel;
+    if (!section.Has(name)) continue;
+    const std::vector<Section> sections = section.List(name);
+    for (size_t i = 0; i < sections.size(); ++i) CheckStanEntry(sections[i], entries[i]);
+  }
+}
+
 void CheckVersions(const Section& section, const Rule& rule) {
   const auto versioned = [](const Entry& entry) { return entry.version.has_value(); };
   const auto count =
@@ -338,6 +393,24 @@ void CheckWas(const Config& config, size_t index, const Section& section) {
                    fmt::format("rules[{}] has this name or takes it over; expected "
                                "the name of a rule that is gone",
                                i));
+  }
+}
+
+// Members of one queue group share a channel's messages: each would miss some.
+void CheckDurable(const Config& config, size_t index, const Section& section) {
+  const auto durable = [&config](const Rule& rule) {
+    return rule.durable.empty() ? config.name + "-" + rule.name : rule.durable;
+  };
+  const Rule& rule = config.rules[index];
+  if (rule.source != Transport::kStan) return;
+  if (durable(rule).find_first_of(": \t") != std::string::npos)
+    section.Fail("durable", "expected a name without : and spaces");
+  for (size_t i = 0; i < index; ++i) {
+    const Rule& other = config.rules[i];
+    if (other.source == Transport::kStan && durable(other) == durable(rule))
+      section.Fail("durable", fmt::format("rules[{}] has this one; expected another, or "
+                                          "each would miss what the other gets",
+                                          i));
   }
 }
 
@@ -427,14 +500,19 @@ Rule ReadRule(const Section& section) {
   rule.schedule = ReadEntries(section, "schedule");
   rule.cancel = ReadEntries(section, "cancel");
   ReadPublishes(section, &rule);
+  for (Entry& cancel : rule.cancel)
+    if (cancel.late && rule.publish[0].via == Transport::kStan)
+      cancel.late->via = Transport::kStan;
   ReadRetry(section, &rule.retry);
   rule.rate = section.Integer("rate");
   ReadDeliver(section, &rule);
   rule.loop = section.Bool("loop");
   rule.was = section.Text("was");
-  rule.core = section.Choice("source") == "core";
-  if (rule.core && section.Has("deliver"))
+  rule.source = ReadTransport(section.Choice("source"));
+  if (rule.source == Transport::kCore && section.Has("deliver"))
     section.Fail("deliver", "core NATS keeps no events; expected it left out");
+  rule.durable = section.Text("durable");
+  CheckStan(section, rule);
   CheckVersions(section, rule);
   return rule;
 }
@@ -445,6 +523,7 @@ std::vector<YamlIssue> CheckRules(const Config& config,
   for (size_t i = 0; i < sections.size(); ++i) {
     CheckName(config, i, sections[i]);
     CheckWas(config, i, sections[i]);
+    CheckDurable(config, i, sections[i]);
     CheckFilters(config, sections[i], "schedule");
     CheckFilters(config, sections[i], "cancel");
     CheckTargets(config, config.rules[i], sections[i]);

@@ -60,6 +60,12 @@ constexpr Key kKeys[] = {
     {"nats.connect_timeout", KeyType::kDuration, "2s", 10, 600 * kSecond,
      "How long one attempt to connect may take."},
 
+    Map("nats.stan", "NATS Streaming, for rules that read or publish over it."),
+    Text("nats.stan.cluster", "test-cluster", "The streaming server's cluster id."),
+    {"nats.stan.client", KeyType::kText, "", 1, 64,
+     "Our client id, unique in the cluster and the same after a restart; by default "
+     "the service's name."},
+
     Map("store", "The jobs on disk."),
     Text("store.path", "data", "Directory of the store; it is made when missing."),
     {"store.history", KeyType::kDuration, "168h", 0, kTenYears,
@@ -124,9 +130,11 @@ constexpr Key kKeys[] = {
      true},
     {"rules[].reopen", KeyType::kBool, "true", 0, 0,
      "Whether a key once fired or cancelled may be scheduled again."},
-    Choice("rules[].source", "jetstream", "jetstream|core",
+    Choice("rules[].source", "jetstream", "jetstream|core|stan",
            "core: events without a stream, in the queue group <name>-<rule>; what "
-           "comes while nobody listens is lost."),
+           "comes while nobody listens is lost. stan: channels of NATS Streaming."),
+    {"rules[].durable", KeyType::kText, "", 1, 64,
+     "With source: stan, the queue group and durable; by default <name>-<rule>."},
     {"rules[].schedule",
      KeyType::kEntries,
      "",
@@ -188,8 +196,9 @@ constexpr Key kKeys[] = {
      {},
      true},
     Choice("rules[].publish[].late.action", "", "fire|skip|dead", "What is done then."),
-    Choice("rules[].publish[].via", "jetstream", "jetstream|core",
-           "core: to whoever listens, no stream needed; confirmed by the server alone."),
+    Choice("rules[].publish[].via", "jetstream", "jetstream|core|stan",
+           "core: to whoever listens, no stream needed; confirmed by the server alone. "
+           "stan: to a channel of NATS Streaming, which carries no headers."),
     Map("rules[].retry", "How a refused job is tried again."),
     {"rules[].retry.initial", KeyType::kDuration, "1s", 1, kHour, "The first pause."},
     {"rules[].retry.max", KeyType::kDuration, "5m", 1, 168 * kHour, "The longest pause."},

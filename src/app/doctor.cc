@@ -57,6 +57,9 @@ class Doctor {
   }
 
   void CheckRule(const Rule& rule) {
+    if (rule.source == Transport::kStan)
+      return Say(kOk, "rule " + rule.name,
+                 "reads NATS Streaming, which cannot be asked; `health --ready` tells");
     std::set<std::string> filters;
     for (const Entry& entry : rule.schedule) filters.insert(entry.subject);
     for (const Entry& entry : rule.cancel) filters.insert(entry.subject);

@@ -28,6 +28,7 @@
 #include "net/api.h"
 #include "net/ingress.h"
 #include "net/nats_egress.h"
+#include "net/stan.h"
 #include "sched/rebuild.h"
 #include "sched/rename.h"
 #include "sched/scheduler.h"
@@ -114,6 +115,17 @@ IngressOptions IngressFrom(const ServeOptions& serve, const std::string& store_i
   return options;
 }
 
+StanOptions StanFrom(const Config& config) {
+  StanOptions options;
+  options.connection = ConnectionFrom(config.nats);
+  options.cluster = config.nats.stan.cluster;
+  options.client =
+      config.nats.stan.client.empty() ? config.name : config.nats.stan.client;
+  options.name = config.name;
+  options.job_limits = config.job_limits();
+  return options;
+}
+
 // The path without symbolic links where it exists already.
 std::string Absolute(const std::string& path) {
   std::error_code ignored;
@@ -172,10 +184,18 @@ class Server {
     ingress.rebuilding = rebuild.open;
     ingress_ = std::make_unique<Ingress>(std::move(ingress), &config_.rules, &inbox_,
                                          &clock_, std::move(floors));
+    Egress* egress = egress_.get();
+    Inbound* inbound = ingress_.get();
+    if (UsesStan(config_.rules)) {
+      ASSIGN_OR_RETURN(stan_, MakeStan(StanFrom(config_), &config_.rules, &inbox_,
+                                       &clock_, egress, inbound));
+      egress = stan_.get();
+      inbound = stan_.get();
+    }
     OpenApi();
     scheduler_ =
         std::make_unique<Scheduler>(SchedulerFrom(options_), config_.rules, store_.get(),
-                                    committer_.get(), egress_.get(), ingress_.get());
+                                    committer_.get(), egress, inbound);
     RETURN_IF_ERROR(scheduler_->Load(Now()));
     NameOutlets();
     return absl::OkStatus();
@@ -219,7 +239,10 @@ class Server {
     ingress_->OnReply([this](const Caller& caller, int code, const std::string& body) {
       api_->Reply(caller, code, body);
     });
-    ingress_->OnAdmission({[this] { api_->Listen(); },
+    ingress_->OnAdmission({[this] {
+                             api_->Listen();
+                             if (stan_ != nullptr) stan_->Start();
+                           },
                            [this](const std::string& why) {
                              {
                                MutexLock lock(&mutex_);
@@ -243,7 +266,14 @@ class Server {
   }
 
   void Announce(const std::string& path) {
-    if (options_.built_in)
+    if (options_.built_in && UsesStan(config_.rules))
+      Log(Level::kWarn,
+          "no config, and NATS_CLUSTER_ID is set: taking the place of the ticketing "
+          "app's expiration service by the built-in rule order-expiration",
+          {{"cluster", config_.nats.stan.cluster},
+           {"durable", config_.rules[0].durable},
+           {"store", path}});
+    else if (options_.built_in)
       Log(Level::kWarn,
           "no config: using the built-in ticketing rule order-expiration, which may "
           "create "
@@ -335,6 +365,7 @@ class Server {
     Log(Level::kInfo, "draining", {{"in_flight", scheduler_->in_flight()}});
     api_->Refuse();
     ingress_->Stop();
+    if (stan_ != nullptr) stan_->StopReading();
     scheduler_->StopDispatch();
     const int64_t deadline = clock_.MonotonicMs() + kDrainMs;
     while (clock_.MonotonicMs() < deadline) {
@@ -349,6 +380,7 @@ class Server {
   void Close() {
     egress_->Stop(kCloseFlushMs);
     ingress_->Close(kCloseFlushMs);
+    if (stan_ != nullptr) stan_->Stop(kCloseFlushMs);
     api_->Stop();
     scheduler_.reset();
     committer_.reset();
@@ -439,6 +471,8 @@ class Server {
     if (stop_asked) return "draining";
     if (!status.stats.loaded) return "jobs are being loaded";
     if (!status.ingress_up || !status.stats.egress_up) return "not connected to NATS";
+    if (stan_ != nullptr)
+      if (std::string trouble = stan_->Trouble(); !trouble.empty()) return trouble;
     if (status.stats.rebuilding) return "rebuilding: the streams are read anew";
     for (size_t i = 0; i < config_.rules.size(); ++i) {
       const std::string trouble = ingress_->Trouble(static_cast<RuleIndex>(i));
@@ -459,6 +493,7 @@ class Server {
   std::unique_ptr<SyncThread> committer_;
   std::unique_ptr<NatsEgress> egress_;
   std::unique_ptr<Ingress> ingress_;
+  std::unique_ptr<StanBus> stan_;  // null where no rule uses it
   std::unique_ptr<Api> api_;
   std::unique_ptr<Scheduler> scheduler_;
   // As Stats::outcomes; constant once open.
