@@ -52,6 +52,8 @@ constexpr int64_t kComplainEveryMs = 60'000;
 // A look into an empty channel is never answered: so long it is silent.
 constexpr int64_t kSilenceMs = 2'000;
 constexpr int64_t kIdleMs = 1'000;
+// For the server's word on our going, which nothing depends on.
+constexpr int64_t kFarewellMs = 1'000;
 constexpr std::string_view kReplyPrefix = "stan ";
 
 int64_t NowMs() { return SystemClock().MonotonicMs(); }
@@ -216,6 +218,7 @@ class Bus final : public StanBus {
   bool awake_ ABSL_GUARDED_BY(mutex_) = false;
   std::string lost_why_ ABSL_GUARDED_BY(mutex_);
   std::string trouble_ ABSL_GUARDED_BY(mutex_) = "not connected to NATS Streaming yet";
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;  // the control thread
   bool look_wanted_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<bool> settled_ ABSL_GUARDED_BY(mutex_);  // by rule, as posted
   absl::flat_hash_set<uint64_t> in_flight_ ABSL_GUARDED_BY(mutex_);
@@ -415,6 +418,7 @@ void Bus::SendAll() {
     }
     bool acked = false;
     for (const Outgoing& out : batch) {
+      if (stopping_) return;  // what is left was given up
       Send(out);
       acked = acked || out.channel.empty();
     }
@@ -448,7 +452,8 @@ void Bus::Send(const Outgoing& out) {
 
 void Bus::Run() {
   int64_t back_off_ms = kBackOffFirstMs;
-  while (!stopping_) {
+  // Not made anew once it is to stop: nothing would go over it.
+  while (!stopping_ && reading_) {
     const int64_t since_ms = NowMs();
     if (const absl::Status status = Connect(); status.ok()) {
       Serve();
@@ -460,11 +465,13 @@ void Bus::Run() {
     Wait(back_off_ms);
     back_off_ms = std::min(back_off_ms * 2, kBackOffMaxMs);
   }
+  MutexLock lock(&mutex_);
+  ended_ = true;
 }
 
 void Bus::Wait(int64_t ms) {
   const int64_t until_ms = NowMs() + ms;
-  while (!stopping_ && NowMs() < until_ms)
+  while (!stopping_ && reading_ && NowMs() < until_ms)
     std::this_thread::sleep_for(
         std::chrono::milliseconds(std::min<int64_t>(50, until_ms - NowMs() + 1)));
 }
@@ -620,6 +627,7 @@ void Bus::TakeDown() {
 void Bus::Stop(int64_t flush_ms) {
   reading_ = false;
   if (!control_.joinable()) return;
+  bool silent = false;
   {
     MutexLock lock(&mutex_);
     flush_ = !outgoing_.empty();
@@ -630,7 +638,10 @@ void Bus::Stop(int64_t flush_ms) {
     stopping_ = true;
     outgoing_.clear();
     flush_ = false;
+    const auto ended = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return ended_; };
+    silent = !mutex_.AwaitFor(kFarewellMs, ended);
   }
+  if (silent) link_.Abort();
   sender_.join();
   control_.join();  // closes the link
 }

@@ -186,6 +186,7 @@ absl::Status StanLink::Open(stanConnection* sc) {
   {
     MutexLock lock(&mutex_);
     sc_ = sc;
+    nc_ = nc;
   }
   // What was lost before now nobody was told.
   if (status.ok() && natsConnection_Status(nc) != NATS_CONN_STATUS_CONNECTED)
@@ -194,11 +195,14 @@ absl::Status StanLink::Open(stanConnection* sc) {
   return status;
 }
 
+void StanLink::Abort() {
+  MutexLock lock(&mutex_);
+  natsConnection_Close(nc_);
+}
+
 void StanLink::Close() {
-  bool had_nc = false;
   {
     MutexLock lock(&gate_->mutex);
-    had_nc = gate_->nc != nullptr;
     gate_->sc = nullptr;
     gate_->nc = nullptr;
     const auto none = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(gate_->mutex) {
@@ -221,7 +225,11 @@ void StanLink::Close() {
   // As a whole, durables included: the server has them wait for us.
   (void)stanConnection_Close(sc);
   for (stanSubscription* sub : subs) stanSubscription_Destroy(sub);
-  if (had_nc) stanConnection_ReleaseNATSConnection(sc);
+  {
+    MutexLock lock(&mutex_);
+    if (nc_ != nullptr) stanConnection_ReleaseNATSConnection(sc);
+    nc_ = nullptr;
+  }
   (void)stanConnection_Destroy(sc);
 }
 

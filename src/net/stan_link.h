@@ -71,6 +71,10 @@ class StanLink {
   [[nodiscard]] absl::Status Connect();
   // Tells the server and closes; durables stay. Harmless when not connected.
   void Close();
+  // Cuts the connection: whatever waits for the server, Close too, ends with an
+  // error. Not a Connect under way, which ends by itself. Any thread; waits for the
+  // socket at most kWriteMs. To be followed by Close.
+  void Abort();
 
   // Resumes or makes the channel's durable; what it delivered before and was not
   // acked comes again. Errors: kUnavailable.
@@ -113,6 +117,7 @@ class StanLink {
 
   Mutex mutex_;
   __stanConnection* sc_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  __natsConnection* nc_ ABSL_GUARDED_BY(mutex_) = nullptr;  // below it
   std::vector<Reading> readings_ ABSL_GUARDED_BY(mutex_);
 };
 

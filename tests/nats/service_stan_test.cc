@@ -203,6 +203,68 @@ TEST_F(ServiceStan, DrainsAndComesBackToWhatCameMeanwhile) {
   EXPECT_EQ(service_->Term(), 0);
 }
 
+// Stopped while fires are on their way and nothing answers: neither they nor the
+// connection's own closing may hold the process.
+TEST_F(ServiceStan, SigtermWhileTheServerIsSilentEndsInTime) {
+  service_->StartReady();
+  WaitForAnotherOrder();
+  const int64_t due = NowMs() + 5'000;
+  constexpr int kOrders = 50;
+  for (int i = 0; i < kOrders; ++i) Order("o" + std::to_string(i), due);
+  ASSERT_TRUE(service_->WaitCounter("scheduled", kOrders + 1));
+  ASSERT_LT(NowMs(), due) << "too slow a machine for this test";
+  server_->Pause();
+  ASSERT_TRUE(service_->WaitStatus(
+      "in_flight", "", [](int64_t now) { return now > 0; }, kLongMs));
+  EXPECT_EQ(service_->Term(), 0) << service_->Log();
+  server_->Resume();
+  service_->StartReady();
+  for (int i = 0; i < kOrders; ++i)
+    ASSERT_TRUE(WaitFor([&] { return !Fired("o" + std::to_string(i)).empty(); }))
+        << service_->Log();
+}
+
+TEST_F(ServiceStan, SigtermWhileAConnectIsNotAnsweredEndsInTime) {
+  service_->StartReady();
+  server_->Pause();
+  ASSERT_TRUE(service_->WaitLog("connection to NATS Streaming lost"));
+  ASSERT_TRUE(service_->WaitLog("no NATS Streaming, trying on"));
+  EXPECT_EQ(service_->Term(), 0) << service_->Log();
+  server_->Resume();
+  service_->StartReady();
+  client_->Reconnect();  // the server may have given it up
+  WaitForAnotherOrder();
+}
+
+// NATS answers, and the streaming server beside it does not.
+TEST_F(ServiceStan, SigtermWhileOnlyTheStreamingServerIsSilentEndsInTime) {
+  service_.reset();
+  client_.reset();
+  NatsServer nats;
+  server_ = std::make_unique<StanServer>(StanServer::Store::kFile, nats.url());
+  Service::Options options;
+  options.url = nats.url();
+  options.environment = {{"NATS_CLUSTER_ID", "ticketing"}, {"NATS_CLIENT_ID", "one"}};
+  service_ = std::make_unique<Service>(options);
+  client_ = std::make_unique<StanClient>(nats.url());
+  client_->Collect(kDone);
+  service_->StartReady();
+  const int64_t due = NowMs() + 5'000;
+  Order("o1", due);
+  ASSERT_TRUE(service_->WaitCounter("scheduled", 1));
+  ASSERT_LT(NowMs(), due) << "too slow a machine for this test";
+  server_->Pause();
+  ASSERT_TRUE(service_->WaitStatus(
+      "in_flight", "", [](int64_t now) { return now > 0; }, kLongMs));
+  EXPECT_EQ(service_->Term(), 0) << service_->Log();
+  service_->Start();  // and again, with nothing but a connect that nobody answers
+  ASSERT_TRUE(service_->WaitLog("no NATS Streaming, trying on"));
+  EXPECT_EQ(service_->Term(), 0) << service_->Log();
+  server_->Resume();
+  service_->StartReady();
+  ASSERT_TRUE(WaitFor([&] { return !Fired("o1").empty(); })) << service_->Log();
+}
+
 TEST_F(ServiceStan, BadEventsAreKeptAndDoNotStallGoodOnes) {
   service_->StartReady();
   client_->Publish("order:created", "no JSON at all");
@@ -210,6 +272,7 @@ TEST_F(ServiceStan, BadEventsAreKeptAndDoNotStallGoodOnes) {
   client_->Publish("order:created", R"({"id":"y"})");
   WaitForAnotherOrder();
   EXPECT_TRUE(service_->WaitCounter("rejected", 3)) << service_->Log();
+  ASSERT_TRUE(service_->WaitCounter("fired", 1));  // else there may be a second copy
   service_->Kill9();
   service_->StartReady();
   WaitForAnotherOrder();
