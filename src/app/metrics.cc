@@ -368,13 +368,16 @@ void AddNats(const Status& status, Sheet* sheet) {
     return Number(connects > 0 ? connects - 1 : 0);
   };
   sheet->Begin("expirer_nats_connected", kGauge, "connection",
-               "1 while the connection is up.");
+               "1 while the connection is up; stan: NATS Streaming's, where a rule uses "
+               "it.");
   sheet->Add({{"connection", "ingress"}}, Number(status.ingress_up));
   sheet->Add({{"connection", "egress"}}, Number(status.stats.egress_up));
+  if (status.uses_stan) sheet->Add({{"connection", "stan"}}, Number(status.stan_up));
   sheet->Begin("expirer_nats_reconnects_total", kCounter, "connection",
                "Times the connection was made again.");
   sheet->Add({{"connection", "ingress"}}, lost(status.ingress_connects));
   sheet->Add({{"connection", "egress"}}, lost(status.egress_connects));
+  if (status.uses_stan) sheet->Add({{"connection", "stan"}}, lost(status.stan_connects));
 }
 
 void AddStore(const Status& status, Sheet* sheet) {

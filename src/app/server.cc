@@ -445,6 +445,11 @@ class Server {
     status.requests_used = inbox_.asks();
     status.ingress_connects = ingress_->connects();
     status.egress_connects = egress_->connects();
+    if (stan_ != nullptr) {
+      status.uses_stan = true;
+      status.stan_up = stan_->Trouble().empty();
+      status.stan_connects = stan_->connects();
+    }
     status.slow_consumers = ingress_->slow_consumers();
     if (committer_) status.sync_us = committer_->sync_us();
 #ifdef EXPIRER_HTTP

@@ -50,6 +50,9 @@ struct Status {
   uint64_t requests_used = 0;
   uint64_t ingress_connects = 0;  // how often it was connected
   uint64_t egress_connects = 0;
+  bool uses_stan = false;  // some rule does; else there is no such connection
+  bool stan_up = false;
+  uint64_t stan_connects = 0;
   uint64_t slow_consumers = 0;
   Buckets sync_us{kSyncBoundsUs};
   std::string listen;  // where metrics are served; "" = nowhere

@@ -134,6 +134,7 @@ class Bus final : public StanBus {
     MutexLock lock(&mutex_);
     return trouble_;
   }
+  [[nodiscard]] uint64_t connects() const override { return connects_; }
 
   [[nodiscard]] Target Look(Transport via, std::string_view target,
                             std::string* why) override;
@@ -207,6 +208,7 @@ class Bus final : public StanBus {
   std::atomic<bool> receiving_ = false;  // a message is being handled
   std::atomic<int64_t> heard_ms_ = 0;    // when the last one had been
   std::atomic<uint64_t> life_ = 0;       // of the link; raised by each connect
+  std::atomic<uint64_t> connects_ = 0;   // those of them that succeeded
 
   // Control thread only.
   bool subscribed_ = false;
@@ -508,6 +510,7 @@ absl::Status Bus::Connect() {
   inbox_->Complete(TargetKnown{});
   RETURN_IF_ERROR(KeepReading());
   RETURN_IF_ERROR(KeepLooking());
+  ++connects_;
   Complain("");
   Log(Level::kInfo, "connected to NATS Streaming",
       {{"cluster", options_.cluster}, {"client", options_.client}});

@@ -56,6 +56,8 @@ class StanBus : public Egress, public Inbound {
   virtual void Stop(int64_t flush_ms) = 0;
   // What keeps it from reading and publishing, in one sentence; "" = nothing.
   [[nodiscard]] virtual std::string Trouble() const = 0;
+  // How often it was connected.
+  [[nodiscard]] virtual uint64_t connects() const = 0;
 };
 
 // Everything given outlives it. Errors: kFailedPrecondition where it is not

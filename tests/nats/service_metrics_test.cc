@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "nats/service_world.h"
+#include "support/stan_server.h"
 
 namespace expirer::test {
 namespace {
@@ -29,12 +30,13 @@ rules:
 )";
 
 // The port the service says it serves metrics at; 0 = none so far.
-int PortOf(World* world) {
-  const std::string log = world->service().LogOfThisStart();
+int PortOf(const Service& service) {
+  const std::string log = service.LogOfThisStart();
   const std::string mark = "address=127.0.0.1:";
   const size_t at = log.find(mark, log.find("metrics are served"));
   return at == std::string::npos ? 0 : std::atoi(log.c_str() + at + mark.size());
 }
+int PortOf(World* world) { return PortOf(world->service()); }
 
 int Connect(int port) {
   const int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -140,6 +142,43 @@ TEST(ServiceMetrics, TellWhatBecameOfOrders) {
             static_cast<double>(NowMs()));
   EXPECT_EQ(Code(port, "/nothing"), 404);
 }
+
+#if defined(EXPIRER_STAN)
+
+TEST(ServiceMetrics, RulesOverNatsStreamingAreCountedAsOthersAre) {
+  if (StanServerBinary().empty()) GTEST_SKIP() << "no nats-streaming-server here";
+  StanServer server;
+  std::ifstream rules("examples/ticketing/expirer.yaml");
+  std::stringstream config;
+  config << kListening << rules.rdbuf();
+  Service service({.config = config.str(), .url = server.url()});
+  service.StartReady();
+  const int port = PortOf(service);
+  StanClient app(server.url());
+  app.Publish("order:created", OrderJson("fires", NowMs()));
+  app.Publish("order:created", OrderJson("paid", NowMs() + 600'000));
+  app.Publish("order:created", OrderJson("waits", NowMs() + 600'000));
+  app.Publish("order:created", "not JSON");
+  app.Publish("payment:created", R"({"orderId":"paid"})");
+  const std::string rule = R"({rule="order-expiration"})";
+  EXPECT_TRUE(WaitMetric(port, "expirer_jobs_dispatched_total" + rule, 1));
+  EXPECT_TRUE(WaitMetric(port, "expirer_jobs_cancelled_total" + rule, 1));
+  EXPECT_TRUE(WaitMetric(port, "expirer_jobs_pending" + rule, 1));
+  EXPECT_TRUE(WaitMetric(
+      port, R"(expirer_jobs_rejected_total{rule="order-expiration",reason="not_json"})",
+      1));
+  EXPECT_TRUE(WaitMetric(port, "expirer_ingest_commit_seconds_count", 5));
+  EXPECT_TRUE(WaitMetric(port, "expirer_rules_unsettled", 0));
+  EXPECT_TRUE(WaitMetric(port, R"(expirer_nats_connected{connection="stan"})", 1));
+  server.Kill();
+  EXPECT_TRUE(WaitMetric(port, R"(expirer_nats_connected{connection="stan"})", 0));
+  EXPECT_TRUE(WaitMetric(port, "expirer_rules_unsettled", 1));
+  server.Start();
+  EXPECT_TRUE(WaitMetric(port, R"(expirer_nats_reconnects_total{connection="stan"})", 1));
+  EXPECT_TRUE(WaitMetric(port, "expirer_rules_unsettled", 0));
+}
+
+#endif  // EXPIRER_STAN
 
 TEST(ServiceMetrics, ProbesFollowTheConnectionAndTheEnd) {
   World world({.config = std::string(kListening) + kRule});

@@ -99,6 +99,19 @@ TEST(Metrics, TellOutcomesByOutletAndReasonsByRule) {
   EXPECT_THAT(text, Not(HasSubstr(R"(rejected_total{rule="")")));
 }
 
+TEST(Metrics, TellOfNatsStreamingWhereARuleUsesIt) {
+  Status status = Example();
+  const std::string connected = R"(expirer_nats_connected{connection="stan"})";
+  const std::string again = R"(expirer_nats_reconnects_total{connection="stan"})";
+  EXPECT_EQ(Value(Text(status), connected), "(none)");
+  EXPECT_EQ(Value(Text(status), again), "(none)");
+  status.uses_stan = true;
+  status.stan_up = true;
+  status.stan_connects = 4;
+  EXPECT_EQ(Value(Text(status), connected), "1");
+  EXPECT_EQ(Value(Text(status), again), "3");
+}
+
 TEST(Metrics, IngestedAddsUpToWhatCameIn) {
   Status status = Example();
   status.stats.scheduled = 10;
