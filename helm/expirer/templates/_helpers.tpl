@@ -119,6 +119,16 @@ flags or the config file, so that `kubectl exec … expirer ls` finds them too.
 {{- end }}
 {{- end }}
 {{- end }}
+{{- with .Values.nats.stan }}
+{{- if .cluster }}
+- name: NATS_CLUSTER_ID
+  value: {{ .cluster | quote }}
+{{- end }}
+{{- if .client }}
+- name: NATS_CLIENT_ID
+  value: {{ .client | quote }}
+{{- end }}
+{{- end }}
 {{- with .Values.extraEnv }}
 {{ toYaml . }}
 {{- end }}

@@ -29,10 +29,16 @@ value it is about.
 {{- if and $nats.tls.existingSecret (not $nats.tls.caKey) (not $nats.tls.certKey) }}
 {{- fail "nats.tls.existingSecret: expected caKey, or certKey and keyKey, since nothing would be taken out of it" }}
 {{- end }}
-{{- range $key := list "url" "creds" "nkey" "user" "password" "token" "tls" }}
+{{- range $key := list "url" "creds" "nkey" "user" "password" "token" "tls" "stan" }}
 {{- if hasKey (default dict $values.config.nats) $key }}
 {{- fail (printf "config.nats.%s: the connection is set by the values under nats, and a secret has no place in a ConfigMap" $key) }}
 {{- end }}
+{{- end }}
+{{- if and $nats.stan.client (not $nats.stan.cluster) }}
+{{- fail "nats.stan.client: expected nats.stan.cluster too, the streaming cluster in which it is ours" }}
+{{- end }}
+{{- if and (not $nats.stan.cluster) (regexMatch "\"(source|via)\":\"stan\"" (toJson $values.config.rules)) }}
+{{- fail "nats.stan.cluster: expected the id of the streaming cluster that a rule in config.rules reads or publishes over" }}
 {{- end }}
 {{- if hasKey (default dict $values.config.store) "path" }}
 {{- fail "config.store.path: the chart mounts the volume at /var/lib/expirer; leave it out" }}
@@ -70,6 +76,9 @@ value it is about.
 {{- if (index $nats $kind).existingSecret }}
 {{- $set = concat $set $names }}
 {{- end }}
+{{- end }}
+{{- if $nats.stan.cluster }}
+{{- $set = concat $set (list "NATS_CLUSTER_ID" "NATS_CLIENT_ID") }}
 {{- end }}
 {{- range .Values.extraEnv }}
 {{- if has .name $set }}
