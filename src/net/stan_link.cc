@@ -115,9 +115,14 @@ struct StanLink::Callbacks {
     }
     if (sc != nullptr) OnLost(sc, "the connection to NATS was lost", closure);
   }
-  static void OnError(natsConnection*, natsSubscription*, natsStatus status, void*) {
+  static void OnError(natsConnection* nc, natsSubscription*, natsStatus status, void*) {
+    // Names the subject of a permission that is missing.
+    const char* detail = nullptr;
+    (void)natsConnection_GetLastError(nc, &detail);
     Log(Level::kWarn, "NATS reports an error",
-        {{"connection", "stan"}, {"error", natsStatus_GetText(status)}});
+        {{"connection", "stan"},
+         {"error", natsStatus_GetText(status)},
+         {"detail", detail == nullptr ? "" : detail}});
   }
 };
 
@@ -144,6 +149,9 @@ absl::Status StanLink::Connect() {
   // One thread for all messages, in their order of arrival: StanProgress counts
   // on it.
   natsStatus s = natsOptions_UseGlobalMessageDelivery(raw_nats, true);
+  if (s == NATS_OK)
+    s = natsOptions_SetCustomInboxPrefix(raw_nats,
+                                         options_.connection.inbox_prefix.c_str());
   if (s == NATS_OK) s = natsOptions_SetPingInterval(raw_nats, 10'000);
   if (s == NATS_OK) s = natsOptions_SetWriteDeadline(raw_nats, kWriteMs);
   if (s == NATS_OK) s = natsOptions_SetFailRequestsOnDisconnect(raw_nats, true);

@@ -1,13 +1,18 @@
 // The NATS permissions of SECURITY.md, read from there: with exactly those the
 // ticketing flow runs, and each that is taken away is named in the log.
+#include <signal.h>
+
 #include <filesystem>
 #include <fstream>
+#include <memory>
+#include <sstream>
 #include <string>
 #include <vector>
 
 #include <fmt/format.h>
 
 #include "nats/service_world.h"
+#include "support/stan_server.h"
 
 namespace expirer::test {
 namespace {
@@ -18,12 +23,16 @@ struct Permissions {
   bool responses = false;
 };
 
-// The quoted subjects of SECURITY.md, one a line.
-Permissions Documented() {
+// The quoted subjects of SECURITY.md, one a line: of its first block, or its second,
+// for NATS Streaming.
+Permissions Documented(int block = 1) {
   Permissions documented;
   std::ifstream file("SECURITY.md");
   std::vector<std::string>* into = nullptr;
+  int at = 0;
   for (std::string line; std::getline(file, line);) {
+    if (line.find("publish: { allow: [") != line.npos) ++at;
+    if (at != block) continue;
     const size_t begin = line.find_first_not_of(' ');
     if (line.find("publish: { allow: [") != line.npos) into = &documented.publish;
     if (line.find("subscribe: { allow: [") != line.npos) into = &documented.subscribe;
@@ -163,6 +172,91 @@ TEST(ServicePermissions, EachThatIsTakenAwayIsNamed) {
   silent.responses = false;
   ExpectNamed(silent, "", /*subscribe=*/false);  // a reply's subject is the asker's
 }
+
+#if defined(EXPIRER_STAN)
+
+// A nats-server that grants this, and a streaming server beside it.
+struct StreamingWorld {
+  explicit StreamingWorld(const Permissions& granted)
+      : options(Granting(granted)), nats({.config = options.server_config}) {
+    url = "nats://admin:a@" + nats.url().substr(nats.url().rfind('/') + 1);
+    streaming = std::make_unique<StanServer>(StanServer::Store::kFile, url);
+    std::ifstream rules("examples/ticketing/expirer.yaml");
+    std::stringstream config;
+    config << rules.rdbuf();
+    std::string text = config.str();
+    const std::string before = "nats: { ";
+    text.insert(text.find(before) + before.size(), "inbox_prefix: _INBOX_expirer, ");
+    service = std::make_unique<Service>(Service::Options{
+        .config = text,
+        .url = nats.url(),
+        .environment = {{"NATS_USER", "expirer"}, {"NATS_PASSWORD", "e"}}});
+    app = std::make_unique<StanClient>(url);
+    app->Collect("expiration:complete");
+  }
+  World::Options options;
+  NatsServer nats;
+  std::string url;
+  std::unique_ptr<StanServer> streaming;
+  std::unique_ptr<Service> service;
+  std::unique_ptr<StanClient> app;
+};
+
+TEST(ServicePermissions, ThoseForNatsStreamingRunTheWholeFlow) {
+  if (StanServerBinary().empty()) GTEST_SKIP() << "no nats-streaming-server here";
+  StreamingWorld world(Documented(2));
+  world.service->StartReady();
+  world.app->Publish("order:created", OrderJson("paid", NowMs() + 2'000));
+  world.app->Publish("payment:created", R"({"orderId":"paid"})");
+  world.app->Publish("order:created", OrderJson("one", NowMs() + 2'500));
+  world.app->Publish("order:created", "no JSON");
+  ASSERT_TRUE(WaitFor([&] { return world.app->Collected().size() == 1; }))
+      << world.service->Log();
+  EXPECT_EQ(world.app->Collected()[0].payload, R"({"orderId":"one"})");
+  EXPECT_TRUE(world.service->WaitCounter("rejected", 1));
+  EXPECT_EQ(world.service->Term(), 0);
+  for (const char* wrong : {"Permissions Violation", "no permission", "to be retried"})
+    EXPECT_EQ(world.service->Log().find(wrong), std::string::npos)
+        << world.service->Log();
+}
+
+void ExpectStreamingNamed(const Permissions& granted, const std::string& subject,
+                          bool subscribe) {
+  SCOPED_TRACE(subject);
+  StreamingWorld world(granted);
+  world.app->Publish("order:created", OrderJson("one", NowMs()));
+  world.service->Start();
+  const std::string named = std::string("Permissions Violation for ") +
+                            (subscribe ? "Subscription" : "Publish") + " to \\\"" +
+                            subject.substr(0, subject.find('>'));
+  const auto seen = [&](int64_t timeout_ms) {
+    return world.service->WaitLog(named, timeout_ms);
+  };
+  if (seen(8'000)) return;  // pings come every five seconds
+  world.service->Signal(SIGTERM);
+  EXPECT_TRUE(seen(kLongMs)) << named << "\n" << world.service->Log();
+}
+
+TEST(ServicePermissions, EachForNatsStreamingThatIsTakenAwayIsNamed) {
+  if (StanServerBinary().empty()) GTEST_SKIP() << "no nats-streaming-server here";
+  const Permissions documented = Documented(2);
+  ASSERT_EQ(documented.publish.size(), 9u);
+  ASSERT_EQ(documented.subscribe.size(), 4u);
+  for (size_t i = 0; i < documented.publish.size(); ++i) {
+    const std::string subject = documented.publish[i];
+    // The others are the service's own, as without NATS Streaming.
+    if (!subject.starts_with("_")) continue;
+    Permissions granted = documented;
+    granted.publish.erase(granted.publish.begin() + static_cast<ptrdiff_t>(i));
+    ExpectStreamingNamed(granted, subject, /*subscribe=*/false);
+  }
+  Permissions granted = documented;
+  std::erase(granted.subscribe, "_STAN.acks.>");  // where confirmations come
+  ASSERT_EQ(granted.subscribe.size(), 3u);
+  ExpectStreamingNamed(granted, "_STAN.acks.>", /*subscribe=*/true);
+}
+
+#endif  // EXPIRER_STAN
 
 }  // namespace
 }  // namespace expirer::test
