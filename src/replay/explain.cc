@@ -17,7 +17,7 @@ std::string Fired(const Fire& fire) {
   const MemoryBus::Published& message = *fire.message;
   std::string text = fmt::format("  {} fires at {} to {}\n", fire.job,
                                  FormatRfc3339Ms(fire.at_ms), message.target);
-  for (const auto& [name, value] : message.headers)
+  for (const auto& [name, value] : SentHeaders(message))
     text += fmt::format("    {}: {}\n", name, value);
   const bool plain = IsUtf8(message.body);
   return text + "    " +

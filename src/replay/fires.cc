@@ -48,6 +48,11 @@ Fire FireOf(int64_t at_ms, const MemoryBus::Published& message) {
   return fire;
 }
 
+const Headers& SentHeaders(const MemoryBus::Published& message) {
+  static const Headers kNone;
+  return message.via == Transport::kStan ? kNone : message.headers;
+}
+
 void AppendFire(const Fire& fire, std::string* out) {
   *out += "{\"at\":";
   AppendTime(fire.at_ms, out);
@@ -56,7 +61,7 @@ void AppendFire(const Fire& fire, std::string* out) {
   *out += ",\"lateness_ms\":" + std::to_string(fire.at_ms - fire.due_ms);
   *out += ",\"attempt\":" + fire.attempt;
   *out += ",\"subject\":" + JsonQuoted(fire.message->target) + ",\"headers\":";
-  AppendTraceHeaders(fire.message->headers, out);
+  AppendTraceHeaders(SentHeaders(*fire.message), out);
   *out += ",";
   AppendTracePayload(fire.message->body, out);
   *out += "}";

@@ -24,6 +24,9 @@ struct Fire {
 // message its headers.
 [[nodiscard]] Fire FireOf(int64_t at_ms, const MemoryBus::Published& message);
 
+// The headers that reach whoever listens: of NATS Streaming none.
+[[nodiscard]] const Headers& SentHeaders(const MemoryBus::Published& message);
+
 // Appends {"at":…,"job":…,"due":…,"lateness_ms":…,"attempt":…,"subject":…,
 // "headers":{…},"payload":"…"} without a newline; headers and payload as in
 // replay/trace_writer.h.

@@ -52,6 +52,14 @@ TEST(Replayer, EndsWithJobsPendingWhenTheLinkStaysDown) {
   EXPECT_EQ(ran.summary.pending, 1u);
 }
 
+TEST(Replayer, ShowsNoHeadersWhereNatsStreamingCarriesNone) {
+  Config config = DefaultConfig();
+  config.rules[0].publish[0].via = Transport::kStan;
+  const Ran ran = RunTrace(config, TraceOf({Created("10:00:00", "a1", "10:15:00")}));
+  EXPECT_THAT(ran.fires, HasSubstr(R"("job":"order-expiration/a1")"));
+  EXPECT_THAT(ran.fires, HasSubstr(R"("headers":{})"));
+}
+
 TEST(Replayer, AnEmptyTraceIsARunOfNothing) {
   const Ran ran = RunTrace(DefaultConfig(), {});
   EXPECT_EQ(ran.summary.events, 0u);
