@@ -3,8 +3,6 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
-#include <iterator>
 #include <string>
 
 #include "app/client_commands.h"
@@ -20,6 +18,7 @@
 #include "app/version.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/read_file.h"
 
 namespace expirer {
 namespace {
@@ -67,12 +66,6 @@ void Override(std::string* value, const std::string& flag) {
 std::string FromEnvironment(const char* name) {
   const char* value = std::getenv(name);
   return value != nullptr ? value : "";
-}
-
-absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return Invalid(path + ": cannot be read: is the path right?");
-  return std::string(std::istreambuf_iterator<char>(file), {});
 }
 
 int Report(const std::vector<std::string>& errors) {

@@ -8,8 +8,8 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
-#include <iterator>
 
+#include "base/read_file.h"
 #include "base/rfc3339.h"
 #include "job/json.h"
 
@@ -99,9 +99,9 @@ Health HealthOf(const Status& status, int64_t mono_ms) {
 }
 
 Health ReadHealth(const std::string& path, int64_t mono_ms) {
-  std::ifstream file(path);
-  if (!file) return {false, false, "no status file at " + path + ": is expirer running?"};
-  const std::string text(std::istreambuf_iterator<char>(file), {});
+  const auto text = ReadFile(path);
+  if (!text.ok())
+    return {false, false, "no status file at " + path + ": is expirer running?"};
   JsonPointers pointers;
   const size_t beat = pointers.Add("/beat_mono_ms");
   const size_t written = pointers.Add("/mono_ms");
@@ -109,7 +109,7 @@ Health ReadHealth(const std::string& path, int64_t mono_ms) {
   const size_t why = pointers.Add("/not_ready_why");
   const size_t pid = pointers.Add("/pid");
   JsonReader reader;
-  if (const absl::Status read = reader.Read(text, pointers); !read.ok())
+  if (const absl::Status read = reader.Read(*text, pointers); !read.ok())
     return {false, false, path + " is no status file: " + Message(read)};
   Health health =
       Judge(Whole(reader, pid), Whole(reader, beat), Whole(reader, written), mono_ms);
