@@ -166,6 +166,9 @@ class Server {
   absl::Status Open() {
     const std::string path = Absolute(config_.store.path);
     Announce(path);
+    // Before anything is written. Later, a file that is gone only delays the
+    // next connect, for it may be about to be exchanged.
+    RETURN_IF_ERROR(CheckSecretFiles(ConnectionFrom(config_.nats)));
     RETURN_IF_ERROR(Listen());
     StoreOptions store;
     store.path = path;

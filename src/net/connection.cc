@@ -43,6 +43,15 @@ int64_t Jitter(int64_t ms) {
   return ms / 2 + static_cast<int64_t>(random() % static_cast<uint64_t>(ms / 2 + 1));
 }
 
+// As whom, for the error of a server that does not take us; no secret.
+std::string Identity(const ConnectionOptions& options) {
+  if (!options.creds.empty()) return " with credentials file " + options.creds;
+  if (!options.nkey.empty()) return " with nkey file " + options.nkey;
+  if (!options.user.empty()) return " with a user and password";
+  if (!options.token.empty()) return " with a token";
+  return " without credentials";
+}
+
 std::string HostName() {
   char host[256] = {};
   if (gethostname(host, sizeof host - 1) != 0) return "host";
@@ -260,6 +269,7 @@ absl::Status Connection::Connect() {
     // The handshake succeeds and the server then ends the connection in silence.
     if (secure && options_.tls_cert.empty() && s != NATS_SSL_ERROR && s != NATS_NO_SERVER)
       what += " (over TLS without nats.tls.cert: does the server ask for one?)";
+    if (s == NATS_CONNECTION_AUTH_FAILED) what += Identity(options_);
     return FromNats(s, what);
   }
   max_payload_ = natsConnection_GetMaxPayload(nc);

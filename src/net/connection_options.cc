@@ -5,6 +5,7 @@
 #include <fstream>
 #include <utility>
 
+#include "base/read_file.h"
 #include "net/nats_handle.h"
 
 namespace expirer {
@@ -16,6 +17,43 @@ std::string Trimmed(std::string_view text) {
   while (!text.empty() && static_cast<unsigned char>(text.back()) <= ' ')
     text.remove_suffix(1);
   return std::string(text);
+}
+
+absl::StatusOr<std::string> Read(const std::string& what, const std::string& path) {
+  auto text = ReadFile(path);
+  if (!text.ok()) return Unavailable(what + " " + Message(text.status()));
+  return text;
+}
+
+// Whether a line of `text` is a word of `length` (0: any) that begins so.
+bool HasLine(std::string_view text, std::string_view begin, size_t length) {
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    const std::string line = Trimmed(text.substr(0, end));
+    if (line.starts_with(begin) && (length == 0 || line.size() == length)) return true;
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return false;
+}
+
+constexpr size_t kSeedLength = 58;
+constexpr size_t kPublicKeyLength = 56;
+
+absl::Status CheckIdentityFiles(const ConnectionOptions& options) {
+  if (!options.creds.empty()) {
+    ASSIGN_OR_RETURN(const std::string text, Read("credentials file", options.creds));
+    if (!HasLine(text, "eyJ", 0) || !HasLine(text, "SU", kSeedLength))
+      return Unavailable("credentials file " + options.creds +
+                         " needs a user's JWT (eyJ...) and the seed of its key (SU...), "
+                         "as `nsc generate creds` writes them");
+  }
+  if (options.nkey.empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::string text, Read("nkey file", options.nkey));
+  if (!HasLine(text, "SU", kSeedLength) || !HasLine(text, "U", kPublicKeyLength))
+    return Unavailable("nkey file " + options.nkey +
+                       " needs a user's seed (SU...) and, on a line of its own, the "
+                       "public key (U...), as `nsc generate nkey --user` writes them");
+  return absl::OkStatus();
 }
 
 // natsOptions_SetNKey's way to sign the server's nonce; the closure is the path
@@ -37,7 +75,8 @@ absl::Status ApplyNKey(const std::string& path, natsOptions* out) {
   std::string public_key;
   std::ifstream file(path);
   for (std::string line; std::getline(file, line);) {
-    if (line = Trimmed(line); line.size() == 56 && line[0] == 'U') public_key = line;
+    if (line = Trimmed(line); line.size() == kPublicKeyLength && line[0] == 'U')
+      public_key = line;
   }
   if (public_key.empty()) {
     return Unavailable(
@@ -125,6 +164,19 @@ std::string NormalizeServer(std::string_view server, bool* secure) {
   while (!rest.empty() && rest.back() == '/') rest.pop_back();
   if (scheme == "tls") *secure = true;
   return (scheme == "tls" ? "tls://" : "nats://") + rest;
+}
+
+absl::Status CheckSecretFiles(const ConnectionOptions& options) {
+  RETURN_IF_ERROR(CheckIdentityFiles(options));
+  for (const auto& [what, path] : {std::pair("TLS ca", options.tls_ca),
+                                   {"TLS cert", options.tls_cert},
+                                   {"TLS key", options.tls_key}})
+    if (!path.empty()) RETURN_IF_ERROR(Read(what, path).status());
+  if (options.tls_ca.empty() && options.tls_cert.empty()) return absl::OkStatus();
+  natsOptions* raw = nullptr;
+  RETURN_IF_ERROR(FromNats(natsOptions_Create(&raw), "connection options"));
+  const NatsOptions scratch(raw);
+  return ApplyTls(options, scratch.get());
 }
 
 absl::Status ApplyOptions(const ConnectionOptions& options,

@@ -42,6 +42,11 @@ struct ConnectionOptions {
 // `server` as nats.c wants it; sets `*secure` for tls://.
 [[nodiscard]] std::string NormalizeServer(std::string_view server, bool* secure);
 
+// Whether the files of identity and TLS can be read and hold what they are for,
+// without connecting: the error names the first that does not. What a server
+// makes of them is known at the connect only.
+[[nodiscard]] absl::Status CheckSecretFiles(const ConnectionOptions& options);
+
 // Sets addresses (the configured and the `discovered` ones), identity, TLS,
 // name and time-out. Files are read now, or by nats.c at the connect, so that
 // a rotated secret counts from the next connect on. `options` must outlive

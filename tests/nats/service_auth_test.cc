@@ -229,6 +229,8 @@ TEST(ServiceAuth, CredsThatAreRotatedInPlaceCountFromTheNextConnectOn) {
   Service service(With(server, fmt::format("creds: \"{}/app.creds\"", dir.path())));
   service.Start();
   ASSERT_TRUE(service.WaitLog("Authorization Violation")) << service.Log();
+  EXPECT_NE(service.Log().find("with credentials file " + dir.path() + "/app.creds"),
+            std::string::npos);
   Write(dir.path() + "/app.creds", Creds(kUserSeed));
   EXPECT_TRUE(service.WaitReady()) << service.Log();
   EXPECT_EQ(service.Log().find(kSeed), std::string::npos);
@@ -282,6 +284,68 @@ TEST(ServiceAuth, TlsWithAClientCertificateWhereTheServerAsksForOne) {
       server, fmt::format("tls: {{ ca: \"{}\", cert: \"{}\", key: \"{}\" }}",
                           certs("ca.crt"), certs("client.crt"), certs("client.key"))));
   service.StartReady();
+}
+
+// A file that is not there or not what it should be, by its option, and what is
+// said of it.
+struct Unusable {
+  const char* name;
+  const char* option;
+  const char* says;
+};
+
+class ServiceSecretFile : public testing::TestWithParam<Unusable> {};
+
+TEST_P(ServiceSecretFile, IsRefusedBeforeAnythingIsWritten) {
+  const Certificates certs;
+  NatsServer server;
+  Write(certs("text"), "no secret of any kind\n");
+  Write(certs("seed"), std::string(kSeed) + "\n");
+  std::string option = GetParam().option;
+  for (size_t at = 0; (at = option.find("DIR", at)) != option.npos;)
+    option.replace(at, 3, certs(""));
+  Service service(With(server, option));
+  service.Start();
+  EXPECT_EQ(service.WaitExit(), 1);
+  EXPECT_NE(service.Log().find("expirer does not start"), std::string::npos);
+  EXPECT_NE(service.Log().find(GetParam().says), std::string::npos) << service.Log();
+  EXPECT_EQ(service.Log().find(kSeed), std::string::npos);
+  EXPECT_FALSE(std::filesystem::exists(service.store() + "/CURRENT"));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Table, ServiceSecretFile,
+    testing::Values(
+        Unusable{"CredsThatAreNotThere", R"(creds: "DIR/none")", "none cannot be read"},
+        Unusable{"CredsThatAreADirectory", R"(creds: "DIR")", "Is a directory"},
+        Unusable{"CredsWithoutJwt", R"(creds: "DIR/seed")", "needs a user's JWT"},
+        Unusable{"NKeyThatIsNotThere", R"(nkey: "DIR/none")", "none cannot be read"},
+        Unusable{"NKeyWithoutPublicKey", R"(nkey: "DIR/seed")", "public key (U...)"},
+        Unusable{"CaThatIsNotThere", R"(tls: { ca: "DIR/none" })", "none cannot be read"},
+        Unusable{"CaThatIsNone", R"(tls: { ca: "DIR/text" })", "TLS ca "},
+        Unusable{"CertThatIsNotThere",
+                 R"(tls: { cert: "DIR/none", key: "DIR/client.key" })",
+                 "none cannot be read"},
+        Unusable{"KeyOfAnotherCertificate",
+                 R"(tls: { cert: "DIR/client.crt", key: "DIR/server.key" })",
+                 "key values mismatch"}),
+    [](const auto& parameter) { return std::string(parameter.param.name); });
+
+// As after a Secret was deleted: the next connect waits for it, and does not end
+// a service that has jobs.
+TEST(ServiceAuth, CredsThatVanishWhileItRunsAreWaitedFor) {
+  NatsServer server({.config = CredsServer()});
+  const TempDir dir;
+  Write(dir.path() + "/app.creds", Creds(kUserSeed));
+  Service service(With(server, fmt::format("creds: \"{}/app.creds\"", dir.path())));
+  service.StartReady();
+  server.Stop();
+  std::filesystem::rename(dir.path() + "/app.creds", dir.path() + "/away");
+  server.Start();
+  ASSERT_TRUE(service.WaitLog("cannot connect to NATS")) << service.Log();
+  std::filesystem::rename(dir.path() + "/away", dir.path() + "/app.creds");
+  EXPECT_TRUE(WaitFor([&] { return Count(service.Log(), "connected to NATS") == 4; }))
+      << service.Log();
 }
 
 }  // namespace
