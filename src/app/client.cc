@@ -72,6 +72,7 @@ std::vector<std::string> Client::errors() {
 }
 
 absl::Status Client::Connect() {
+  RETURN_IF_ERROR(CheckSecretFiles(connection_->options()));
   MutexLock lock(&mutex_);
   const auto up = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return up_; };
   if (mutex_.AwaitFor(timeout_ms_, up)) return absl::OkStatus();
@@ -103,10 +104,15 @@ std::optional<std::string> Client::Heard(int64_t timeout_ms) {
 absl::StatusOr<std::string> Client::Ask(const std::string& endpoint,
                                         const std::string& body) {
   auto reply = Call(service_ + ".v1." + endpoint, body);
-  if (!reply.ok())
+  if (!reply.ok()) {
+    // Else it would look as if the service were away.
+    for (const std::string& error : errors())
+      if (error.starts_with("Permissions Violation"))
+        return Refused("NATS does not let this user ask: " + error);
     return Unavailable(fmt::format(
         "no service called {} answers at {}: is it running, and is --name right? ({})",
         service_, servers(), Message(reply.status())));
+  }
   RETURN_IF_ERROR(ErrorOf(*reply));
   return reply;
 }

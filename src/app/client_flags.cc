@@ -20,6 +20,8 @@ void AddClientFlags(CLI::App* command, ClientFlags* flags) {
   command->add_option("--tlscert", flags->tls_cert,
                       "client certificate, PEM (NATS_CERT)");
   command->add_option("--tlskey", flags->tls_key, "client key, PEM (NATS_KEY)");
+  command->add_option("--inbox-prefix", flags->inbox_prefix,
+                      "of the subjects that answers come to (_INBOX)");
 }
 
 absl::StatusOr<int64_t> ParseTimeout(const std::string& text) {

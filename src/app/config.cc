@@ -1,6 +1,7 @@
 #include "app/config.h"
 
 #include <algorithm>
+#include <charconv>
 #include <set>
 #include <utility>
 
@@ -59,6 +60,19 @@ bool IsName(std::string_view name) {
   });
 }
 
+// host or host:port, perhaps after a login.
+bool IsHostAndPort(std::string_view server) {
+  server.remove_prefix(server.rfind('@') + 1);
+  const size_t colon = server.rfind(':');
+  if (colon == server.npos || server.ends_with(']')) return !server.empty();
+  const std::string_view port = server.substr(colon + 1);
+  int number = 0;
+  const auto [end, error] =
+      std::from_chars(port.data(), port.data() + port.size(), number);
+  return colon > 0 && error == std::errc() && end == port.data() + port.size() &&
+         number >= 1 && number <= 65'535;
+}
+
 NatsConfig ReadNats(const Section& section) {
   NatsConfig nats;
   absl::StatusOr<std::vector<std::string>> servers = ParseServers(section.Text("url"));
@@ -72,6 +86,9 @@ NatsConfig ReadNats(const Section& section) {
   nats.user = section.Text("user");
   nats.password = section.Text("password");
   nats.token = section.Text("token");
+  for (const auto& [key, text] :
+       {std::pair("user", nats.user), {"password", nats.password}, {"token", nats.token}})
+    if (HasControl(text)) section.Fail(key, std::string(kNoControl));
   const Section tls = section.Map("tls");
   nats.tls = {tls.Text("ca"), tls.Text("cert"), tls.Text("key")};
   if (nats.tls.cert.empty() != nats.tls.key.empty())
@@ -80,11 +97,9 @@ NatsConfig ReadNats(const Section& section) {
   if (section.Has("domain") && !IsName(nats.domain))
     section.Fail("domain", "expected letters, digits, - and _ only");
   nats.inbox_prefix = section.Text("inbox_prefix");
-  if (absl::Status status = CheckSubjectFilter(nats.inbox_prefix);
-      !status.ok() || nats.inbox_prefix.find_first_of("*>") != std::string::npos) {
+  if (!IsInboxPrefix(nats.inbox_prefix))
     section.Fail("inbox_prefix",
                  "expected a subject without wildcards, such as _INBOX_mine");
-  }
   nats.connect_timeout_ms = section.DurationMs("connect_timeout");
   const Section stan = section.Map("stan");
   nats.stan = {stan.Text("cluster"), stan.Text("client")};
@@ -197,8 +212,6 @@ Config ReadConfig(const Section& root, std::vector<YamlIssue>* warnings) {
   for (const Section& section : rules) config.rules.push_back(ReadRule(section));
   *warnings = CheckRules(config, rules);
   WarnOfHistory(config, streams, warnings);
-  if (rules.empty())
-    warnings->push_back(root.Issue("rules", "there are none, so nothing is scheduled"));
   return config;
 }
 
@@ -281,7 +294,11 @@ ConfigResult ParseConfig(std::string_view text, std::string_view file_name) {
   ConfigReport report;
   std::vector<YamlIssue> warnings;
   const Yaml tree = ParseYaml(text, &report.issues);
-  result.config = ReadConfig(Section(&tree, "", &tree, &report), &warnings);
+  const Section root(&tree, "", &tree, &report);
+  result.config = ReadConfig(root, &warnings);
+  // Of a file that could not be read right it might not be true.
+  if (report.issues.empty() && result.config.rules.empty())
+    warnings.push_back(root.Issue("rules", "there are none, so nothing is scheduled"));
   for (const auto& [path, line] : report.lines)
     result.config.origins[path] = fmt::format("{}:{}", file_name, line);
   result.errors = Format(std::move(report.issues), file_name);
@@ -319,13 +336,23 @@ absl::StatusOr<std::vector<std::string>> ParseServers(std::string_view text) {
         !server.empty() && std::none_of(server.begin(), server.end(), [](char c) {
           return static_cast<unsigned char>(c) <= 0x20 || c == 0x7F || c == '/';
         });
-    if (!plain || (scheme != "nats" && scheme != "tls")) {
+    if (!plain || !IsHostAndPort(server) || (scheme != "nats" && scheme != "tls")) {
       return Invalid(
           "expected servers such as nats://host:4222 or tls://host, separated by commas");
     }
     servers.push_back(fmt::format("{}://{}", scheme, server));
   }
   return servers;
+}
+
+bool HasControl(std::string_view text) {
+  return std::any_of(text.begin(), text.end(), [](char c) {
+    return static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
+  });
+}
+
+bool IsInboxPrefix(const std::string& text) {
+  return CheckSubjectFilter(text).ok() && text.find_first_of("*>") == text.npos;
 }
 
 std::vector<ConfigOverride> EnvironmentOverrides(const Environment& getenv) {
@@ -355,6 +382,9 @@ std::vector<std::string> ApplyEnvironment(Config* config, const Environment& get
                 words.find("|" + one.value + "|") == words.npos)) {
       errors.push_back(
           fmt::format("{}: {}, found {}", one.origin, Expected(*key), Quote(one.value)));
+      continue;
+    } else if (HasControl(one.value)) {
+      errors.push_back(fmt::format("{}: {}", one.origin, kNoControl));
       continue;
     } else {
       *TextAt(config, one.path) = one.value;

@@ -145,4 +145,12 @@ using Environment = std::function<const char*(const char* name)>;
 [[nodiscard]] absl::StatusOr<std::vector<std::string>> ParseServers(
     std::string_view text);
 
+// Users, passwords and tokens hold no control character: the protocol could not
+// carry it, and a Secret made with echo ends in one.
+[[nodiscard]] bool HasControl(std::string_view text);
+inline constexpr std::string_view kNoControl =
+    "expected no line break or other control character, at its end neither";
+// A subject without wildcards.
+[[nodiscard]] bool IsInboxPrefix(const std::string& text);
+
 }  // namespace expirer

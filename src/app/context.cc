@@ -1,18 +1,10 @@
 #include "app/context.h"
 
-#include <fstream>
-#include <iterator>
-
+#include "base/read_file.h"
 #include "job/json_view.h"
 
 namespace expirer {
 namespace {
-
-absl::StatusOr<std::string> Slurp(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return NotFound(path + " cannot be read");
-  return std::string(std::istreambuf_iterator<char>(file), {});
-}
 
 std::string Trimmed(std::string text) {
   const auto blank = [](char c) { return c == ' ' || c == '\n' || c == '\r'; };
@@ -36,7 +28,7 @@ std::string Expand(const std::string& path, const std::string& home) {
 
 absl::Status ReadContext(const std::string& path, const std::string& home,
                          ConnectionOptions* options) {
-  ASSIGN_OR_RETURN(const std::string text, Slurp(path));
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
   auto members = JsonMembers(text);
   if (!members.ok()) return Annotate(members.status(), path);
   for (const auto& [name, value] : *members) {
@@ -75,7 +67,7 @@ absl::StatusOr<ConnectionOptions> ClientOptions(const ClientFlags& flags,
   std::string context = flags.context.empty() ? variable("NATS_CONTEXT") : flags.context;
   const bool named = !context.empty();
   if (!named) {
-    const auto selected = Slurp(nats + "/context.txt");
+    const auto selected = ReadFile(nats + "/context.txt");
     if (selected.ok()) context = Trimmed(*selected);
   }
   if (context.find('/') != context.npos)
@@ -103,7 +95,17 @@ absl::StatusOr<ConnectionOptions> ClientOptions(const ClientFlags& flags,
   };
   for (const auto& setting : settings) {
     const std::string text = setting.flag.empty() ? variable(setting.name) : setting.flag;
-    if (!text.empty()) *setting.value = text;
+    if (text.empty()) continue;
+    if (HasControl(text))
+      return Invalid(std::string(setting.name) + ": " + std::string(kNoControl));
+    *setting.value = text;
+  }
+  if (!flags.inbox_prefix.empty()) {
+    if (!IsInboxPrefix(flags.inbox_prefix))
+      return Invalid(
+          "--inbox-prefix: expected a subject without wildcards, such as "
+          "_INBOX_mine");
+    options.inbox_prefix = flags.inbox_prefix;
   }
   const std::string url = variable("NATS_URL");
   if (!flags.servers.empty())

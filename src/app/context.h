@@ -15,6 +15,7 @@ struct ClientFlags {
   std::string servers;
   std::string user, password, creds, nkey;
   std::string tls_ca, tls_cert, tls_key;
+  std::string inbox_prefix;
 };
 
 // Defaults < context (--context, NATS_CONTEXT, or the one selected in

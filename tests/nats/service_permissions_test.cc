@@ -118,6 +118,35 @@ TEST(ServicePermissions, ThoseOfSecurityMdRunTheWholeFlow) {
     EXPECT_EQ(world.service().Log().find(wrong), std::string::npos) << wrong;
 }
 
+// As in the chart, where the test's pod is the service's own user.
+TEST(ServicePermissions, TheTwoMoreOfSecurityMdLetTheServicesUserTestIt) {
+  Permissions granted = Documented();
+  World::Options options = Granting(granted);
+  World denied(options);
+  denied.service().StartReady();
+  const auto as_service = [](World* world, std::vector<std::string> args) {
+    args.insert(args.end(), {"--server", world->server().url(), "--user", "expirer",
+                             "--password", "e", "--timeout", "2s"});
+    return RunExpirer(args);
+  };
+  const std::vector<std::string> list = {"ls", "--inbox-prefix", "_INBOX_expirer"};
+  const Outcome refused = as_service(&denied, list);
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_NE(refused.output.find("NATS does not let this user ask: Permissions Violation "
+                                "for Publish to \"expirer.v1.list\""),
+            std::string::npos)
+      << refused.output;
+
+  for (const char* more : {"expirer.v1.stats", "expirer.v1.round-trip"})
+    granted.publish.emplace_back(more);
+  World world(Granting(granted));
+  world.service().StartReady();
+  const std::string config = world.service().store() + "/../doctor.yaml";
+  std::ofstream(config) << Granting(granted).config;
+  const Outcome trip = as_service(&world, {"doctor", "--round-trip", "--config", config});
+  EXPECT_EQ(trip.code, 0) << trip.output;
+}
+
 // How the log names what is missing.
 std::string Named(const std::string& subject, bool subscribe) {
   const std::string fixed = subject.substr(0, subject.find_first_of("*>"));

@@ -8,6 +8,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fmt/format.h>
+
 #include "app/config_show.h"
 #include "app/config_table.h"
 #include "app/yaml.h"
@@ -677,6 +679,15 @@ TEST(Config, ConnectionsAreChecked) {
             "f:1:14: nats.url: expected servers such as nats://host:4222 or tls://host, "
             "separated "
             "by commas");
+  for (const char* wrong : {"nats://a:0", "a:65536", "tls://a:x", "a:", ":4222", "u@"})
+    EXPECT_THAT(Error(fmt::format("nats: {{ url: '{}' }}", wrong)),
+                HasSubstr("nats.url: expected servers such as"))
+        << wrong;
+  for (const char* right : {"a", "a:65535", "nats://u:p@a:1", "[::1]", "[::1]:4222"})
+    EXPECT_TRUE(ParseServers(right).ok()) << right;
+  EXPECT_EQ(Error("nats: { token: \"secret\\n\" }"),
+            "f:1:16: nats.token: expected no line break or other control character, at "
+            "its end neither");
   EXPECT_EQ(Error("nats: { tls: { cert: c.pem } }"),
             "f:1:14: nats.tls: expected cert and key together, found one of them");
   EXPECT_EQ(Error("nats: { inbox_prefix: 'a.*' }"),
@@ -772,6 +783,21 @@ TEST(Config, WrongVariablesAreReportedByName) {
                   "\"info|warn\"",
                   HasSubstr("NATS_CERT, NATS_KEY: expected")));
   EXPECT_EQ(config.log.level, "info");
+}
+
+TEST(Config, ASecretThatEndsInALineBreakIsRefusedByNameAndNotShown) {
+  for (const std::string name : {"NATS_USER", "NATS_PASSWORD", "NATS_TOKEN"}) {
+    Config config = DefaultConfig();
+    EXPECT_THAT(Apply(&config, {{name, "s3cr3t\n"}}),
+                ElementsAre(name + ": expected no line break or other control character, "
+                                   "at its end neither"));
+  }
+}
+
+TEST(Config, OfAFileThatIsWrongItIsNotSaidThatItHasNoRules) {
+  EXPECT_THAT(ParseConfig("rules: 3", "f").warnings, IsEmpty());
+  EXPECT_THAT(ParseConfig("rules: [", "f").warnings, IsEmpty());
+  EXPECT_THAT(ParseConfig("rules: []", "f").warnings, Not(IsEmpty()));
 }
 
 // The line of `path` in what is shown.
