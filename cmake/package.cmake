@@ -1,8 +1,14 @@
 # The Debian package: `cmake --build --preset release --target deb`, into
 # build/release/package. CPack knows what it is called and depends on;
 # packaging/stage puts everything beside the binary.
-set(EXPIRER_MAINTAINER "The expirer maintainers <maintainers@expirer.invalid>"
-    CACHE STRING "Who answers for the package: a name and an address")
+# Who answers for a package is who builds it, so Debian's own variables say it.
+# Where they do not, the field, which has to be there, says that nobody does.
+if(DEFINED ENV{DEBFULLNAME} AND DEFINED ENV{DEBEMAIL})
+  set(maintainer "$ENV{DEBFULLNAME} <$ENV{DEBEMAIL}>")
+else()
+  set(maintainer "unpublished build of expirer <nobody@expirer.invalid>")
+endif()
+set(EXPIRER_MAINTAINER ${maintainer} CACHE STRING "Who answers for the package: a name and an address")
 set(CPACK_PACKAGE_CONTACT ${EXPIRER_MAINTAINER})
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME expirer)
