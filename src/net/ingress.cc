@@ -50,6 +50,21 @@ bool Overlaps(const std::vector<std::string>& subjects, const std::string& filte
                      [&](const std::string& s) { return SubjectsOverlap(s, filter); });
 }
 
+// Those of `all` that no rule reads.
+std::vector<StreamSpec> Unread(std::vector<StreamSpec> all,
+                               const std::vector<Rule>& rules) {
+  std::erase_if(all, [&rules](const StreamSpec& spec) {
+    return std::any_of(rules.begin(), rules.end(), [&spec](const Rule& rule) {
+      const std::vector<std::string> filters = FiltersOf(rule);
+      return rule.source == Transport::kJetStream &&
+             std::any_of(filters.begin(), filters.end(), [&spec](const std::string& f) {
+               return Overlaps(spec.subjects, f);
+             });
+    });
+  });
+  return all;
+}
+
 }  // namespace
 
 Ingress::Ingress(IngressOptions options, const std::vector<Rule>* rules, Inbox* inbox,
@@ -67,6 +82,7 @@ Ingress::Ingress(IngressOptions options, const std::vector<Rule>* rules, Inbox* 
                    [this] { OnTick(); }}),
       requests_(&connection_),
       js_(&requests_, options_.connection.domain),
+      target_streams_(&js_, Unread(options_.streams, *rules)),
       admission_({options_.name, options_.store_id, options_.adopt, options_.rebuilding,
                   options_.read_marks},
                  &requests_, &js_),
@@ -249,6 +265,8 @@ void Ingress::Run() {
          ++i) {
       next_ms = std::min(next_ms, KeepRule(static_cast<RuleIndex>(i)));
     }
+    if (!stopping_ && phase_ == Phase::kAdmitted)
+      next_ms = std::min(next_ms, target_streams_.Keep(NowMs()));
     OpenSources();
     for (auto& [key, source] : sources_) {
       if (!stopping_) next_ms = std::min(next_ms, KeepSource(source.get()));
@@ -353,6 +371,7 @@ ConsumerWish Ingress::WishFor(RuleIndex index, const StreamInfo& stream) const {
 }
 
 void Ingress::BeginEpoch() {
+  target_streams_.LookAgain();
   for (auto& [key, source] : sources_) CloseSource(source.get());
   for (size_t i = 0; i < states_.size(); ++i) {
     RuleState& state = states_[i];

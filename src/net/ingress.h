@@ -29,6 +29,7 @@
 #include "net/jetstream.h"
 #include "net/pull_source.h"
 #include "net/requests.h"
+#include "net/target_streams.h"
 #include "sched/egress.h"
 #include "sched/inbox.h"
 
@@ -198,6 +199,7 @@ class Ingress final : public Inbound {
   Outcome outcome_;
 
   // Control thread only.
+  TargetStreams target_streams_;
   Admission admission_;
   enum class Phase { kJudging, kAwaitingRebuild, kReplacing, kAdmitted, kRefused };
   Phase phase_ = Phase::kJudging;

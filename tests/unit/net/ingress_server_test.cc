@@ -120,6 +120,27 @@ TEST_F(IngressServer, AHundredThousandMessagesArriveOnceAndAreAcked) {
   core.Stop();
 }
 
+// Each is made although no rule reads it; not where one of its subjects has a
+// stream already.
+TEST_F(IngressServer, StreamsThatOnlyTargetsGoToAreMade) {
+  NatsServer server;
+  TestClient client(server.url());
+  client.CreateStream("THERE", {"there.a"});
+  rules_.push_back(MakeRule("core", "core.a", {}));
+  rules_.back().source = Transport::kCore;
+  FakeCore core;
+  const auto ingress = MakeIngress(
+      server, &core,
+      {spec_, {"DONE", {"done.>"}}, {"OTHER", {"there.*"}}, {"C", {"core.a"}}});
+  const auto has = [&client](const std::string& name) {
+    return client.Api("STREAM.NAMES").find("\"" + name + "\"") != std::string::npos;
+  };
+  for (const char* name : {"ORDERS", "DONE", "C"})
+    EXPECT_TRUE(WaitFor([&] { return has(name); })) << name;
+  EXPECT_FALSE(has("OTHER"));
+  core.Stop();
+}
+
 TEST_F(IngressServer, SettlesOnlyAfterWhatStoodInTheStreamIsAcked) {
   NatsServer server;
   TestClient client(server.url());
