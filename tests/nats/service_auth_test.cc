@@ -289,47 +289,40 @@ TEST(ServiceAuth, TlsWithAClientCertificateWhereTheServerAsksForOne) {
 // A file that is not there or not what it should be, by its option, and what is
 // said of it.
 struct Unusable {
-  const char* name;
   const char* option;
   const char* says;
 };
+constexpr Unusable kUnusable[] = {
+    {R"(creds: "DIR/none")", "none cannot be read"},
+    {R"(creds: "DIR")", "Is a directory"},
+    {R"(creds: "DIR/seed")", "needs a user's JWT"},
+    {R"(nkey: "DIR/none")", "none cannot be read"},
+    {R"(nkey: "DIR/seed")", "public key (U...)"},
+    {R"(tls: { ca: "DIR/none" })", "none cannot be read"},
+    {R"(tls: { ca: "DIR/text" })", "TLS ca "},
+    {R"(tls: { cert: "DIR/none", key: "DIR/client.key" })", "none cannot be read"},
+    {R"(tls: { cert: "DIR/client.crt", key: "DIR/server.key" })", "key values mismatch"},
+};
 
-class ServiceSecretFile : public testing::TestWithParam<Unusable> {};
-
-TEST_P(ServiceSecretFile, IsRefusedBeforeAnythingIsWritten) {
+TEST(ServiceAuth, ASecretFileThatCannotServeIsRefusedBeforeAnythingIsWritten) {
   const Certificates certs;
   NatsServer server;
   Write(certs("text"), "no secret of any kind\n");
   Write(certs("seed"), std::string(kSeed) + "\n");
-  std::string option = GetParam().option;
-  for (size_t at = 0; (at = option.find("DIR", at)) != option.npos;)
-    option.replace(at, 3, certs(""));
-  Service service(With(server, option));
-  service.Start();
-  EXPECT_EQ(service.WaitExit(), 1);
-  EXPECT_NE(service.Log().find("expirer does not start"), std::string::npos);
-  EXPECT_NE(service.Log().find(GetParam().says), std::string::npos) << service.Log();
-  EXPECT_EQ(service.Log().find(kSeed), std::string::npos);
-  EXPECT_FALSE(std::filesystem::exists(service.store() + "/CURRENT"));
+  for (const Unusable& one : kUnusable) {
+    SCOPED_TRACE(one.option);
+    std::string option = one.option;
+    for (size_t at = 0; (at = option.find("DIR", at)) != option.npos;)
+      option.replace(at, 3, certs(""));
+    Service service(With(server, option));
+    service.Start();
+    EXPECT_EQ(service.WaitExit(), 1);
+    EXPECT_NE(service.Log().find("expirer does not start"), std::string::npos);
+    EXPECT_NE(service.Log().find(one.says), std::string::npos) << service.Log();
+    EXPECT_EQ(service.Log().find(kSeed), std::string::npos);
+    EXPECT_FALSE(std::filesystem::exists(service.store()));
+  }
 }
-
-INSTANTIATE_TEST_SUITE_P(
-    Table, ServiceSecretFile,
-    testing::Values(
-        Unusable{"CredsThatAreNotThere", R"(creds: "DIR/none")", "none cannot be read"},
-        Unusable{"CredsThatAreADirectory", R"(creds: "DIR")", "Is a directory"},
-        Unusable{"CredsWithoutJwt", R"(creds: "DIR/seed")", "needs a user's JWT"},
-        Unusable{"NKeyThatIsNotThere", R"(nkey: "DIR/none")", "none cannot be read"},
-        Unusable{"NKeyWithoutPublicKey", R"(nkey: "DIR/seed")", "public key (U...)"},
-        Unusable{"CaThatIsNotThere", R"(tls: { ca: "DIR/none" })", "none cannot be read"},
-        Unusable{"CaThatIsNone", R"(tls: { ca: "DIR/text" })", "TLS ca "},
-        Unusable{"CertThatIsNotThere",
-                 R"(tls: { cert: "DIR/none", key: "DIR/client.key" })",
-                 "none cannot be read"},
-        Unusable{"KeyOfAnotherCertificate",
-                 R"(tls: { cert: "DIR/client.crt", key: "DIR/server.key" })",
-                 "key values mismatch"}),
-    [](const auto& parameter) { return std::string(parameter.param.name); });
 
 // As after a Secret was deleted: the next connect waits for it, and does not end
 // a service that has jobs.

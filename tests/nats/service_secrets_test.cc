@@ -202,6 +202,13 @@ void SweepService(const Way& way, Wanted wanted) {
   options.environment.emplace_back("EXPIRER_LOG_LEVEL", "debug");
   Service service(options);
   service.Start();
+  // A file that lacks a part of its key ends the start, with nothing on disk.
+  if (way.name.find("half-nkey") != way.name.npos) {
+    EXPECT_EQ(service.WaitExit(), 1) << service.Log();
+    ExpectNone(way, "serve", service.Log());
+    EXPECT_FALSE(std::filesystem::exists(options.store));
+    return;
+  }
   EXPECT_TRUE(wanted == Wanted::kReady ? service.WaitReady()
                                        : service.WaitLog("cannot connect to NATS"))
       << way.name << "\n"
