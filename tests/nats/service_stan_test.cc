@@ -228,7 +228,7 @@ TEST_F(ServiceStan, SigtermWhileAConnectIsNotAnsweredEndsInTime) {
   service_->StartReady();
   server_->Pause();
   ASSERT_TRUE(service_->WaitLog("connection to NATS Streaming lost"));
-  ASSERT_TRUE(service_->WaitLog("no NATS Streaming, trying on"));
+  ASSERT_TRUE(service_->WaitLog("no NATS Streaming, trying on")) << service_->Log();
   EXPECT_EQ(service_->Term(), 0) << service_->Log();
   server_->Resume();
   service_->StartReady();
@@ -258,7 +258,7 @@ TEST_F(ServiceStan, SigtermWhileOnlyTheStreamingServerIsSilentEndsInTime) {
       "in_flight", "", [](int64_t now) { return now > 0; }, kLongMs));
   EXPECT_EQ(service_->Term(), 0) << service_->Log();
   service_->Start();  // and again, with nothing but a connect that nobody answers
-  ASSERT_TRUE(service_->WaitLog("no NATS Streaming, trying on"));
+  ASSERT_TRUE(service_->WaitLog("no NATS Streaming, trying on")) << service_->Log();
   EXPECT_EQ(service_->Term(), 0) << service_->Log();
   server_->Resume();
   service_->StartReady();
