@@ -28,11 +28,6 @@ constexpr int64_t kIdleMs = 1'000;
 // A stream or consumer that cannot be looked at keeps all rules from starting
 // for this long at most.
 constexpr int64_t kAdmissionMaxMs = 30'000;
-// A stream that was there is not made again before. nats-server 2.9 says it
-// has deleted one while it still removes its directory, and takes the files of
-// a new one of that name with it; and who deletes a stream may mean to make it
-// again in another way.
-constexpr int64_t kRemakeAfterMs = 2'000;
 
 int64_t NowMs() { return SystemClock().MonotonicMs(); }
 

@@ -10,8 +10,6 @@ namespace {
 constexpr int64_t kLookEveryMs = 60'000;
 constexpr int64_t kRetryMs = 5'000;
 constexpr int64_t kComplainEveryMs = 60'000;
-// As for streams that are read: who deletes one may mean to make it another way.
-constexpr int64_t kRemakeAfterMs = 2'000;
 
 }  // namespace
 

@@ -13,6 +13,12 @@
 
 namespace expirer {
 
+// A stream that was there, be it read or a target's, is not made again before.
+// nats-server 2.9 says it has deleted one while it still removes its directory,
+// and takes the files of a new one of that name with it; and who deletes a stream
+// may mean to make it again in another way.
+inline constexpr int64_t kRemakeAfterMs = 2'000;
+
 // One thread only.
 class TargetStreams {
  public:
