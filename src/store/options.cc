@@ -54,6 +54,10 @@ rocksdb::ColumnFamilyOptions PlainOptions(const rocksdb::BlockBasedTableOptions&
   family.write_buffer_size = memtable_bytes;
   family.max_write_buffer_number = 4;
   family.level_compaction_dynamic_level_bytes = true;
+  // In proportion to level 0, as RocksDB's default of 256 MB is to memtables of
+  // 64 MB. With 256 MB, 10 M registers lay half in one level and half in the
+  // next, and the read of one asked both: 17 us instead of 12.5.
+  family.max_bytes_for_level_base = 8 * memtable_bytes;
   return family;
 }
 
