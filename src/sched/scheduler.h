@@ -219,6 +219,8 @@ class Scheduler {
                   std::string reason);
   [[nodiscard]] absl::StatusOr<std::optional<Register>> Known(
       const std::string& id) const;
+  template <typename AnyRequest>
+  [[nodiscard]] absl::Status ReadAhead(const std::vector<Request>& requests);
   void Remember(OutletIndex outlet, const std::string& id, const Register* from,
                 const Register& to);
   // Also for a rule that is not configured.
@@ -289,6 +291,8 @@ class Scheduler {
   std::vector<Effect> effects_now_;
 
   std::vector<Request> reads_;  // answered after the write
+  // What the store holds of jobs that this Step's requests are about to ask for.
+  absl::flat_hash_map<std::string, std::optional<Register>> ahead_;
 
   // Rows waiting to be sent again whose last attempt got no answer: at most
   // limits.inflight for each loss of the connection.

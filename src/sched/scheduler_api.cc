@@ -98,6 +98,24 @@ absl::StatusOr<bool> Scheduler::MaybeSent(std::string_view rule, std::string_vie
   return DecodeJob(row, &job).ok() && job.unanswered;
 }
 
+// For Known, until ahead_ is cleared, which must be before the next write. One by
+// one each would make its own way through a large store's filters and index.
+template <typename AnyRequest>
+absl::Status Scheduler::ReadAhead(const std::vector<Request>& requests) {
+  std::vector<std::string> ids;
+  for (const Request& request : requests)
+    if (const auto* asks = std::get_if<AnyRequest>(&request))
+      ids.push_back(MakeId(asks->job.rule, asks->job.key));
+  if (ids.size() < 2) return absl::OkStatus();
+  std::vector<std::optional<Register>> found;
+  RETURN_IF_ERROR(store_->GetRegisters(ids, &found));
+  for (size_t i = 0; i < ids.size(); ++i)
+    ahead_.insert_or_assign(std::move(ids[i]), std::move(found[i]));
+  return absl::OkStatus();
+}
+
+template absl::Status Scheduler::ReadAhead<CancelRequest>(const std::vector<Request>&);
+
 absl::Status Scheduler::ApplyCancelRequest(CancelRequest* request) {
   const JobRef& job = request->job;
   const std::string id = MakeId(job.rule, job.key);
@@ -162,6 +180,7 @@ absl::Status Scheduler::ApplyRoundTrip(RoundTripRequest* request) {
 }
 
 absl::Status Scheduler::AnswerReads() {
+  RETURN_IF_ERROR(ReadAhead<GetRequest>(reads_));
   for (Request& request : reads_) {
     if (auto* get = std::get_if<GetRequest>(&request))
       RETURN_IF_ERROR(AnswerGet(get));
@@ -173,6 +192,7 @@ absl::Status Scheduler::AnswerReads() {
       Answer(std::move(read->caller), 0, std::move(read->body));
   }
   reads_.clear();
+  ahead_.clear();
   if (effects_now_.empty()) return absl::OkStatus();
   // The newest write they could have read (I1).
   for (Effect& effect : effects_now_) effects_.emplace_back(ticket_, std::move(effect));

@@ -208,6 +208,7 @@ absl::Status Scheduler::ApplyTimeouts() {
 }
 
 absl::Status Scheduler::ApplyRequests(std::vector<Request>* requests) {
+  RETURN_IF_ERROR(ReadAhead<CancelRequest>(*requests));
   int64_t messages = 0;
   for (Request& request : *requests) {
     auto* const message = std::get_if<MessageRequest>(&request);
@@ -225,6 +226,7 @@ absl::Status Scheduler::ApplyRequests(std::vector<Request>* requests) {
   }
   if (messages > 0) stats_.batch.Add(messages);
   requests->clear();
+  ahead_.clear();
   return absl::OkStatus();
 }
 

@@ -16,6 +16,8 @@ RegisterPolicy Scheduler::Policy(OutletIndex outlet) const {
 absl::StatusOr<std::optional<Register>> Scheduler::Known(const std::string& id) const {
   const auto staged = staged_registers_.find(id);
   if (staged != staged_registers_.end()) return std::optional<Register>(staged->second);
+  const auto ahead = ahead_.find(id);
+  if (ahead != ahead_.end()) return ahead->second;
   return store_->GetRegister(id);
 }
 

@@ -37,6 +37,16 @@ absl::StatusOr<bool> Get(rocksdb::DB* db, rocksdb::ColumnFamilyHandle* family,
   return true;
 }
 
+absl::StatusOr<std::optional<Register>> ReadRegister(const rocksdb::Status& s,
+                                                     const rocksdb::PinnableSlice& value,
+                                                     const Present& present) {
+  if (s.IsNotFound()) return std::optional<Register>();
+  RETURN_IF_ERROR(FromRocks(s, "reading ids"));
+  if (present.Forgets(ExpiresMs(ToView(value)))) return std::optional<Register>();
+  ASSIGN_OR_RETURN(Register reg, DecodeRegister(ToView(value)));
+  return std::optional<Register>(std::move(reg));
+}
+
 absl::Status VisitFamily(rocksdb::DB* db, rocksdb::ColumnFamilyHandle* family,
                          std::string_view prefix, const Store::Visit& visit) {
   const std::string end = PrefixEnd(prefix);
@@ -115,11 +125,23 @@ absl::StatusOr<std::optional<Register>> Store::GetRegister(std::string_view id) 
   rocksdb::PinnableSlice value;
   const rocksdb::Status s =
       rep_->db->Get(rocksdb::ReadOptions(), rep_->family(kIds), ToSlice(id), &value);
-  if (s.IsNotFound()) return std::optional<Register>();
-  RETURN_IF_ERROR(FromRocks(s, "reading ids"));
-  if (rep_->present.Forgets(ExpiresMs(ToView(value)))) return std::optional<Register>();
-  ASSIGN_OR_RETURN(Register reg, DecodeRegister(ToView(value)));
-  return std::optional<Register>(std::move(reg));
+  return ReadRegister(s, value, rep_->present);
+}
+
+absl::Status Store::GetRegisters(const std::vector<std::string>& ids,
+                                 std::vector<std::optional<Register>>* found) const {
+  const std::vector<rocksdb::Slice> keys(ids.begin(), ids.end());
+  std::vector<rocksdb::PinnableSlice> values(ids.size());
+  std::vector<rocksdb::Status> statuses(ids.size());
+  rep_->db->MultiGet(rocksdb::ReadOptions(), rep_->family(kIds), keys.size(), keys.data(),
+                     values.data(), statuses.data());
+  found->clear();
+  for (size_t i = 0; i < ids.size(); ++i) {
+    ASSIGN_OR_RETURN(std::optional<Register> known,
+                     ReadRegister(statuses[i], values[i], rep_->present));
+    found->push_back(std::move(known));
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<bool> Store::GetJob(const JobKey& key, std::string* row) const {

@@ -15,6 +15,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/status.h"
 #include "job/job.h"
@@ -151,6 +152,11 @@ class Store {
   // expires_ms <= max(now, floor) as last given to SetNow.
   [[nodiscard]] absl::StatusOr<std::optional<Register>> GetRegister(
       std::string_view id) const;
+  // The same of each of `ids`, in their order; `found` is replaced. Cheaper than
+  // one by one, for they share the way through filters and index.
+  [[nodiscard]] absl::Status GetRegisters(
+      const std::vector<std::string>& ids,
+      std::vector<std::optional<Register>>* found) const;
   // False when the row is absent.
   [[nodiscard]] absl::StatusOr<bool> GetJob(const JobKey& key, std::string* row) const;
   [[nodiscard]] absl::StatusOr<bool> GetDead(std::string_view key,

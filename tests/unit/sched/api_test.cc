@@ -9,6 +9,8 @@
 namespace expirer {
 namespace {
 
+using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
@@ -55,6 +57,36 @@ TEST(Api, GetInTheTurnOfItsScheduleTellsOfIt) {
   EXPECT_THAT(told, HasSubstr(R"("attempts":0)"));
   EXPECT_THAT(told, HasSubstr(R"("source":{"stream":"S","seq":1)"));
   EXPECT_THAT(told, HasSubstr(R"("due":"2027-01-15T08:00:01.000Z")"));
+}
+
+TEST(Api, RequestsOfOneTurnSeeWhatThoseBeforeThemDid) {
+  ApiWorld w;
+  w.Schedule("a", kDue, {1});
+  w.Schedule("b", kDue, {2});
+  w.Run();
+  w.Schedule("b", kDue + 1'000, {3});
+  w.Schedule("c", kDue, {4});
+  for (const std::string key : {"a", "b", "c", "a", "nobody"})
+    ASSERT_TRUE(w.SendCancel(key));
+  for (const std::string key : {"a", "b", "c", "nobody"}) ASSERT_TRUE(w.SendGet(key));
+  w.Run();
+  std::vector<std::string> told;
+  for (const auto& replied : w.bus_->replied()) told.push_back(replied.body);
+  const auto of = [](std::string_view job, std::string_view more) {
+    return AllOf(HasSubstr("\"r/" + std::string(job) + "\""), HasSubstr(more));
+  };
+  const auto outcome = [&](std::string_view job, std::string_view is) {
+    return of(job, "\"outcome\":\"" + std::string(is) + "\"");
+  };
+  EXPECT_THAT(
+      told,
+      ElementsAre(outcome("a", "cancelled"), outcome("b", "cancelled"),
+                  outcome("c", "cancelled"), outcome("a", "cancelled"),
+                  outcome("nobody", "unknown"), of("a", "\"state\":\"cancelled\""),
+                  of("b", "\"state\":\"cancelled\""), of("c", "\"state\":\"cancelled\""),
+                  HasSubstr("no job is known")));
+  w.Advance(3'600'000);
+  EXPECT_THAT(w.bus_->published(), IsEmpty());
 }
 
 TEST(Api, GetOfAnUnknownJobIs404) {

@@ -111,6 +111,33 @@ TEST_F(StoreTest, WhatWasWrittenIsReadBackAlsoAfterReopening) {
   EXPECT_EQ(id.size(), 32U);
 }
 
+TEST_F(StoreTest, ManyRegistersReadAtOnceAreWhatEachIsAloneAlsoAfterReopening) {
+  MustOpen();
+  std::vector<std::string> ids;
+  for (uint64_t n = 0; n < 100; ++n) {  // more than RocksDB takes in one go
+    ids.push_back(MakeId("r", std::to_string(n * 7 % 100)));
+    if (n % 3 == 0) set_.PutRegister(ids.back(), EncodeRegister(Pending({1, 1000, n})));
+    if (n % 3 == 1) set_.PutRegister(ids.back(), EncodeRegister(Closed(1000)));
+  }
+  ids.push_back(ids.front());  // twice
+  ASSERT_TRUE(Write().ok());
+  for (int round = 0; round < 2; ++round) {
+    for (const int64_t now_ms : {999, 1000}) {  // before and after the closed expire
+      store_->SetNow(now_ms, 0);
+      std::vector<std::optional<Register>> found(1, Register());
+      ASSERT_TRUE(store_->GetRegisters(ids, &found).ok());
+      ASSERT_EQ(found.size(), ids.size());
+      size_t known = 0;
+      for (size_t i = 0; i < ids.size(); ++i) {
+        EXPECT_EQ(found[i], *store_->GetRegister(ids[i])) << ids[i];
+        known += found[i] ? 1 : 0;
+      }
+      EXPECT_EQ(known, now_ms < 1000 ? 68U : 35U);
+    }
+    MustOpen();
+  }
+}
+
 TEST_F(StoreTest, DeletedEntriesAreGone) {
   MustOpen();
   set_.PutJob({1, 1, 1}, "row");
