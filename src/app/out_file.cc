@@ -43,7 +43,11 @@ void OutFile::Write(std::string_view bytes) {
 }
 
 absl::StatusOr<std::string> OutFile::CommitPart() {
-  const std::string name = path_.empty() ? "" : path_ + ".part";
+  if (!good_) return Failed("writing failed");  // while errno says why
+  std::string name = path_.empty() ? "" : path_ + ".part";
+  // Another part may be all that is left of a stream that has gone on since.
+  for (int i = 2; !name.empty() && access(name.c_str(), F_OK) == 0; ++i)
+    name = path_ + ".part." + std::to_string(i);
   RETURN_IF_ERROR(CommitAs(name));
   return name;
 }

@@ -26,7 +26,8 @@ class OutFile {
   [[nodiscard]] bool good() const { return good_; }
   [[nodiscard]] absl::Status Commit() { return CommitAs(path_); }
   // Instead of Commit, what is there of a file that did not become whole: under
-  // its path with ".part" behind it, which is returned; "" for stdout.
+  // its path with ".part" behind it, or ".part.2" and so on where that is taken;
+  // the name is returned, "" for stdout.
   [[nodiscard]] absl::StatusOr<std::string> CommitPart();
 
  private:

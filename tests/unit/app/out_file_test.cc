@@ -76,6 +76,18 @@ TEST_F(OutFileTest, KeepsAPartUnderANameOfItsOwn) {
   EXPECT_EQ(Text("out.part"), "half");
 }
 
+TEST_F(OutFileTest, APartTakesNoOthersPlace) {
+  std::string names;
+  for (const char* text : {"one", "two", "three"}) {
+    OutFile file(path_);
+    ASSERT_TRUE(file.Open().ok());
+    file.Write(text);
+    names += file.CommitPart().value().substr(path_.size()) + " ";
+  }
+  EXPECT_EQ(names, ".part .part.2 .part.3 ");
+  EXPECT_EQ(Text("out.part") + Text("out.part.2") + Text("out.part.3"), "onetwothree");
+}
+
 TEST_F(OutFileTest, KeepsNothingThatCouldNotBeWritten) {
   rlimit before{};
   ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
