@@ -1,5 +1,6 @@
 #include "app/client.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -11,6 +12,7 @@ namespace expirer {
 namespace {
 
 constexpr size_t kErrorsMax = 16;
+constexpr int64_t kStopPollMs = 100;
 
 // What an error reply says; OK for any other reply.
 absl::Status ErrorOf(const std::string& reply) {
@@ -71,11 +73,15 @@ std::vector<std::string> Client::errors() {
   return errors_;
 }
 
-absl::Status Client::Connect() {
+absl::Status Client::Connect(bool (*stopped)()) {
   RETURN_IF_ERROR(CheckSecretFiles(connection_->options()));
   MutexLock lock(&mutex_);
   const auto up = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return up_; };
-  if (mutex_.AwaitFor(timeout_ms_, up)) return absl::OkStatus();
+  for (int64_t left_ms = timeout_ms_; left_ms > 0; left_ms -= kStopPollMs) {
+    if (mutex_.AwaitFor(std::min(left_ms, kStopPollMs), up)) return absl::OkStatus();
+    if (stopped != nullptr && stopped())
+      return MakeStatus(absl::StatusCode::kCancelled, "stopped");
+  }
   return Unavailable(fmt::format("no connection to NATS at {} within {}{}", servers(),
                                  FormatDuration(timeout_ms_),
                                  failure_.empty() ? "" : ": " + failure_));

@@ -21,8 +21,9 @@ class Client {
   Client(ConnectionOptions options, std::string service, int64_t timeout_ms);
   ~Client();
 
-  // Waits until connected; one sentence when that fails within the time-out.
-  [[nodiscard]] absl::Status Connect();
+  // Waits until connected; one sentence when that fails within the time-out, or
+  // once `stopped` says so, which is asked now and then.
+  [[nodiscard]] absl::Status Connect(bool (*stopped)() = nullptr);
   // Asks <service>.v1.<endpoint>. Errors: kUnavailable when no service
   // answers, with one sentence; what the service refused as
   // kInvalidArgument (400), kNotFound (404) or kFailedPrecondition, with its

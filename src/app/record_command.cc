@@ -110,7 +110,7 @@ class Recording {
 
   absl::Status Run() {
     RETURN_IF_ERROR(out_.Open());
-    RETURN_IF_ERROR(client_.Connect());
+    RETURN_IF_ERROR(client_.Connect(Interrupted));
     if (const absl::Status found = Look(); !found.ok()) return Explained(found);
     if (const absl::Status read = Read(); !read.ok()) return Kept(Explained(read));
     Flush();

@@ -1,7 +1,10 @@
 // `expirer record` beside a real server: what it writes, where it ends, how it
 // goes on, and that a replay of it is what the live service did.
 
+#include <netinet/in.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -237,6 +240,31 @@ TEST_F(Record, CtrlCKeepsWhatIsWholeAndSinceGetsTheRest) {
                       });
   };
   ExpectTheRest(&link, broken, "stopped; ");
+}
+
+// By a server that takes connections and says nothing.
+TEST_F(Record, CtrlCEndsTheFirstConnect) {
+  const int silent = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in at{};
+  at.sin_family = AF_INET;
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(at);
+  auto* const address = reinterpret_cast<sockaddr*>(&at);
+  ASSERT_EQ(bind(silent, address, size), 0);
+  ASSERT_EQ(listen(silent, 8), 0);
+  ASSERT_EQ(getsockname(silent, address, &size), 0);
+  const Outcome run =
+      RunExpirer({"record", "--stream", "ORDERS", "--out", Path("trace"), "--timeout",
+                  "1000s", "-s", "127.0.0.1:" + std::to_string(ntohs(at.sin_port))},
+                 {}, 60'000, [silent](int pid) {
+                   const int taken = accept(silent, nullptr, nullptr);
+                   kill(pid, SIGINT);
+                   close(taken);
+                 });
+  close(silent);
+  EXPECT_EQ(run.code, 1);
+  EXPECT_EQ(run.output, "stopped\n");
+  EXPECT_TRUE(Files().empty());
 }
 
 TEST_F(Record, OnlyStreamsThatKeepTheirPastAreRead) {
