@@ -270,7 +270,8 @@ void AddClientCommands(CLI::App* app, int* code) {
   AddFilters(ls, args.get());
   ls->add_option("--state", args->state, "pending, in_flight, retrying or held");
   ls->add_option("--due-before", args->due_before, "RFC 3339 time");
-  ls->add_option("-n,--limit", args->limit, "jobs shown, 0 = all (1000)");
+  ls->add_option("-n,--limit", args->limit, "jobs shown, 0 = all (1000)")
+      ->check(CLI::NonNegativeNumber);
   CLI::App* get = add(app, "get", "tell what is known of jobs", RunGet);
   get->add_option("JOB", args->jobs, "<rule>/<key>")->required();
   CLI::App* cancel = add(app, "cancel", "cancel jobs", RunCancel);
@@ -287,7 +288,8 @@ void AddClientCommands(CLI::App* app, int* code) {
                        {"id", "rule", "kind", "job", "at", "stream", "seq", "reason"}});
   });
   AddFilters(list, args.get());
-  list->add_option("-n,--limit", args->limit, "entries shown, 0 = all (1000)");
+  list->add_option("-n,--limit", args->limit, "entries shown, 0 = all (1000)")
+      ->check(CLI::NonNegativeNumber);
   for (const std::string verb : {"requeue", "purge"}) {
     CLI::App* command =
         add(dead, verb,

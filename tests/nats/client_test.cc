@@ -84,6 +84,10 @@ TEST(ServiceClient, UsageIsTwoAndNobodyThereIsOneInOneSentence) {
   EXPECT_EQ(world.Run({"get"}).code, 2);
   EXPECT_EQ(world.Run({"get", "no-slash"}).code, 2);
   EXPECT_EQ(world.Run({"ls", "--nonsense"}).code, 2);
+  for (const std::string limit : {"-1", "1.5", "some"}) {
+    EXPECT_EQ(world.Run({"ls", "-n", limit}).code, 2) << limit;
+    EXPECT_EQ(world.Run({"dead", "ls", "--limit", limit}).code, 2) << limit;
+  }
   EXPECT_EQ(world.Run({"ls", "--context", "nobody"}).code, 2);
   const Outcome other = world.Run({"ls", "--name", "other"});
   EXPECT_EQ(other.code, 1);
