@@ -20,7 +20,7 @@ enum class KeyType : uint8_t {
   kText,     // min and max are its length in bytes
   kBool,
   kInteger,
-  kDuration,  // min and max in ms; may begin with - where min is below 0
+  kDuration,  // min and max in ms; may begin with - or + where min is below 0
   kBytes,
   kChoice,  // one of the words in `choices`
   kLater,   // known, but refused in this release

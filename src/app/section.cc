@@ -45,7 +45,7 @@ std::optional<int64_t> ParseNumber(const Key& key, std::string_view text) {
     return value;
   }
   const bool negative = key.min < 0 && text.starts_with('-');
-  if (negative) text.remove_prefix(1);
+  if (negative || (key.min < 0 && text.starts_with('+'))) text.remove_prefix(1);
   const absl::StatusOr<int64_t> value =
       key.type == KeyType::kDuration ? ParseDuration(text) : ParseBytes(text);
   if (!value.ok()) return std::nullopt;

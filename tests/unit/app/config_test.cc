@@ -414,14 +414,16 @@ TEST(Config, SeveralPublishEntriesHaveNamesOfTheirOwn) {
     publish:
       - { name: warning, subject: w, offset: -72h, late: { after: 1h, action: skip } }
       - { name: breach, subject: b, body: '${due}' }
+      - { name: report, subject: c, offset: +72h }
 )");
-  ASSERT_THAT(rule.publish, SizeIs(2));
+  ASSERT_THAT(rule.publish, SizeIs(3));
   EXPECT_EQ(OutletName(rule, rule.publish[0]), "r.warning");
   EXPECT_EQ(rule.publish[0].offset_ms, -259'200'000);
   EXPECT_EQ(rule.publish[0].late.after_ms, 3'600'000);
   EXPECT_EQ(rule.publish[0].late.action, LateAction::kSkip);
   EXPECT_EQ(rule.publish[1].offset_ms, 0);
   EXPECT_EQ(rule.publish[1].late.action, LateAction::kFire);
+  EXPECT_EQ(rule.publish[2].offset_ms, 259'200'000);
 }
 
 TEST(Config, PublishNamesAreChecked) {
@@ -439,8 +441,9 @@ TEST(Config, PublishNamesAreChecked) {
               HasSubstr("publish[1].name: publish[0] has this name"));
   EXPECT_THAT(error("[{ name: a, subject: b }, { name: c, subject: in }]"),
               HasSubstr("publish[1].subject: rule \"r\" reads this subject"));
-  EXPECT_THAT(error("{ subject: b, offset: 3 }"),
-              HasSubstr("expected a duration from -"));
+  for (const char* wrong : {"3", "+", "+-3s", "++3s", "'+ 3s'"})
+    EXPECT_THAT(error("{ subject: b, offset: " + std::string(wrong) + " }"),
+                HasSubstr("expected a duration from -"));
 }
 
 TEST(Config, ALateCancelIsAPublishEntryOfTheCancel) {
