@@ -61,15 +61,20 @@ constexpr int64_t kGatherMs = 4;
 // Set once; the process's one piece of global state, since signals are too.
 std::atomic<bool> stop_asked{false};
 
+// SIGHUP is that of a terminal that goes away: there is no reload. Who started
+// us under nohup wants it ignored, which a signal that is waited for would not be.
 sigset_t StopSignals() {
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
+  struct sigaction hangup {};
+  if (sigaction(SIGHUP, nullptr, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
+    sigaddset(&set, SIGHUP);
   return set;
 }
 
-// Waits for SIGTERM or SIGINT on a thread of its own.
+// Waits for these signals on a thread of its own.
 class SignalThread {
  public:
   explicit SignalThread(Alarm* alarm) : thread_([this, alarm] { Run(alarm); }) {}

@@ -16,9 +16,10 @@ struct ServeOptions {
   bool fire_overdue = false;  // of a rebuild
 };
 
-// Runs until SIGTERM or SIGINT; returns the process's exit code: 0 drained,
-// 1 the store failed, or store or streams refused the start. Blocks those signals in
-// every thread, so it must be called before any other thread is started.
+// Runs until SIGTERM, SIGINT or, unless it is ignored, SIGHUP; returns the process's
+// exit code: 0 drained, 1 the store failed, or store or streams refused the start.
+// Blocks those signals in every thread, so it must be called before any other thread
+// is started.
 [[nodiscard]] int Serve(const ServeOptions& options);
 
 }  // namespace expirer

@@ -1,5 +1,6 @@
 // The service as a process: exit codes, probes, SIGTERM, one process a store.
 
+#include <csignal>
 #include <fstream>
 
 #include "nats/service_world.h"
@@ -95,6 +96,29 @@ TEST(ServiceProcess, SigtermUnderLoadEndsCleanlyAndLosesNothing) {
   ASSERT_TRUE(world.WaitStored("expiration:complete", kOrders, "TICKETING"));
   world.WaitForAnotherOrder();
   EXPECT_EQ(world.Stored("expiration:complete").size(), kOrders + 1);
+}
+
+// As a terminal sends it that is closed; also where these tests are under nohup.
+TEST(ServiceProcess, SighupDrainsAsSigtermDoes) {
+  World world;
+  const auto before = std::signal(SIGHUP, SIG_DFL);  // the service takes it over
+  world.service().StartReady();
+  std::signal(SIGHUP, before);
+  world.service().Signal(SIGHUP);
+  EXPECT_EQ(world.service().WaitExit(), 0) << world.service().Log();
+  EXPECT_NE(world.service().Log().find("drained=true"), std::string::npos)
+      << world.service().Log();
+}
+
+TEST(ServiceProcess, SighupIsIgnoredUnderNohup) {
+  World world;
+  const auto before = std::signal(SIGHUP, SIG_IGN);
+  world.service().StartReady();
+  std::signal(SIGHUP, before);
+  world.service().Signal(SIGHUP);
+  world.WaitForAnotherOrder();
+  EXPECT_EQ(world.service().LogOfThisStart().find("draining"), std::string::npos);
+  EXPECT_EQ(world.service().Term(), 0) << world.service().Log();
 }
 
 TEST(ServiceProcess, SigtermWithoutAServerEndsInTime) {
