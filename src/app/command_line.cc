@@ -9,6 +9,7 @@
 #include "app/client_flags.h"
 #include "app/config.h"
 #include "app/config_show.h"
+#include "app/context.h"
 #include "app/doctor.h"
 #include "app/record_command.h"
 #include "app/replay_command.h"
@@ -31,9 +32,7 @@ constexpr int kUsage = 2;
 struct Flags {
   std::string config;
   std::string store;
-  std::string servers;
-  std::string user, password, creds, nkey;
-  std::string tls_ca, tls_cert, tls_key;
+  ClientFlags connection;
   std::string orphans;
   std::string recover;
   std::string adopt;
@@ -45,23 +44,6 @@ struct Flags {
   bool live = false;
   bool ready = false;
 };
-
-void AddConnectionFlags(CLI::App* command, Flags* flags) {
-  command->add_option("-s,--server", flags->servers,
-                      "NATS servers, comma-separated (NATS_URL)");
-  command->add_option("--user", flags->user, "user name (NATS_USER)");
-  command->add_option("--password", flags->password, "password (NATS_PASSWORD)");
-  command->add_option("--creds", flags->creds, "credentials file (NATS_CREDS)");
-  command->add_option("--nkey", flags->nkey, "nkey seed file (NATS_NKEY)");
-  command->add_option("--tlsca", flags->tls_ca, "CA certificates, PEM (NATS_CA)");
-  command->add_option("--tlscert", flags->tls_cert,
-                      "client certificate, PEM (NATS_CERT)");
-  command->add_option("--tlskey", flags->tls_key, "client key, PEM (NATS_KEY)");
-}
-
-void Override(std::string* value, const std::string& flag) {
-  if (!flag.empty()) *value = flag;
-}
 
 std::string FromEnvironment(const char* name) {
   const char* value = std::getenv(name);
@@ -80,9 +62,26 @@ std::string_view BuiltInText() {
                                                     : StanConfigText();
 }
 
-// Defaults < file < environment < flags. On an error prints it and returns
-// the exit code.
-int LoadConfig(const Flags& flags, Config* config, bool* built_in) {
+// What a command makes of the config. Those that have no connection know neither
+// its flags nor contexts, and leave it unjudged: a probe must not fail because of a
+// file that it does not need.
+enum class Purpose { kConnect, kLocal };
+
+// The values that go before the file's, in their order.
+absl::StatusOr<std::vector<ConfigOverride>> AllOverrides(const Flags& flags,
+                                                         Purpose purpose) {
+  const Environment getenv = [](const char* name) { return std::getenv(name); };
+  std::vector<ConfigOverride> overrides = EnvironmentOverrides(getenv);
+  if (purpose == Purpose::kConnect) {
+    ASSIGN_OR_RETURN(overrides, Overrides(flags.connection, getenv));
+  }
+  if (!flags.store.empty()) overrides.push_back({"store.path", flags.store, "--store"});
+  return overrides;
+}
+
+// Defaults < file < context < environment < flags. On an error prints it and
+// returns the exit code.
+int LoadConfig(const Flags& flags, Purpose purpose, Config* config, bool* built_in) {
   std::string path = flags.config;
   if (path.empty()) path = FromEnvironment("EXPIRER_CONFIG");
   *built_in = path.empty();
@@ -92,34 +91,26 @@ int LoadConfig(const Flags& flags, Config* config, bool* built_in) {
     if (!read.ok()) return Report({Message(read.status())});
     text = *std::move(read);
   }
-  ConfigResult result = ParseConfig(text, path.empty() ? "(built-in)" : path);
+  ConfigResult result =
+      ParseConfig(text, path.empty() ? "(built-in)" : path, /*alone=*/false);
   for (const std::string& warning : result.warnings)
     Log(Level::kWarn, "config", {{"warning", warning}});
   if (!result.errors.empty()) return Report(result.errors);
   *config = std::move(result.config);
   if (path.empty()) config->origins.clear();
-  const std::vector<std::string> errors =
-      ApplyEnvironment(config, [](const char* name) { return std::getenv(name); });
-  if (!errors.empty()) return Report(errors);
-  if (!flags.servers.empty()) {
-    auto servers = ParseServers(flags.servers);
-    if (!servers.ok()) return Report({"--server: " + Message(servers.status())});
-    config->nats.urls = *std::move(servers);
-  }
-  Override(&config->store.path, flags.store);
-  Override(&config->nats.user, flags.user);
-  Override(&config->nats.password, flags.password);
-  Override(&config->nats.creds, flags.creds);
-  Override(&config->nats.nkey, flags.nkey);
-  Override(&config->nats.tls.ca, flags.tls_ca);
-  Override(&config->nats.tls.cert, flags.tls_cert);
-  Override(&config->nats.tls.key, flags.tls_key);
-  return kDone;
+  const auto overrides = AllOverrides(flags, purpose);
+  if (!overrides.ok()) return Report({Message(overrides.status())});
+  std::vector<std::string> errors = ApplyOverrides(config, *overrides);
+  if (purpose == Purpose::kConnect)
+    if (const absl::Status tls = CheckTls(*config); !tls.ok())
+      errors.push_back(Message(tls));
+  return errors.empty() ? kDone : Report(errors);
 }
 
 int RunServe(const Flags& flags) {
   ServeOptions options;
-  const int code = LoadConfig(flags, &options.config, &options.built_in);
+  const int code =
+      LoadConfig(flags, Purpose::kConnect, &options.config, &options.built_in);
   if (code != kDone) return code;
   Level level = Level::kInfo;
   if (!ParseLevel(options.config.log.level, &level))
@@ -150,27 +141,10 @@ int RunConfigCheck(const Flags& flags) {
   return kDone;
 }
 
-// What the flags say of the config, for `config show`.
-std::vector<ConfigOverride> FlagOverrides(const Flags& flags) {
-  std::vector<ConfigOverride> overrides;
-  for (const ConfigOverride& one : {ConfigOverride{"nats.url", flags.servers, "--server"},
-                                    {"nats.user", flags.user, "--user"},
-                                    {"nats.password", flags.password, "--password"},
-                                    {"nats.creds", flags.creds, "--creds"},
-                                    {"nats.nkey", flags.nkey, "--nkey"},
-                                    {"nats.tls.ca", flags.tls_ca, "--tlsca"},
-                                    {"nats.tls.cert", flags.tls_cert, "--tlscert"},
-                                    {"nats.tls.key", flags.tls_key, "--tlskey"},
-                                    {"store.path", flags.store, "--store"}}) {
-    if (!one.value.empty()) overrides.push_back(one);
-  }
-  return overrides;
-}
-
 int RunConfigShow(const Flags& flags) {
   Config config;
   bool built_in = false;
-  const int code = LoadConfig(flags, &config, &built_in);
+  const int code = LoadConfig(flags, Purpose::kConnect, &config, &built_in);
   if (code != kDone) return code;
   const std::string path =
       flags.config.empty() ? FromEnvironment("EXPIRER_CONFIG") : flags.config;
@@ -180,10 +154,9 @@ int RunConfigShow(const Flags& flags) {
     if (!read.ok()) return Report({Message(read.status())});
     text = *std::move(read);
   }
-  std::vector<ConfigOverride> overrides =
-      EnvironmentOverrides([](const char* name) { return std::getenv(name); });
-  for (ConfigOverride& one : FlagOverrides(flags)) overrides.push_back(std::move(one));
-  std::fputs(ShowConfig(text, built_in ? "built-in" : path, overrides).c_str(), stdout);
+  const auto overrides = AllOverrides(flags, Purpose::kConnect);
+  if (!overrides.ok()) return Report({Message(overrides.status())});
+  std::fputs(ShowConfig(text, built_in ? "built-in" : path, *overrides).c_str(), stdout);
   return kDone;
 }
 
@@ -192,7 +165,7 @@ int RunHealth(const Flags& flags) {
   if (path.empty()) {
     Config config;
     bool built_in = false;
-    const int code = LoadConfig(flags, &config, &built_in);
+    const int code = LoadConfig(flags, Purpose::kLocal, &config, &built_in);
     if (code != kDone) return code;
     path = config.StatusFile();
   }
@@ -230,7 +203,7 @@ void AddServeCommand(CLI::App* app, Flags* flags, int* code) {
                    "point-in-time: open a damaged store and drop what lies after the "
                    "damage")
       ->check(CLI::IsMember({"point-in-time"}));
-  AddConnectionFlags(serve, flags);
+  AddClientFlags(serve, &flags->connection);
   serve->callback([flags, code] { *code = RunServe(*flags); });
 }
 
@@ -249,14 +222,14 @@ void AddConfigCommands(CLI::App* app, Flags* flags, int* code) {
   show->add_option("FILE", flags->config,
                    "the file (EXPIRER_CONFIG); without one the built-in configuration");
   show->add_option("--store", flags->store, "directory of the store (EXPIRER_STORE)");
-  AddConnectionFlags(show, flags);
+  AddClientFlags(show, &flags->connection);
   show->callback([flags, code] { *code = RunConfigShow(*flags); });
 }
 
 int RunDoctorCommand(const Flags& flags) {
   Config config;
   bool built_in = false;
-  const int code = LoadConfig(flags, &config, &built_in);
+  const int code = LoadConfig(flags, Purpose::kConnect, &config, &built_in);
   if (code != kDone) return code;
   const auto timeout_ms = ParseTimeout(flags.timeout);
   if (!timeout_ms.ok()) return Report({Message(timeout_ms.status())});
@@ -289,7 +262,7 @@ int RunCommandLine(int argc, char** argv) {
     Flags of_file;
     of_file.config = file;
     bool built_in = false;
-    return LoadConfig(of_file, config, &built_in);
+    return LoadConfig(of_file, Purpose::kLocal, config, &built_in);
   };
   AddReplayCommand(&app, load, &code);
   AddRecordCommand(&app, &code);
@@ -302,7 +275,7 @@ int RunCommandLine(int argc, char** argv) {
   doctor->add_option("--timeout", flags.timeout, "for each answer (5s)");
   doctor->add_flag("--round-trip", flags.round_trip,
                    "send a job of its own through the running service and wait for it");
-  AddConnectionFlags(doctor, &flags);
+  AddClientFlags(doctor, &flags.connection);
   doctor->callback([&] { code = RunDoctorCommand(flags); });
 
   app.add_subcommand("version", "version, commit and linked libraries")->callback([] {

@@ -53,11 +53,30 @@ rules:
     publish: { subject: "expiration:complete", via: stan, body: '{"orderId":${/id}}' }
 )";
 
+constexpr std::string_view kNameLetters = "expected letters, digits, - and _ only";
+constexpr std::string_view kInboxPrefix =
+    "expected a subject without wildcards, such as _INBOX_mine";
+constexpr std::string_view kNoControl =
+    "expected no line break or other control character, at its end neither";
+
 bool IsName(std::string_view name) {
   return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
            c == '-' || c == '_';
   });
+}
+
+// Users, passwords and tokens hold no control character: the protocol could not
+// carry it, and a Secret made with echo ends in one.
+bool HasControl(std::string_view text) {
+  return std::any_of(text.begin(), text.end(), [](char c) {
+    return static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
+  });
+}
+
+// A subject without wildcards.
+bool IsInboxPrefix(const std::string& text) {
+  return CheckSubjectFilter(text).ok() && text.find_first_of("*>") == text.npos;
 }
 
 // host or host:port, perhaps after a login.
@@ -73,7 +92,7 @@ bool IsHostAndPort(std::string_view server) {
          number >= 1 && number <= 65'535;
 }
 
-NatsConfig ReadNats(const Section& section) {
+NatsConfig ReadNats(const Section& section, bool alone) {
   NatsConfig nats;
   absl::StatusOr<std::vector<std::string>> servers = ParseServers(section.Text("url"));
   if (servers.ok()) {
@@ -91,15 +110,14 @@ NatsConfig ReadNats(const Section& section) {
     if (HasControl(text)) section.Fail(key, std::string(kNoControl));
   const Section tls = section.Map("tls");
   nats.tls = {tls.Text("ca"), tls.Text("cert"), tls.Text("key")};
-  if (nats.tls.cert.empty() != nats.tls.key.empty())
+  if (alone && nats.tls.cert.empty() != nats.tls.key.empty())
     section.Fail("tls", "expected cert and key together, found one of them");
   nats.domain = section.Text("domain");
   if (section.Has("domain") && !IsName(nats.domain))
-    section.Fail("domain", "expected letters, digits, - and _ only");
+    section.Fail("domain", std::string(kNameLetters));
   nats.inbox_prefix = section.Text("inbox_prefix");
   if (!IsInboxPrefix(nats.inbox_prefix))
-    section.Fail("inbox_prefix",
-                 "expected a subject without wildcards, such as _INBOX_mine");
+    section.Fail("inbox_prefix", std::string(kInboxPrefix));
   nats.connect_timeout_ms = section.DurationMs("connect_timeout");
   const Section stan = section.Map("stan");
   nats.stan = {stan.Text("cluster"), stan.Text("client")};
@@ -110,7 +128,7 @@ StreamConfig ReadStream(const Section& section) {
   StreamConfig stream;
   stream.name = section.Text("name");
   if (section.Has("name") && !IsName(stream.name))
-    section.Fail("name", "expected letters, digits, - and _ only");
+    section.Fail("name", std::string(kNameLetters));
   stream.subjects = section.Texts("subjects");
   for (const std::string& subject : stream.subjects) {
     absl::Status status = CheckSubjectFilter(subject);
@@ -193,11 +211,11 @@ void WarnOfHistory(const Config& config, const std::vector<Section>& streams,
   }
 }
 
-Config ReadConfig(const Section& root, std::vector<YamlIssue>* warnings) {
+Config ReadConfig(const Section& root, bool alone, std::vector<YamlIssue>* warnings) {
   Config config;
   config.name = root.Text("name");
-  if (!IsName(config.name)) root.Fail("name", "expected letters, digits, - and _ only");
-  config.nats = ReadNats(root.Map("nats"));
+  if (!IsName(config.name)) root.Fail("name", std::string(kNameLetters));
+  config.nats = ReadNats(root.Map("nats"), alone);
   const Section store = root.Map("store");
   config.store = {store.Text("path"), store.DurationMs("history")};
   const std::vector<Section> streams = root.List("streams");
@@ -251,7 +269,7 @@ constexpr std::pair<const char*, const char*> kVariables[] = {
     {"EXPIRER_LOG_FORMAT", "log.format"},
 };
 
-// The text at `path`, which a variable overrides.
+// The text at `path`, which a variable, flag or context overrides.
 std::string* TextAt(Config* config, std::string_view path) {
   NatsConfig& nats = config->nats;
   const std::pair<std::string_view, std::string*> texts[] = {
@@ -263,6 +281,8 @@ std::string* TextAt(Config* config, std::string_view path) {
       {"nats.tls.ca", &nats.tls.ca},
       {"nats.tls.cert", &nats.tls.cert},
       {"nats.tls.key", &nats.tls.key},
+      {"nats.domain", &nats.domain},
+      {"nats.inbox_prefix", &nats.inbox_prefix},
       {"nats.stan.cluster", &nats.stan.cluster},
       {"nats.stan.client", &nats.stan.client},
       {"store.path", &config->store.path},
@@ -273,6 +293,22 @@ std::string* TextAt(Config* config, std::string_view path) {
     if (name == path) return text;
   CHECK(false);
   return nullptr;
+}
+
+// What is wrong with the value of `one`; "" = nothing.
+std::string WrongWith(const ConfigOverride& one) {
+  const Key* key = FindKey(one.path);
+  CHECK(key != nullptr);
+  if (one.path == "nats.url") return Message(ParseServers(one.value).status());
+  const std::string words = fmt::format("|{}|", key->choices);
+  if (key->type == KeyType::kChoice && (one.value.find('|') != one.value.npos ||
+                                        words.find("|" + one.value + "|") == words.npos))
+    return fmt::format("{}, found {}", Expected(*key), Quote(one.value));
+  if (HasControl(one.value)) return std::string(kNoControl);
+  if (one.path == "nats.inbox_prefix" && !IsInboxPrefix(one.value))
+    return std::string(kInboxPrefix);
+  if (one.path == "nats.domain" && !IsName(one.value)) return std::string(kNameLetters);
+  return "";
 }
 
 }  // namespace
@@ -289,13 +325,13 @@ JobLimits Config::job_limits() const {
   return bounds;
 }
 
-ConfigResult ParseConfig(std::string_view text, std::string_view file_name) {
+ConfigResult ParseConfig(std::string_view text, std::string_view file_name, bool alone) {
   ConfigResult result;
   ConfigReport report;
   std::vector<YamlIssue> warnings;
   const Yaml tree = ParseYaml(text, &report.issues);
   const Section root(&tree, "", &tree, &report);
-  result.config = ReadConfig(root, &warnings);
+  result.config = ReadConfig(root, alone, &warnings);
   // Of a file that could not be read right it might not be true.
   if (report.issues.empty() && result.config.rules.empty())
     warnings.push_back(root.Issue("rules", "there are none, so nothing is scheduled"));
@@ -345,16 +381,6 @@ absl::StatusOr<std::vector<std::string>> ParseServers(std::string_view text) {
   return servers;
 }
 
-bool HasControl(std::string_view text) {
-  return std::any_of(text.begin(), text.end(), [](char c) {
-    return static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
-  });
-}
-
-bool IsInboxPrefix(const std::string& text) {
-  return CheckSubjectFilter(text).ok() && text.find_first_of("*>") == text.npos;
-}
-
 std::vector<ConfigOverride> EnvironmentOverrides(const Environment& getenv) {
   std::vector<ConfigOverride> overrides;
   for (const auto& [name, path] : kVariables) {
@@ -364,36 +390,35 @@ std::vector<ConfigOverride> EnvironmentOverrides(const Environment& getenv) {
   return overrides;
 }
 
-std::vector<std::string> ApplyEnvironment(Config* config, const Environment& getenv) {
+std::vector<std::string> ApplyOverrides(Config* config,
+                                        const std::vector<ConfigOverride>& overrides) {
   std::vector<std::string> errors;
-  for (const ConfigOverride& one : EnvironmentOverrides(getenv)) {
-    const Key* key = FindKey(one.path);
-    CHECK(key != nullptr);
-    const std::string words = fmt::format("|{}|", key->choices);
+  for (const ConfigOverride& one : overrides) {
+    if (const std::string wrong = WrongWith(one); !wrong.empty()) {
+      errors.push_back(one.origin + ": " + wrong);
+      continue;
+    }
     if (one.path == "nats.url") {
-      absl::StatusOr<std::vector<std::string>> servers = ParseServers(one.value);
-      if (!servers.ok()) {
-        errors.push_back(one.origin + ": " + Message(servers.status()));
-        continue;
-      }
-      config->nats.urls = *std::move(servers);
-    } else if (key->type == KeyType::kChoice &&
-               (one.value.find('|') != one.value.npos ||
-                words.find("|" + one.value + "|") == words.npos)) {
-      errors.push_back(
-          fmt::format("{}: {}, found {}", one.origin, Expected(*key), Quote(one.value)));
-      continue;
-    } else if (HasControl(one.value)) {
-      errors.push_back(fmt::format("{}: {}", one.origin, kNoControl));
-      continue;
+      config->nats.urls = ParseServers(one.value).value();
     } else {
-      *TextAt(config, one.path) = one.value;
+      std::string* const text = TextAt(config, one.path);
+      if (one.value.empty() && text->empty()) continue;
+      *text = one.value;
     }
     config->origins[one.path] = one.origin;
   }
-  if (config->nats.tls.cert.empty() != config->nats.tls.key.empty())
-    errors.push_back("NATS_CERT, NATS_KEY: expected a certificate and its key together");
   return errors;
+}
+
+absl::Status CheckTls(const Config& config) {
+  const TlsConfig& tls = config.nats.tls;
+  if (tls.cert.empty() == tls.key.empty()) return absl::OkStatus();
+  const std::string found = tls.cert.empty() ? "key" : "cert";
+  const auto origin = config.origins.find("nats.tls." + found);
+  CHECK(origin != config.origins.end());
+  return Invalid(
+      fmt::format("nats.tls: expected cert and key together, found only {} (by {})",
+                  found, origin->second));
 }
 
 }  // namespace expirer

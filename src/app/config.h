@@ -109,8 +109,11 @@ struct ConfigResult {
 };
 
 // Reads a whole config file; reports all that is wrong in it at once. What the
-// file leaves out has its default, but no rules and no streams.
-[[nodiscard]] ConfigResult ParseConfig(std::string_view text, std::string_view file_name);
+// file leaves out has its default, but no rules and no streams. A certificate
+// without its key, or the reverse, is wrong in a file that stands `alone`; where
+// values override it, CheckTls says after them.
+[[nodiscard]] ConfigResult ParseConfig(std::string_view text, std::string_view file_name,
+                                       bool alone = true);
 
 // The commented file that stands for the built-in configuration: the rule of
 // the ticketing example. `config default` prints it.
@@ -121,36 +124,31 @@ struct ConfigResult {
 // as the app's services do.
 [[nodiscard]] std::string_view StanConfigText();
 
-// A value that did not come from the file: `origin` is a variable or a flag.
+// A value that did not come from the file: `origin` is a variable, a flag or a
+// member of a context of the `nats` CLI. An empty `value` makes void what came
+// before it, of the file too; where that is nothing, it says nothing.
 struct ConfigOverride {
   std::string path;
   std::string value;
   std::string origin;
 };
 
-// Overrides `config` by the variables that `getenv` knows (null or empty: not
-// set): NATS_URL, NATS_CREDS, NATS_NKEY, NATS_USER, NATS_PASSWORD, NATS_TOKEN,
+// What the variables that `getenv` knows (null or empty: not set) override, right or
+// wrong: NATS_URL, NATS_CREDS, NATS_NKEY, NATS_USER, NATS_PASSWORD, NATS_TOKEN,
 // NATS_CA, NATS_CERT, NATS_KEY, NATS_CLUSTER_ID, NATS_CLIENT_ID, EXPIRER_STORE,
-// EXPIRER_LOG_LEVEL and EXPIRER_LOG_FORMAT. Returns what is wrong with them, "NAME:
-// what".
+// EXPIRER_LOG_LEVEL and EXPIRER_LOG_FORMAT.
 using Environment = std::function<const char*(const char* name)>;
-[[nodiscard]] std::vector<std::string> ApplyEnvironment(Config* config,
-                                                        const Environment& getenv);
-// The same variables as they are set, right or wrong.
 [[nodiscard]] std::vector<ConfigOverride> EnvironmentOverrides(const Environment& getenv);
+// Overrides `config`, later ones last. Returns what is wrong, "ORIGIN: what".
+[[nodiscard]] std::vector<std::string> ApplyOverrides(
+    Config* config, const std::vector<ConfigOverride>& overrides);
+// Whether certificate and key are there together, wherever each came from.
+[[nodiscard]] absl::Status CheckTls(const Config& config);
 
 // A comma-separated list of servers: host[:port] with nats://, tls:// or
 // nothing before it; http:// is taken as nats://. On error the message says
 // what was expected.
 [[nodiscard]] absl::StatusOr<std::vector<std::string>> ParseServers(
     std::string_view text);
-
-// Users, passwords and tokens hold no control character: the protocol could not
-// carry it, and a Secret made with echo ends in one.
-[[nodiscard]] bool HasControl(std::string_view text);
-inline constexpr std::string_view kNoControl =
-    "expected no line break or other control character, at its end neither";
-// A subject without wildcards.
-[[nodiscard]] bool IsInboxPrefix(const std::string& text);
 
 }  // namespace expirer

@@ -107,7 +107,7 @@ class Shower {
     const bool composed = node != nullptr && node->kind != Yaml::Kind::kScalar;
     bool overridden = false;
     for (const ConfigOverride& one : overrides_) {
-      if (one.path != path) continue;
+      if (one.path != path || (one.value.empty() && value.empty())) continue;
       value = one.value;
       origin = one.origin;
       overridden = true;

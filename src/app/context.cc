@@ -1,10 +1,19 @@
 #include "app/context.h"
 
+#include <algorithm>
+#include <iterator>
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+
 #include "base/read_file.h"
 #include "job/json_view.h"
 
 namespace expirer {
 namespace {
+
+using Values = std::vector<ConfigOverride>;
 
 std::string Trimmed(std::string text) {
   const auto blank = [](char c) { return c == ' ' || c == '\n' || c == '\r'; };
@@ -13,106 +22,161 @@ std::string Trimmed(std::string text) {
   return text;
 }
 
-absl::Status SetServers(const std::string& from, const std::string& text,
-                        ConnectionOptions* options) {
-  auto servers = ParseServers(text);
-  if (!servers.ok()) return Annotate(servers.status(), from);
-  options->servers = *std::move(servers);
-  return absl::OkStatus();
+std::string Variable(const Environment& getenv, const char* name) {
+  const char* value = getenv(name);
+  return value == nullptr ? "" : value;
 }
+
+// Of the `nats` CLI.
+std::string Directory(const Environment& getenv) {
+  const std::string xdg = Variable(getenv, "XDG_CONFIG_HOME");
+  return (xdg.empty() ? Variable(getenv, "HOME") + "/.config" : xdg) + "/nats";
+}
+
+// What a member of a context file is in the config.
+struct Member {
+  std::string_view name;
+  const char* path;
+  bool is_file = false;
+};
+constexpr Member kMembers[] = {
+    {"url", "nats.url"},
+    {"user", "nats.user"},
+    {"password", "nats.password"},
+    {"token", "nats.token"},
+    {"creds", "nats.creds", true},
+    {"nkey", "nats.nkey", true},
+    {"cert", "nats.tls.cert", true},
+    {"key", "nats.tls.key", true},
+    {"ca", "nats.tls.ca", true},
+    {"inbox_prefix", "nats.inbox_prefix"},
+    {"jetstream_domain", "nats.domain"},
+};
 
 // `~` is written by people, not by the `nats` CLI, which takes it all the same.
-std::string Expand(const std::string& path, const std::string& home) {
-  return path.starts_with("~/") ? home + path.substr(1) : path;
+std::string Expand(const std::string& path, const Environment& getenv) {
+  return path.starts_with("~/") ? Variable(getenv, "HOME") + path.substr(1) : path;
 }
 
-absl::Status ReadContext(const std::string& path, const std::string& home,
-                         ConnectionOptions* options) {
-  ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
-  auto members = JsonMembers(text);
-  if (!members.ok()) return Annotate(members.status(), path);
+absl::StatusOr<Values> ReadContext(const std::string& context,
+                                   const Environment& getenv) {
+  const std::string origin = "context " + context;
+  if (context.find('/') != context.npos)
+    return Invalid(origin + ": expected a name without /");
+  const std::string path = Directory(getenv) + "/context/" + context + ".json";
+  const auto text = ReadFile(path);
+  if (!text.ok())
+    return MakeStatus(text.status().code(),
+                      fmt::format("{}: {}; expected one that `nats context ls` shows",
+                                  origin, Message(text.status())));
+  const auto members = JsonMembers(*text);
+  if (!members.ok()) return Annotate(members.status(), origin + ": " + path);
+  Values values;
   for (const auto& [name, value] : *members) {
     if (value.kind != JsonValue::Kind::kString) continue;
     std::string scratch;
     const auto decoded = JsonText(value, &scratch);
     if (!decoded.ok() || decoded->empty()) continue;
     const std::string given(*decoded);
-    if (name == "url") RETURN_IF_ERROR(SetServers(path, given, options));
-    if (name == "user") options->user = given;
-    if (name == "password") options->password = given;
-    if (name == "token") options->token = given;
-    if (name == "creds") options->creds = Expand(given, home);
-    if (name == "nkey") options->nkey = Expand(given, home);
-    if (name == "cert") options->tls_cert = Expand(given, home);
-    if (name == "key") options->tls_key = Expand(given, home);
-    if (name == "ca") options->tls_ca = Expand(given, home);
-    if (name == "inbox_prefix") options->inbox_prefix = given;
-    if (name == "jetstream_domain") options->domain = given;
+    for (const Member& member : kMembers) {
+      if (member.name != name) continue;
+      values.push_back({member.path, member.is_file ? Expand(given, getenv) : given,
+                        fmt::format("{}: {}", origin, name)});
+    }
   }
-  return absl::OkStatus();
+  return values;
+}
+
+Values FlagOverrides(const ClientFlags& flags) {
+  Values values;
+  for (const ConfigOverride& one :
+       {ConfigOverride{"nats.url", flags.servers, "--server"},
+        {"nats.user", flags.user, "--user"},
+        {"nats.password", flags.password, "--password"},
+        {"nats.creds", flags.creds, "--creds"},
+        {"nats.nkey", flags.nkey, "--nkey"},
+        {"nats.tls.ca", flags.tls_ca, "--tlsca"},
+        {"nats.tls.cert", flags.tls_cert, "--tlscert"},
+        {"nats.tls.key", flags.tls_key, "--tlskey"},
+        {"nats.inbox_prefix", flags.inbox_prefix, "--inbox-prefix"}}) {
+    if (!one.value.empty()) values.push_back(one);
+  }
+  return values;
+}
+
+// Puts `source` behind `values`, which it makes void where they say who we are in
+// a form that it does not use: the server would be told both, and choose.
+void Append(Values source, Values* values) {
+  const auto find = [&source](std::string_view path) {
+    return std::find_if(source.begin(), source.end(),
+                        [path](const ConfigOverride& one) { return one.path == path; });
+  };
+  static constexpr const char* kForms[] = {"nats.creds", "nats.nkey", "nats.token",
+                                           "nats.user"};
+  const auto* const form =
+      std::find_if(std::begin(kForms), std::end(kForms),
+                   [&](const char* path) { return find(path) != source.end(); });
+  if (form != std::end(kForms)) {
+    const std::string origin = find(*form)->origin;
+    for (const char* path : kForms)
+      if (find(path) == source.end()) values->push_back({path, "", origin});
+    // The password may come from elsewhere than its user.
+    if (find("nats.user") == source.end() && find("nats.password") == source.end())
+      values->push_back({"nats.password", "", origin});
+  }
+  std::move(source.begin(), source.end(), std::back_inserter(*values));
+}
+
+Values Stacked(Values context, const ClientFlags& flags, const Environment& getenv) {
+  Values values;
+  Append(std::move(context), &values);
+  Append(EnvironmentOverrides(getenv), &values);
+  Append(FlagOverrides(flags), &values);
+  return values;
+}
+
+std::string NamedContext(const ClientFlags& flags, const Environment& getenv) {
+  return flags.context.empty() ? Variable(getenv, "NATS_CONTEXT") : flags.context;
+}
+
+// The context selected for the `nats` CLI. One that was selected and then removed
+// by hand stops nobody.
+absl::StatusOr<Values> ReadSelected(const Environment& getenv) {
+  const auto selected = ReadFile(Directory(getenv) + "/context.txt");
+  const std::string name = selected.ok() ? Trimmed(*selected) : "";
+  if (name.empty()) return Values();
+  auto values = ReadContext(name, getenv);
+  if (absl::IsNotFound(values.status())) return Values();
+  return values;
 }
 
 }  // namespace
 
+absl::StatusOr<Values> Overrides(const ClientFlags& flags, const Environment& getenv) {
+  Values context;
+  if (const std::string name = NamedContext(flags, getenv); !name.empty()) {
+    ASSIGN_OR_RETURN(context, ReadContext(name, getenv));
+  }
+  return Stacked(std::move(context), flags, getenv);
+}
+
 absl::StatusOr<ConnectionOptions> ClientOptions(const ClientFlags& flags,
                                                 const Environment& getenv) {
-  const auto variable = [&getenv](const char* name) {
-    const char* value = getenv(name);
-    return std::string(value == nullptr ? "" : value);
-  };
-  ConnectionOptions options;
-  const std::string home = variable("HOME");
-  const std::string xdg = variable("XDG_CONFIG_HOME");
-  const std::string nats = (xdg.empty() ? home + "/.config" : xdg) + "/nats";
-  std::string context = flags.context.empty() ? variable("NATS_CONTEXT") : flags.context;
-  const bool named = !context.empty();
-  if (!named) {
-    const auto selected = ReadFile(nats + "/context.txt");
-    if (selected.ok()) context = Trimmed(*selected);
+  Values values;
+  if (NamedContext(flags, getenv).empty()) {
+    ASSIGN_OR_RETURN(Values selected, ReadSelected(getenv));
+    values = Stacked(std::move(selected), flags, getenv);
+  } else {
+    ASSIGN_OR_RETURN(values, Overrides(flags, getenv));
   }
-  if (context.find('/') != context.npos)
-    return Invalid("context " + context + ": expected a name without /");
-  if (!context.empty()) {
-    const absl::Status read =
-        ReadContext(nats + "/context/" + context + ".json", home, &options);
-    // One that was selected and then removed by hand stops nobody.
-    if (!read.ok() && (named || !absl::IsNotFound(read)))
-      return Annotate(read, "context " + context);
-  }
-  const struct {
-    const char* name;
-    const std::string& flag;
-    std::string* value;
-  } settings[] = {
-      {"NATS_USER", flags.user, &options.user},
-      {"NATS_PASSWORD", flags.password, &options.password},
-      {"NATS_TOKEN", "", &options.token},
-      {"NATS_CREDS", flags.creds, &options.creds},
-      {"NATS_NKEY", flags.nkey, &options.nkey},
-      {"NATS_CA", flags.tls_ca, &options.tls_ca},
-      {"NATS_CERT", flags.tls_cert, &options.tls_cert},
-      {"NATS_KEY", flags.tls_key, &options.tls_key},
-  };
-  for (const auto& setting : settings) {
-    const std::string text = setting.flag.empty() ? variable(setting.name) : setting.flag;
-    if (text.empty()) continue;
-    if (HasControl(text))
-      return Invalid(std::string(setting.name) + ": " + std::string(kNoControl));
-    *setting.value = text;
-  }
-  if (!flags.inbox_prefix.empty()) {
-    if (!IsInboxPrefix(flags.inbox_prefix))
-      return Invalid(
-          "--inbox-prefix: expected a subject without wildcards, such as "
-          "_INBOX_mine");
-    options.inbox_prefix = flags.inbox_prefix;
-  }
-  const std::string url = variable("NATS_URL");
-  if (!flags.servers.empty())
-    RETURN_IF_ERROR(SetServers("--server", flags.servers, &options));
-  else if (!url.empty())
-    RETURN_IF_ERROR(SetServers("NATS_URL", url, &options));
-  return options;
+  // EXPIRER_LOG_LEVEL and its like are the service's.
+  std::erase_if(values,
+                [](const ConfigOverride& one) { return !one.path.starts_with("nats."); });
+  Config config = DefaultConfig();
+  const std::vector<std::string> errors = ApplyOverrides(&config, values);
+  if (!errors.empty()) return Invalid(errors.front());
+  RETURN_IF_ERROR(CheckTls(config));
+  return ConnectionFrom(config.nats);
 }
 
 ConnectionOptions ConnectionFrom(const NatsConfig& nats) {

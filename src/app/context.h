@@ -1,8 +1,9 @@
-// Where the client commands find NATS: contexts of the `nats` CLI, its
-// environment and its flags, later ones first.
+// Where NATS is: contexts of the `nats` CLI, its environment and its flags,
+// later ones first.
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "app/config.h"
 #include "net/connection_options.h"
@@ -18,9 +19,18 @@ struct ClientFlags {
   std::string inbox_prefix;
 };
 
-// Defaults < context (--context, NATS_CONTEXT, or the one selected in
-// $XDG_CONFIG_HOME/nats/context.txt) < environment < flags. Errors are bad
-// usage: a context that was named and is not there, malformed files or URLs.
+// What a context that is named (--context, else NATS_CONTEXT), the environment and
+// the flags override, in this order. Whichever of them says who we are says all of
+// it: what came before is void in its other forms (creds, nkey, user, token), so
+// that --user goes before the creds of a context. Errors are bad usage: a context
+// that is not there or malformed.
+[[nodiscard]] absl::StatusOr<std::vector<ConfigOverride>> Overrides(
+    const ClientFlags& flags, const Environment& getenv);
+
+// Of commands that only ask and have no config: the same over the defaults, and
+// where no context is named that which is selected in
+// $XDG_CONFIG_HOME/nats/context.txt. Errors are bad usage: as above, and values
+// that cannot be.
 [[nodiscard]] absl::StatusOr<ConnectionOptions> ClientOptions(const ClientFlags& flags,
                                                               const Environment& getenv);
 

@@ -237,6 +237,74 @@ TEST(ServiceAuth, CredsThatAreRotatedInPlaceCountFromTheNextConnectOn) {
   EXPECT_EQ(service.Log().find(kUserSeed), std::string::npos);
 }
 
+// The config's address is nobody's.
+TEST(ServiceAuth, AContextSaysWhereAndWhoAndFlagsGoBeforeIt) {
+  NatsServer server({.config = "authorization { user: app, password: secret }"});
+  const TempDir home;
+  std::filesystem::create_directories(home.path() + "/nats/context");
+  const auto put = [&](const std::string& context, const std::string& who) {
+    Write(home.path() + "/nats/context/" + context + ".json",
+          fmt::format(R"({{"url":"{}",{}}})", server.url(), who));
+  };
+  put("login", R"("user":"app","password":"secret")");
+  put("creds", R"("creds":"/none/app.creds")");
+  Service::Options options = With(server, "token: t");
+  options.config.replace(options.config.find(server.url()), server.url().size(),
+                         "nats://127.0.0.1:1");
+  options.environment = {{"XDG_CONFIG_HOME", home.path()}, {"NATS_CONTEXT", "creds"}};
+  Service service(options);
+  service.SetFlags({"--context", "login"});
+  service.StartReady();
+  ASSERT_EQ(service.Term(), 0);
+  service.SetFlags({"--user", "app", "--password", "secret"});
+  service.StartReady();
+  const Environment gone = {{"XDG_CONFIG_HOME", home.path()}, {"NATS_CONTEXT", "gone"}};
+  const Outcome refused = RunExpirer({"serve"}, gone);
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_NE(refused.output.find("nats/context/gone.json cannot be read"),
+            std::string::npos)
+      << refused.output;
+  for (const char* other : {"doctor", "ls"})
+    EXPECT_EQ(RunExpirer({other, "--context", "gone"}, gone).code, 2);
+  // What needs no connection needs no context.
+  EXPECT_EQ(RunExpirer({"health", "--store", service.store()}, gone).code, 0);
+}
+
+TEST(ServiceAuth, ConfigShowTellsWhatCameFromAContextAndNoSecretOfIt) {
+  const TempDir home;
+  std::filesystem::create_directories(home.path() + "/nats/context");
+  Write(home.path() + "/nats/context/mine.json",
+        R"({"url":"nats://u:s3cret@h:1","token":"s3cret"})");
+  const Outcome shown = RunExpirer({"config", "show", "--context", "mine"},
+                                   {{"XDG_CONFIG_HOME", home.path()}});
+  EXPECT_EQ(shown.code, 0);
+  EXPECT_NE(shown.output.find("nats.url: \"nats://(hidden)@h:1\"  # context mine: url\n"),
+            std::string::npos)
+      << shown.output;
+  EXPECT_NE(shown.output.find("nats.token: \"(hidden)\"  # context mine: token\n"),
+            std::string::npos);
+  EXPECT_EQ(shown.output.find("s3cret"), std::string::npos);
+}
+
+TEST(ServiceAuth, HalfAPairIsAnErrorOnceAllSourcesAreKnown) {
+  const TempDir dir;
+  const std::string file = dir.path() + "/f.yaml";
+  Write(file, "nats: { tls: { cert: c.pem } }\n");
+  const Outcome half = RunExpirer({"config", "show", file});
+  EXPECT_EQ(half.code, 2);
+  const std::string says =
+      "nats.tls: expected cert and key together, found only cert (by " + file + ":1)\n";
+  EXPECT_NE(half.output.find(says), std::string::npos) << half.output;
+  EXPECT_EQ(RunExpirer({"config", "show", file, "--tlskey", "k"}).code, 0);
+  EXPECT_EQ(RunExpirer({"config", "show", file}, {{"NATS_KEY", "k"}}).code, 0);
+  const Outcome alone = RunExpirer({"config", "check", file}, {{"NATS_KEY", "k"}});
+  EXPECT_EQ(alone.code, 2) << "it looks at the file alone";
+  EXPECT_NE(alone.output.find(":1:14: nats.tls: expected"), std::string::npos);
+  for (const char* flag : {"--tlscert", "--tlskey"})
+    for (const char* command : {"serve", "doctor", "ls"})
+      EXPECT_EQ(RunExpirer({command, flag, "x"}).code, 2) << command << flag;
+}
+
 TEST(ServiceAuth, TlsWithAnOwnCa) {
   const Certificates certs;
   NatsServer server({.config = certs.Server(false)});

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -121,6 +122,19 @@ class Ways {
       Add({kind, "in NATS_URL", "", {{"NATS_URL", with}}, {}, one});
       Add({kind, "in --server", "", {}, {"--server", with}, one});
       Add({kind, "beside another server", "", {{"NATS_URL", url + "," + with}}, {}, one});
+    }
+    std::filesystem::create_directories(File("nats/context"));
+    for (const auto& [kind, who] : {std::pair(Kind::kLogin, R"("user":"app","password")"),
+                                    {Kind::kToken, R"("token")"}}) {
+      const std::string context = kind == Kind::kLogin ? "login" : "token";
+      Write(File("nats/context/" + context + ".json"),
+            fmt::format(R"({{"url":"{}",{}:"{}"}})", url, who, kSecret));
+      Add({kind,
+           context + " in a context",
+           "",
+           {{"XDG_CONFIG_HOME", dir_.path()}, {"NATS_CONTEXT", context}},
+           {},
+           one});
     }
     for (const std::string file : {"nkey", "half-nkey"}) {
       Add({Kind::kKey,
@@ -278,6 +292,22 @@ TEST(ServiceSecrets, NoneIsToldByTheErrorsOfAConfig) {
                              {"serve", "--config", file, "--store", dir.path() + "/s"}}) {
       // Some are no mistake to the config's reader: those end at the server.
       const Outcome outcome = RunExpirer(args, {}, 2'000);
+      ExpectNone(way, args[0], outcome.output);
+    }
+  }
+  std::filesystem::create_directories(dir.path() + "/nats/context");
+  for (const std::string& context :
+       {R"({"url":"ftp://app:)" + secret + "@127.0.0.1\"}",
+        R"({"password":")" + secret + R"(\n"})", R"({"password":")" + secret,
+        R"({"password":)" + secret + "}", R"([")" + secret + "\"]"}) {
+    Write(dir.path() + "/nats/context/bad.json", context);
+    const Way way{Kind::kLogin, context, "", {}, {}, Parts(secret)};
+    for (const auto& args :
+         {std::vector<std::string>{"config", "show"}, {"serve"}, {"ls"}}) {
+      std::vector<std::string> command = args;
+      command.insert(command.end(), {"--context", "bad"});
+      const Outcome outcome = RunExpirer(command, {{"XDG_CONFIG_HOME", dir.path()}});
+      EXPECT_EQ(outcome.code, 2) << outcome.output;
       ExpectNone(way, args[0], outcome.output);
     }
   }

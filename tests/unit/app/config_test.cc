@@ -736,10 +736,11 @@ TEST(Config, OriginsNameTheFileAndLine) {
 // An environment of a few variables.
 std::vector<std::string> Apply(Config* config,
                                const std::map<std::string, std::string>& values) {
-  return ApplyEnvironment(config, [&values](const char* name) -> const char* {
-    const auto found = values.find(name);
-    return found == values.end() ? nullptr : found->second.c_str();
-  });
+  return ApplyOverrides(config,
+                        EnvironmentOverrides([&values](const char* name) -> const char* {
+                          const auto found = values.find(name);
+                          return found == values.end() ? nullptr : found->second.c_str();
+                        }));
 }
 
 TEST(Config, TheEnvironmentOverridesTheFile) {
@@ -783,8 +784,9 @@ TEST(Config, WrongVariablesAreReportedByName) {
           {{"NATS_URL", "x,,y"}, {"EXPIRER_LOG_LEVEL", "info|warn"}, {"NATS_CERT", "c"}}),
       ElementsAre(HasSubstr("NATS_URL: expected servers such as"),
                   "EXPIRER_LOG_LEVEL: expected debug or info or warn or error, found "
-                  "\"info|warn\"",
-                  HasSubstr("NATS_CERT, NATS_KEY: expected")));
+                  "\"info|warn\""));
+  EXPECT_EQ(Message(CheckTls(config)),
+            "nats.tls: expected cert and key together, found only cert (by NATS_CERT)");
   EXPECT_EQ(config.log.level, "info");
 }
 

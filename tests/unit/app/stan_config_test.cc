@@ -120,7 +120,8 @@ TEST_F(StanRules, TheBuiltInOneTakesTheAppsPlace) {
     if (asked == "NATS_CLIENT_ID") return "pod-1";
     return nullptr;
   };
-  EXPECT_THAT(ApplyEnvironment(&result.config, environment), IsEmpty());
+  EXPECT_THAT(ApplyOverrides(&result.config, EnvironmentOverrides(environment)),
+              IsEmpty());
   EXPECT_THAT(result.config.nats.urls, ElementsAre("nats://nats-srv:4222"));
   EXPECT_EQ(result.config.nats.stan.cluster, "shop");
   EXPECT_EQ(result.config.nats.stan.client, "pod-1");
