@@ -2,7 +2,6 @@
 // that are passed in, so virtual time paces as real time does.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 
 namespace expirer {
@@ -10,8 +9,9 @@ namespace expirer {
 // Core thread only.
 class Pace {
  public:
-  // What was not used in the last kSlackMs may be made up for: the loop turns
-  // at whole milliseconds, and a turn may come a little late.
+  // The loop turns at whole milliseconds, and a turn may come a little late: by
+  // up to this much it lowers no rate. What was not used longer ago counts only
+  // as whole attempts, so that the first gap after a pause is a whole one, too.
   static constexpr int64_t kSlackMs = 10;
 
   Pace() = default;
@@ -26,8 +26,10 @@ class Pace {
   // An attempt began. REQUIRES: Allows(mono_ms).
   void Take(int64_t mono_ms) {
     if (gap_ns_ == 0) return;
-    const int64_t earliest_ns = (mono_ms - kSlackMs) * 1'000'000;
-    next_ns_ = std::max(next_ns_, earliest_ns) + gap_ns_;
+    constexpr int64_t kSlackNs = kSlackMs * 1'000'000;
+    const int64_t now_ns = mono_ms * 1'000'000;
+    if (next_ns_ < now_ns - kSlackNs) next_ns_ = now_ns - kSlackNs / gap_ns_ * gap_ns_;
+    next_ns_ += gap_ns_;
   }
 
  private:

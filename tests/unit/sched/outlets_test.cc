@@ -399,9 +399,23 @@ TEST(Rate, AsksToBeWokenWhenTheNextAttemptMayBegin) {
   w.Schedule("b", kNow, {2});
   w.Run();
   EXPECT_THAT(w.bus_->published(), SizeIs(1));
-  EXPECT_EQ(w.Step(), kNow + 490);  // less Pace::kSlackMs
-  w.AdvanceTo(kNow + 490);
+  EXPECT_EQ(w.Step(), kNow + 500);
+  w.AdvanceTo(kNow + 500);
   EXPECT_THAT(w.bus_->published(), SizeIs(2));
+}
+
+TEST(Rate, ATurnThatComesLateDoesNotLowerIt) {
+  Rule rule = TestRule("r");
+  rule.rate = 2;
+  World w({rule});
+  for (uint64_t i = 0; i < 5; ++i) w.Schedule("k" + std::to_string(i), kNow, {i + 1});
+  w.Run();
+  w.AdvanceTo(kNow + 507);
+  EXPECT_EQ(w.Step(), kNow + 1'000);
+  w.AdvanceTo(kNow + 1'000);
+  EXPECT_THAT(w.bus_->published(), SizeIs(3));
+  w.AdvanceTo(kNow + 1'600);  // as if nobody had waited: the gap begins anew
+  EXPECT_EQ(w.scheduler_->next_work_ms(), kNow + 2'100);
 }
 
 TEST(Rate, PacingNeverMakesAJobLate) {
