@@ -54,6 +54,7 @@ absl::Status Scheduler::Load(Instant now) {
   durable_seq_ = next_seq_;
   RETURN_IF_ERROR(sent_marks_.Load(*store_, now.wall_ms, downtime_.last_alive_ms(),
                                    next_seq_, &staged_));
+  egress_down_mono_ms_ = now.mono_ms;
   for (RuleGate& gate : gates_) gate.deadline_mono_ms = kNever;
   store_->SetNow(now.wall_ms, counts_.forget_floor_ms());
   return absl::OkStatus();
@@ -109,13 +110,7 @@ void Scheduler::StageHousekeeping() {
   }
   counts_.Stage(&staged_);
   streams_.Stage(&staged_);
-  const int64_t silent_ms = now_.mono_ms - alive_mono_ms_;
-  const bool stepped_back = sent_marks_.Note(now_.wall_ms, next_seq_, &staged_);
-  if (stepped_back || silent_ms >= kAliveIdleMs ||
-      (silent_ms >= kHousekeepingMs && !staged_.empty())) {
-    alive_mono_ms_ = now_.mono_ms;
-    Downtime::StageAlive(now_.wall_ms, &staged_);
-  }
+  StageSignOfLife();
   if (staged_.empty()) return;
   // What the last Dispatch staged is in no window yet, and since then the clock
   // may have leapt past it.
@@ -123,6 +118,20 @@ void Scheduler::StageHousekeeping() {
   for (const auto& [lane, entry] : staged_rows_)
     bound_ms = std::min(bound_ms, entry.key_ms);
   lanes_.RaiseBounds(bound_ms, &staged_);
+}
+
+void Scheduler::StageSignOfLife() {
+  const int64_t silent_ms = now_.mono_ms - alive_mono_ms_;
+  // A connection that is back within the second costs no note.
+  const bool news = !egress_up_ && !sent_marks_.quiet_noted() &&
+                    now_.mono_ms - egress_down_mono_ms_ >= kHousekeepingMs;
+  const bool stepped_back = sent_marks_.Note(now_.wall_ms, next_seq_, &staged_);
+  if (!stepped_back && silent_ms < kAliveIdleMs &&
+      (silent_ms < kHousekeepingMs || (staged_.empty() && !news)))
+    return;
+  alive_mono_ms_ = now_.mono_ms;
+  Downtime::StageAlive(now_.wall_ms, &staged_);
+  if (news || sent_marks_.quiet_noted()) sent_marks_.StageQuiet(now_.wall_ms, &staged_);
 }
 
 // Step 2. The set is kept, and nothing else is done, when there is no space.

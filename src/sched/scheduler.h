@@ -237,6 +237,7 @@ class Scheduler {
 
   // Steps 2 and 3: scheduler.cc.
   void StageHousekeeping();
+  void StageSignOfLife();
   [[nodiscard]] absl::Status WriteStaged();
   [[nodiscard]] bool HoldsWrite() const;
   void RequestSync();
@@ -316,8 +317,10 @@ class Scheduler {
   bool dispatching_ = true;
   bool admitted_;
   bool egress_up_ = false;
-  bool pushed_back_ = false;  // the socket took no more
-  bool stalled_ = false;      // the last write found no space
+  int64_t egress_down_mono_ms_ = 0;  // since when it is not
+  uint64_t fire_after_ = 0;          // nothing is sent before this ticket is durable
+  bool pushed_back_ = false;         // the socket took no more
+  bool stalled_ = false;             // the last write found no space
   bool intake_open_ = true;
   bool loaded_ = false;
   Stats stats_;

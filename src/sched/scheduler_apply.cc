@@ -65,6 +65,14 @@ void Scheduler::ApplySynced(uint64_t ticket) {
 }
 
 void Scheduler::ApplyEgress(bool up) {
+  if (egress_up_ && !up) {
+    sent_marks_.BeginQuiet();
+    egress_down_mono_ms_ = now_.mono_ms;
+  }
+  if (up && sent_marks_.EndQuiet(&staged_)) {
+    fire_after_ = ticket_ + 1;  // of the write that tells the store
+    sync_now_ = true;
+  }
   egress_up_ = up;
   for (LaneState& lane : lanes_.all()) lane.looking = false;
   if (!up) return;

@@ -22,7 +22,8 @@ bool Scheduler::Open(const LaneState& lane) const {
 }
 
 bool Scheduler::MayFire() const {
-  return dispatching_ && egress_up_ && admitted_ && !rebuild_.open;
+  return dispatching_ && egress_up_ && admitted_ && !rebuild_.open &&
+         (durable_ >= fire_after_ || Mutant("quiet_unsynced"));
 }
 
 bool Scheduler::Durable(TimerEntry row) const {

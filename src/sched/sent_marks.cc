@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/coding.h"
+#include "base/mutant.h"
 #include "store/meta.h"
 
 namespace expirer {
@@ -33,10 +34,6 @@ absl::Status SentMarks::Load(const Store& store, int64_t now_ms, int64_t alive_m
   ASSIGN_OR_RETURN(const bool found, store.GetMeta(kMetaSent, &value));
   if (found) {
     ASSIGN_OR_RETURN(before_, Decode(value));
-    // The signs of life from now on cover what the clock shows again.
-    kept_ = before_;
-    std::erase_if(kept_, [&](const Mark& mark) { return mark.until_ms <= now_ms; });
-    if (kept_.empty()) set->DeleteMeta(kMetaSent);
   }
   high_ms_ = now_ms;
   const bool stepped_back = now_ms < alive_ms;
@@ -44,9 +41,52 @@ absl::Status SentMarks::Load(const Store& store, int64_t now_ms, int64_t alive_m
   if (alive_ms != 0)
     last.until_ms =
         stepped_back ? alive_ms + kMarginMs : std::min(now_ms, alive_ms + kMarginMs);
+  RETURN_IF_ERROR(LoadQuiet(store, alive_ms, &last, set));
+  // What the signs of life from now on cover. Not up to `now_ms`: as long as there
+  // is no connection, the quiet note says less than they do.
+  kept_ = before_;
+  std::erase_if(kept_, [&](const Mark& mark) { return mark.until_ms <= last.until_ms; });
+  if (found && kept_.empty()) set->DeleteMeta(kMetaSent);
   before_.push_back(last);
   if (stepped_back) Keep(last, set);
+  quiet_since_ms_ = last.until_ms;
+  if (quiet_noted_) StageQuiet(now_ms, set);
   return absl::OkStatus();
+}
+
+// What the process before knew of its own silence.
+absl::Status SentMarks::LoadQuiet(const Store& store, int64_t alive_ms, Mark* last,
+                                  WriteSet* set) {
+  std::string value;
+  ASSIGN_OR_RETURN(const bool found, store.GetMeta(kMetaQuiet, &value));
+  if (!found) return absl::OkStatus();
+  Reader in(value);
+  const auto since_ms = static_cast<int64_t>(in.Varint());
+  const auto noted_ms = static_cast<int64_t>(in.Varint());
+  if (!in.ok() || !in.AtEnd())
+    return Corrupt("quiet note malformed: expected a pair of varints");
+  if (noted_ms != alive_ms) {
+    set->DeleteMeta(kMetaQuiet);  // void, also should a clock ever show that time again
+    return absl::OkStatus();
+  }
+  last->until_ms = std::min(last->until_ms, since_ms);
+  quiet_noted_ = true;
+  return absl::OkStatus();
+}
+
+void SentMarks::StageQuiet(int64_t now_ms, WriteSet* set) {
+  std::string value;
+  PutVarint(&value, static_cast<uint64_t>(quiet_since_ms_));
+  PutVarint(&value, static_cast<uint64_t>(now_ms));
+  set->PutMeta(kMetaQuiet, value);
+  quiet_noted_ = true;
+}
+
+bool SentMarks::EndQuiet(WriteSet* set) {
+  if (!quiet_noted_ || Mutant("quiet_kept")) return false;
+  set->DeleteMeta(kMetaQuiet);
+  quiet_noted_ = false;
+  return true;
 }
 
 bool SentMarks::MayHaveSent(uint64_t seq, int64_t key_ms) const {

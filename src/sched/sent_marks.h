@@ -1,7 +1,9 @@
 // What earlier processes may have sent without this one knowing the answer: rows
 // written before some moment that stood no later than their clocks showed. The
 // last sign of life tells it, unless the clock stepped back since: what it had
-// shown before is then noted, until it shows as much again.
+// shown before is then noted, until it shows as much again. While there is no
+// connection nothing is sent: that is noted too, and taken back before anything
+// is sent again.
 #pragma once
 
 #include <cstdint>
@@ -31,6 +33,16 @@ class SentMarks {
   // stepped back: then `set` has the note, and needs a new sign of life.
   [[nodiscard]] bool Note(int64_t now_ms, uint64_t next_seq, WriteSet* set);
 
+  // There is no connection from now on, and before there was one.
+  void BeginQuiet() { quiet_since_ms_ = high_ms_; }
+  // There still is none. With each sign of life, which is also `now_ms`: the note
+  // holds for that one only, so that a binary that does not know it undoes it.
+  void StageQuiet(int64_t now_ms, WriteSet* set);
+  [[nodiscard]] bool quiet_noted() const { return quiet_noted_; }
+  // There is a connection. True: `set` takes the note back, and nothing may be
+  // sent before that is durable.
+  [[nodiscard]] bool EndQuiet(WriteSet* set);
+
  private:
   // Rows below `seq` that stand no later than `until_ms`.
   struct Mark {
@@ -44,10 +56,15 @@ class SentMarks {
 
   static absl::StatusOr<std::vector<Mark>> Decode(std::string_view bytes);
   void Keep(Mark mark, WriteSet* set);
+  absl::Status LoadQuiet(const Store& store, int64_t alive_ms, Mark* last, WriteSet* set);
 
   std::vector<Mark> before_;  // of the processes before
   std::vector<Mark> kept_;    // in the store, ascending in seq
   int64_t high_ms_ = 0;       // the latest this process's clock has shown
+  // Without a connection: what was sent stood no later. In the store under
+  // "quiet": | varint since_ms | varint ms of the sign of life it goes with |.
+  int64_t quiet_since_ms_ = 0;
+  bool quiet_noted_ = false;
 };
 
 }  // namespace expirer

@@ -16,6 +16,7 @@
 //   "rename/" old       new: rule `old` is being renamed (sched/rename.h)
 //   "alive"             varint ms of the last sign of life
 //   "sent"              what earlier processes may have sent (sched/sent_marks.h)
+//   "quiet"             since when nothing can have been sent (sched/sent_marks.h)
 //   "down/"  be64 from  varint until: a span in which no process ran
 #pragma once
 
@@ -44,6 +45,7 @@ inline constexpr std::string_view kMetaRuleCount = "count/r/";
 inline constexpr std::string_view kMetaRename = "rename/";
 inline constexpr std::string_view kMetaAlive = "alive";
 inline constexpr std::string_view kMetaSent = "sent";
+inline constexpr std::string_view kMetaQuiet = "quiet";
 inline constexpr std::string_view kMetaDown = "down/";
 
 }  // namespace expirer

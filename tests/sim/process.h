@@ -34,6 +34,8 @@ struct World::Process {
   uint64_t synced = 0;            // newest ticket that is durable
   uint64_t untold = 0;            // one of which the core was not told yet
   uint64_t wanted = 0;            // of the committer, after the last Step
+  bool owes_note = true;          // to be durable before anything is sent ...
+  uint64_t sends_after = 0;       // ... which it is by this ticket
   int64_t unsynced_since_ms = 0;  // monotonic; 0 = all was asked for
 };
 

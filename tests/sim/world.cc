@@ -126,6 +126,8 @@ void World::Turn() {
   if (oracle_->failed()) return;
   if (died_) {
     Crash(Happens(odds_.power));
+  } else if (Happens(odds_.outage)) {
+    SufferOutage();
   } else if (Happens(odds_.crash)) {
     if (Happens(200))
       Restart();
@@ -284,6 +286,8 @@ void World::Step() {
   if (process.scheduler.in_flight() > options_.in_flight)
     oracle_->Fail("P5: more in flight than limits.inflight");
   CheckUnsynced();
+  if (process.completions.empty() && std::exchange(process.owes_note, false))
+    process.sends_after = process.committer.wanted();
   if (!pushed_back) CheckAtRest();
 }
 
@@ -350,7 +354,8 @@ void World::CheckAtRest() {
   Process& process = *process_;
   const bool rests = process.scheduler.next_work_ms() > clock_.NowMs() &&
                      process.inbox.empty() && process.completions.empty() &&
-                     process.requests.empty() && process.untold == 0;
+                     process.requests.empty() && process.untold == 0 &&
+                     !process.owes_note && process.synced >= process.sends_after;
   const bool roomy = process.scheduler.in_flight() < options_.in_flight &&
                      clock_.MonotonicMs() > full_until_mono_ms_;
   if (!rests || !roomy || !link_up_) return;
@@ -397,7 +402,9 @@ void World::PassTime() {
     Note(fmt::format("clock steps to {} ms off", clock_.NowMs() - true_ms));
   }
   const int64_t away_ms = std::max(ms, clock_.NowMs() - wall_ms);
-  if (away_ms >= kStandstillMs) process_->inbox.Complete(StoodStill{away_ms});
+  if (away_ms < kStandstillMs) return;
+  process_->inbox.Complete(StoodStill{away_ms});
+  process_->owes_note = true;
 }
 
 // ---- After the faults.

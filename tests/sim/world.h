@@ -93,6 +93,7 @@ class World {
     uint64_t io = 0;
     uint64_t full = 0;
     uint64_t ask = 0;
+    uint64_t outage = 0;
   };
 
   void DrawRules();
@@ -116,6 +117,7 @@ class World {
   void CarryAcks();
   void PutStreamsBack();
   void AskToCancel();
+  void Ask(JobRef job);
 
   // The link, the rules' consumers, the targets.
   void ChangeLink();
@@ -123,6 +125,7 @@ class World {
   void LoseWires();
   void Unsettle();
   void Settle();
+  void SufferOutage();
   void ChangeTargets();
   void AnswerAttempts();
   void AnswerOne(size_t index);

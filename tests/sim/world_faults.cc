@@ -63,6 +63,7 @@ void World::DrawOdds() {
   odds_.io = one(8);
   odds_.full = one(8);
   odds_.ask = one(100);
+  odds_.outage = one(20);
 }
 
 // ---- Producers, and the streams between them and us.
@@ -188,14 +189,19 @@ void World::PutStreamsBack() {
 void World::AskToCancel() {
   if (!Happens(odds_.ask) || !link_up_) return;
   const auto rule = static_cast<RuleIndex>(draws_.Below(rules_.size()));
-  // Next to versions a cancel without one has no place in their order.
-  if (versioned_[rule] || !process_->inbox.TakePlace()) return;
   const Outlets::Range entries = oracle_->outlets().Entries(rule);
   const size_t outlet = entries.first + draws_.Below(entries.count);
+  Ask({oracle_->outlets()[outlet].name, fmt::format("k{}", draws_.Below(kKeys))});
+}
+
+void World::Ask(JobRef job) {
+  const Outlets& outlets = oracle_->outlets();
+  // Next to versions a cancel without one has no place in their order.
+  if (versioned_[outlets[*outlets.Find(job.rule)].rule] || !process_->inbox.TakePlace())
+    return;
   CancelRequest request;
   request.caller.reply = fmt::format("ask {}", ++asked_);
-  request.job = {oracle_->outlets()[outlet].name,
-                 fmt::format("k{}", draws_.Below(kKeys))};
+  request.job = std::move(job);
   Tell(fmt::format("{}: cancel {}/{}", request.caller.reply, request.job.rule,
                    request.job.key));
   process_->inbox.Ask(std::move(request));
@@ -215,6 +221,7 @@ void World::SetLink(bool up) {
   if (std::exchange(link_up_, up) == up) return;
   Note(up ? "link up" : "link down");
   process_->bus.SetConnected(up);
+  process_->owes_note = process_->owes_note || up;
   if (!up) {
     LoseWires();
     acks_.clear();
@@ -245,6 +252,36 @@ void World::Settle() {
     if (settled_[i] || !consumers_[i].ReadUpTo(marks_[i])) continue;
     settled_[i] = true;
     process_->inbox.Complete(RuleSettled{static_cast<RuleIndex>(i), true});
+  }
+}
+
+// The link goes, jobs come due, the process ends amid that or soon after the link
+// was back, perhaps before a sync; cancels of what was on its way come first of all.
+void World::SufferOutage() {
+  const auto pass = [this](bool link, int64_t turns, bool sync) {
+    SetLink(link);
+    for (; turns > 0 && !died_ && !oracle_->failed(); --turns) {
+      AnswerAttempts();
+      Settle();
+      if (sync) Sync();
+      PassTime();
+      if (!died_) Step();
+    }
+  };
+  std::vector<std::string> sent;
+  const auto note_sent = [&] {
+    for (const Wire& wire : wires_) sent.push_back(wire.message.Header("Expirer-Job"));
+  };
+  note_sent();
+  pass(false, draws_.Between(1, 60), true);
+  if (draws_.Chance(70)) pass(true, draws_.Between(1, 6), draws_.Chance(50));
+  if (oracle_->failed()) return;
+  note_sent();
+  Crash(Happens(odds_.power));
+  SetLink(true);
+  for (const std::string& job : sent) {
+    const size_t slash = job.find('/');
+    Ask({job.substr(0, slash), job.substr(slash + 1)});
   }
 }
 

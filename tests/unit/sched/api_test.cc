@@ -3,7 +3,9 @@
 
 #include <gmock/gmock.h>
 
+#include "sched/downtime.h"
 #include "sched/pages.h"
+#include "store/meta.h"
 #include "unit/sched/api_world.h"
 
 namespace expirer {
@@ -283,6 +285,124 @@ TEST(Api, CancelOfWhatADeadProcessMayHaveSentIsTooLateWhenTheClockSteppedBackMea
   w.Restart(20'000, /*settle=*/false);
   EXPECT_EQ(w.Outcome("a"), "too_late");
   EXPECT_EQ(w.Outcome("b"), "cancelled") << "written when the clock was right again";
+}
+
+TEST(Api, CancelOfWhatCameDueWhileTheLinkWasDownIsInTimeAlsoAfterRestarts) {
+  ApiWorld w;
+  w.Schedule("sent", kNow + 500, {1});
+  w.Schedule("a", kDue, {2});
+  w.Schedule("b", kNow + 28'000, {3});
+  w.Advance(500);
+  w.bus_->SetConnected(false);
+  w.Run();
+  w.Advance(5'000);
+  w.Restart(20'000, /*settle=*/false);
+  EXPECT_EQ(w.Outcome("a"), "cancelled") << "nothing was sent since the link went";
+  w.bus_->SetConnected(false);
+  w.Run();
+  w.Advance(5'000);
+  w.Restart(20'000, /*settle=*/false);
+  EXPECT_EQ(w.Outcome("b"), "cancelled");
+  EXPECT_EQ(w.Outcome("sent"), "too_late");
+}
+
+TEST(Api, CancelOfWhatWasSentAfterAnOutageIsTooLateAfterARestart) {
+  ApiWorld w;
+  w.Schedule("a", kDue, {1});
+  w.bus_->SetConnected(false);
+  w.Run();
+  w.Advance(5'000);
+  w.bus_->SetConnected(true);
+  w.Step();
+  EXPECT_THAT(w.bus_->published(), IsEmpty()) << "the store still says: nothing sent";
+  w.Run();
+  EXPECT_THAT(w.bus_->published(), SizeIs(1));
+  w.Restart(20'000, /*settle=*/false);
+  EXPECT_EQ(w.Outcome("a"), "too_late");
+}
+
+// The clock's two hours were noted once; the process after the outage has
+// caught up with them, and takes the note for covered by its signs of life.
+TEST(Api, CancelOfWhatWasSentBeforeAStepBackIsTooLateAlsoAfterRestartsWithoutALink) {
+  ApiWorld w;
+  w.Schedule("a", kDue + 7'200'000, {1});
+  w.AdvanceTo(kDue + 7'200'000);  // a is in flight
+  w.clock_.Step(kNow);
+  w.Run();
+  w.bus_->SetConnected(false);
+  w.Run();
+  w.Advance(5'000);
+  for (int i = 0; i < 2; ++i) {
+    w.Stop();
+    w.clock_.Advance(8'000'000);
+    w.StartApart();
+    w.Advance(5'000);
+  }
+  w.Restart(100, /*settle=*/false);
+  EXPECT_EQ(w.Outcome("a"), "too_late");
+}
+
+TEST(Api, CancelOfWhatWasSentBeforeAStepBackIsTooLateAlsoWhenTheNextOnesHadNoLink) {
+  ApiWorld w;
+  w.Schedule("a", kDue + 7'200'000, {1});
+  w.AdvanceTo(kDue + 7'200'000);  // a is in flight
+  w.clock_.Step(kNow);
+  w.Run();
+  for (int i = 0; i < 2; ++i) {
+    w.Stop();
+    w.clock_.Advance(8'000'000);
+    w.StartApart();
+    w.Advance(5'000);
+  }
+  w.Restart(100, /*settle=*/false);
+  EXPECT_EQ(w.Outcome("a"), "too_late");
+}
+
+TEST(Api, CancelAfterAProcessThatKnewNothingOfTheQuietNoteIsTooLate) {
+  ApiWorld w;
+  w.Schedule("a", kNow + 20'000, {1});
+  w.bus_->SetConnected(false);
+  w.Run();
+  w.Advance(5'000);
+  std::string note;
+  ASSERT_TRUE(*w.store_->GetMeta(kMetaQuiet, &note));
+  // An older binary: its sign of life, and the note as it found it.
+  WriteSet set;
+  Downtime::StageAlive(kNow + 21'000, &set);
+  ASSERT_TRUE(w.store_->Write(&set).ok());
+  w.Restart(20'000, /*settle=*/false);
+  EXPECT_EQ(w.Outcome("a"), "too_late");
+  EXPECT_FALSE(*w.store_->GetMeta(kMetaQuiet, &note)) << "void for good";
+}
+
+TEST(Api, CancelOfWhatWasSentAfterAnOutageIsTooLateAlsoWhenTheLinkWentAgain) {
+  ApiWorld w;
+  w.Schedule("a", kDue, {1});
+  w.Schedule("b", kNow + 10'000, {2});
+  w.bus_->SetConnected(false);
+  w.Run();
+  w.Advance(5'000);
+  w.bus_->SetConnected(true);
+  w.Run();
+  EXPECT_THAT(w.bus_->published(), SizeIs(1));
+  w.bus_->SetConnected(false);
+  w.Run();
+  w.Advance(10'000);
+  w.Restart(20'000, /*settle=*/false);
+  EXPECT_EQ(w.Outcome("a"), "too_late");
+  EXPECT_EQ(w.Outcome("b"), "cancelled");
+}
+
+TEST(Api, LinkThatIsGoneForLessThanASecondCostsNoSync) {
+  ApiWorld w;
+  w.Advance(1'500);
+  const uint64_t before = w.committer_->wanted();
+  for (int i = 0; i < 8; ++i) {
+    w.bus_->SetConnected(i % 2 == 1);
+    w.Run();
+    w.Advance(200);
+  }
+  EXPECT_EQ(w.committer_->wanted(), before);
 }
 
 TEST(Api, CancelAnsweredTooLateIsSoAfterARestart) {

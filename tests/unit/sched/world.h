@@ -41,6 +41,18 @@ class World {
 
   // A process begins: opens the store, connects, settles every rule.
   void Start(bool settle = true) {
+    Begin();
+    inbox_->Complete(EgressChanged{true});
+    if (settle) Settle();
+    Run();
+  }
+  // A process begins, and finds no server.
+  void StartApart() {
+    Begin();
+    bus_->SetConnected(false);
+    Run();
+  }
+  void Begin() {
     auto store = Store::Open({.path = dir_.path() + "/store"});
     ASSERT_TRUE(store.ok()) << store.status();
     store_ = *std::move(store);
@@ -54,9 +66,6 @@ class World {
                                              committer_.get(), bus_.get(), bus_.get());
     const absl::Status loaded = scheduler_->Load(Now());
     ASSERT_TRUE(loaded.ok()) << loaded;
-    inbox_->Complete(EgressChanged{true});
-    if (settle) Settle();
-    Run();
   }
   // The process ends without a word; the store is closed as a crash after the
   // last sync would leave it (unsynced writes may survive, as they may then).
