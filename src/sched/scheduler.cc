@@ -55,6 +55,7 @@ absl::Status Scheduler::Load(Instant now) {
   RETURN_IF_ERROR(sent_marks_.Load(*store_, now.wall_ms, downtime_.last_alive_ms(),
                                    next_seq_, &staged_));
   egress_down_mono_ms_ = now.mono_ms;
+  FireAfterNextWrite();  // it has the sign of life
   for (RuleGate& gate : gates_) gate.deadline_mono_ms = kNever;
   store_->SetNow(now.wall_ms, counts_.forget_floor_ms());
   return absl::OkStatus();
@@ -126,12 +127,18 @@ void Scheduler::StageSignOfLife() {
   const bool news = !egress_up_ && !sent_marks_.quiet_noted() &&
                     now_.mono_ms - egress_down_mono_ms_ >= kHousekeepingMs;
   const bool stepped_back = sent_marks_.Note(now_.wall_ms, next_seq_, &staged_);
-  if (!stepped_back && silent_ms < kAliveIdleMs &&
+  if (!stepped_back && !leapt_ && silent_ms < kAliveIdleMs &&
       (silent_ms < kHousekeepingMs || (staged_.empty() && !news)))
     return;
+  leapt_ = false;
   alive_mono_ms_ = now_.mono_ms;
   Downtime::StageAlive(now_.wall_ms, &staged_);
   if (news || sent_marks_.quiet_noted()) sent_marks_.StageQuiet(now_.wall_ms, &staged_);
+}
+
+void Scheduler::FireAfterNextWrite() {
+  fire_after_ = ticket_ + 1;
+  sync_now_ = true;
 }
 
 // Step 2. The set is kept, and nothing else is done, when there is no space.

@@ -238,6 +238,8 @@ class Scheduler {
   // Steps 2 and 3: scheduler.cc.
   void StageHousekeeping();
   void StageSignOfLife();
+  // This turn stages what the next process must know before anything is sent.
+  void FireAfterNextWrite();
   [[nodiscard]] absl::Status WriteStaged();
   [[nodiscard]] bool HoldsWrite() const;
   void RequestSync();
@@ -317,6 +319,7 @@ class Scheduler {
   bool dispatching_ = true;
   bool admitted_;
   bool egress_up_ = false;
+  bool leapt_ = false;               // the store knows nothing of this time yet
   int64_t egress_down_mono_ms_ = 0;  // since when it is not
   uint64_t fire_after_ = 0;          // nothing is sent before this ticket is durable
   bool pushed_back_ = false;         // the socket took no more

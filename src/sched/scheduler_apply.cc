@@ -69,10 +69,7 @@ void Scheduler::ApplyEgress(bool up) {
     sent_marks_.BeginQuiet();
     egress_down_mono_ms_ = now_.mono_ms;
   }
-  if (up && sent_marks_.EndQuiet(&staged_)) {
-    fire_after_ = ticket_ + 1;  // of the write that tells the store
-    sync_now_ = true;
-  }
+  if (up && sent_marks_.EndQuiet(&staged_)) FireAfterNextWrite();
   egress_up_ = up;
   for (LaneState& lane : lanes_.all()) lane.looking = false;
   if (!up) return;
@@ -119,13 +116,16 @@ void Scheduler::EndRebuild() {
       {{"pending", pending}, {"began", FormatRfc3339Ms(rebuild_.began_ms)}});
 }
 
-// As after a start: what fell due meanwhile waits for the cancels of that time.
+// As after a start: what fell due meanwhile waits for the cancels of that time, and
+// for a sign of life: by the last one nothing of it can have been sent.
 void Scheduler::ApplyStoodStill(int64_t ms) {
   Log(Level::kWarn,
       "the process stood still or the clock leapt: overdue jobs wait until the "
       "streams are read",
       {{"ms", ms}});
   ++stats_.standstills;
+  leapt_ = true;
+  FireAfterNextWrite();
   for (size_t i = 0; i < rules_.size(); ++i)
     ApplySettled(RuleSettled{static_cast<RuleIndex>(i), false});
   inbound_->LookAgain();

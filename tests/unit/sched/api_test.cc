@@ -393,6 +393,36 @@ TEST(Api, CancelOfWhatWasSentAfterAnOutageIsTooLateAlsoWhenTheLinkWentAgain) {
   EXPECT_EQ(w.Outcome("b"), "cancelled");
 }
 
+TEST(Api, CancelOfWhatWasSentAfterALeapOfTheClockIsTooLateAfterACrash) {
+  ApiWorld w;
+  w.Schedule("a", kNow + 3'600'000, {1});
+  w.Run();
+  w.clock_.Step(kNow + 3'600'000);
+  w.inbox_->Complete(StoodStill{3'600'000});
+  w.Settle();
+  for (int i = 0; i < 3; ++i) w.Step();
+  EXPECT_THAT(w.bus_->published(), IsEmpty()) << "the store knows nothing of that time";
+  w.Run();
+  EXPECT_THAT(w.bus_->published(), SizeIs(1));
+  w.Restart(100, /*settle=*/false);
+  EXPECT_EQ(w.Outcome("a"), "too_late");
+}
+
+TEST(Api, NothingIsSentAfterAStartBeforeTheStoreKnowsOfIt) {
+  ApiWorld w;
+  w.Schedule("a", kDue, {1});
+  w.Run();
+  w.Stop();
+  w.clock_.Advance(3'600'000);
+  w.Begin();
+  w.inbox_->Complete(EgressChanged{true});
+  w.Settle();
+  for (int i = 0; i < 3; ++i) w.Step();
+  EXPECT_THAT(w.bus_->published(), IsEmpty()) << "no sign of life is durable";
+  w.Run();
+  EXPECT_THAT(w.bus_->published(), SizeIs(1));
+}
+
 TEST(Api, LinkThatIsGoneForLessThanASecondCostsNoSync) {
   ApiWorld w;
   w.Advance(1'500);
