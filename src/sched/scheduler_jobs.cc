@@ -249,15 +249,16 @@ absl::Status Scheduler::Retry(const InFlight& attempt, AttemptEnd end,
   const std::string id = MakeId(outlet.name, attempt.key);
   Decision decision =
       Decide(outlet.retry, {id, attempt.sends, attempt.burned}, end, why, now_.wall_ms);
+  ASSIGN_OR_RETURN(Job job, DecodeJob(row));
+  job.sends += 1;
   if (auto* dead = std::get_if<MoveToDead>(&decision)) {
     if (counts_.dead() < options_.dead) {
-      CloseDead(attempt, DeadKind::kRefused, row, std::move(dead->reason));
+      CloseDead(attempt, DeadKind::kRefused, EncodeJob(job), std::move(dead->reason));
       return absl::OkStatus();
     }
     // The dead store is full: nothing is dropped, so it is tried on.
     decision = RetryAt{now_.wall_ms + outlet.retry.max_ms, false};
   }
-  ASSIGN_OR_RETURN(Job job, DecodeJob(row));
   // Only a refusal says that the message was not stored.
   job.unanswered =
       attempt.unanswered || end == AttemptEnd::kTimedOut || end == AttemptEnd::kRetry;
@@ -276,7 +277,6 @@ void Scheduler::MoveToRetry(const InFlight& attempt, Job job, const RetryAt& whe
   LaneState& retry = lanes_.Retry(lane.outlet);
   const Register from = LiveRegister(attempt);
   ++stats_.retries;
-  job.sends += 1;
   job.burned += when.burned ? 1 : 0;
   // The due time, too: the clock may have stepped back behind it (I6).
   const JobKey key{retry.lane, std::max({when.at_ms, job.due_ms, now_.wall_ms}),

@@ -63,12 +63,13 @@ class DeadWorld : public ApiWorld {
 TEST(ApiDead, RequeuedJobFiresOnceMore) {
   DeadWorld w;
   w.Kill("a", 1);
+  EXPECT_THAT(w.Get("a"), HasSubstr(R"("target":"out","attempts":1)"));
   EXPECT_THAT(w.Do(DeadWorld::One(DeadJobKey("r", "a"))).body,
               HasSubstr(R"("requeued":1)"));
   EXPECT_THAT(w.Keys({}), IsEmpty());
   EXPECT_THAT(w.bus_->published(), SizeIs(2));
   EXPECT_EQ(w.bus_->published()[0].MsgId(), w.bus_->published()[1].MsgId());
-  EXPECT_THAT(w.Get("a"), HasSubstr(R"("target":"out","attempts":0)"));
+  EXPECT_THAT(w.Get("a"), HasSubstr(R"("target":"out","attempts":1)"));
   w.Confirm();
   EXPECT_EQ(w.Stored("a"), "fired");
 }
