@@ -165,7 +165,6 @@ absl::Status Scheduler::WriteStaged() {
     staged_.Clear();
     staged_registers_.clear();
     staged_dead_.clear();
-    staged_dead_gone_.clear();
     staged_unanswered_.clear();
     staged_moves_.clear();
     for (const auto& [lane, entry] : staged_rows_)

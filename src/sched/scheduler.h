@@ -176,8 +176,12 @@ class Scheduler {
                                                        const std::string& value);
   [[nodiscard]] absl::Status PurgeDead(std::string_view rule, std::string_view key,
                                        const std::string& dead_key, bool job);
+  // All that reads or changes the dead store goes through these: what the turn
+  // has changed already is not in the store yet.
   [[nodiscard]] absl::StatusOr<bool> FindDead(const std::string& key,
                                               std::string* value) const;
+  void PutDead(std::string key, const Dead& dead);
+  void DropDead(std::string key);
   [[nodiscard]] absl::Status AnswerReads();
   [[nodiscard]] absl::Status AnswerGet(GetRequest* request);
   void AnswerList(ListRequest* request);
@@ -286,9 +290,9 @@ class Scheduler {
   // Staged since the last write; visible to reads through `staged_registers_`.
   WriteSet staged_;
   absl::flat_hash_map<std::string, Register> staged_registers_;
-  absl::flat_hash_set<std::string> staged_dead_;
-  absl::flat_hash_set<std::string> staged_dead_gone_;  // by the API
-  absl::flat_hash_set<uint64_t> staged_unanswered_;    // rows just written so
+  // Of the dead store: what was put there; nothing: what was taken out.
+  absl::flat_hash_map<std::string, std::optional<std::string>> staged_dead_;
+  absl::flat_hash_set<uint64_t> staged_unanswered_;  // rows just written so
   std::vector<std::pair<Lane, TimerEntry>> staged_rows_;
   absl::flat_hash_set<uint64_t> staged_moves_;  // rows dispatch took away
   std::vector<Effect> effects_now_;

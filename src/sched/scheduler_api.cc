@@ -307,8 +307,21 @@ Overdue Scheduler::CountOverdue(int64_t now_ms) const {
 
 absl::StatusOr<bool> Scheduler::FindDead(const std::string& key,
                                          std::string* value) const {
-  if (staged_dead_gone_.contains(key)) return false;
-  return store_->GetDead(key, value);
+  const auto staged = staged_dead_.find(key);
+  if (staged == staged_dead_.end()) return store_->GetDead(key, value);
+  if (staged->second) *value = *staged->second;
+  return staged->second.has_value();
+}
+
+void Scheduler::PutDead(std::string key, const Dead& dead) {
+  std::string value = EncodeDead(dead);
+  staged_.PutDead(key, value);
+  staged_dead_.insert_or_assign(std::move(key), std::move(value));
+}
+
+void Scheduler::DropDead(std::string key) {
+  staged_.DeleteDead(key);
+  staged_dead_.insert_or_assign(std::move(key), std::nullopt);
 }
 
 absl::Status Scheduler::ApplyDeadRequest(DeadRequest* request) {
@@ -407,8 +420,7 @@ absl::StatusOr<Scheduler::DeadOutcome> Scheduler::RequeueReject(
     ASSIGN_OR_RETURN(const bool stale, IsStale(index, *schedule, position));
     if (stale) return DeadOutcome{DeadEnd::kStill, "still rejected: stale"};
   }
-  staged_.DeleteDead(entry->key);
-  staged_dead_gone_.insert(entry->key);
+  DropDead(entry->key);
   uint64_t& rejected = counts_.Change(rule).rejected;
   if (rejected > 0) --rejected;
   if (schedule != nullptr) {
@@ -438,9 +450,7 @@ absl::StatusOr<Scheduler::DeadOutcome> Scheduler::RequeueJob(std::string_view ru
   job->burned = 0;
   job->late_judged = true;  // a person wants it sent, late as it is
   if (job->unanswered) staged_unanswered_.insert(row.seq);
-  const std::string dead_key = DeadJobKey(rule, key);
-  staged_.DeleteDead(dead_key);
-  staged_dead_gone_.insert(dead_key);
+  DropDead(DeadJobKey(rule, key));
   StageRow(&lane, row, EncodeJob(*job));
   Register to = *known;
   to.state = JobState::kPending;
@@ -454,8 +464,7 @@ absl::StatusOr<Scheduler::DeadOutcome> Scheduler::RequeueJob(std::string_view ru
 // delivered again, does not revive it.
 absl::Status Scheduler::PurgeDead(std::string_view rule, std::string_view key,
                                   const std::string& dead_key, bool job) {
-  staged_.DeleteDead(dead_key);
-  staged_dead_gone_.insert(dead_key);
+  DropDead(dead_key);
   if (!job) {
     uint64_t& rejected = counts_.Change(rule).rejected;
     if (rejected > 0) --rejected;

@@ -392,8 +392,7 @@ absl::Status Scheduler::KeepReject(MessageRequest* message, std::string_view nam
   const std::string& rule = rules_[message->rule].name;
   const std::string key = DeadRejectKey(name, position);
   std::string existing;
-  ASSIGN_OR_RETURN(bool known, FindDead(key, &existing));
-  known = known || staged_dead_.contains(key);
+  ASSIGN_OR_RETURN(const bool known, FindDead(key, &existing));
   const uint64_t dead = counts_.dead();
   if (known) {
     ++stats_.unchanged;
@@ -422,8 +421,7 @@ absl::Status Scheduler::KeepReject(MessageRequest* message, std::string_view nam
         entry.payload = std::move(message->raw->payload);
       }
     }
-    staged_.PutDead(key, EncodeDead(entry));
-    staged_dead_.insert(key);
+    PutDead(key, entry);
     ++counts_.Change(name).rejected;
     effects_now_.push_back({Effect::Kind::kAnnounce,
                             options_.name + ".v1.rejected." + rule,

@@ -100,7 +100,7 @@ void Scheduler::CloseTooLate(OutletIndex outlet, const std::string& id, const Jo
     dead.at_ms = now_.wall_ms;
     dead.source = job.source;
     dead.job_row = EncodeJob(job);
-    staged_.PutDead(DeadJobKey(outlets_[outlet].name, job.key), EncodeDead(dead));
+    PutDead(DeadJobKey(outlets_[outlet].name, job.key), dead);
   }
   Remember(outlet, id, from, reg);
 }
@@ -114,7 +114,7 @@ void Scheduler::TakeAway(OutletIndex outlet, const std::string& key,
 void Scheduler::TakeAwayOf(std::string_view rule, std::string_view key,
                            const Register& known, InFlight::Fate fate) {
   if (known.state == JobState::kDead) {
-    staged_.DeleteDead(DeadJobKey(rule, key));
+    DropDead(DeadJobKey(rule, key));
     return;
   }
   CHECK(IsLive(known.state) && known.job);
@@ -312,9 +312,8 @@ void Scheduler::Quarantine(const LaneState& lane, const JobKey& key, std::string
   Log(Level::kError, "a stored job cannot be read and is kept in the dead store",
       {{"rule", rule}, {"key_ms", key.key_ms}, {"seq", key.seq}, {"why", Message(why)}});
   staged_.DeleteJob(key);
-  staged_.PutDead(
-      DeadJobKey(rule, "malformed-" + std::to_string(key.seq)),
-      EncodeDead({false, Message(why), now_.wall_ms, {}, "", {}, std::string(row), ""}));
+  PutDead(DeadJobKey(rule, "malformed-" + std::to_string(key.seq)),
+          {false, Message(why), now_.wall_ms, {}, "", {}, std::string(row), ""});
   // Whose key it was nobody knows, so its register stays live, and counted so,
   // until a newer event of the key finds it.
   ++counts_.Change(rule).dead_jobs;
@@ -353,10 +352,8 @@ void Scheduler::KeepAsDead(const InFlight& attempt, DeadKind kind, std::string r
     MarkUnanswered(&row);
     staged_unanswered_.insert(attempt.row.seq);
   }
-  staged_.PutDead(
-      DeadJobKey(rule, attempt.key),
-      EncodeDead(
-          {false, std::move(reason), now_.wall_ms, attempt.source, "", {}, "", row}));
+  PutDead(DeadJobKey(rule, attempt.key),
+          {false, std::move(reason), now_.wall_ms, attempt.source, "", {}, "", row});
   const Register from = LiveRegister(attempt);
   Register to = from;
   to.state = JobState::kDead;
