@@ -172,7 +172,7 @@ constexpr std::array<const char*, kRejectKinds> kRejectReasons = {
     "not_json",    "bad_key",     "bad_due",   "too_far",
     "bad_version", "bad_content", "too_large", "stale"};
 constexpr std::array<const char*, kDeadKinds> kDeadReasons = {
-    "refused", "too_late", "may_have_fired", "malformed"};
+    "refused", "too_late", "may_have_fired", "malformed", "undeliverable"};
 constexpr std::array<const char*, 5> kOverdueFrom = {"0s", "1s", "10s", "1m", "10m"};
 
 // Families in the making.

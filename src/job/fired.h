@@ -17,6 +17,15 @@ namespace expirer {
 [[nodiscard]] std::string MsgId(std::string_view rule, std::string_view key,
                                 int64_t due_ms);
 
+// What a block of headers has on the wire: "NATS/1.0", a line for each of `headers`
+// (name, value), and the empty line. No headers, no block.
+template <typename NamesAndValues>
+[[nodiscard]] size_t HeaderBytes(const NamesAndValues& headers) {
+  size_t bytes = 0;
+  for (const auto& [name, value] : headers) bytes += name.size() + value.size() + 4;
+  return bytes == 0 ? 0 : bytes + 12;
+}
+
 // Builds the header list of one attempt; reused, so that a storm allocates
 // nothing per job. Views are valid until the next Build.
 class FiredHeaders {

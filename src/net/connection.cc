@@ -52,6 +52,19 @@ std::string Identity(const ConnectionOptions& options) {
   return " without credentials";
 }
 
+// What is wrong with one message must not look like a connection that is gone:
+// then everything would wait behind it.
+Connection::Sent SentBy(natsStatus status) {
+  switch (status) {
+    case NATS_OK: return Connection::Sent::kOk;
+    case NATS_MAX_PAYLOAD: return Connection::Sent::kTooLarge;
+    case NATS_INVALID_ARG:
+    case NATS_INVALID_SUBJECT: return Connection::Sent::kInvalid;
+    case NATS_NO_SERVER_SUPPORT: return Connection::Sent::kNoHeaders;
+    default: return Connection::Sent::kDown;
+  }
+}
+
 std::string HostName() {
   char host[256] = {};
   if (gethostname(host, sizeof host - 1) != 0) return "host";
@@ -463,8 +476,8 @@ Connection::Sent Connection::Publish(const std::string& subject, const std::stri
     if (s == NATS_OK) s = natsConnection_PublishMsg(nc_, raw);
   }
   publishing = false;
-  if (s == NATS_OK) return Sent::kOk;
-  return s == NATS_MAX_PAYLOAD ? Sent::kTooLarge : Sent::kDown;
+  if (s == NATS_MAX_PAYLOAD) max_payload_ = natsConnection_GetMaxPayload(nc_);
+  return SentBy(s);
 }
 
 void Connection::Flush() {

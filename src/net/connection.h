@@ -57,9 +57,11 @@ class Connection {
   };
   enum class Sent {
     kOk,
-    kDown,      // not connected: nothing was sent
-    kFull,      // too much is waiting for the socket: nothing was sent
-    kTooLarge,  // over the server's max_payload: can never be sent
+    kDown,       // not connected: nothing was sent
+    kFull,       // too much is waiting for the socket: nothing was sent
+    kTooLarge,   // over the server's max_payload: can never be sent
+    kInvalid,    // no message by nats.c's rules: can never be sent
+    kNoHeaders,  // the server has headers switched off
   };
 
   // `role` ends the connection's name.

@@ -5,8 +5,11 @@
 #include <utility>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include "base/clock.h"
 #include "base/log.h"
+#include "job/fired.h"
 #include "net/jetstream.h"
 
 namespace expirer {
@@ -66,27 +69,43 @@ bool NatsEgress::Publish(uint64_t attempt, Transport via, std::string_view targe
     MutexLock lock(&mutex_);
     in_flight_[attempt] = subject_;
   }
-  if (!core) return Began(attempt, connection_.Publish(subject_, reply_, headers, body));
+  if (!core) {
+    const Connection::Sent sent = connection_.Publish(subject_, reply_, headers, body);
+    return Began(attempt, sent, headers, body);
+  }
   const Connection::Sent sent = connection_.Publish(subject_, "", headers, body);
   // An echo that finds no room is no loss: the core times the attempt out.
   if (sent == Connection::Sent::kOk) (void)connection_.Publish(reply_, "", "");
-  return Began(attempt, sent);
+  return Began(attempt, sent, headers, body);
 }
 
-bool NatsEgress::Began(uint64_t attempt, Connection::Sent sent) {
+bool NatsEgress::Began(uint64_t attempt, Connection::Sent sent,
+                       const HeaderViews& headers, std::string_view body) {
   switch (sent) {
     case Connection::Sent::kOk: return true;
     case Connection::Sent::kTooLarge:
-      if (Take(attempt)) {
-        inbox_->Complete(PubAnswer{attempt, PubAnswer::Kind::kRefused, 0,
-                                   "larger than the server's max_payload"});
-      }
-      return true;
+      return Refuse(
+          attempt, PubAnswer::Kind::kNever,
+          fmt::format("the message has {} bytes, max_payload of the NATS "
+                      "server is {}",
+                      HeaderBytes(headers) + body.size(), connection_.max_payload()));
+    case Connection::Sent::kInvalid:
+      return Refuse(attempt, PubAnswer::Kind::kNever,
+                    "nats.c takes its subject or one of its headers for invalid");
+    case Connection::Sent::kNoHeaders:
+      return Refuse(attempt, PubAnswer::Kind::kRefused,
+                    "the NATS server has headers switched off (no_header_support)");
     case Connection::Sent::kDown:
     case Connection::Sent::kFull: break;
   }
   // Already taken: it was declared lost, and is answered for.
   return !Take(attempt);
+}
+
+// Nothing was sent, and yet there is an answer.
+bool NatsEgress::Refuse(uint64_t attempt, PubAnswer::Kind kind, std::string why) {
+  if (Take(attempt)) inbox_->Complete(PubAnswer{attempt, kind, 0, std::move(why)});
+  return true;
 }
 
 void NatsEgress::OnEcho(std::string_view token) {
@@ -157,15 +176,35 @@ void NatsEgress::OnUp() {
   inbox_->Complete(EgressChanged{true});
 }
 
-void NatsEgress::OnDown(const std::string&) {
+// Where the server said so as it closed the connection, the longest subject was
+// too long for it: sent again, it would close every connection.
+std::optional<uint64_t> NatsEgress::TakeTooLong(const std::string& why) {
+  if (why.find("maximum control line exceeded") == why.npos) return std::nullopt;
+  const auto shorter = [](const auto& a, const auto& b) {
+    return a.second.size() < b.second.size();
+  };
+  const auto longest = std::max_element(in_flight_.begin(), in_flight_.end(), shorter);
+  if (longest == in_flight_.end()) return std::nullopt;
+  const uint64_t attempt = longest->first;
+  in_flight_.erase(longest);
+  return attempt;
+}
+
+void NatsEgress::OnDown(const std::string& why) {
   requests_.ConnectionLost();
   std::vector<uint64_t> lost;
+  std::optional<uint64_t> too_long;
   {
     MutexLock lock(&mutex_);
+    too_long = TakeTooLong(why);
     for (const auto& [attempt, target] : in_flight_) lost.push_back(attempt);
     in_flight_.clear();
     echoed_.clear();
   }
+  if (too_long)
+    inbox_->Complete(PubAnswer{*too_long, PubAnswer::Kind::kNever, 0,
+                               "its subject is too long for max_control_line of the "
+                               "NATS server"});
   std::sort(lost.begin(), lost.end());
   for (const uint64_t attempt : lost) {
     inbox_->Complete(PubAnswer{attempt, PubAnswer::Kind::kLost, 0, "connection lost"});

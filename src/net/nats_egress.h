@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -67,7 +68,11 @@ class NatsEgress final : public Egress {
   void OnEcho(std::string_view attempt);
   void SetReply(std::string_view before, uint64_t attempt);
   // What became of handing the attempt's message to the connection.
-  [[nodiscard]] bool Began(uint64_t attempt, Connection::Sent sent);
+  [[nodiscard]] bool Began(uint64_t attempt, Connection::Sent sent,
+                           const HeaderViews& headers, std::string_view body);
+  [[nodiscard]] std::optional<uint64_t> TakeTooLong(const std::string& why)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool Refuse(uint64_t attempt, PubAnswer::Kind kind, std::string why);
   // False when the attempt was not in flight (any more).
   bool Take(uint64_t attempt);
 

@@ -10,6 +10,24 @@ namespace expirer {
 namespace {
 
 constexpr uint64_t kDuplicateInProcess = 10158;
+
+// The errors by which a stream says that it can never store this very message:
+// sent again it is refused again, until somebody changes the stream. All others
+// are of the stream and not of the message (full, sealed, without resources), so
+// the message may well be stored later.
+constexpr uint64_t kMessageTooLarge = 10054;  // over max_msg_size
+constexpr uint64_t kHeaderTooLarge = 10097;   // over 65,535 bytes
+// The store's own words; among others of a record over 32 MiB in a file.
+constexpr uint64_t kStoreFailed = 10077;
+
+bool IsForEver(uint64_t err_code, std::string_view description) {
+  // 2.9 spells it "to large".
+  const bool of_size =
+      description == "message too large" || description == "message to large";
+  return err_code == kMessageTooLarge || err_code == kHeaderTooLarge ||
+         (err_code == kStoreFailed && of_size);
+}
+
 constexpr size_t kTextBytesMax = 300;
 
 // 0 for anything but a positive integer that fits.
@@ -51,10 +69,12 @@ PubAnswer PubAckReader::Read(uint64_t attempt, const Delivery::Status& status,
     const uint64_t err_code = Positive(reader_.value(err_code_));
     std::string scratch;
     const auto description = JsonText(reader_.value(description_), &scratch);
-    answer.text = fmt::format("{} ({})", description.ok() ? *description : "error",
+    const std::string_view words = description.ok() ? *description : "error";
+    answer.text = fmt::format("{} ({})", words,
                               err_code != 0 ? err_code : Positive(reader_.value(code_)));
     answer.text.resize(std::min(answer.text.size(), kTextBytesMax));
     answer.kind = err_code == kDuplicateInProcess ? PubAnswer::Kind::kRetry
+                  : IsForEver(err_code, words)    ? PubAnswer::Kind::kNever
                                                   : PubAnswer::Kind::kRefused;
     return answer;
   }

@@ -17,7 +17,8 @@ class PubAckReader {
   // A confirmation is JSON with a `stream` and a `seq` >= 1 and no `error`
   // (contract section 4). 503 without payload: nobody listens. Error 10158,
   // "in process": come again. An `error` object: refused, in the broker's
-  // words. Anything else is no answer, and asks to come again.
+  // words, or kNever where they are about this message's size. Anything else is no
+  // answer, and asks to come again.
   [[nodiscard]] PubAnswer Read(uint64_t attempt, const Delivery::Status& status,
                                std::string_view payload);
 

@@ -442,8 +442,8 @@ void Bus::Send(const Outgoing& out) {
     case StanLink::Sent::kOk: return;
     case StanLink::Sent::kTooLarge:
       if (TakeFromFlight(out.attempt))
-        inbox_->Complete(PubAnswer{out.attempt, PubAnswer::Kind::kRefused, 0,
-                                   "larger than the server's max_payload"});
+        inbox_->Complete(PubAnswer{out.attempt, PubAnswer::Kind::kNever, 0,
+                                   "larger than max_payload of the NATS server"});
       return;
     case StanLink::Sent::kDown:
       // Answered when the link is taken down.

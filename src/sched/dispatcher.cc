@@ -27,6 +27,8 @@ int64_t BackoffMs(const RetryPolicy& retry, std::string_view id, uint64_t sends)
 Decision Decide(const RetryPolicy& retry, const Attempt& attempt, AttemptEnd end,
                 std::string_view why, int64_t now_ms) {
   if (end == AttemptEnd::kAck) return Done{};
+  if (end == AttemptEnd::kNever)
+    return MoveToDead{"can never be delivered: " + std::string(why)};
   const bool burned = end == AttemptEnd::kRefused;
   if (burned && retry.attempts > 0 && attempt.burned + 1 >= retry.attempts)
     return MoveToDead{"refused " + std::to_string(attempt.burned + 1) +

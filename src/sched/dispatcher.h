@@ -19,7 +19,7 @@ struct Attempt {
 };
 
 // How an attempt ended; beside the answers' kinds, the core's own time-out.
-enum class AttemptEnd { kAck, kNoStream, kRefused, kRetry, kTimedOut };
+enum class AttemptEnd { kAck, kNoStream, kRefused, kNever, kRetry, kTimedOut };
 
 struct Done {};
 struct RetryAt {
@@ -32,7 +32,8 @@ struct MoveToDead {
 using Decision = std::variant<Done, RetryAt, MoveToDead>;
 
 // Only an explicit refusal burns an attempt: no stream, time-outs and a broker
-// that asks to come again say nothing about the job.
+// that asks to come again say nothing about the job. What can never be delivered
+// is dead at once, whatever `retry.attempts` is.
 [[nodiscard]] Decision Decide(const RetryPolicy& retry, const Attempt& attempt,
                               AttemptEnd end, std::string_view why, int64_t now_ms);
 

@@ -116,6 +116,7 @@ struct PubAnswer {
     kAck,       // stored by `stream` at `stream_seq`, also as a duplicate
     kNoStream,  // nobody listens, or no stream took it (503)
     kRefused,   // the stream or a permission said no: `text` says why
+    kNever,     // the message can never be delivered as it is: `text` says why
     kRetry,     // the broker asks to come again (10158), or answered nonsense
     kLost,      // the connection went before an answer came
   };

@@ -25,6 +25,7 @@ AttemptEnd EndOf(PubAnswer::Kind kind) {
     case PubAnswer::Kind::kAck: return AttemptEnd::kAck;
     case PubAnswer::Kind::kNoStream: return AttemptEnd::kNoStream;
     case PubAnswer::Kind::kRefused: return AttemptEnd::kRefused;
+    case PubAnswer::Kind::kNever: return AttemptEnd::kNever;
     default: return AttemptEnd::kRetry;
   }
 }

@@ -8,6 +8,13 @@
 #include "sched/scheduler.h"
 
 namespace expirer {
+namespace {
+
+bool IsRefusal(AttemptEnd end) {
+  return end == AttemptEnd::kRefused || end == AttemptEnd::kNever;
+}
+
+}  // namespace
 
 RegisterPolicy Scheduler::Policy(OutletIndex outlet) const {
   return {outlets_[outlet].reopen, options_.history_ms};
@@ -225,7 +232,7 @@ absl::Status Scheduler::DecideLateCancel(const InFlight& attempt, bool fired) {
 // Time-outs and lost connections are counted where they are noticed.
 void Scheduler::CountFailure(AttemptEnd end) {
   if (end == AttemptEnd::kNoStream) ++stats_.no_stream;
-  if (end == AttemptEnd::kRefused) ++stats_.refused;
+  if (IsRefusal(end)) ++stats_.refused;
   if (end == AttemptEnd::kRetry) ++stats_.asked_again;
 }
 
@@ -236,7 +243,7 @@ absl::Status Scheduler::Retry(const InFlight& attempt, AttemptEnd end,
   // Cancelled or replaced meanwhile: no further attempt of this generation.
   if (attempt.fate != InFlight::Fate::kCurrent) {
     // In doubt (no answer, or a strange one) it counts as fired.
-    const bool refused = end == AttemptEnd::kNoStream || end == AttemptEnd::kRefused;
+    const bool refused = end == AttemptEnd::kNoStream || IsRefusal(end);
     return refused ? DecideLateCancel(attempt, false) : absl::OkStatus();
   }
   LaneState& lane = lanes_.Numbered(attempt.row.lane);
@@ -253,7 +260,9 @@ absl::Status Scheduler::Retry(const InFlight& attempt, AttemptEnd end,
   job.sends += 1;
   if (auto* dead = std::get_if<MoveToDead>(&decision)) {
     if (counts_.dead() < options_.dead) {
-      CloseDead(attempt, DeadKind::kRefused, EncodeJob(job), std::move(dead->reason));
+      CloseDead(attempt,
+                end == AttemptEnd::kNever ? DeadKind::kUndeliverable : DeadKind::kRefused,
+                EncodeJob(job), std::move(dead->reason));
       return absl::OkStatus();
     }
     // The dead store is full: nothing is dropped, so it is tried on.

@@ -27,12 +27,13 @@ struct Overdue {
 
 // Why a job went to the dead store.
 enum class DeadKind : uint8_t {
-  kRefused,       // as often as the rule's retry.attempts allow
-  kTooLate,       // by the rule's `late`
-  kMayHaveFired,  // due before a rebuild began
-  kMalformed,     // its row is not what any version wrote
+  kRefused,        // as often as the rule's retry.attempts allow
+  kTooLate,        // by the rule's `late`
+  kMayHaveFired,   // due before a rebuild began
+  kMalformed,      // its row is not what any version wrote
+  kUndeliverable,  // over a limit of the server, the target's stream or nats.c
 };
-inline constexpr size_t kDeadKinds = 4;
+inline constexpr size_t kDeadKinds = 5;
 
 // The part of Stats that is told apart by outlet.
 struct Outcomes {

@@ -179,20 +179,23 @@ std::string NatsServer::url() const {
   return "nats://127.0.0.1:" + std::to_string(options_.port);
 }
 
+std::string NatsServer::WriteConfig() const {
+  const std::string path = dir_ + "/server.conf";
+  std::ofstream config(path);
+  config << "host: 127.0.0.1\nport: " << options_.port << "\n";
+  if (options_.jetstream) {
+    config << "jetstream { store_dir: \"" << options_.store_dir
+           << "\", max_mem: 1GB, max_file: 10GB }\n";
+  }
+  config << options_.config << "\n";
+  return path;
+}
+
 void NatsServer::Start() {
   if (pid_ > 0) Die("the server runs already");
   const std::string binary = NatsServerBinary();
   if (binary.empty()) Die("no nats-server found (set EXPIRER_NATS_SERVER)");
-  const std::string config_path = dir_ + "/server.conf";
-  {
-    std::ofstream config(config_path);
-    config << "host: 127.0.0.1\nport: " << options_.port << "\n";
-    if (options_.jetstream) {
-      config << "jetstream { store_dir: \"" << options_.store_dir
-             << "\", max_mem: 1GB, max_file: 10GB }\n";
-    }
-    config << options_.config << "\n";
-  }
+  const std::string config_path = WriteConfig();
   const std::string log = dir_ + "/server.log";
   const int parent = getpid();
   const int pid = fork();
@@ -242,6 +245,11 @@ void NatsServer::Pause() {
   waitpid(pid_, nullptr, WUNTRACED);
 }
 void NatsServer::Resume() { kill(pid_, SIGCONT); }
+
+void NatsServer::Reload() {
+  (void)WriteConfig();
+  kill(pid_, SIGHUP);
+}
 
 void NatsServer::Wipe() {
   if (pid_ > 0) Die("wipe only a stopped server");

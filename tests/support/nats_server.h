@@ -46,12 +46,15 @@ class NatsServer {
   void Resume();  // SIGCONT
   // On the same port; waits until it answers.
   void Start();
+  void Reload();  // SIGHUP, with the config as it is set now; does not wait
   // Deletes the JetStream store. REQUIRES: not running.
   void Wipe();
-  // Replaces the appended config; counts from the next Start.
+  // Replaces the appended config; counts from the next Start or Reload.
   void SetConfig(std::string config) { options_.config = std::move(config); }
 
  private:
+  [[nodiscard]] std::string WriteConfig() const;  // its path
+
   Options options_;
   std::string dir_;
   bool own_store_ = false;

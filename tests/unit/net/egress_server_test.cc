@@ -6,6 +6,7 @@
 #include <ctime>
 #include <map>
 
+#include "job/fired.h"
 #include "unit/net/net_world.h"
 
 namespace expirer {
@@ -252,8 +253,98 @@ TEST_F(EgressServer, AMessageOverTheServersLimitIsRefusedAtOnce) {
   ASSERT_TRUE(egress_->Publish(1, Transport::kJetStream, "out", {{"Nats-Msg-Id", "big"}},
                                std::string(5'000, 'x')));
   ASSERT_TRUE(Answered(1));
-  EXPECT_EQ(answers_[1].kind, PubAnswer::Kind::kRefused);
+  EXPECT_EQ(answers_[1].kind, PubAnswer::Kind::kNever);
+  EXPECT_EQ(answers_[1].text,
+            "the message has 5030 bytes, max_payload of the NATS server is 4096");
+  ASSERT_TRUE(egress_->Publish(2, Transport::kCore, "out", {}, std::string(5'000, 'x')));
+  ASSERT_TRUE(Answered(2));
+  EXPECT_EQ(answers_[2].kind, PubAnswer::Kind::kNever);
   EXPECT_TRUE(egress_->up());
+}
+
+TEST_F(EgressServer, WhatAStreamCanNeverStoreIsToldApartFromWhatItMayStoreLater) {
+  NatsServer server;
+  TestClient client(server.url());
+  client.CreateStream("SMALL", {"small"}, "\"max_msg_size\":1000");
+  client.CreateStream("OUT", {"out"});
+  Connect(server);
+  ASSERT_EQ(LookedUp("small"), Egress::Target::kReady);
+  ASSERT_EQ(LookedUp("out"), Egress::Target::kReady);
+  const std::string large(1'000, 'x');
+  const std::string huge(65'536, 'x');
+  ASSERT_TRUE(egress_->Publish(1, Transport::kJetStream, "small", {{"H", "v"}}, large));
+  ASSERT_TRUE(egress_->Publish(2, Transport::kJetStream, "out", {{"H", huge}}, ""));
+  egress_->Flush();
+  ASSERT_TRUE(WaitFor([&] { return Answered(1) && Answered(2); }));
+  EXPECT_EQ(answers_[1].kind, PubAnswer::Kind::kNever);
+  EXPECT_EQ(answers_[1].text, "message size exceeds maximum allowed (10054)");
+  EXPECT_EQ(answers_[2].kind, PubAnswer::Kind::kNever);
+  EXPECT_EQ(answers_[2].text, "header size exceeds maximum allowed of 64k (10097)");
+  // The block of 65,535 bytes is taken: that is the limit, and so we count.
+  const std::string most(65'535 - 12 - 5, 'x');
+  ASSERT_EQ(HeaderBytes(HeaderViews{{"H", most}}), 65'535U);
+  ASSERT_TRUE(egress_->Publish(3, Transport::kJetStream, "out", {{"H", most}}, ""));
+  egress_->Flush();
+  ASSERT_TRUE(WaitFor([&] { return Answered(3); }));
+  EXPECT_EQ(answers_[3].kind, PubAnswer::Kind::kAck);
+}
+
+TEST_F(EgressServer, AMessageThatNatsCTakesForInvalidStopsNoOther) {
+  NatsServer server;
+  TestClient client(server.url());
+  client.CreateStream("OUT", {"out"});
+  Connect(server);
+  ASSERT_EQ(LookedUp("out"), Egress::Target::kReady);
+  ASSERT_TRUE(egress_->Publish(1, Transport::kJetStream, "out", {{"", "x"}}, "{}"));
+  ASSERT_TRUE(Answered(1));
+  EXPECT_EQ(answers_[1].kind, PubAnswer::Kind::kNever);
+  EXPECT_FALSE(answers_[1].text.empty());
+  ASSERT_TRUE(Send(2, "out", "x"));
+  egress_->Flush();
+  ASSERT_TRUE(WaitFor([&] { return Answered(2); }));
+  EXPECT_EQ(answers_[2].kind, PubAnswer::Kind::kAck);
+}
+
+TEST_F(EgressServer, ASubjectOverTheServersControlLineClosesOneConnectionAndNotAll) {
+  NatsServer::Options options;
+  options.config = "max_control_line: 600";
+  NatsServer server(options);
+  TestClient client(server.url());
+  client.CreateStream("OUT", {"out.*"});
+  Connect(server);
+  const std::string target = "out." + std::string(700, 'x');
+  ASSERT_EQ(LookedUp("out.a"), Egress::Target::kReady);
+  ASSERT_TRUE(Send(1, "out.a", "x"));
+  ASSERT_TRUE(Send(2, target, "y"));
+  ASSERT_TRUE(Send(3, "out.b", "z"));
+  egress_->Flush();
+  ASSERT_TRUE(WaitFor([&] { return Answered(1) && Answered(2) && Answered(3); }));
+  EXPECT_EQ(answers_[2].kind, PubAnswer::Kind::kNever);
+  EXPECT_EQ(answers_[2].text,
+            "its subject is too long for max_control_line of the NATS server");
+  EXPECT_EQ(answers_[3].kind, PubAnswer::Kind::kLost);
+}
+
+TEST_F(EgressServer, AMaxPayloadThatShrankWhileConnectedIsKnownAfterOneLoss) {
+  NatsServer server;
+  TestClient client(server.url());
+  client.CreateStream("OUT", {"out"});
+  Connect(server);
+  ASSERT_EQ(LookedUp("out"), Egress::Target::kReady);
+  server.SetConfig("max_payload: 4096");
+  server.Reload();
+  const std::string large(5'000, 'x');
+  uint64_t attempt = 0;
+  // Until the reload is done they are stored.
+  ASSERT_TRUE(WaitFor([&] {
+    if (!Up()) return false;
+    if (!egress_->Publish(++attempt, Transport::kJetStream, "out", {{"H", "v"}}, large))
+      return false;
+    egress_->Flush();
+    return WaitFor([&] { return Answered(attempt); }) &&
+           answers_[attempt].kind == PubAnswer::Kind::kNever;
+  }));
+  EXPECT_EQ(egress_->connects(), 2U);
 }
 
 TEST_F(EgressServer, AStoppedReaderPushesBackAndNeverBlocks) {

@@ -89,6 +89,20 @@ TEST(PubAck, OnlyAStreamAndASequenceConfirm) {
       {0, R"({"error":{"code":503,"description":"no"},"stream":"S","seq":5})",
        Kind::kRefused, 0, "no (503)"},
       {0, R"({"error":{}})", Kind::kRefused, 0, "error (0)"},
+      {0,
+       R"({"error":{"code":400,"err_code":10054,)"
+       R"("description":"message size exceeds maximum allowed"},"stream":"S","seq":0})",
+       Kind::kNever, 0, "message size exceeds maximum allowed (10054)"},
+      {0,
+       R"({"error":{"code":400,"err_code":10097,)"
+       R"("description":"header size exceeds maximum allowed of 64k"}})",
+       Kind::kNever, 0, "header size exceeds maximum allowed of 64k (10097)"},
+      {0, R"({"error":{"code":503,"err_code":10077,"description":"message too large"}})",
+       Kind::kNever, 0, "message too large (10077)"},
+      {0, R"({"error":{"code":503,"err_code":10077,"description":"message to large"}})",
+       Kind::kNever, 0, "message to large (10077)"},
+      {0, R"({"error":{"code":400,"err_code":10109,"description":"sealed"}})",
+       Kind::kRefused, 0, "sealed (10109)"},
   };
   PubAckReader reader;
   for (const PubAckCase& one : cases) {

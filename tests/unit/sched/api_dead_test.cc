@@ -74,6 +74,24 @@ TEST(ApiDead, RequeuedJobFiresOnceMore) {
   EXPECT_EQ(w.Stored("a"), "fired");
 }
 
+TEST(ApiDead, WhatCouldNeverBeDeliveredFiresOnceItsLimitIsRaisedAndItIsRequeued) {
+  ApiWorld w;
+  w.Schedule("a", kDue, {1});
+  w.Run();
+  w.AdvanceTo(kDue);
+  w.bus_->Answer(w.LastAttempt(), PubAnswer::Kind::kNever, "too large");
+  w.Run();
+  EXPECT_THAT(w.Get("a"), HasSubstr(R"("state":"dead")"));
+  EXPECT_THAT(w.Get("a"),
+              HasSubstr(R"("last_error":"can never be delivered: too large")"));
+  ASSERT_TRUE(w.Send(DeadWorld::One(DeadJobKey("r", "a"))));
+  w.Run();
+  ASSERT_THAT(w.bus_->published(), SizeIs(2));
+  EXPECT_EQ(w.bus_->published()[0].MsgId(), w.bus_->published()[1].MsgId());
+  w.Confirm();
+  EXPECT_EQ(w.Stored("a"), "fired");
+}
+
 TEST(ApiDead, RequeueOfAClosedKeyIsAConflict) {
   DeadWorld w;
   w.Kill("a", 1);

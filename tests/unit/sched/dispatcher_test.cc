@@ -38,6 +38,16 @@ TEST(Decide, WhatBurnsNothingNeverMovesToDead) {
     EXPECT_TRUE(std::holds_alternative<RetryAt>(After(end, 1'000, 2)));
 }
 
+TEST(Decide, WhatCanNeverBeDeliveredIsDeadAtOnceWhateverTheAttempts) {
+  for (const uint64_t attempts : {0, 1, 1'000}) {
+    const RetryPolicy policy{.initial_ms = 1'000, .max_ms = 60'000, .attempts = attempts};
+    EXPECT_EQ(std::get<MoveToDead>(After(AttemptEnd::kNever, 0, 0, policy)).reason,
+              "can never be delivered: why");
+    EXPECT_TRUE(
+        std::holds_alternative<MoveToDead>(After(AttemptEnd::kNever, 7, 0, policy)));
+  }
+}
+
 TEST(Decide, ZeroAttemptsAreNoLimit) {
   const RetryPolicy policy{.initial_ms = 1'000, .max_ms = 60'000, .attempts = 0};
   EXPECT_TRUE(

@@ -377,6 +377,50 @@ TEST(Scheduler, JobIsDeadAfterItsAttemptsAndNewerScheduleReplacesIt) {
   EXPECT_EQ(w.stats().rules.at("r").dead_jobs, 0u);
 }
 
+TEST(Scheduler, JobThatCanNeverBeDeliveredIsDeadAtOnceAlsoWhenRetriedAndOverCore) {
+  Rule core = TestRule("core");
+  core.publish[0].via = Transport::kCore;
+  World w({TestRule("r"), core});  // retried for ever
+  w.Schedule("first", kNow + 10, {1});
+  w.Schedule("retried", kNow + 11, {2});
+  w.Schedule("plain", kNow + 12, {.seq = 3, .rule = 1});
+  w.Run();
+  w.Advance(20);
+  ASSERT_THAT(w.bus_->published(), SizeIs(3));
+  const auto attempt = [&](size_t i) { return w.bus_->published()[i].attempt; };
+  w.bus_->Answer(attempt(0), PubAnswer::Kind::kNever, "too large");
+  w.bus_->Answer(attempt(1), PubAnswer::Kind::kRefused, "full");
+  w.bus_->Answer(attempt(2), PubAnswer::Kind::kNever, "too large");
+  w.Run();
+  EXPECT_EQ(w.State("first"), JobState::kDead);
+  EXPECT_EQ(w.State("retried"), JobState::kRetrying);
+  EXPECT_EQ(w.State("plain", 1), JobState::kDead);
+  w.Advance(1'000);
+  ASSERT_THAT(w.bus_->published(), SizeIs(4));
+  w.bus_->Answer(attempt(3), PubAnswer::Kind::kNever, "the limit shrank");
+  w.Run();
+  EXPECT_EQ(w.State("retried"), JobState::kDead);
+  std::string value;
+  ASSERT_TRUE(*w.store_->GetDead(DeadJobKey("r", "retried"), &value));
+  EXPECT_EQ(DecodeDead(value)->reason, "can never be delivered: the limit shrank");
+  constexpr auto kKind = static_cast<size_t>(DeadKind::kUndeliverable);
+  EXPECT_EQ(w.stats().outcomes[0].dead_by[kKind], 2u);
+  w.Advance(3'600'000);
+  EXPECT_THAT(w.bus_->published(), SizeIs(4)) << "tried on";
+}
+
+TEST(Scheduler, WithAFullDeadStoreEvenAJobThatCanNeverBeDeliveredIsKeptAndTriedOn) {
+  World w({TestRule("r")}, {.dead = 0});
+  w.Schedule("a", kNow + 10, {1});
+  w.Run();
+  w.Advance(10);
+  w.bus_->Answer(w.LastAttempt(), PubAnswer::Kind::kNever, "too large");
+  w.Run();
+  EXPECT_EQ(w.State("a"), JobState::kRetrying);
+  w.Advance(RetryPolicy().max_ms);
+  EXPECT_THAT(w.bus_->published(), SizeIs(2));
+}
+
 TEST(Scheduler, TimeoutsAndMissingStreamsBurnNoAttempt) {
   Rule rule = TestRule("r");
   rule.retry = {.initial_ms = 100, .max_ms = 100, .attempts = 1};
