@@ -118,6 +118,7 @@ int RunServe(const Flags& flags) {
   SetLog(level,
          options.config.log.format == "json" ? LogFormat::kJson : LogFormat::kText);
   options.recover_point_in_time = flags.recover == "point-in-time";
+  options.recount = flags.recover == "counts";
   if (flags.orphans == "hold") options.orphans = Orphans::kHold;
   if (flags.orphans == "fire") options.orphans = Orphans::kFire;
   if (flags.adopt == "new") options.adopt = Adopt::kNew;
@@ -201,8 +202,8 @@ void AddServeCommand(CLI::App* app, Flags* flags, int* code) {
   serve
       ->add_option("--recover", flags->recover,
                    "point-in-time: open a damaged store and drop what lies after the "
-                   "damage")
-      ->check(CLI::IsMember({"point-in-time"}));
+                   "damage; counts: count the jobs of each rule anew")
+      ->check(CLI::IsMember({"point-in-time", "counts"}));
   AddClientFlags(serve, &flags->connection);
   serve->callback([flags, code] { *code = RunServe(*flags); });
 }

@@ -110,6 +110,9 @@ constexpr Scalar kScalars[] = {
     {"expirer_history_forgotten_total", kCounter,
      [](const Status& s) { return Number(s.stats.forgotten); },
      "Closed keys forgotten early because limits.history was reached."},
+    {"expirer_miscounts_total", kCounter,
+     [](const Status& s) { return Number(s.stats.miscounts); },
+     "Times a count of jobs did not agree with the store; all are then counted anew."},
     {"expirer_settle_timeouts_total", kCounter,
      [](const Status& s) { return Number(s.stats.settle_timeouts); },
      "Times overdue jobs of a rule fired although its consumers were not read to the "

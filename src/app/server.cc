@@ -101,6 +101,7 @@ SchedulerOptions SchedulerFrom(const ServeOptions& serve) {
   SchedulerOptions options = SchedulerFrom(serve.config);
   options.orphans = serve.orphans;
   options.fire_overdue = serve.fire_overdue;
+  options.recount = serve.recount;
   options.wait_for_admission = true;
   return options;
 }

@@ -11,6 +11,7 @@ struct ServeOptions {
   Config config;
   bool built_in = false;  // no config file: the built-in ticketing rule
   bool recover_point_in_time = false;
+  bool recount = false;
   Orphans orphans = Orphans::kRefuse;
   Adopt adopt = Adopt::kRefuse;
   bool fire_overdue = false;  // of a rebuild

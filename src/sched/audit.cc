@@ -202,7 +202,9 @@ class Auditor {
       const std::string& rule = name;
       const RuleCounts seen = seen_[rule];
       const auto compare = [&](std::string_view what, uint64_t is, uint64_t count) {
-        if (is != count) Found("{}: {} {} counted, {} there", rule, count, what, is);
+        if (is != count)
+          Found("{}: {} {} counted, {} there: start with serve --recover=counts", rule,
+                count, what, is);
       };
       compare("pending", seen.pending, counted.pending);
       compare("retrying", seen.retrying, counted.retrying);
@@ -211,7 +213,8 @@ class Auditor {
     }
     for (const auto& [rule, seen] : seen_)
       if (seen != RuleCounts() && counts_.rules().count(rule) == 0)
-        Found("{}: it has entries and no counts", rule);
+        Found("{}: it has entries and no counts: start with serve --recover=counts",
+              rule);
   }
 
   const Store& store_;

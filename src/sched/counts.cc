@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
-#include "base/check.h"
+#include <fmt/format.h>
+
 #include "base/coding.h"
+#include "base/log.h"
 #include "store/meta.h"
 
 namespace expirer {
@@ -13,6 +15,9 @@ constexpr uint8_t kVersion = 1;
 constexpr std::string_view kRulePrefix = kMetaRuleCount;
 constexpr std::string_view kSpanPrefix = "count/h/";
 constexpr std::string_view kFloorKey = "count/floor";
+constexpr std::string_view kRecountKey = "count/recount";
+constexpr uint64_t RuleCounts::*kAll[] = {&RuleCounts::pending, &RuleCounts::retrying,
+                                          &RuleCounts::dead_jobs, &RuleCounts::rejected};
 
 std::string SpanKey(int64_t span) {
   std::string key(kSpanPrefix);
@@ -43,13 +48,18 @@ absl::StatusOr<RuleCounts> Decode(std::string_view bytes) {
 }
 
 // Where a register of this state is counted; null for closed ones.
-uint64_t* Counter(RuleCounts* counts, JobState state) {
+uint64_t RuleCounts::*Counter(JobState state) {
   switch (state) {
-    case JobState::kPending: return &counts->pending;
-    case JobState::kRetrying: return &counts->retrying;
-    case JobState::kDead: return &counts->dead_jobs;
+    case JobState::kPending: return &RuleCounts::pending;
+    case JobState::kRetrying: return &RuleCounts::retrying;
+    case JobState::kDead: return &RuleCounts::dead_jobs;
     default: return nullptr;
   }
+}
+
+std::string Words(const RuleCounts& counts) {
+  return fmt::format("{} pending, {} retrying, {} dead, {} rejected", counts.pending,
+                     counts.retrying, counts.dead_jobs, counts.rejected);
 }
 
 }  // namespace
@@ -73,6 +83,8 @@ absl::Status Counts::Load(const Store& store) {
   std::string floor;
   ASSIGN_OR_RETURN(const bool found, store.GetMeta(kFloorKey, &floor));
   if (found) forget_floor_ms_ = static_cast<int64_t>(Reader(floor).Varint());
+  std::string unused;
+  ASSIGN_OR_RETURN(recount_wished_, store.GetMeta(kRecountKey, &unused));
   return absl::OkStatus();
 }
 
@@ -94,18 +106,63 @@ uint64_t Counts::dead() const {
 }
 
 void Counts::Move(std::string_view rule, const Register* from, const Register* to) {
-  RuleCounts& counts = Change(rule);
   if (from != nullptr) {
-    if (uint64_t* counter = Counter(&counts, from->state)) {
-      CHECK(*counter > 0);
-      --*counter;
-    }
+    if (uint64_t RuleCounts::*counter = Counter(from->state)) Add(rule, counter, -1);
     if (IsClosed(from->state)) Close(from->expires_ms, -1);
   }
   if (to != nullptr) {
-    if (uint64_t* counter = Counter(&counts, to->state)) ++*counter;
+    if (uint64_t RuleCounts::*counter = Counter(to->state)) Add(rule, counter, +1);
     if (IsClosed(to->state)) Close(to->expires_ms, +1);
   }
+}
+
+void Counts::Add(std::string_view rule, uint64_t RuleCounts::*count, int64_t change) {
+  if (since_) (*since_)[std::string(rule)].*count += static_cast<uint64_t>(change);
+  uint64_t& value = Change(rule).*count;
+  if (change >= 0 || value >= static_cast<uint64_t>(-change)) {
+    value += static_cast<uint64_t>(change);
+    return;
+  }
+  value = 0;
+  ++miscounts_;
+  if (recount_wished_) return;  // told already
+  Log(Level::kError,
+      "a count of jobs does not agree with the store: all are counted anew from it",
+      {{"rule", rule}});
+  WishRecount();
+}
+
+void Counts::WishRecount() {
+  recount_wished_ = true;
+  recount_dirty_ = true;
+}
+
+void Counts::EndRecount(const CountsByRule& seen) {
+  CountsByRule right = seen;
+  for (const auto& [rule, change] : *since_) {
+    for (uint64_t RuleCounts::*count : kAll) {
+      uint64_t& value = right[rule].*count;
+      value += change.*count;
+      if (value > INT64_MAX) value = 0;  // of rows that no register names
+    }
+  }
+  for (const auto& [rule, counts] : rules_) right.try_emplace(rule);
+  for (const auto& [rule, counts] : right) {
+    const auto found = rules_.find(rule);
+    const RuleCounts before = found == rules_.end() ? RuleCounts() : found->second;
+    if (before == counts) continue;
+    Log(Level::kWarn, "a rule's jobs were counted anew",
+        {{"rule", rule}, {"before", Words(before)}, {"now", Words(counts)}});
+    Change(rule) = counts;
+  }
+  since_.reset();
+  recount_wished_ = false;
+  recount_dirty_ = true;
+}
+
+void Counts::GiveUpRecount() {
+  since_.reset();
+  recount_wished_ = false;
 }
 
 void Counts::Close(int64_t expires_ms, int64_t change) {
@@ -161,6 +218,9 @@ void Counts::Stage(WriteSet* set) {
     it->second.dirty = false;
   }
   dirty_spans_.clear();
+  if (recount_dirty_ && recount_wished_) set->PutMeta(kRecountKey, "1");
+  if (recount_dirty_ && !recount_wished_) set->DeleteMeta(kRecountKey);
+  recount_dirty_ = false;
   if (floor_dirty_) {
     std::string value;
     PutVarint(&value, static_cast<uint64_t>(forget_floor_ms_));

@@ -1,9 +1,12 @@
 // Counts that must be exact and O(1) however large the store: they are written
-// in the same batch as what they count.
+// in the same batch as what they count. Should one disagree with the store all
+// the same (a fault of ours, or a store that is not whole), it is told and
+// counted, and all are counted anew from the store (recount.h).
 #pragma once
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,17 +27,18 @@ struct RuleCounts {
   bool operator==(const RuleCounts&) const = default;
 };
 
+using CountsByRule = std::map<std::string, RuleCounts, std::less<>>;
+
 // Core thread only.
 class Counts {
  public:
   explicit Counts(uint64_t history_max) : history_max_(history_max) {}
   [[nodiscard]] absl::Status Load(const Store& store);
 
-  // The counts of a rule, also of one no longer configured, for change.
-  RuleCounts& Change(std::string_view rule);
-  [[nodiscard]] const std::map<std::string, RuleCounts, std::less<>>& rules() const {
-    return rules_;
-  }
+  // Changes one count of a rule, also of one no longer configured. One that
+  // would go below zero stays 0 and is a miscount.
+  void Add(std::string_view rule, uint64_t RuleCounts::*count, int64_t change);
+  [[nodiscard]] const CountsByRule& rules() const { return rules_; }
   [[nodiscard]] uint64_t dead() const;
 
   // A key's register goes from one state to another; nullopt = unknown.
@@ -51,7 +55,21 @@ class Counts {
   // Adds what changed since the last call to `set`.
   void Stage(WriteSet* set);
 
+  // Since the process started.
+  [[nodiscard]] uint64_t miscounts() const { return miscounts_; }
+  // All are to be counted anew: after a miscount, or where a person asks for it.
+  // Kept in the store under "count/recount" until it is done.
+  [[nodiscard]] bool recount_wished() const { return recount_wished_; }
+  void WishRecount();
+  // The store, in which all that was counted is written, is about to be read.
+  void BeginRecount() { since_.emplace(); }
+  // That held `seen`; what changed since is added. Tells what is mended.
+  void EndRecount(const CountsByRule& seen);
+  // It could not be read. The next process tries again.
+  void GiveUpRecount();
+
  private:
+  RuleCounts& Change(std::string_view rule);
   // Closed keys by the time they expire, in spans of ten minutes, kept under
   // "count/h/" be64 span: varint count. 7 days of history are ~1,000 spans.
   static constexpr int64_t kSpanMs = 600'000;
@@ -62,7 +80,7 @@ class Counts {
     bool dirty = false;
   };
   const uint64_t history_max_;
-  std::map<std::string, RuleCounts, std::less<>> rules_;
+  CountsByRule rules_;
   std::map<std::string, bool, std::less<>> dirty_rules_;
   std::map<int64_t, Span> spans_;
   std::vector<int64_t> dirty_spans_;
@@ -70,6 +88,10 @@ class Counts {
   uint64_t closed_ = 0;
   int64_t forget_floor_ms_ = 0;
   bool floor_dirty_ = false;
+  uint64_t miscounts_ = 0;
+  bool recount_wished_ = false;
+  bool recount_dirty_ = false;
+  std::optional<CountsByRule> since_;  // changes since BeginRecount, modulo 2^64
 };
 
 }  // namespace expirer

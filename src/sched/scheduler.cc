@@ -17,6 +17,8 @@ constexpr int64_t kHousekeepingMs = 1'000;
 // Signs of life while nothing else is written: a sync each is all it costs.
 constexpr int64_t kAliveIdleMs = 10'000;
 constexpr int64_t kStallPollMs = 200;
+// A store that is not whole may disagree with its counts again and again.
+constexpr int64_t kRecountEveryMs = 600'000;
 
 }  // namespace
 
@@ -44,6 +46,7 @@ absl::Status Scheduler::Load(Instant now) {
   RETURN_IF_ERROR(streams_.Load(*store_));
   ASSIGN_OR_RETURN(rebuild_, Rebuild::Load(*store_));
   RETURN_IF_ERROR(counts_.Load(*store_));
+  if (options_.recount) counts_.WishRecount();
   RETURN_IF_ERROR(downtime_.Load(*store_, now.wall_ms, &staged_));
   std::string value;
   ASSIGN_OR_RETURN(const bool found, store_->GetMeta(kMetaNextSeq, &value));
@@ -78,6 +81,7 @@ absl::StatusOr<int64_t> Scheduler::Step(Instant now, std::vector<Completion>* co
   RETURN_IF_ERROR(WriteStaged());
   if (stalled_) return now_.wall_ms + kStallPollMs;
   RETURN_IF_ERROR(AnswerReads());
+  CountAnew();
   Release();
   RETURN_IF_ERROR(Dispatch());
   ASSIGN_OR_RETURN(const bool refilling, lanes_.Refill(*store_, options_.window));
@@ -211,6 +215,28 @@ void Scheduler::RequestSync() {
   sync_now_ = false;
 }
 
+// Begins only where nothing is staged: what is counted must be in the store.
+void Scheduler::CountAnew() {
+  if (recount_ == nullptr) {
+    if (!counts_.recount_wished() || !staged_.empty() ||
+        now_.mono_ms < recount_after_mono_ms_)
+      return;
+    counts_.BeginRecount();
+    recount_ = std::make_unique<Recount>(*store_);
+  }
+  const absl::StatusOr<bool> done = recount_->Read();
+  if (done.ok() && !*done) return;
+  if (done.ok()) {
+    counts_.EndRecount(recount_->seen());
+  } else {
+    counts_.GiveUpRecount();
+    Log(Level::kError, "the store could not be counted anew: its counts stay as they are",
+        {{"why", Message(done.status())}});
+  }
+  recount_.reset();
+  recount_after_mono_ms_ = now_.mono_ms + kRecountEveryMs;
+}
+
 // Step 3.
 void Scheduler::Release() {
   while (!effects_.empty() &&
@@ -240,7 +266,8 @@ uint64_t Scheduler::pending() const {
 }
 
 int64_t Scheduler::NextWork(bool refilling) {
-  if ((!staged_.empty() && !HoldsWrite()) || refilling) return now_.wall_ms;
+  if ((!staged_.empty() && !HoldsWrite()) || refilling || recount_ != nullptr)
+    return now_.wall_ms;
   int64_t mono = in_flight_.NextDeadline();
   if (oldest_unsynced_mono_ms_ != 0)
     mono = std::min(mono, oldest_unsynced_mono_ms_ + options_.unsynced_ms);
@@ -270,6 +297,7 @@ Stats Scheduler::Snapshot(int64_t now_ms) const {
   Stats stats = stats_;
   stats.rules = counts_.rules();
   stats.closed = counts_.closed();
+  stats.miscounts = counts_.miscounts();
   stats.in_flight = in_flight_.size();
   stats.window = lanes_.held();
   stats.egress_up = egress_up_;

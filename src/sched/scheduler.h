@@ -31,6 +31,7 @@
 #include "sched/outlets.h"
 #include "sched/pace.h"
 #include "sched/rebuild.h"
+#include "sched/recount.h"
 #include "sched/registers.h"
 #include "sched/sent_marks.h"
 #include "sched/stats.h"
@@ -56,6 +57,7 @@ struct SchedulerOptions {
   Orphans orphans = Orphans::kRefuse;      // jobs of rules that are gone
   bool wait_for_admission = false;         // nothing fires before Admitted
   bool fire_overdue = false;               // what a rebuild finds due fires too
+  bool recount = false;                    // count the jobs of each rule anew
 };
 
 // A moment on both clocks.
@@ -247,6 +249,7 @@ class Scheduler {
   [[nodiscard]] absl::Status WriteStaged();
   [[nodiscard]] bool HoldsWrite() const;
   void RequestSync();
+  void CountAnew();
   void Release();
   [[nodiscard]] int64_t NextWork(bool refilling);
 
@@ -281,6 +284,8 @@ class Scheduler {
   Streams streams_;
   Rebuild rebuild_;
   Counts counts_;
+  std::unique_ptr<Recount> recount_;  // while the store is counted anew
+  int64_t recount_after_mono_ms_ = 0;
   Downtime downtime_;
   InFlightTable in_flight_;
   std::vector<RuleGate> gates_;  // as rules_, and one for all orphans

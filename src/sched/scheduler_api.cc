@@ -421,8 +421,7 @@ absl::StatusOr<Scheduler::DeadOutcome> Scheduler::RequeueReject(
     if (stale) return DeadOutcome{DeadEnd::kStill, "still rejected: stale"};
   }
   DropDead(entry->key);
-  uint64_t& rejected = counts_.Change(rule).rejected;
-  if (rejected > 0) --rejected;
+  counts_.Add(rule, &RuleCounts::rejected, -1);
   if (schedule != nullptr) {
     RETURN_IF_ERROR(ApplyScheduleIntent(&message, std::move(*schedule), position));
   } else {
@@ -466,15 +465,14 @@ absl::Status Scheduler::PurgeDead(std::string_view rule, std::string_view key,
                                   const std::string& dead_key, bool job) {
   DropDead(dead_key);
   if (!job) {
-    uint64_t& rejected = counts_.Change(rule).rejected;
-    if (rejected > 0) --rejected;
+    counts_.Add(rule, &RuleCounts::rejected, -1);
     return absl::OkStatus();
   }
   const std::string id = MakeId(rule, key);
   ASSIGN_OR_RETURN(const std::optional<Register> known, Known(id));
   if (!known || known->state != JobState::kDead) {
-    uint64_t& dead = counts_.Change(rule).dead_jobs;  // of a row nobody could read
-    if (dead > 0) --dead;
+    // Of a row nobody could read.
+    counts_.Add(rule, &RuleCounts::dead_jobs, -1);
     return absl::OkStatus();
   }
   Register to = *known;

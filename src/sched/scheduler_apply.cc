@@ -423,7 +423,7 @@ absl::Status Scheduler::KeepReject(MessageRequest* message, std::string_view nam
       }
     }
     PutDead(key, entry);
-    ++counts_.Change(name).rejected;
+    counts_.Add(name, &RuleCounts::rejected, +1);
     effects_now_.push_back({Effect::Kind::kAnnounce,
                             options_.name + ".v1.rejected." + rule,
                             "{\"reason\":" + JsonQuoted(reject.reason) +

@@ -325,7 +325,7 @@ void Scheduler::Quarantine(const LaneState& lane, const JobKey& key, std::string
           {false, Message(why), now_.wall_ms, {}, "", {}, std::string(row), ""});
   // Whose key it was nobody knows, so its register stays live, and counted so,
   // until a newer event of the key finds it.
-  ++counts_.Change(rule).dead_jobs;
+  counts_.Add(rule, &RuleCounts::dead_jobs, +1);
 }
 
 void Scheduler::CountDead(OutletIndex outlet, DeadKind kind) {

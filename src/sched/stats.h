@@ -87,6 +87,7 @@ struct Stats {
   uint64_t standstills = 0;                // times the process stood still
   uint64_t forgotten = 0;                  // closed keys forgotten early (limits.history)
   uint64_t no_space = 0;                   // times a write found no space
+  uint64_t miscounts = 0;                  // counts found to disagree with the store
   Histogram sent_late_ms;                  // due -> handed to the socket
   Histogram acked_late_ms;                 // due -> PubAck
   Buckets lateness_ms{kLatenessBoundsMs};  // as sent_late_ms, first attempts only

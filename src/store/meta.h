@@ -12,7 +12,8 @@
 //   "consumer/" rule 0x00 stream   ack floor etc. (net's, opaque here)
 //   "read/" rule 0x00 stream       ReadMark (sched/streams.h)
 //   "rebuild"           the newest rebuild (sched/rebuild.h)
-//   "count/" ...        counters (sched/counts.h)
+//   "count/" ...        counters, and that they are to be counted anew
+//                       (sched/counts.h)
 //   "rename/" old       new: rule `old` is being renamed (sched/rename.h)
 //   "alive"             varint ms of the last sign of life
 //   "sent"              what earlier processes may have sent (sched/sent_marks.h)

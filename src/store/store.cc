@@ -239,27 +239,36 @@ std::unique_ptr<DueScan> Store::ScanDue(Lane lane) const {
   return std::unique_ptr<DueScan>(new DueScan(std::move(rep)));
 }
 
-struct DeadScan::Rep {
+struct EntryScan::Rep {
+  const char* what = nullptr;
   std::unique_ptr<rocksdb::Iterator> it;
 };
 
-DeadScan::DeadScan(std::unique_ptr<Rep> rep) : rep_(std::move(rep)) {}
-DeadScan::~DeadScan() = default;
-void DeadScan::Seek(std::string_view key) { rep_->it->Seek(ToSlice(key)); }
-void DeadScan::Next() { rep_->it->Next(); }
-bool DeadScan::Valid() const { return rep_->it->Valid(); }
-std::string_view DeadScan::key() const { return ToView(rep_->it->key()); }
-std::string_view DeadScan::value() const { return ToView(rep_->it->value()); }
-absl::Status DeadScan::status() const {
-  return FromRocks(rep_->it->status(), "scanning dead");
+EntryScan::EntryScan(std::unique_ptr<Rep> rep) : rep_(std::move(rep)) {}
+EntryScan::~EntryScan() = default;
+void EntryScan::Seek(std::string_view key) { rep_->it->Seek(ToSlice(key)); }
+void EntryScan::Next() { rep_->it->Next(); }
+bool EntryScan::Valid() const { return rep_->it->Valid(); }
+std::string_view EntryScan::key() const { return ToView(rep_->it->key()); }
+std::string_view EntryScan::value() const { return ToView(rep_->it->value()); }
+absl::Status EntryScan::status() const {
+  return FromRocks(rep_->it->status(), rep_->what);
 }
 
-std::unique_ptr<DeadScan> Store::ScanDead() const {
-  auto rep = std::make_unique<DeadScan::Rep>();
+std::unique_ptr<EntryScan> Store::ScanDead() const {
+  return Scan(kDead, "scanning dead");
+}
+std::unique_ptr<EntryScan> Store::ScanRegisters() const {
+  return Scan(kIds, "scanning ids");
+}
+
+std::unique_ptr<EntryScan> Store::Scan(uint32_t family, const char* what) const {
+  auto rep = std::make_unique<EntryScan::Rep>();
+  rep->what = what;
   rocksdb::ReadOptions read;
   read.fill_cache = false;
-  rep->it.reset(rep_->db->NewIterator(read, rep_->family(kDead)));
-  return std::unique_ptr<DeadScan>(new DeadScan(std::move(rep)));
+  rep->it.reset(rep_->db->NewIterator(read, rep_->families[family]));
+  return std::unique_ptr<EntryScan>(new EntryScan(std::move(rep)));
 }
 
 absl::Status Store::Write(WriteSet* set) {

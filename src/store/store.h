@@ -100,10 +100,10 @@ class DueScan {
   std::unique_ptr<Rep> rep_;
 };
 
-// Forward over the dead entries, as DueScan over a lane.
-class DeadScan {
+// Forward over all entries of one family, as DueScan over a lane.
+class EntryScan {
  public:
-  ~DeadScan();
+  ~EntryScan();
   // To the first entry at or after `key`.
   void Seek(std::string_view key);
   void Next();
@@ -115,7 +115,7 @@ class DeadScan {
  private:
   friend class Store;
   struct Rep;
-  explicit DeadScan(std::unique_ptr<Rep> rep);
+  explicit EntryScan(std::unique_ptr<Rep> rep);
   std::unique_ptr<Rep> rep_;
 };
 
@@ -177,7 +177,9 @@ class Store {
   // does not fit.
   [[nodiscard]] absl::Status VerifyTables() const;
   [[nodiscard]] std::unique_ptr<DueScan> ScanDue(Lane lane) const;
-  [[nodiscard]] std::unique_ptr<DeadScan> ScanDead() const;
+  [[nodiscard]] std::unique_ptr<EntryScan> ScanDead() const;
+  // Expired ones, too.
+  [[nodiscard]] std::unique_ptr<EntryScan> ScanRegisters() const;
 
   // Visible at once, durable after the next successful Sync. kResourceExhausted
   // when there is no space: nothing was applied, and the same set may be
@@ -209,6 +211,7 @@ class Store {
  private:
   struct Rep;
   explicit Store(std::unique_ptr<Rep> rep);
+  [[nodiscard]] std::unique_ptr<EntryScan> Scan(uint32_t family, const char* what) const;
   [[nodiscard]] absl::Status CheckFormat();
   [[nodiscard]] absl::Status WriteIdentity();
 

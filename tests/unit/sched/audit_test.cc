@@ -67,16 +67,19 @@ TEST_F(AuditTest, ALostRowIsFound) {
 TEST_F(AuditTest, ALostRegisterIsFound) {
   set_.DeleteRegister(MakeId("r", "b"));
   Write();
-  EXPECT_THAT(Findings(),
-              ElementsAre(HasSubstr("holds the job r/b, which its key's register"),
-                          "r: 2 pending counted, 1 there"));
+  EXPECT_THAT(
+      Findings(),
+      ElementsAre(HasSubstr("holds the job r/b, which its key's register"),
+                  "r: 2 pending counted, 1 there: start with serve --recover=counts"));
 }
 
 TEST_F(AuditTest, ALostRowAndRegisterTogetherAreFound) {
   set_.DeleteJob(RowOf("a"));
   set_.DeleteRegister(MakeId("r", "a"));
   Write();
-  EXPECT_THAT(Findings(), ElementsAre("r: 2 pending counted, 1 there"));
+  EXPECT_THAT(
+      Findings(),
+      ElementsAre("r: 2 pending counted, 1 there: start with serve --recover=counts"));
 }
 
 TEST_F(AuditTest, ARowOfAnotherGenerationIsFound) {
@@ -125,13 +128,17 @@ TEST_F(AuditTest, ALaneOfNoRuleIsFound) {
 TEST_F(AuditTest, ALostDeadEntryIsFound) {
   set_.DeleteDead(DeadRejectKey("r", {1, 1, 4, 0, {}}));
   Write();
-  EXPECT_THAT(Findings(), ElementsAre("r: 1 rejected counted, 0 there"));
+  EXPECT_THAT(
+      Findings(),
+      ElementsAre("r: 1 rejected counted, 0 there: start with serve --recover=counts"));
 }
 
 TEST_F(AuditTest, LostCountsAreFound) {
   set_.DeleteMeta(std::string(kMetaRuleCount) + "r");
   Write();
-  EXPECT_THAT(Findings(), ElementsAre("r: it has entries and no counts"));
+  EXPECT_THAT(
+      Findings(),
+      ElementsAre("r: it has entries and no counts: start with serve --recover=counts"));
 }
 
 TEST_F(AuditTest, AMalformedEntryOfMetaIsFound) {

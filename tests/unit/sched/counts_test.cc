@@ -43,8 +43,8 @@ TEST(Counts, JobIsCountedWhereItIsAndNowhereElse) {
 
 TEST(Counts, DeadCountsJobsAndRejectedEventsOfAllRules) {
   Counts counts(100);
-  counts.Change("a").rejected += 2;
-  counts.Change("b").dead_jobs += 3;
+  counts.Add("a", &RuleCounts::rejected, 2);
+  counts.Add("b", &RuleCounts::dead_jobs, 3);
   EXPECT_EQ(counts.dead(), 5u);
 }
 
@@ -79,6 +79,17 @@ TEST(Counts, KeyForgottenEarlyThatReturnsIsCountedAsNew) {
   EXPECT_EQ(counts.rules().at("r").pending, 1u);
 }
 
+TEST(Counts, OneThatWouldGoBelowZeroStaysZeroAndIsAMiscount) {
+  Counts counts(100);
+  Enter(&counts, In(JobState::kDead));
+  Move(&counts, In(JobState::kDead), In(JobState::kCancelled, kNow));
+  EXPECT_FALSE(counts.recount_wished());
+  Move(&counts, In(JobState::kDead), In(JobState::kPending));
+  EXPECT_EQ(counts.rules().at("r"), (RuleCounts{.pending = 1}));
+  EXPECT_EQ(counts.miscounts(), 1u);
+  EXPECT_TRUE(counts.recount_wished());
+}
+
 class StoredCounts : public ::testing::Test {
  protected:
   StoredCounts() {
@@ -104,7 +115,7 @@ class StoredCounts : public ::testing::Test {
 TEST_F(StoredCounts, AreReadBackAsStaged) {
   Counts counts(2);
   Enter(&counts, In(JobState::kPending));
-  counts.Change("other").rejected = 7;
+  counts.Add("other", &RuleCounts::rejected, 7);
   for (const int64_t spans : {1, 2, 3})
     Enter(&counts, In(JobState::kFired, kNow + spans * kSpanMs));
   EXPECT_EQ(counts.Expire(kNow), 1u);
