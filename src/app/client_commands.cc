@@ -192,12 +192,22 @@ int RunCancel(const ClientArgs& args) {
 
 int RunStats(const ClientArgs& args) {
   return WithClient(args, [&](Client* client) {
-    const auto reply = client->Ask("stats", "");
-    if (!reply.ok()) return Say(reply.status());
-    if (args.json)
-      Print(*reply + "\n");
-    else
-      PrintMembers("", *reply);
+    std::string cursor;
+    do {
+      const std::string body =
+          cursor.empty() ? "" : "{\"cursor\":" + JsonQuoted(cursor) + "}";
+      const auto reply = client->Ask("stats", body);
+      if (!reply.ok()) return Say(reply.status());
+      const auto members = JsonMembers(*reply);
+      const Row row = members.ok() ? *members : Row();
+      if (args.json)
+        Print(*reply + "\n");
+      else if (cursor.empty())
+        PrintMembers("", *reply);
+      else
+        PrintMembers("rules.", Cell(row, "rules"));  // all else was told
+      cursor = Cell(row, "cursor");
+    } while (!cursor.empty());
     return kDone;
   });
 }

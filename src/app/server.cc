@@ -267,11 +267,16 @@ class Server {
     const StoreSizes sizes = store_->Sizes();
     return fmt::format(
         R"(,"inbox":{{"used":{},"max":{}}},"requests":{{"used":{},"max":{}}},)"
-        R"("store":{{"id":"{}","disk_bytes":{},"memtable_bytes":{},"free_bytes":{},)"
+        R"("replies_failed":{},"store":{{"id":"{}","disk_bytes":{},"memtable_bytes":{},"free_bytes":{},)"
         R"("disk_free_limit_bytes":{}}},"version":"{}","started":"{}")",
         inbox_.requests(), config_.limits.inbox, inbox_.asks(), config_.limits.requests,
-        store_->id(), sizes.disk_bytes, sizes.memtable_bytes, disk_free_.load(),
-        config_.limits.disk_free_bytes, Version(), FormatRfc3339Ms(started_ms_));
+        RepliesFailed(), store_->id(), sizes.disk_bytes, sizes.memtable_bytes,
+        disk_free_.load(), config_.limits.disk_free_bytes, Version(),
+        FormatRfc3339Ms(started_ms_));
+  }
+
+  uint64_t RepliesFailed() const {
+    return api_->replies_failed() + ingress_->announcements_lost();
   }
 
   void Announce(const std::string& path) {
@@ -460,6 +465,7 @@ class Server {
       status.stan_connects = stan_->connects();
     }
     status.slow_consumers = ingress_->slow_consumers();
+    status.replies_failed = RepliesFailed();
     if (committer_) status.sync_us = committer_->sync_us();
 #ifdef EXPIRER_HTTP
     if (http_) status.listen = http_->address();

@@ -54,6 +54,7 @@ struct Status {
   bool stan_up = false;
   uint64_t stan_connects = 0;
   uint64_t slow_consumers = 0;
+  uint64_t replies_failed = 0;  // of the API, and announcements
   Buckets sync_us{kSyncBoundsUs};
   std::string listen;  // where metrics are served; "" = nowhere
 };

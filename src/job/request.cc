@@ -227,8 +227,11 @@ absl::StatusOr<DeadQuery> ParseDeadQuery(std::string_view text, DeadVerb verb) {
   return query;
 }
 
-absl::Status ParseEmptyRequest(std::string_view text) {
-  return Members::Read(text, {}).status();
+absl::StatusOr<std::string> ParseStatsRequest(std::string_view text) {
+  ASSIGN_OR_RETURN(const Members members, Members::Read(text, {"cursor"}));
+  std::string after;
+  RETURN_IF_ERROR(members.Text("cursor", &after));
+  return after;
 }
 
 absl::StatusOr<RoundTrip> ParseRoundTrip(std::string_view text) {
@@ -254,7 +257,9 @@ std::string FormatListPlace(const ListPlace& place) {
 
 std::string FormatDeadId(std::string_view key) { return ToHex(key); }
 
-std::string FormatJobInfo(const JobInfo& info) {
+namespace {
+
+std::string JobInfoJson(const JobInfo& info, bool shortened) {
   std::string out = "{\"job\":" + JsonQuoted(JobName(info.rule, info.key));
   Add(&out, "state", JsonQuoted(info.state));
   if (info.due_ms) Add(&out, "due", TimeJson(*info.due_ms));
@@ -274,7 +279,27 @@ std::string FormatJobInfo(const JobInfo& info) {
     AddTime(&out, "published", info.times->published_ms);
     AddTime(&out, "acked", info.times->acked_ms);
   }
+  if (shortened) Add(&out, "shortened", "true");
   return out.append("}");
+}
+
+}  // namespace
+
+std::string FormatJobInfo(const JobInfo& info, size_t bytes_max) {
+  // A byte of a name may take six in JSON; the other members take up to 400.
+  constexpr size_t kNameShort = 100;
+  std::string out = JobInfoJson(info, false);
+  JobInfo less = info;
+  for (int cut = 0; out.size() > bytes_max && cut < 3; ++cut) {
+    less.last_error = {};
+    if (cut > 0) {
+      less.target.reset();
+      less.stream = {};
+    }
+    if (cut > 1) less.key = less.key.substr(0, kNameShort);
+    out = JobInfoJson(less, true);
+  }
+  return out;
 }
 
 }  // namespace expirer

@@ -64,7 +64,8 @@ enum class DeadVerb { kList, kRequeue, kPurge };
 [[nodiscard]] absl::StatusOr<ListQuery> ParseListQuery(std::string_view text);
 [[nodiscard]] absl::StatusOr<DeadQuery> ParseDeadQuery(std::string_view text,
                                                        DeadVerb verb);
-[[nodiscard]] absl::Status ParseEmptyRequest(std::string_view text);
+// The rule after which the page begins, "" = the first.
+[[nodiscard]] absl::StatusOr<std::string> ParseStatsRequest(std::string_view text);
 
 // A job of its own that a caller wants to see come back.
 struct RoundTrip {
@@ -92,6 +93,9 @@ struct JobInfo {
   std::string_view stream;  // name of source.stream; "" = no stream
   std::optional<Times> times;
 };
-[[nodiscard]] std::string FormatJobInfo(const JobInfo& info);
+// Where it would be longer than `bytes_max`: without the last error, then without
+// target and stream, then with the beginning of the job's name alone, and with
+// "shortened":true. Of less than 1 KB it takes up to that all the same.
+[[nodiscard]] std::string FormatJobInfo(const JobInfo& info, size_t bytes_max);
 
 }  // namespace expirer

@@ -116,13 +116,15 @@ void Api::OnJob(bool cancel, Caller caller, std::string_view payload) {
 
 void Api::OnStats(Caller caller, std::string_view payload) {
   if (!Admit(caller)) return;
-  if (const absl::Status parsed = ParseEmptyRequest(payload); !parsed.ok()) {
-    Reply(caller, kBadRequest, Message(parsed));
+  absl::StatusOr<std::string> after = ParseStatsRequest(payload);
+  if (!after.ok()) {
+    Reply(caller, kBadRequest, Message(after.status()));
     connection_->Flush();
     return;
   }
   inbox_->Ask(StatsRequest{std::move(caller),
-                           options_.more_stats ? options_.more_stats() : std::string()});
+                           options_.more_stats ? options_.more_stats() : std::string(),
+                           *std::move(after)});
 }
 
 void Api::OnRoundTrip(Caller caller, std::string_view payload) {
@@ -193,9 +195,9 @@ absl::Status Api::Read(Page* page) {
 
 absl::Status Api::ReadList(Page* page) {
   ListRequest request;
+  request.caller = page->caller;
   request.state = page->list->state;
   RETURN_IF_ERROR(ReadJobs(*store_, outlets_, *page->list, clock_->NowMs(), &request));
-  request.caller = page->caller;
   inbox_->Ask(std::move(request));
   return absl::OkStatus();
 }
@@ -207,17 +209,19 @@ absl::Status Api::ReadDeadList(Page* page) {
       if (known == number) return name;
     return std::string();
   };
+  const size_t bytes_max = DeadPageBytes(page->caller.bytes_max);
   std::string out = "{\"entries\":[";
   bool first = true;
   std::string cursor;
   RETURN_IF_ERROR(ReadDead(
-      *store_, page->dead, kPageBytesMax,
+      *store_, page->dead,
       [&](std::string_view key, const Dead& dead) {
-        const std::string entry = FormatDeadEntry(key, dead, streams);
+        const std::string entry = FormatDeadEntry(key, dead, streams, bytes_max);
+        if (!first && out.size() + 1 + entry.size() > bytes_max) return false;
         if (!first) out.push_back(',');
         first = false;
         out += entry;
-        return entry.size();
+        return true;
       },
       &cursor));
   out.push_back(']');
@@ -232,15 +236,18 @@ absl::Status Api::ReadDeadEntries(Page* page) {
   request.purge = page->verb == DeadVerb::kPurge;
   request.dry_run = query.dry_run;
   request.one = query.job || query.id;
+  size_t bytes = 0;
   const auto add = [&](std::string_view key, const Dead& dead) {
+    if (bytes >= kRequeueBytesMax) return false;
+    bytes += dead.payload.size() + key.size();
     DeadRequest::Entry entry;
     entry.key = key;
     if (!request.purge) Evaluate(dead, &entry);
     request.entries.push_back(std::move(entry));
-    return dead.payload.size() + key.size();
+    return true;
   };
   if (!request.one) {
-    RETURN_IF_ERROR(ReadDead(*store_, query, kRequeueBytesMax, add, &request.cursor));
+    RETURN_IF_ERROR(ReadDead(*store_, query, add, &request.cursor));
   } else {
     const std::string key =
         query.id ? *query.id : DeadJobKey(query.job->rule, query.job->key);

@@ -56,6 +56,8 @@ class Api {
 
   // The answer to a request that the core has decided on; gives its place back.
   void Reply(const Caller& caller, int code, const std::string& body);
+  // Any thread; see Micro.
+  [[nodiscard]] uint64_t replies_failed() const { return micro_.replies_failed(); }
 
  private:
   // What the reader does for one request.

@@ -141,7 +141,12 @@ void Ingress::Reply(const Caller& caller, int code, const std::string& body) {
 }
 
 void Ingress::Announce(const std::string& subject, const std::string& payload) {
-  (void)connection_.Publish(subject, "", payload);
+  const Connection::Sent sent = connection_.Publish(subject, "", payload);
+  if (sent == Connection::Sent::kOk) return;
+  ++announcements_lost_;
+  if (sent == Connection::Sent::kTooLarge)
+    Log(Level::kWarn, "an announcement exceeds the server's max_payload",
+        {{"subject", subject}, {"bytes", payload.size()}});
 }
 
 void Ingress::Flush() { connection_.Flush(); }

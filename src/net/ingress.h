@@ -81,6 +81,8 @@ class Ingress final : public Inbound {
   // As Connection's, the latter of the core connection, too. Any thread.
   [[nodiscard]] uint64_t connects() const { return connection_.generation(); }
   [[nodiscard]] uint64_t slow_consumers() const;
+  // Announcements that could not be sent. Any thread.
+  [[nodiscard]] uint64_t announcements_lost() const { return announcements_lost_; }
   // For the service API, which shares it. Subscribe before Start.
   [[nodiscard]] Connection& connection() { return connection_; }
   // Where Reply goes. Before Start.
@@ -212,6 +214,7 @@ class Ingress final : public Inbound {
 
   std::atomic<bool> stopping_ = false;
   std::atomic<bool> intake_ = true;
+  std::atomic<uint64_t> announcements_lost_ = 0;
   std::atomic<bool> rebuild_begun_ = false;
   mutable Mutex mutex_;
   bool awake_ ABSL_GUARDED_BY(mutex_) = false;

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/rfc3339.h"
 #include "base/stopwatch.h"
 #include "job/json_view.h"
@@ -13,11 +14,23 @@
 namespace expirer {
 namespace {
 
+// What STATS tells of an endpoint's last error.
+constexpr size_t kLastErrorMax = 200;
+
 // A header's value is one line of printable ASCII.
 std::string HeaderText(std::string_view text) {
   std::string out;
   for (const char c : text) out.push_back(c >= 0x20 && c < 0x7F ? c : '?');
   return out;
+}
+
+std::string_view Why(Connection::Sent sent) {
+  switch (sent) {
+    case Connection::Sent::kTooLarge: return "it exceeds the server's max_payload";
+    case Connection::Sent::kFull: return "too much waits for the socket";
+    case Connection::Sent::kDown: return "not connected to NATS";
+    default: return "nats.c does not take it";
+  }
 }
 
 }  // namespace
@@ -67,7 +80,7 @@ void Micro::Listen() {
     for (const std::string& subject : {all, named, named + "." + id_}) {
       connection_->Subscribe(subject, "", kPendingMax, [this, answer](const Delivery& d) {
         if (d.reply().empty()) return;
-        (void)connection_->Publish(std::string(d.reply()), "", (this->*answer)());
+        (void)Send(std::string(d.reply()), "$SRV", 0, (this->*answer)());
         connection_->Flush();
       });
     }
@@ -78,30 +91,81 @@ void Micro::Listen() {
 }
 
 void Micro::OnRequest(size_t endpoint, const Delivery& delivery) {
-  endpoints_[endpoint].handler({std::string(delivery.reply()), endpoint, MonotonicNs()},
-                               delivery.payload());
+  Caller caller{std::string(delivery.reply()), endpoint, MonotonicNs()};
+  const int64_t max_payload = connection_->max_payload();
+  if (max_payload > 0) caller.bytes_max = static_cast<size_t>(max_payload);
+  endpoints_[endpoint].handler(std::move(caller), delivery.payload());
+}
+
+Connection::Sent Micro::SendError(const std::string& reply, int code,
+                                  const std::string& text) {
+  const std::string number = std::to_string(code);
+  const std::string header = HeaderText(text);
+  const std::string body = ErrorJson(code, text);
+  const Connection::Sent sent = connection_->Publish(
+      reply, "", {{"Nats-Service-Error-Code", number}, {"Nats-Service-Error", header}},
+      body);
+  // The body says all.
+  if (sent == Connection::Sent::kNoHeaders) return connection_->Publish(reply, "", body);
+  return sent;
+}
+
+int Micro::Send(const std::string& reply, std::string_view endpoint, int code,
+                const std::string& body) {
+  constexpr int kAtLimit = 429;
+  constexpr size_t kTextShort = 100;
+  const Connection::Sent sent =
+      code == 0 ? connection_->Publish(reply, "", body) : SendError(reply, code, body);
+  if (sent == Connection::Sent::kOk) return code;
+  NoteFailed(endpoint, body.size(), sent);
+  if (sent != Connection::Sent::kTooLarge) return code;
+  std::string text = body.substr(0, kTextShort) + "...";
+  if (code == 0) {
+    code = kAtLimit;
+    text = fmt::format(
+        "the reply of {} bytes exceeds the server's max_payload of {}; what was asked "
+        "for was done",
+        body.size(), connection_->max_payload());
+  }
+  (void)SendError(reply, code, text);
+  return code;
+}
+
+void Micro::NoteFailed(std::string_view endpoint, size_t bytes, Connection::Sent sent) {
+  constexpr int64_t kComplainEveryMs = 60'000;
+  const int64_t now_ms = SystemClock().MonotonicMs();
+  uint64_t failed = 0;
+  {
+    MutexLock lock(&mutex_);
+    failed = ++replies_failed_;
+    if (complained_ms_ != 0 && now_ms - complained_ms_ < kComplainEveryMs) return;
+    complained_ms_ = now_ms;
+  }
+  Log(Level::kWarn, "a reply could not be sent",
+      {{"endpoint", endpoint},
+       {"bytes", bytes},
+       {"max_payload", connection_->max_payload()},
+       {"why", Why(sent)},
+       {"failed_so_far", failed}});
+}
+
+uint64_t Micro::replies_failed() const {
+  MutexLock lock(&mutex_);
+  return replies_failed_;
 }
 
 void Micro::Reply(const Caller& caller, int code, const std::string& body) {
-  if (!caller.reply.empty()) {
-    if (code == 0) {
-      (void)connection_->Publish(caller.reply, "", body);
-    } else {
-      const std::string number = std::to_string(code);
-      const std::string text = HeaderText(body);
-      (void)connection_->Publish(
-          caller.reply, "",
-          {{"Nats-Service-Error-Code", number}, {"Nats-Service-Error", text}},
-          ErrorJson(code, body));
-    }
-  }
+  const int asked = code;
+  if (!caller.reply.empty())
+    code = Send(caller.reply, endpoints_[caller.endpoint].name, code, body);
   MutexLock lock(&mutex_);
   Count& count = counts_[caller.endpoint];
   ++count.requests;
   count.processing_ns += MonotonicNs() - caller.began_ns;
   if (code == 0) return;
   ++count.errors;
-  count.last_error = fmt::format("{}:{}", code, body);
+  count.last_error = fmt::format(
+      "{}:{}", code, code == asked ? body.substr(0, kLastErrorMax) : "reply too large");
 }
 
 std::string Micro::Head(std::string_view type) const {

@@ -39,8 +39,12 @@ class Micro {
   void Listen();
 
   // Any thread. `code` 0: `body` is the reply; else an error, told by header
-  // and body.
+  // and body. A reply over the server's max_payload is answered by an error of 429,
+  // an error over it with the beginning of its sentence.
   void Reply(const Caller& caller, int code, const std::string& body);
+  // Any thread. Replies that did not leave as they were: too large, too much waiting
+  // for the socket, no connection. Each is logged, at most one a minute.
+  [[nodiscard]] uint64_t replies_failed() const;
 
   // The three answers of discovery, as JSON.
   [[nodiscard]] std::string PingJson() const;
@@ -69,6 +73,12 @@ class Micro {
   };
   [[nodiscard]] std::string Head(std::string_view type) const;
   void OnRequest(size_t endpoint, const Delivery& delivery);
+  // What was answered in the end: `code`, or that the reply is too large.
+  int Send(const std::string& reply, std::string_view endpoint, int code,
+           const std::string& body);
+  [[nodiscard]] Connection::Sent SendError(const std::string& reply, int code,
+                                           const std::string& text);
+  void NoteFailed(std::string_view endpoint, size_t bytes, Connection::Sent sent);
 
   const Options options_;
   Connection* const connection_;
@@ -78,6 +88,8 @@ class Micro {
 
   mutable Mutex mutex_;
   std::vector<Count> counts_ ABSL_GUARDED_BY(mutex_);
+  uint64_t replies_failed_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t complained_ms_ ABSL_GUARDED_BY(mutex_) = 0;  // monotonic; 0 = never
 };
 
 // Who answered a PING; empty where the answer does not say.

@@ -34,7 +34,10 @@ void Requests::Ask(const std::string& subject, const std::string& body,
     failed = std::move(found->second.done);
     pending_.erase(found);
   }
-  failed(Unavailable("not connected to NATS"));
+  failed(Unavailable(sent == Connection::Sent::kTooLarge
+                         ? "the request exceeds the server's max_payload"
+                     : sent == Connection::Sent::kFull ? "too much waits for the socket"
+                                                       : "not connected to NATS"));
 }
 
 absl::StatusOr<std::string> Requests::Call(const std::string& subject,

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -45,6 +46,8 @@ struct Caller {
   std::string reply;
   size_t endpoint = 0;   // of the service, for its own counts
   int64_t began_ns = 0;  // monotonic
+  // What a reply may hold: the server's max_payload when it was asked.
+  size_t bytes_max = std::numeric_limits<size_t>::max();
 };
 
 // What is known of one job.
@@ -82,10 +85,11 @@ struct ListRequest {
 };
 
 // Numbers of the core. `more` is JSON members, each begun by a comma, of what
-// the asker knows.
+// the asker knows; rules are told from the one after `after` on.
 struct StatsRequest {
   Caller caller;
   std::string more;
+  std::string after;
 };
 
 // A reply complete already, but decided on what may not be durable yet.

@@ -68,8 +68,15 @@ absl::StatusOr<std::vector<LaneScan>> OpenLanes(const Store& store,
   return lanes;
 }
 
+// The longest state, and the comma before the next row.
+constexpr size_t kRowMoreBytes = std::string_view("in_flight").size() + 1;
+
+size_t BytesOf(const ListRequest::Row& row) {
+  return row.head.size() + row.tail.size() + kRowMoreBytes;
+}
+
 ListRequest::Row MakeRow(const LaneScan& lane, const JobView& job,
-                         const StreamNames& streams) {
+                         const StreamNames& streams, size_t bytes_max) {
   JobInfo info;
   info.rule = lane.rule;
   info.key = job.key;
@@ -82,7 +89,8 @@ ListRequest::Row MakeRow(const LaneScan& lane, const JobView& job,
   info.source = job.source;
   const std::string stream = streams(job.source.stream);
   info.stream = stream;
-  const std::string text = FormatJobInfo(info);
+  const std::string text =
+      FormatJobInfo(info, bytes_max - std::min(bytes_max, kRowMoreBytes));
   // The name before it ends at its quotes and holds none that are not escaped.
   constexpr std::string_view kState = "\",\"state\":\"";
   const size_t at = text.find(kState) + kState.size();
@@ -108,6 +116,8 @@ absl::Status ReadJobs(const Store& store, const Outlets& outlets, const ListQuer
   // First attempts stand at their due time, or at that of their writing: from
   // here on none is due earlier.
   const int64_t end_ms = std::max(query.due_before_ms, now_ms + kClockSlackMs);
+  size_t bytes_max = std::min(kPageBytesMax, page->caller.bytes_max);
+  bytes_max -= std::min(bytes_max, kPageEndBytes);
   size_t rows = 0;
   size_t scanned = 0;
   size_t bytes = 0;
@@ -121,21 +131,27 @@ absl::Status ReadJobs(const Store& store, const Outlets& outlets, const ListQuer
       lanes.erase(least);
       continue;
     }
-    if (rows >= kPageRowsMax || scanned >= kPageScanBytesMax || bytes >= kPageBytesMax ||
-        page->jobs.size() >= query.limit) {
+    bool full = rows >= kPageRowsMax || scanned >= kPageScanBytesMax ||
+                page->jobs.size() >= query.limit;
+    JobView job;
+    // A row nobody can read is the core's to put aside, at its turn.
+    if (!full && DecodeJob(least->scan->value(), &job).ok() &&
+        job.key.starts_with(query.prefix) && job.due_ms < query.due_before_ms &&
+        (query.state != "held" || least->held)) {
+      ListRequest::Row row = MakeRow(*least, job, streams, bytes_max);
+      full = !page->jobs.empty() && bytes + BytesOf(row) > bytes_max;
+      if (!full) {
+        bytes += BytesOf(row);
+        page->jobs.push_back(std::move(row));
+      }
+    }
+    if (full) {
       page->cursor = FormatListPlace(last);
       return absl::OkStatus();
     }
     ++rows;
     scanned += least->scan->value().size();
     last = least->place();
-    JobView job;
-    // A row nobody can read is the core's to put aside, at its turn.
-    if (DecodeJob(least->scan->value(), &job).ok() && job.key.starts_with(query.prefix) &&
-        job.due_ms < query.due_before_ms && (query.state != "held" || least->held)) {
-      page->jobs.push_back(MakeRow(*least, job, streams));
-      bytes += page->jobs.back().head.size() + page->jobs.back().tail.size() + 16;
-    }
     least->scan->Next();
     RETURN_IF_ERROR(least->scan->status());
     if (!least->scan->Valid()) lanes.erase(least);
@@ -151,8 +167,13 @@ std::optional<DeadName> SplitDeadKey(std::string_view key) {
   return DeadName{key.substr(0, zero), kind == 'j', key.substr(zero + 2)};
 }
 
-absl::Status ReadDead(const Store& store, const DeadQuery& query, size_t bytes_max,
-                      const VisitDead& visit, std::string* cursor) {
+size_t DeadPageBytes(size_t bytes_max) {
+  bytes_max = std::min(bytes_max, kPageBytesMax);
+  return bytes_max - std::min(bytes_max / 2, kDeadPageEndBytes);
+}
+
+absl::Status ReadDead(const Store& store, const DeadQuery& query, const VisitDead& visit,
+                      std::string* cursor) {
   std::string from;
   if (!query.rule.empty()) {
     from = query.rule + '\0';
@@ -161,56 +182,78 @@ absl::Status ReadDead(const Store& store, const DeadQuery& query, size_t bytes_m
   if (!query.after.empty()) from = std::max(from, query.after + '\0');
   const auto scan = store.ScanDead();
   size_t rows = 0;
-  size_t bytes = 0;
   size_t scanned = 0;
   uint64_t found = 0;
   std::string last;
   for (scan->Seek(from); scan->Valid(); scan->Next()) {
     const std::optional<DeadName> name = SplitDeadKey(scan->key());
     if (!query.rule.empty() && (!name || name->rule != query.rule)) break;
-    if (rows >= kPageRowsMax || scanned >= kPageScanBytesMax || bytes >= bytes_max ||
-        found >= query.limit) {
+    bool full =
+        rows >= kPageRowsMax || scanned >= kPageScanBytesMax || found >= query.limit;
+    const bool asked = name && (query.prefix.empty() ||
+                                (name->job && name->key.starts_with(query.prefix)));
+    if (!full && asked) {
+      ASSIGN_OR_RETURN(const Dead dead, DecodeDead(scan->value()));
+      full = !visit(scan->key(), dead);
+    }
+    if (full) {
       *cursor = FormatDeadId(last);
       break;
     }
     ++rows;
     scanned += scan->value().size();
     last = scan->key();
-    if (!name) continue;
-    if (!query.prefix.empty() && (!name->job || !name->key.starts_with(query.prefix)))
-      continue;
-    ASSIGN_OR_RETURN(const Dead dead, DecodeDead(scan->value()));
-    ++found;
-    bytes += visit(scan->key(), dead);
+    found += asked ? 1 : 0;
   }
   return scan->status();
 }
 
-std::string FormatDeadEntry(std::string_view key, const Dead& dead,
-                            const StreamNames& streams) {
+namespace {
+
+// How much of an entry is told: all of it, all but what may be long, or what
+// names it alone.
+enum class Told { kAll, kShort, kId };
+
+std::string DeadEntryJson(std::string_view key, const Dead& dead,
+                          const StreamNames& streams, Told told) {
+  constexpr size_t kReasonShort = 100;
+  const bool all = told == Told::kAll;
   const DeadName name = SplitDeadKey(key).value_or(DeadName{});
   std::string out =
       "{\"id\":\"" + FormatDeadId(key) + "\",\"rule\":" + JsonQuoted(name.rule);
-  out += name.job ? R"(,"kind":"job","job":)" + JsonQuoted(JobName(name.rule, name.key))
-                  : std::string(R"(,"kind":"rejected")");
-  out += ",\"reason\":" + JsonQuoted(dead.reason) + ",\"at\":\"" +
-         FormatRfc3339Ms(dead.at_ms) + "\"";
+  out += name.job ? R"(,"kind":"job")" : R"(,"kind":"rejected")";
+  if (told == Told::kId) return out.append(",\"shortened\":true}");
+  if (name.job) out += ",\"job\":" + JsonQuoted(JobName(name.rule, name.key));
+  const std::string_view reason = dead.reason;
+  out += ",\"reason\":" + JsonQuoted(all ? reason : reason.substr(0, kReasonShort)) +
+         ",\"at\":\"" + FormatRfc3339Ms(dead.at_ms) + "\"";
   const std::string stream = streams(dead.source.stream);
   if (!stream.empty())
     out += ",\"stream\":" + JsonQuoted(stream) +
            ",\"seq\":" + std::to_string(dead.source.seq);
-  if (!dead.subject.empty()) out += ",\"subject\":" + JsonQuoted(dead.subject);
+  if (all && !dead.subject.empty()) out += ",\"subject\":" + JsonQuoted(dead.subject);
   JobView job;
   if (name.job && DecodeJob(dead.job_row, &job).ok()) {
-    out += ",\"due\":\"" + FormatRfc3339Ms(job.due_ms) +
-           "\",\"target\":" + JsonQuoted(job.target) +
-           ",\"attempts\":" + std::to_string(job.sends) +
+    out += ",\"due\":\"" + FormatRfc3339Ms(job.due_ms) + "\"";
+    if (all) out += ",\"target\":" + JsonQuoted(job.target);
+    out += ",\"attempts\":" + std::to_string(job.sends) +
            ",\"bytes\":" + std::to_string(job.body.size());
   } else {
     out += ",\"bytes\":" + std::to_string(dead.payload.size());
   }
   if (dead.reference_only) out += ",\"reference_only\":true";
-  return out.append("}");
+  return out.append(all ? "}" : ",\"shortened\":true}");
+}
+
+}  // namespace
+
+std::string FormatDeadEntry(std::string_view key, const Dead& dead,
+                            const StreamNames& streams, size_t bytes_max) {
+  for (const Told told : {Told::kAll, Told::kShort}) {
+    std::string out = DeadEntryJson(key, dead, streams, told);
+    if (out.size() <= bytes_max) return out;
+  }
+  return DeadEntryJson(key, dead, streams, Told::kId);
 }
 
 }  // namespace expirer

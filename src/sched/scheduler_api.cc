@@ -253,7 +253,8 @@ absl::Status Scheduler::AnswerGet(GetRequest* request) {
   if (known->state == JobState::kFired) info.times = known->times;
   const std::string stream = streams_.NameOf(info.source ? info.source->stream : 0);
   info.stream = stream;
-  Answer(std::move(request->caller), 0, FormatJobInfo(info));
+  std::string body = FormatJobInfo(info, request->caller.bytes_max);
+  Answer(std::move(request->caller), 0, std::move(body));
   return absl::OkStatus();
 }
 
@@ -279,9 +280,8 @@ void Scheduler::AnswerList(ListRequest* request) {
 void Scheduler::AnswerStats(StatsRequest* request) {
   Stats stats = Snapshot(now_.wall_ms);
   stats.overdue = CountOverdue(now_.wall_ms);
-  std::string out =
-      fmt::format(R"({{{},"rules":{},"counters":{})", TotalsJson(stats, now_.wall_ms),
-                  RulesJson(stats), CountersJson(stats));
+  std::string head = fmt::format(R"({{{},"rules":)", TotalsJson(stats, now_.wall_ms));
+  std::string out = fmt::format(R"(,"counters":{})", CountersJson(stats));
   const auto limit = [](std::string_view name, uint64_t used, uint64_t max) {
     return fmt::format(R"("{}":{{"used":{},"max":{}}})", name, used, max);
   };
@@ -293,8 +293,15 @@ void Scheduler::AnswerStats(StatsRequest* request) {
   out += fmt::format(
       R"(,"egress_up":{},"intake_open":{},"unsettled_rules":{},"rebuilding":{})",
       stats.egress_up, stats.intake_open, stats.unsettled, stats.rebuilding);
-  out.append(request->more).append("}");
-  Answer(std::move(request->caller), 0, std::move(out));
+  out.append(request->more);
+  // The rules that the reply has room for; the rest is the next page's.
+  std::string cursor;
+  const size_t other = head.size() + out.size() + kPageEndBytes;
+  const size_t bytes_max = request->caller.bytes_max;
+  head +=
+      RulesJson(stats, request->after, bytes_max - std::min(bytes_max, other), &cursor);
+  if (!cursor.empty()) out += fmt::format(",\"cursor\":{}", JsonQuoted(cursor));
+  Answer(std::move(request->caller), 0, head.append(out).append("}"));
 }
 
 Overdue Scheduler::CountOverdue(int64_t now_ms) const {

@@ -1,6 +1,7 @@
 #include "sched/stats.h"
 
 #include <algorithm>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -14,15 +15,29 @@ std::string LatenessJson(const Histogram& h) {
                      h.Quantile(0.5), h.Quantile(0.99), h.Quantile(0.999), h.max());
 }
 
-std::string RulesJson(const Stats& stats) {
+std::string RulesJson(const Stats& stats, std::string_view after, size_t bytes_max,
+                      std::string* cursor) {
   std::string out = "{";
-  for (const auto& [name, counts] : stats.rules) {
-    if (out.size() > 1) out.push_back(',');
-    out += fmt::format(R"({}:{{"pending":{},"retrying":{},"dead":{},"rejected":{}}})",
-                       JsonQuoted(name), counts.pending, counts.retrying,
-                       counts.dead_jobs, counts.rejected);
+  std::string_view last;
+  for (auto at = stats.rules.upper_bound(after); at != stats.rules.end(); ++at) {
+    const auto& [name, counts] = *at;
+    const std::string one = fmt::format(
+        R"({}:{{"pending":{},"retrying":{},"dead":{},"rejected":{}}})", JsonQuoted(name),
+        counts.pending, counts.retrying, counts.dead_jobs, counts.rejected);
+    if (!last.empty() && out.size() + one.size() + 2 > bytes_max) {
+      *cursor = last;
+      break;
+    }
+    if (!last.empty()) out.push_back(',');
+    out += one;
+    last = name;
   }
   return out + "}";
+}
+
+std::string RulesJson(const Stats& stats) {
+  std::string cursor;
+  return RulesJson(stats, "", std::numeric_limits<size_t>::max(), &cursor);
 }
 
 std::string CountersJson(const Stats& s) {

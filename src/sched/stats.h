@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/buckets.h"
@@ -115,6 +116,10 @@ struct Stats {
 // The parts of Stats as JSON: objects, but for the last, which is members.
 [[nodiscard]] std::string LatenessJson(const Histogram& h);
 [[nodiscard]] std::string RulesJson(const Stats& stats);
+// The rules after `after` in at most `bytes_max`, but at least one; `*cursor` is the
+// last one's name where more follow.
+[[nodiscard]] std::string RulesJson(const Stats& stats, std::string_view after,
+                                    size_t bytes_max, std::string* cursor);
 [[nodiscard]] std::string CountersJson(const Stats& stats);
 // "pending", "retrying", ... "overdue", "lateness_ms": what users are told of
 // the jobs as a whole.

@@ -53,7 +53,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     CHECK(verb == DeadVerb::kPurge || !dead->dry_run);
     if (dead->job) CheckRef(*dead->job);
   }
-  (void)ParseEmptyRequest(text);
+  (void)ParseStatsRequest(text);
   if (const auto trip = ParseRoundTrip(text); trip.ok())
     CHECK(!trip->id.empty() && trip->id.size() <= 40 && trip->in_ms <= kRoundTripMaxMs);
   return 0;

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <map>
+#include <sstream>
 #include <thread>
 
 #include <gmock/gmock.h>
@@ -184,6 +185,90 @@ TEST(ServiceApi, DiscoveryAnswersAsAdr32Says) {
   const std::string stats = ask("$SRV.STATS.expirer." + id);
   EXPECT_THAT(stats, HasSubstr("io.nats.micro.v1.stats_response"));
   EXPECT_THAT(stats, HasSubstr(R"("num_requests":1,"num_errors":1,"last_error":"400:)"));
+}
+
+// Every reply of a service beside a server that takes little.
+class SmallServer : public ApiService {
+ public:
+  explicit SmallServer(const std::string& max_payload, const std::string& config = "")
+      : ApiService({.config = config, .server_config = "max_payload: " + max_payload}) {
+    service().StartReady();
+  }
+  Outcome Run(std::vector<std::string> args) {
+    args.insert(args.end(), {"-s", server().url()});
+    return RunExpirer(args);
+  }
+  // The lines that hold `text`.
+  static size_t Lines(const std::string& output, std::string_view text) {
+    std::istringstream in(output);
+    size_t lines = 0;
+    for (std::string line; std::getline(in, line);)
+      lines += line.find(text) != line.npos ? 1 : 0;
+    return lines;
+  }
+};
+
+TEST(ServiceApi, ListsOf700EntriesAreToldByAServerOf64KB) {
+  SmallServer world("64KB");
+  world.client().PublishMany("order:created", 700, [](size_t i) {
+    return OrderJson("o" + std::to_string(i), NowMs() + kFarMs);
+  });
+  world.client().PublishMany("order:created", 700, [](size_t i) {
+    return OrderJson(std::to_string(i), -1) + " no JSON";
+  });
+  ASSERT_TRUE(world.service().WaitCounter("scheduled", 700));
+  ASSERT_TRUE(world.service().WaitCounter("rejected", 700));
+  const Outcome jobs = world.Run({"ls", "--json", "--limit", "0"});
+  EXPECT_EQ(jobs.code, 0) << jobs.output;
+  EXPECT_EQ(SmallServer::Lines(jobs.output, R"("state":"pending")"), 700u);
+  const Outcome dead = world.Run({"dead", "ls", "--json", "--limit", "0"});
+  EXPECT_EQ(dead.code, 0) << dead.output;
+  EXPECT_EQ(SmallServer::Lines(dead.output, R"("kind":"rejected")"), 700u);
+  EXPECT_EQ(Number(world.Ask("stats", "").body, "replies_failed"), 0);
+}
+
+TEST(ServiceApi, EveryReplyFitsAServerOf4KB) {
+  std::string config = R"(
+streams:
+  - { name: TICKETING, subjects: ["in.created", "expired.>"] }
+rules:
+)";
+  for (int i = 0; i < 40; ++i)
+    config += "  - { name: rule-" + std::to_string(i) +
+              R"(, schedule: { subject: "in.created", key: /id, due: /expiresAt },)"
+              R"( publish: { subject: "expired.${/to}", body: '{}' } })"
+              "\n";
+  SmallServer world("4KB", config);
+  const auto order = [](const std::string& id, const std::string& to) {
+    return R"({"id":")" + id + R"(","to":")" + to + R"(","expiresAt":")" +
+           Iso(NowMs() + kFarMs) + "\"}";
+  };
+  const std::string long_id(500, 'i');
+  world.Publish("in.created", order("short", "short"));
+  world.Publish("in.created", order("target", std::string(1'000, 't')));
+  world.Publish("in.created", order(long_id, "x"));
+  world.Publish("in.created", R"({"id":")" + std::string(3'000, 'r') + "\"}");
+  ASSERT_TRUE(world.service().WaitCounter("scheduled", 120))
+      << world.Ask("dead.list", R"({"limit":1})").body;
+  ASSERT_TRUE(world.service().WaitCounter("rejected", 40));
+
+  const Outcome jobs = world.Run({"ls", "--json", "--limit", "0"});
+  EXPECT_EQ(SmallServer::Lines(jobs.output, R"("state":"pending")"), 120u) << jobs.output;
+  const Outcome dead = world.Run({"dead", "ls", "--json", "--limit", "0"});
+  EXPECT_EQ(SmallServer::Lines(dead.output, R"("kind":"rejected")"), 40u) << dead.output;
+  for (const std::string& id : {std::string("target"), long_id}) {
+    const Outcome got = world.Run({"get", "rule-0/" + id});
+    EXPECT_EQ(got.code, 0) << got.output;
+    EXPECT_THAT(got.output, HasSubstr("state: pending"));
+  }
+  const Outcome stats = world.Run({"stats"});
+  EXPECT_EQ(stats.code, 0) << stats.output;
+  EXPECT_EQ(SmallServer::Lines(stats.output, ".pending: 3"), 40u) << stats.output;
+  EXPECT_EQ(world.Run({"get", "rule-0/" + std::string(512, 'u')}).code, 1);
+  for (const std::string verb : {"PING", "INFO", "STATS"})
+    EXPECT_THAT(world.client().Request("$SRV." + verb + ".expirer", "").value_or(""),
+                HasSubstr("io.nats.micro.v1"));
+  EXPECT_EQ(Number(world.Ask("stats", "").body, "replies_failed"), 0);
 }
 
 TEST(ServiceApi, FloodIsAnswered429AndJobsGoOnFiring) {

@@ -8,6 +8,7 @@ namespace expirer {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 TEST(Request, JobNameIsSplitAtItsFirstSlash) {
   EXPECT_EQ(*ParseJobName("orders.first/a/b"), (JobRef{"orders.first", "a/b"}));
@@ -46,7 +47,8 @@ TEST(Request, EmptyRequestAndNullMembersMeanNoFilter) {
   EXPECT_TRUE(ParseListQuery("").ok());
   EXPECT_EQ(ParseListQuery(R"({"rule":null})")->rule, "");
   EXPECT_FALSE(ParseJobRequest("").ok());
-  EXPECT_TRUE(ParseEmptyRequest("{}").ok());
+  EXPECT_EQ(ParseStatsRequest("{}").value_or("?"), "");
+  EXPECT_EQ(ParseStatsRequest(R"({"cursor":"r"})").value_or("?"), "r");
 }
 
 TEST(Request, ARoundTripsIdEndsASubjectAndNothingElse) {
@@ -82,7 +84,31 @@ TEST(Request, JobInfoLeavesOutWhatIsNotKnown) {
   info.rule = "r";
   info.key = "k\"";
   info.state = "cancelled";
-  EXPECT_EQ(FormatJobInfo(info), R"({"job":"r/k\"","state":"cancelled"})");
+  EXPECT_EQ(FormatJobInfo(info, 1'000), R"({"job":"r/k\"","state":"cancelled"})");
+}
+
+TEST(Request, JobInfoThatIsTooLongIsShortenedAndSaysSo) {
+  const std::string key(kKeyBytesMax, '\x1F');  // \u001f: six bytes each
+  const std::string target(1'000, 't');
+  const std::string error(kErrorBytesMax, 'e');
+  JobInfo info;
+  info.rule = "r";
+  info.key = "k";
+  info.state = "retrying";
+  info.target = target;
+  info.last_error = error;
+  EXPECT_THAT(FormatJobInfo(info, 2'000), Not(HasSubstr("shortened")));
+  const std::string no_error = FormatJobInfo(info, 1'100);
+  EXPECT_LE(no_error.size(), 1'100u);
+  EXPECT_THAT(no_error, Not(HasSubstr("last_error")));
+  EXPECT_THAT(no_error, HasSubstr(target));
+  EXPECT_THAT(no_error, HasSubstr(R"("shortened":true)"));
+  const std::string no_target = FormatJobInfo(info, 900);
+  EXPECT_EQ(no_target, R"({"job":"r/k","state":"retrying","shortened":true})");
+  info.key = key;
+  const std::string no_end = FormatJobInfo(info, 900);
+  EXPECT_LE(no_end.size(), 900u);
+  EXPECT_THAT(no_end, HasSubstr(R"({"job":"r/\u001f)"));
 }
 
 }  // namespace

@@ -30,10 +30,10 @@ class DeadWorld : public ApiWorld {
     std::vector<std::string> keys;
     std::string ignored;
     const absl::Status read = ReadDead(
-        *store_, query, 1 << 20,
+        *store_, query,
         [&](std::string_view key, const Dead&) {
           keys.emplace_back(key);
-          return key.size();
+          return true;
         },
         cursor != nullptr ? cursor : &ignored);
     EXPECT_TRUE(read.ok()) << read;
@@ -59,6 +59,49 @@ class DeadWorld : public ApiWorld {
     return rule;
   }
 };
+
+TEST(ApiDead, PageEndsBeforeWhatItHasNoRoomForAndLeadsOn) {
+  DeadWorld w;
+  for (uint64_t i = 1; i <= 5; ++i) w.Kill("k" + std::to_string(i), i);
+  DeadQuery query;
+  std::vector<std::string> seen;
+  std::string cursor;
+  do {
+    size_t entries = 0;
+    const absl::Status read = ReadDead(
+        *w.store_, query,
+        [&](std::string_view key, const Dead&) {
+          if (entries == 2) return false;
+          ++entries;
+          seen.emplace_back(key);
+          return true;
+        },
+        &(cursor = ""));
+    ASSERT_TRUE(read.ok()) << read;
+    if (cursor.empty()) break;
+    const auto next = ParseDeadQuery(R"({"cursor":")" + cursor + "\"}", DeadVerb::kList);
+    ASSERT_TRUE(next.ok()) << next.status();
+    query = *next;
+  } while (seen.size() <= 5);
+  EXPECT_EQ(seen, w.Keys({}));
+}
+
+TEST(ApiDead, EntryThatIsTooLongIsShortenedAndKeepsItsId) {
+  const std::string key = DeadJobKey("r", std::string(kKeyBytesMax, '\x1F'));
+  Dead dead;
+  dead.reason = std::string(5'000, 'x');
+  dead.subject = std::string(2'000, 's');
+  const auto streams = [](uint16_t) { return std::string("S"); };
+  const auto size = [&](size_t bytes_max) {
+    const std::string entry = FormatDeadEntry(key, dead, streams, bytes_max);
+    EXPECT_THAT(entry, HasSubstr(FormatDeadId(key)));
+    EXPECT_EQ(entry.find("shortened") != entry.npos, bytes_max < 12'000);
+    return entry.size();
+  };
+  EXPECT_GT(size(12'000), 10'000u);
+  EXPECT_LE(size(6'000), 6'000u);
+  EXPECT_LE(size(DeadPageBytes(4'096)), DeadPageBytes(4'096));
+}
 
 TEST(ApiDead, RequeuedJobFiresOnceMore) {
   DeadWorld w;

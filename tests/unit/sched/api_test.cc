@@ -3,6 +3,10 @@
 
 #include <gmock/gmock.h>
 
+#include <limits>
+#include <set>
+
+#include "job/json_view.h"
 #include "sched/downtime.h"
 #include "sched/pages.h"
 #include "store/meta.h"
@@ -538,8 +542,10 @@ TEST(Api, TurnTakesABoundedNumberOfRequests) {
 
 // ---- Lists.
 
-ListRequest Page(ApiWorld* w, const ListQuery& query) {
+ListRequest Page(ApiWorld* w, const ListQuery& query,
+                 size_t bytes_max = std::numeric_limits<size_t>::max()) {
   ListRequest page;
+  page.caller.bytes_max = bytes_max;
   const absl::Status read =
       ReadJobs(*w->store_, Outlets(w->rules_), query, w->clock_.NowMs(), &page);
   EXPECT_TRUE(read.ok()) << read;
@@ -566,6 +572,38 @@ TEST(Api, ListGoesThroughAllJobsInDueOrderPageByPage) {
   ASSERT_THAT(all, SizeIs(25));
   EXPECT_TRUE(std::is_sorted(all.begin(), all.end()))  // each begins with its due
       << all.front();
+}
+
+TEST(Api, ListPagesFitWhatTheServerTakesAndShowAllJobs) {
+  for (const size_t bytes_max : {2'048u, 4'096u, 65'536u}) {
+    ApiWorld w;
+    constexpr uint64_t kJobs = 300;
+    for (uint64_t i = 0; i < kJobs; ++i)  // one in ten alone is over 2 KB
+      w.Schedule("k" + std::to_string(i), kDue, {i + 1}, "{}",
+                 std::string(i % 10 == 0 ? 4'000 : i, 't'));
+    w.Run();
+    ListQuery query;
+    query.limit = kPageMax;
+    size_t jobs = 0;
+    std::string all;
+    while (true) {
+      ListRequest page = Page(&w, query, bytes_max);
+      ASSERT_THAT(page.jobs, Not(IsEmpty())) << "a page that does not lead on";
+      jobs += page.jobs.size();
+      const std::string cursor = page.cursor;
+      ASSERT_TRUE(w.Send(std::move(page)));
+      w.Run();
+      const std::string body = w.LastBody();
+      EXPECT_LE(body.size(), bytes_max);
+      all += body;
+      if (cursor.empty()) break;
+      query.after = ParseListQuery(R"({"cursor":")" + cursor + "\"}")->after;
+    }
+    EXPECT_EQ(jobs, kJobs);
+    for (uint64_t i = 0; i < kJobs; ++i)
+      EXPECT_THAT(all, HasSubstr("\"r/k" + std::to_string(i) + "\""));
+    EXPECT_EQ(all.find(R"("shortened":true)") != all.npos, bytes_max < 65'536);
+  }
 }
 
 TEST(Api, ListFiltersByRulePrefixAndDue) {
@@ -633,6 +671,54 @@ TEST(Api, StatsCountOverdueJobsInBuckets) {
   const std::string told = w.LastBody();
   EXPECT_THAT(told, HasSubstr(R"("overdue":{"0s":1,"1s":1,"10s":0)")) << told;
   EXPECT_THAT(told, HasSubstr(R"("pending":2)"));
+}
+
+TEST(Api, StatsOfManyRulesComeInPagesThatFit) {
+  std::vector<Rule> rules;
+  for (int i = 0; i < 200; ++i) rules.push_back(TestRule("rule-" + std::to_string(i)));
+  ApiWorld w(rules);
+  for (uint64_t i = 0; i < 200; ++i)
+    w.Schedule("a", kDue, {i + 1, kNow, "S", static_cast<RuleIndex>(i)});
+  w.Run();
+  std::set<std::string> seen;
+  std::string cursor;
+  int pages = 0;
+  do {
+    StatsRequest request;
+    request.caller.bytes_max = 4'096;
+    request.after = cursor;
+    ASSERT_TRUE(w.Send(std::move(request)));
+    w.Run();
+    const std::string body = w.LastBody();
+    EXPECT_LE(body.size(), 4'096u);
+    EXPECT_THAT(body, HasSubstr(R"("pending":200)"));
+    cursor.clear();
+    const auto members = JsonMembers(body);
+    ASSERT_TRUE(members.ok()) << members.status();
+    for (const auto& [name, value] : *members) {
+      if (name == "cursor") cursor = value.raw.substr(1, value.raw.size() - 2);
+      if (name != "rules") continue;
+      const auto told = JsonMembers(value.raw);
+      ASSERT_TRUE(told.ok());
+      for (const auto& [rule, counts] : *told) EXPECT_TRUE(seen.insert(rule).second);
+    }
+  } while (!cursor.empty() && ++pages < 200);
+  EXPECT_THAT(seen, SizeIs(200));
+  EXPECT_GT(pages, 2);
+}
+
+TEST(Api, GetThatIsTooLongIsShortened) {
+  ApiWorld w;
+  w.Schedule("a", kDue, {1}, "{}", std::string(4'000, 't'));
+  w.Run();
+  GetRequest request{{}, {"r", "a"}};
+  request.caller.bytes_max = 1'024;
+  ASSERT_TRUE(w.Send(std::move(request)));
+  w.Run();
+  const std::string body = w.LastBody();
+  EXPECT_LE(body.size(), 1'024u);
+  EXPECT_THAT(body, HasSubstr(R"("state":"pending")"));
+  EXPECT_THAT(body, HasSubstr(R"("shortened":true)"));
 }
 
 TEST(SchedulerApi, ARoundTripIsStoredFiresOverCoreNatsAndIsClosed) {

@@ -16,7 +16,8 @@ class ApiWorld : public World {
   template <typename AnyRequest>
   bool Send(AnyRequest request) {
     if (!inbox_->TakePlace()) return false;
-    request.caller = {"reply." + std::to_string(++asked_), 0, 0};
+    request.caller = {"reply." + std::to_string(++asked_), 0, 0,
+                      request.caller.bytes_max};
     inbox_->Ask(std::move(request));
     return true;
   }
