@@ -68,9 +68,8 @@ class ServiceUpgrade : public testing::Test {
     options.store_dir = dir_.path() + "/jetstream";
     server_ = std::make_unique<NatsServer>(options);
     client_ = std::make_unique<TestClient>(server_->url());
-    // Now the streams take what they did not answer, refused, or were not there for.
+    // Now there are streams that take what they did not answer, or were not there for.
     Update("MUTE", R"("subjects":["mute.>"])");
-    Update("FULL", R"("subjects":["full.>"],"max_msgs":1000,"discard":"new")");
     client_->CreateStream("GONE", {"gone.>"});
     client_->Subscribe("core.x");
     Service::Options service;
@@ -187,8 +186,17 @@ TEST_F(ServiceUpgrade, DeadJobsAreRequeuedUnderTheirIds) {
   service_->StartReady();
   EXPECT_THAT(Ask("dead.requeue", R"({"rule":"plain"})"),
               HasSubstr(R"("requeued":0,"still_rejected":2)"));
-  EXPECT_THAT(Ask("dead.requeue", R"({"job":"full/dead"})"),
-              HasSubstr(R"("requeued":1)"));
+  const std::string dead = R"({"job":"full/dead"})";
+  EXPECT_THAT(Ask("dead.requeue", dead), HasSubstr(R"("requeued":1)"));
+  // Refused once more, so this binary wrote it again; and it dies.
+  EXPECT_TRUE(WaitFor([&] {
+    const std::string got = Ask("get", dead);
+    return Text(got, "state") == "dead" && Text(got, "attempts") == "2";
+  }));
+  service_->Kill9();
+  Update("FULL", R"("subjects":["full.>"],"max_msgs":1000,"discard":"new")");
+  service_->StartReady();
+  EXPECT_THAT(Ask("dead.requeue", dead), HasSubstr(R"("requeued":1)"));
   EXPECT_THAT(Ask("dead.purge", R"({"job":"full/dead-too"})"),
               HasSubstr(R"("purged":1)"));
   EXPECT_TRUE(WaitState("full/dead", "fired"));
