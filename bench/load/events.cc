@@ -13,6 +13,12 @@ namespace expirer::load {
 namespace {
 
 constexpr size_t kPayloadBytes = 200;
+constexpr std::string_view kServiceName = "expirer";
+
+// An id up to its source, which a stored event's place decides.
+std::string WithoutSource(std::string_view msg_id) {
+  return std::string(msg_id.substr(0, msg_id.rfind('/')));
+}
 
 // SplitMix64 (Steele, Lea, Flood): a good mix of a counter.
 uint64_t Mix(uint64_t x) {
@@ -61,17 +67,22 @@ std::string Jobs::Payload(uint64_t n) const {
 }
 
 std::string Jobs::MsgId(uint64_t n) const {
-  return expirer::MsgId(kRule, Key(n), DueMs(n));
+  JobView job;
+  const std::string key = Key(n);
+  job.key = key;
+  job.due_ms = DueMs(n);
+  return expirer::MsgId({kServiceName, kRule, kRule}, "", job);
 }
 
 FireCheck::FireCheck(const Jobs& jobs) : jobs_(jobs), seen_(jobs.count(), 0) {
   numbers_.reserve(jobs.count());
-  for (uint64_t n = 0; n < jobs.count(); ++n) numbers_.emplace(jobs.MsgId(n), n);
+  for (uint64_t n = 0; n < jobs.count(); ++n)
+    numbers_.emplace(WithoutSource(jobs.MsgId(n)), n);
 }
 
 void FireCheck::Add(std::string_view msg_id, std::string_view body, int64_t time_ns) {
   last_ns_ = std::max(last_ns_, time_ns);
-  const auto found = numbers_.find(std::string(msg_id));
+  const auto found = numbers_.find(WithoutSource(msg_id));
   if (found == numbers_.end()) {
     ++unknown_;
     return;

@@ -7,6 +7,7 @@
 
 #include "absl/strings/escaping.h"
 #include "base/coding.h"
+#include "job/fired.h"
 #include "job/job.h"
 #include "job/json.h"
 #include "job/json_fields.h"
@@ -109,6 +110,8 @@ void WriteJob(const Job& job, Object* object) {
   WriteHeaders(job.headers, object);
   object->TextUnlessEmpty("body", job.body);
   object->TextUnlessEmpty("last_error", job.last_error);
+  object->FlagIf("plain_id", job.id_form == IdForm::kPlain);
+  if (job.id_form == IdForm::kGiven) object->Text("id_source", SourceText(job.id_source));
 }
 
 void WriteTimes(const Times& times, std::string* out) {
@@ -133,6 +136,7 @@ void WriteRegister(std::string_view rule, std::string_view key, const Register& 
   if (reg.cancel) WritePosition(*reg.cancel, object.Name("cancel"));
   if (reg.job) WriteJobKey(*reg.job, object.Name("job"));
   if (reg.times) WriteTimes(*reg.times, object.Name("times"));
+  object.FlagIf("collision", reg.collision);
   if (reg.brief) {
     Object brief(object.Name("brief"));
     brief.Text("target", reg.brief->target);
@@ -261,6 +265,18 @@ Headers ReadHeaders(JsonFields* of) {
   return headers;
 }
 
+void ReadIdSource(JsonFields* in, Job* job) {
+  const bool plain = in->Flag("plain_id");
+  const std::string text = in->Text("id_source", Need::kOptional);
+  if (plain) job->id_form = IdForm::kPlain;
+  if (text.empty()) return;
+  job->id_form = IdForm::kGiven;
+  const std::optional<uint64_t> source = ParseSourceText(text);
+  if (plain) in->Fail("id_source", Invalid("`plain_id` is there too"));
+  if (!source) in->Fail("id_source", Invalid("expected 16 lower-case hex digits"));
+  job->id_source = source.value_or(0);
+}
+
 Job ReadJob(JsonFields* in) {
   Job job;
   job.key = in->Text("key", Need::kRequired);
@@ -276,6 +292,7 @@ Job ReadJob(JsonFields* in) {
   job.headers = ReadHeaders(in);
   job.body = in->Text("body", Need::kOptional);
   job.last_error = in->Text("last_error", Need::kOptional);
+  ReadIdSource(in, &job);
   return job;
 }
 
@@ -343,6 +360,7 @@ void ReadRegisterLine(JsonFields* in, DumpLine* line) {
   if (const auto raw = in->Raw("job", Need::kOptional); !raw.empty())
     reg.job = ReadJobKey(raw, in);
   reg.times = ReadTimes(in);
+  reg.collision = in->Flag("collision");
   reg.brief = ReadBrief(in);
   if (reg.brief && !IsLive(reg.state))
     in->Fail("brief", Invalid("only a live key has one"));

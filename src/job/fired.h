@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -13,9 +14,29 @@
 
 namespace expirer {
 
-// <rule>/<key>/<due ms>, encoded: what JetStream removes duplicates by.
-[[nodiscard]] std::string MsgId(std::string_view rule, std::string_view key,
-                                int64_t due_ms);
+// XXH3 (64 bits) of the position's time as be64, seeded by that of its sequence,
+// which is seeded by that of the stream's name. A stream that is made again numbers
+// its messages anew, but they have other times.
+[[nodiscard]] uint64_t SourceHash(std::string_view stream, const Position& position);
+// A SourceHash as it stands in ids: 16 lower-case hex digits.
+[[nodiscard]] std::string SourceText(uint64_t source);
+// Nothing for any other text.
+[[nodiscard]] std::optional<uint64_t> ParseSourceText(std::string_view text);
+
+// Whose job it is, as its id and headers say.
+struct FiredNames {
+  std::string_view service;  // the service's name
+  std::string_view first;    // of the outlet: with the first name its rule had
+  std::string_view now;      // of the outlet, with the rule's name of today
+};
+
+// What JetStream removes duplicates by: <service>/<first>/<key>/<due ms>/<source>,
+// with its parts percent-encoded; a job of IdForm::kPlain has no service and no
+// source in it. No two different messages have one id: what a key schedules anew,
+// be it for the same due time, comes from another message of its stream.
+// `stream` is the name of the stream that `job.source` speaks of; "" = none.
+[[nodiscard]] std::string MsgId(const FiredNames& names, std::string_view stream,
+                                const JobView& job);
 
 // What a block of headers has on the wire: "NATS/1.0", a line for each of `headers`
 // (name, value), and the empty line. No headers, no block.
@@ -32,7 +53,8 @@ class FiredHeaders {
  public:
   // `attempt` counts from 1.
   const std::vector<std::pair<std::string_view, std::string_view>>& Build(
-      std::string_view rule, const JobView& job, uint64_t attempt);
+      const FiredNames& names, std::string_view stream, const JobView& job,
+      uint64_t attempt);
 
  private:
   std::string job_name_;

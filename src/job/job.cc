@@ -1,21 +1,26 @@
 #include "job/job.h"
 
+#include <algorithm>
+
 #include "base/coding.h"
 
 namespace expirer {
 namespace {
 
 constexpr uint8_t kVersion = 1;
-constexpr uint8_t kJobVersionMax = 2;
-constexpr uint8_t kBriefVersion = 2;  // of a register
+constexpr uint8_t kErrorVersion = 2;   // of a job with a last_error
+constexpr uint8_t kSourceVersion = 3;  // of a job whose id has a source
+constexpr uint8_t kBriefVersion = 2;   // of a register
 
 constexpr uint8_t kLateJudged = 1;
 constexpr uint8_t kUnanswered = 2;
+constexpr uint8_t kIdGiven = 4;
 
 constexpr uint8_t kHasSchedule = 1;
 constexpr uint8_t kHasCancel = 2;
 constexpr uint8_t kHasJob = 4;
 constexpr uint8_t kHasTimes = 8;
+constexpr uint8_t kCollision = 16;
 
 void PutMs(std::string* out, int64_t ms) { PutVarint(out, static_cast<uint64_t>(ms)); }
 
@@ -172,11 +177,14 @@ std::string EncodeJob(const Job& job) {
       80 + job.key.size() + job.target.size() + job.body.size() + job.last_error.size();
   for (const auto& [name, value] : job.headers) size += 8 + name.size() + value.size();
   out.reserve(size);
-  // The first version stays what most rows are: those of first attempts.
-  const bool first = job.last_error.empty();
-  out.push_back(static_cast<char>(first ? kVersion : kJobVersionMax));
+  const uint8_t version = job.id_form != IdForm::kPlain ? kSourceVersion
+                          : job.last_error.empty()      ? kVersion
+                                                        : kErrorVersion;
+  const bool given = job.id_form == IdForm::kGiven;
+  out.push_back(static_cast<char>(version));
   out.push_back(static_cast<char>((job.late_judged ? kLateJudged : 0) |
-                                  (job.unanswered ? kUnanswered : 0)));
+                                  (job.unanswered ? kUnanswered : 0) |
+                                  (given ? kIdGiven : 0)));
   PutMs(&out, job.due_ms);
   PutVarint(&out, job.sends);
   PutVarint(&out, job.burned);
@@ -187,7 +195,8 @@ std::string EncodeJob(const Job& job) {
   PutBytes(&out, job.target);
   PutHeaders(&out, job.headers);
   PutBytes(&out, job.body);
-  if (!first) PutBytes(&out, job.last_error);
+  if (version >= kErrorVersion) PutBytes(&out, job.last_error);
+  if (given) PutBig64(&out, job.id_source);
   return out;
 }
 
@@ -211,10 +220,23 @@ absl::Status DecodeJob(std::string_view bytes, JobView* view) {
   view->target = in.Bytes();
   ReadHeaders(&in, &view->headers);
   view->body = in.Bytes();
-  view->last_error = version >= kJobVersionMax ? in.Bytes() : std::string_view();
-  if (version < kVersion || version > kJobVersionMax || !in.AtEnd())
+  view->last_error = version >= kErrorVersion ? in.Bytes() : std::string_view();
+  const bool given = version >= kSourceVersion && (flags & kIdGiven) != 0;
+  view->id_form = version < kSourceVersion ? IdForm::kPlain
+                  : given                  ? IdForm::kGiven
+                                           : IdForm::kSource;
+  view->id_source = given ? in.ReadBig64() : 0;
+  if (version < kVersion || version > kSourceVersion || !in.AtEnd())
     return Malformed("job", bytes);
   return absl::OkStatus();
+}
+
+bool SameContent(const JobView& a, const Job& b) {
+  return a.target == b.target && a.body == b.body &&
+         std::equal(a.headers.begin(), a.headers.end(), b.headers.begin(),
+                    b.headers.end(), [](const auto& one, const auto& other) {
+                      return one.first == other.first && one.second == other.second;
+                    });
 }
 
 absl::StatusOr<Job> DecodeJob(std::string_view bytes) {
@@ -232,7 +254,9 @@ absl::StatusOr<Job> DecodeJob(std::string_view bytes) {
           std::string(view.target),
           {},
           std::string(view.body),
-          std::string(view.last_error)};
+          std::string(view.last_error),
+          view.id_form,
+          view.id_source};
   job.headers.reserve(view.headers.size());
   for (const auto& [name, value] : view.headers) job.headers.emplace_back(name, value);
   return job;
@@ -249,7 +273,8 @@ std::string EncodeRegister(const Register& reg) {
   PutMs(&out, reg.expires_ms);
   out.push_back(static_cast<char>((reg.schedule ? kHasSchedule : 0) |
                                   (reg.cancel ? kHasCancel : 0) |
-                                  (reg.job ? kHasJob : 0) | (reg.times ? kHasTimes : 0)));
+                                  (reg.job ? kHasJob : 0) | (reg.times ? kHasTimes : 0) |
+                                  (reg.collision ? kCollision : 0)));
   if (reg.schedule) {
     PutPosition(&out, reg.schedule->position);
     PutMs(&out, reg.schedule->due_ms);
@@ -282,6 +307,7 @@ absl::StatusOr<Register> DecodeRegister(std::string_view bytes) {
   reg.state = static_cast<JobState>(state);
   reg.expires_ms = ReadMs(&in);
   const uint8_t has = in.Byte();
+  reg.collision = (has & kCollision) != 0;
   if (has & kHasSchedule) {
     const Position position = ReadPosition(&in);
     reg.schedule = Register::Schedule{position, ReadMs(&in)};

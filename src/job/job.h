@@ -6,19 +6,22 @@
 //
 //   due:  JobKey -> Job
 //   key   | be16 lane | be64 key_ms | be64 seq |                     18 bytes
-//   value | u8 version=1 or 2 | u8 flags | varint due_ms | varint sends
+//   value | u8 version=3 | u8 flags | varint due_ms | varint sends
 //         | varint burned | position | varint received_ms
 //         | varint stored_ms | bytes key | bytes target
 //         | varint n | n x (bytes name, bytes value) | bytes body
-//         | from version 2: bytes last_error |
+//         | bytes last_error | be64 id_source, if bit 2 |
 //           flags: bit 0 = late already judged
 //                  bit 1 = an attempt ended without an answer, so the target's
 //                          stream may hold the message already
-//           written as version 1 while there is no last_error
+//                  bit 2 = IdForm::kGiven
+//           versions 1 (no last_error) and 2: IdForm::kPlain. Up to store
+//           format 4 all rows were written so, and such rows still are, so that
+//           their id stays what it was
 //
 //   ids:  id -> Register        id = | rule | 0x00 | key |
 //   value | u8 version=1 or 2 | u8 state | varint expires_ms
-//         | u8 has: bit 0 schedule, 1 cancel, 2 job, 3 times
+//         | u8 has: bit 0 schedule, 1 cancel, 2 job, 3 times, 4 collision
 //         | schedule: position, varint due_ms
 //         | cancel:   position
 //         | job:      varint lane, varint key_ms, varint seq
@@ -98,6 +101,13 @@ struct Position {
 // of one stream, else JetStream time.
 [[nodiscard]] int Compare(const Position& a, const Position& b);
 
+// What the end of a fired message's Nats-Msg-Id is made of (job/fired.h).
+enum class IdForm : uint8_t {
+  kSource,  // where the job's schedule stood: stream, sequence, time
+  kGiven,   // the same of an older schedule, whose content the job carries
+  kPlain,   // nothing: rows that were written before ids had a source
+};
+
 using Headers = std::vector<std::pair<std::string, std::string>>;
 
 // A future message, rendered and checked when it was scheduled.
@@ -107,7 +117,7 @@ struct Job {
   uint64_t burned = 0;       // of those, the ones that count for retry.attempts
   bool late_judged = false;  // arrived late and was let through
   bool unanswered = false;   // an attempt may have been stored, unconfirmed
-  Position source;
+  Position source;           // of the newest schedule
   int64_t received_ms = 0;
   int64_t stored_ms = 0;
   std::string key;     // the user's own key, without the rule
@@ -115,6 +125,8 @@ struct Job {
   Headers headers;
   std::string body;
   std::string last_error;  // why the last attempt failed, at most kErrorBytesMax
+  IdForm id_form = IdForm::kSource;
+  uint64_t id_source = 0;  // kGiven: SourceHash of that schedule
 
   bool operator==(const Job&) const = default;
 };
@@ -134,7 +146,12 @@ struct JobView {
   std::vector<std::pair<std::string_view, std::string_view>> headers;
   std::string_view body;
   std::string_view last_error;
+  IdForm id_form = IdForm::kSource;
+  uint64_t id_source = 0;
 };
+
+// Whether both are the same message to the same target.
+[[nodiscard]] bool SameContent(const JobView& a, const Job& b);
 
 enum class JobState : uint8_t {
   kPending = 1,    // waiting in its first lane
@@ -187,6 +204,8 @@ struct Register {
   std::optional<Times> times;     // once fired
   std::optional<JobBrief> brief;  // live jobs; absent where an older version wrote
   int64_t expires_ms = 0;         // closed keys: forgotten from then on
+  // Fired: the target's stream held another message under the job's id already.
+  bool collision = false;
 
   bool operator==(const Register&) const = default;
 };

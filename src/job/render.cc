@@ -88,16 +88,16 @@ absl::Status JobRenderer::RenderHeaders(const RenderContext& context,
 }
 
 // Counts what the server will count: "NATS/1.0", each "Name: value" with its
-// line end, the empty line, and the four headers that firing adds, whose only
-// part of any length is the job's percent-encoded name, twice.
+// line end, the empty line, and the four headers that firing adds. Their parts of
+// any length are the service's name and, twice, the job's percent-encoded one.
 absl::Status JobRenderer::CheckSize(const Job& job) const {
   constexpr size_t kLine = 4;  // ": " and "\r\n"
   constexpr size_t kOwn = 12 + 4 * kLine +
                           sizeof("Nats-Msg-IdExpirer-JobExpirer-DueExpirer-Attempt") +
-                          sizeof("/9999-12-31T23:59:59.999Z") + 15 + 20;
+                          sizeof("/9999-12-31T23:59:59.999Z") + 15 + 17 + 20;
   // A fired name is at most three times as long as the key: only count it
   // exactly where that could matter.
-  size_t bytes = job.body.size() + kOwn + 2 * (outlet_bytes_ + 1);
+  size_t bytes = job.body.size() + kOwn + reserved_.size() + 2 * (outlet_bytes_ + 1);
   for (const auto& [name, value] : job.headers)
     bytes += name.size() + value.size() + kLine;
   if (bytes + 6 * job.key.size() <= payload_bytes_) return absl::OkStatus();

@@ -279,6 +279,7 @@ std::string JobInfoJson(const JobInfo& info, bool shortened) {
     AddTime(&out, "published", info.times->published_ms);
     AddTime(&out, "acked", info.times->acked_ms);
   }
+  if (info.collision) Add(&out, "collision", "true");
   if (shortened) Add(&out, "shortened", "true");
   return out.append("}");
 }

@@ -92,6 +92,7 @@ struct JobInfo {
   std::optional<Position> source;
   std::string_view stream;  // name of source.stream; "" = no stream
   std::optional<Times> times;
+  bool collision = false;
 };
 // Where it would be longer than `bytes_max`: without the last error, then without
 // target and stream, then with the beginning of the job's name alone, and with

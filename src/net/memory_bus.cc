@@ -82,9 +82,10 @@ uint64_t MemoryBus::Store(const Published& message) {
 
 void MemoryBus::Confirm(uint64_t attempt) {
   const auto found = in_flight_.find(attempt);
+  const uint64_t before = stream_seq_;
   const uint64_t seq = found == in_flight_.end() ? stream_seq_ : Store(found->second);
   in_flight_.erase(attempt);
-  inbox_->Complete(PubAnswer{attempt, PubAnswer::Kind::kAck, seq, ""});
+  inbox_->Complete(PubAnswer{attempt, PubAnswer::Kind::kAck, seq, "", seq <= before});
 }
 
 void MemoryBus::ConfirmAll() {

@@ -44,6 +44,7 @@ uint64_t Positive(const JsonValue& value) {
 PubAckReader::PubAckReader()
     : stream_(pointers_.Add("/stream")),
       seq_(pointers_.Add("/seq")),
+      duplicate_(pointers_.Add("/duplicate")),
       error_(pointers_.Add("/error")),
       code_(pointers_.Add("/error/code")),
       err_code_(pointers_.Add("/error/err_code")),
@@ -85,6 +86,7 @@ PubAnswer PubAckReader::Read(uint64_t attempt, const Delivery::Status& status,
   }
   answer.kind = PubAnswer::Kind::kAck;
   answer.stream_seq = seq;
+  answer.duplicate = reader_.value(duplicate_).raw == "true";
   answer.text.clear();
   return answer;
 }

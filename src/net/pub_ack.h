@@ -26,6 +26,7 @@ class PubAckReader {
   JsonPointers pointers_;
   size_t stream_;
   size_t seq_;
+  size_t duplicate_;
   size_t error_;
   size_t code_;
   size_t err_code_;

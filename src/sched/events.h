@@ -128,6 +128,7 @@ struct PubAnswer {
   Kind kind = Kind::kAck;
   uint64_t stream_seq = 0;
   std::string text;
+  bool duplicate = false;  // kAck: the stream had a message of this id already
 };
 
 // Every write up to `ticket` is durable.

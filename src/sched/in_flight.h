@@ -32,6 +32,10 @@ struct InFlight {
   int64_t published_ms = 0;
   // A late cancel's job waits for how this attempt ends.
   bool has_late_cancel = false;
+  // The row of a newer schedule of the same due time, which waits for that, too.
+  std::optional<JobKey> successor = std::nullopt;
+  // Answered: the stream held another message under its id.
+  bool collision = false;
 };
 
 // Core thread only.

@@ -1,8 +1,11 @@
 #include "sched/outlets.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "base/check.h"
+#include "store/meta.h"
 
 namespace expirer {
 
@@ -14,14 +17,22 @@ Outlets::Outlets(const std::vector<Rule>& rules) {
     of.entries = {static_cast<OutletIndex>(outlets_.size()),
                   static_cast<OutletIndex>(rule.publish.size())};
     for (const Publish& publish : rule.publish) {
-      outlets_.push_back({OutletName(rule, publish), index, false, rule.reopen,
-                          publish.via, false, rule.retry, publish.late});
+      outlets_.push_back({OutletName(rule, publish),
+                          {},
+                          index,
+                          false,
+                          rule.reopen,
+                          publish.via,
+                          false,
+                          rule.retry,
+                          publish.late});
     }
     const auto late = std::find_if(rule.cancel.begin(), rule.cancel.end(),
                                    [](const Entry& e) { return e.late.has_value(); });
     if (late == rule.cancel.end()) continue;
     of.late_cancels = static_cast<OutletIndex>(outlets_.size());
     outlets_.push_back({OutletName(rule, *late->late),
+                        {},
                         index,
                         false,
                         true,
@@ -32,14 +43,51 @@ Outlets::Outlets(const std::vector<Rule>& rules) {
   }
   round_trips_ = static_cast<OutletIndex>(outlets_.size());
   const auto no_rule = static_cast<RuleIndex>(rules.size());
-  outlets_.push_back({std::string(kRoundTripOutlet), no_rule, true, true,
-                      Transport::kCore, false, RetryPolicy(), LatePolicy()});
+  outlets_.push_back({std::string(kRoundTripOutlet),
+                      {},
+                      no_rule,
+                      true,
+                      true,
+                      Transport::kCore,
+                      false,
+                      RetryPolicy(),
+                      LatePolicy()});
 }
 
 void Outlets::AddOrphan(const std::string& name) {
   const bool late_cancels = name.ends_with(".late");
-  outlets_.push_back({name, static_cast<RuleIndex>(by_rule_.size()), true, true,
-                      Transport::kJetStream, late_cancels, RetryPolicy(), LatePolicy()});
+  outlets_.push_back({name,
+                      {},
+                      static_cast<RuleIndex>(by_rule_.size()),
+                      true,
+                      true,
+                      Transport::kJetStream,
+                      late_cancels,
+                      RetryPolicy(),
+                      LatePolicy()});
+}
+
+absl::Status Outlets::LoadFirstNames(const Store& store, WriteSet* set) {
+  std::map<std::string, std::string, std::less<>> first_names;  // by today's
+  std::set<std::string, std::less<>> taken;                     // by another rule
+  RETURN_IF_ERROR(
+      store.VisitMeta(kMetaFirstName, [&](std::string_view key, std::string_view value) {
+        first_names[std::string(key.substr(kMetaFirstName.size()))] = value;
+        taken.emplace(value);
+        return absl::OkStatus();
+      }));
+  for (Outlet& outlet : outlets_) {
+    const std::string rule = outlet.name.substr(0, outlet.name.find('.'));
+    auto first = first_names.find(rule);
+    if (first == first_names.end()) {
+      std::string name = rule;
+      for (int n = 2; taken.contains(name); ++n) name = rule + "~" + std::to_string(n);
+      if (name != rule) set->PutMeta(std::string(kMetaFirstName) + rule, name);
+      first = first_names.emplace(rule, std::move(name)).first;
+    }
+    outlet.first_name = first->second + outlet.name.substr(rule.size());
+  }
+  return absl::OkStatus();
 }
 
 OutletIndex Outlets::LateCancels(RuleIndex rule) const {

@@ -11,6 +11,7 @@
 
 #include "job/rules.h"
 #include "sched/events.h"
+#include "store/store.h"
 
 namespace expirer {
 
@@ -22,6 +23,9 @@ inline constexpr std::string_view kRoundTripOutlet = "api.doctor";
 
 struct Outlet {
   std::string name;  // <rule>, <rule>.<entry> or <rule>.late; kRoundTripOutlet
+  // The same with the first name the rule had in this store: in ids, so that a
+  // rename does not change them.
+  std::string first_name;
   RuleIndex rule = 0;
   bool orphan = false;  // of no configured rule
   bool reopen = true;
@@ -31,7 +35,7 @@ struct Outlet {
   LatePolicy late;
 };
 
-// Immutable once the orphans are added.
+// Immutable once loaded.
 class Outlets {
  public:
   explicit Outlets(const std::vector<Rule>& rules);
@@ -47,6 +51,11 @@ class Outlets {
   // of them, so they are sent to JetStream and retried by the defaults. Its
   // rule is the number of rules.
   void AddOrphan(const std::string& name);
+
+  // Sets every first_name. Once, after the orphans were added. A rule that takes a
+  // name another one had first gets a first name of its own (`name~2`), which `set`
+  // notes, since ids of the two would be alike.
+  [[nodiscard]] absl::Status LoadFirstNames(const Store& store, WriteSet* set);
 
   // Of a rule's publish entries, in their order: [first, first + count).
   struct Range {

@@ -86,6 +86,16 @@ absl::Status MoveMeta(const Store& store, const Rule& rule, std::string_view pre
   });
 }
 
+// The new name goes on under the first one, which ids are made of.
+absl::Status MoveFirstName(const Store& store, const Rule& rule, WriteSet* set) {
+  const std::string old_key = std::string(kMetaFirstName) + rule.was;
+  std::string first;
+  ASSIGN_OR_RETURN(const bool known, store.GetMeta(old_key, &first));
+  set->DeleteMeta(old_key);
+  set->PutMeta(std::string(kMetaFirstName) + rule.name, known ? first : rule.was);
+  return absl::OkStatus();
+}
+
 absl::Status TakeOver(const Rule& rule, Store* store) {
   ASSIGN_OR_RETURN(const auto lanes, OldLanes(*store, rule));
   if (lanes.empty()) return absl::OkStatus();
@@ -114,6 +124,7 @@ absl::Status TakeOver(const Rule& rule, Store* store) {
   for (const std::string_view prefix :
        {kMetaLane, kMetaRuleCount, kMetaConsumer, kMetaRead})
     RETURN_IF_ERROR(MoveMeta(*store, rule, prefix, &set));
+  RETURN_IF_ERROR(MoveFirstName(*store, rule, &set));
   set.DeleteMeta(std::string(kMetaRename) + rule.was);
   RETURN_IF_ERROR(store->Write(&set));
   return store->Sync();

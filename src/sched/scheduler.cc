@@ -42,6 +42,7 @@ Scheduler::Scheduler(const SchedulerOptions& options, const std::vector<Rule>& r
 absl::Status Scheduler::Load(Instant now) {
   now_ = now;
   RETURN_IF_ERROR(lanes_.Load(*store_, &outlets_, options_.orphans, &staged_));
+  RETURN_IF_ERROR(outlets_.LoadFirstNames(*store_, &staged_));
   stats_.outcomes.resize(outlets_.size());
   RETURN_IF_ERROR(streams_.Load(*store_));
   ASSIGN_OR_RETURN(rebuild_, Rebuild::Load(*store_));
@@ -120,8 +121,8 @@ void Scheduler::StageHousekeeping() {
   // What the last Dispatch staged is in no window yet, and since then the clock
   // may have leapt past it.
   int64_t bound_ms = now_.wall_ms;
-  for (const auto& [lane, entry] : staged_rows_)
-    bound_ms = std::min(bound_ms, entry.key_ms);
+  for (const StagedRow& row : staged_rows_)
+    bound_ms = std::min(bound_ms, row.entry.key_ms);
   lanes_.RaiseBounds(bound_ms, &staged_);
 }
 
@@ -171,8 +172,8 @@ absl::Status Scheduler::WriteStaged() {
     staged_dead_.clear();
     staged_unanswered_.clear();
     staged_moves_.clear();
-    for (const auto& [lane, entry] : staged_rows_)
-      lanes_.Numbered(lane).window.Insert(entry);
+    for (const StagedRow& row : staged_rows_)
+      lanes_.Numbered(row.lane).window.Insert(row.entry);
     // An effect or a job waits for this write; deletes alone may wait longer.
     sync_now_ = sync_now_ || !staged_rows_.empty();
     staged_rows_.clear();

@@ -132,6 +132,7 @@ class Scheduler {
   [[nodiscard]] absl::Status ApplyCompletions(std::vector<Completion>* completions);
   [[nodiscard]] absl::Status ApplyAnswer(const PubAnswer& answer);
   [[nodiscard]] absl::Status CloseNewer(InFlight attempt);
+  void NoteCollision(const PubAnswer& answer, InFlight* attempt);
   [[nodiscard]] absl::Status ApplyTimeouts();
   void ApplySynced(uint64_t ticket);
   void ApplySettled(const RuleSettled& event);
@@ -223,6 +224,21 @@ class Scheduler {
   void CloseAsMayHaveFired(InFlight attempt, std::string row);
   void KeepAsDead(const InFlight& attempt, DeadKind kind, std::string row,
                   std::string reason);
+  // A newer schedule of the same due time and content: only its place in the order
+  // is noted. False when it is none.
+  [[nodiscard]] absl::StatusOr<bool> KeepIfSame(OutletIndex outlet, const std::string& id,
+                                                const Job& job, const Register& known);
+  // The attempt whose end decides about the row: its own, or the one it waits for.
+  [[nodiscard]] InFlight* AttemptOf(const JobKey& row);
+  [[nodiscard]] bool HasAttempt(uint64_t seq) const {
+    return in_flight_.Holds(seq) || waiting_.contains(seq);
+  }
+  // What becomes of a row that waited for the attempt, which fired or did not.
+  [[nodiscard]] absl::Status CloseSuccessor(const InFlight& attempt);
+  void ReleaseSuccessor(const InFlight& attempt);
+  void NoteFire(const InFlight& attempt, Register* reg) const;
+  // Of a staged or stored row; false when there is none.
+  [[nodiscard]] absl::StatusOr<bool> ReadRow(const JobKey& key, std::string* row) const;
   [[nodiscard]] absl::StatusOr<std::optional<Register>> Known(
       const std::string& id) const;
   template <typename AnyRequest>
@@ -298,7 +314,13 @@ class Scheduler {
   // Of the dead store: what was put there; nothing: what was taken out.
   absl::flat_hash_map<std::string, std::optional<std::string>> staged_dead_;
   absl::flat_hash_set<uint64_t> staged_unanswered_;  // rows just written so
-  std::vector<std::pair<Lane, TimerEntry>> staged_rows_;
+  struct StagedRow {
+    Lane lane = 0;
+    TimerEntry entry;
+    size_t offset = 0;  // of its value in `staged_`
+    size_t size = 0;
+  };
+  std::vector<StagedRow> staged_rows_;          // in order of seq
   absl::flat_hash_set<uint64_t> staged_moves_;  // rows dispatch took away
   std::vector<Effect> effects_now_;
 
@@ -306,6 +328,9 @@ class Scheduler {
   // What the store holds of jobs that this Step's requests are about to ask for.
   absl::flat_hash_map<std::string, std::optional<Register>> ahead_;
 
+  // Rows of newer schedules that wait for an attempt at an older one of the same
+  // due time: by seq, each with the seq of that attempt's row.
+  absl::flat_hash_map<uint64_t, uint64_t> waiting_;
   // Rows waiting to be sent again whose last attempt got no answer: at most
   // limits.inflight for each loss of the connection.
   absl::flat_hash_set<uint64_t> unanswered_;

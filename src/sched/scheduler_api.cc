@@ -75,7 +75,7 @@ absl::StatusOr<bool> Scheduler::MaybeSent(std::string_view rule, std::string_vie
                                           const Register& known) const {
   if (!known.job) return false;
   const JobKey& row_key = *known.job;
-  if (in_flight_.Holds(row_key.seq) || unanswered_.contains(row_key.seq) ||
+  if (HasAttempt(row_key.seq) || unanswered_.contains(row_key.seq) ||
       staged_unanswered_.contains(row_key.seq))
     return true;
   if (IsLive(known.state) && sent_marks_.MayHaveSent(row_key.seq, row_key.key_ms))
@@ -91,8 +91,8 @@ absl::StatusOr<bool> Scheduler::MaybeSent(std::string_view rule, std::string_vie
     ASSIGN_OR_RETURN(const Dead dead, DecodeDead(value));
     row = dead.job_row;
   } else {
-    ASSIGN_OR_RETURN(const bool found, store_->GetJob(row_key, &row));
-    if (!found) return false;  // just staged, and not after a lost attempt
+    ASSIGN_OR_RETURN(const bool found, ReadRow(row_key, &row));
+    if (!found) return false;
   }
   JobView job;
   return DecodeJob(row, &job).ok() && job.unanswered;
@@ -134,6 +134,8 @@ absl::Status Scheduler::ApplyCancelRequest(CancelRequest* request) {
   if (result.effect == CancelEffect::kClose) {
     ASSIGN_OR_RETURN(too_late, MaybeSent(job.rule, job.key, *known));
     if (!too_late) result.reg.job.reset();
+    if (InFlight* const attempt = known->job ? AttemptOf(*known->job) : nullptr)
+      result.reg.job = attempt->row;
     TakeAwayOf(job.rule, job.key, *known, InFlight::Fate::kCancelled);
     ++(too_late ? stats_.too_late : stats_.cancelled);
     if (!too_late && outlet) ++OutcomesOf(*outlet).cancelled;
@@ -242,7 +244,7 @@ absl::Status Scheduler::AnswerGet(GetRequest* request) {
       reason = std::move(dead.reason);
     }
   }
-  if (known->job && in_flight_.Holds(known->job->seq)) info.state = "in_flight";
+  if (known->job && HasAttempt(known->job->seq)) info.state = "in_flight";
   JobView view;
   if (!row.empty() && DecodeJob(row, &view).ok()) {
     info.target = view.target;
@@ -250,9 +252,11 @@ absl::Status Scheduler::AnswerGet(GetRequest* request) {
     info.last_error = view.last_error;
   }
   if (!reason.empty()) info.last_error = reason;
-  if (known->state == JobState::kFired) info.times = known->times;
-  const std::string stream = streams_.NameOf(info.source ? info.source->stream : 0);
-  info.stream = stream;
+  if (known->state == JobState::kFired) {
+    info.times = known->times;
+    info.collision = known->collision;
+  }
+  info.stream = streams_.NameOf(info.source ? info.source->stream : 0);
   std::string body = FormatJobInfo(info, request->caller.bytes_max);
   Answer(std::move(request->caller), 0, std::move(body));
   return absl::OkStatus();
@@ -262,10 +266,10 @@ void Scheduler::AnswerList(ListRequest* request) {
   std::string out = "{\"jobs\":[";
   bool first = true;
   for (const ListRequest::Row& row : request->jobs) {
-    const std::string_view state = in_flight_.Holds(row.seq) ? "in_flight"
-                                   : row.held                ? "held"
-                                   : row.retrying            ? "retrying"
-                                                             : "pending";
+    const std::string_view state = HasAttempt(row.seq) ? "in_flight"
+                                   : row.held          ? "held"
+                                   : row.retrying      ? "retrying"
+                                                       : "pending";
     if (!request->state.empty() && request->state != state) continue;
     if (!first) out.push_back(',');
     first = false;

@@ -156,6 +156,7 @@ absl::Status Scheduler::ApplyAnswer(const PubAnswer& answer) {
   lane.in_flight.erase(entry);
   if (answer.kind == PubAnswer::Kind::kLost) {
     ++stats_.lost;
+    ReleaseSuccessor(*attempt);
     if (attempt->fate == InFlight::Fate::kCurrent) unanswered_.insert(entry.seq);
     // To be sent again in its place as soon as there is a connection.
     if (attempt->fate == InFlight::Fate::kCurrent) lane.window.PutBack(entry);
@@ -167,6 +168,11 @@ absl::Status Scheduler::ApplyAnswer(const PubAnswer& answer) {
   ++OutcomesOf(lane.outlet).fired;
   stats_.acked_late_ms.Add(now_.wall_ms - attempt->due_ms);
   stats_.answer_ms.Add(now_.wall_ms - attempt->published_ms);
+  NoteCollision(answer, attempt.get());
+  if (attempt->successor) {
+    RETURN_IF_ERROR(CloseSuccessor(*attempt));
+    return DecideLateCancel(*attempt, true);
+  }
   switch (attempt->fate) {
     case InFlight::Fate::kCurrent: CloseFired(*attempt); break;
     case InFlight::Fate::kCancelled:
@@ -177,6 +183,21 @@ absl::Status Scheduler::ApplyAnswer(const PubAnswer& answer) {
       break;
   }
   return absl::OkStatus();
+}
+
+// A first attempt that the stream takes for a second one: it holds a message of the
+// same id, but not this one.
+void Scheduler::NoteCollision(const PubAnswer& answer, InFlight* attempt) {
+  const bool maybe_sent = attempt->sends > 0 || attempt->unanswered ||
+                          (rebuild_.began_ms > 0 && attempt->due_ms <= rebuild_.began_ms);
+  attempt->collision = answer.duplicate && !maybe_sent;
+  if (!attempt->collision) return;
+  ++stats_.collisions;
+  const Outlet& outlet = outlets_[lanes_.Numbered(attempt->row.lane).outlet];
+  Log(Level::kWarn,
+      "the target's stream already holds another message with the id of this job, and "
+      "did not store this one",
+      {{"job", JobName(outlet.name, attempt->key)}, {"target", attempt->target}});
 }
 
 // A control's fault: the answer to a replaced job closes the one that replaced it.
@@ -322,9 +343,14 @@ absl::StatusOr<std::string> Scheduler::ScheduleJob(MessageRequest* message,
       ++stats_.unchanged;
       Remember(outlet, id, &*known, result.reg);
       break;
-    case ScheduleEffect::kOpen:
+    case ScheduleEffect::kOpen: {
+      if (known) {
+        ASSIGN_OR_RETURN(const bool same, KeepIfSame(outlet, id, job, *known));
+        if (same) break;
+      }
       OpenJob(outlet, id, std::move(job), known, std::move(result.reg));
       break;
+    }
     case ScheduleEffect::kStale: {
       std::string why = "stale: due " + FormatRfc3339Ms(job.due_ms) +
                         " is longer ago than store.history remembers";
@@ -365,13 +391,15 @@ absl::Status Scheduler::CancelJob(OutletIndex outlet, const std::string& key,
     if (!sent) result.reg.job.reset();
     ++(sent ? stats_.too_late : stats_.cancelled);
     if (!sent) ++OutcomesOf(outlet).cancelled;
-    InFlight* const attempt = known->job ? in_flight_.OfRow(known->job->seq) : nullptr;
-    if (attempt != nullptr)
+    InFlight* const attempt = known->job ? AttemptOf(*known->job) : nullptr;
+    if (attempt != nullptr) {
       found->attempt = attempt;
-    else if (sent)  // nobody will ever know: in doubt there was a fire
+      result.reg.job = attempt->row;
+    } else if (sent) {  // nobody will ever know: in doubt there was a fire
       found->fired_ms = std::max(found->fired_ms.value_or(0), known->schedule->due_ms);
-    else
+    } else {
       found->in_time = true;
+    }
     TakeAway(outlet, key, *known, InFlight::Fate::kCancelled);
   }
   if (known && known->state == JobState::kFired) {

@@ -91,6 +91,11 @@ absl::StatusOr<Scheduler::LaneEnd> Scheduler::DispatchLane(LaneState* lane,
       lane->window.Pop();
       continue;
     }
+    if (waiting_.contains(head.seq)) {  // out of the window until that attempt ends
+      lane->window.Pop();
+      lane->in_flight.insert(head);
+      continue;
+    }
     const JobKey key{lane->lane, head.key_ms, head.seq};
     for (int i = 0; positioned && i < kNextsMax && scan->Valid() && scan->key() < key;
          ++i)
@@ -140,7 +145,9 @@ absl::StatusOr<bool> Scheduler::DispatchRow(LaneState* lane, const JobKey& key,
       RETURN_IF_ERROR(Retry(Describe(key, view_), AttemptEnd::kNoStream, why));
       return true;
   }
-  const auto& headers = headers_.Build(outlet.name, view_, view_.sends + 1);
+  const auto& headers =
+      headers_.Build({options_.name, outlet.first_name, outlet.name},
+                     streams_.NameOf(view_.source.stream), view_, view_.sends + 1);
   const uint64_t number = in_flight_.next();
   const bool sent =
       egress_->Publish(number, outlet.via, view_.target, headers, view_.body);
@@ -182,8 +189,7 @@ InFlight Scheduler::Describe(const JobKey& key, const JobView& job) const {
           job.source,
           job.received_ms,
           job.stored_ms,
-          now_.wall_ms,
-          false};
+          now_.wall_ms};
 }
 
 // True when the rule's `late` takes the job away: it fell due while no process

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mutant.h"
+#include "job/fired.h"
 #include "sched/scheduler.h"
 
 namespace expirer {
@@ -53,8 +54,47 @@ Register Scheduler::LiveRegister(const InFlight& attempt) {
 void Scheduler::StageRow(LaneState* lane, const JobKey& key, std::string_view row) {
   lanes_.LowerBound(lane, key.key_ms, &staged_);
   staged_.PutJob(key, row);
-  staged_rows_.emplace_back(key.lane, TimerEntry{key.key_ms, key.seq});
+  staged_rows_.push_back({key.lane, TimerEntry{key.key_ms, key.seq},
+                          staged_.bytes() - row.size(), row.size()});
   next_seq_dirty_ = true;
+}
+
+absl::StatusOr<bool> Scheduler::ReadRow(const JobKey& key, std::string* row) const {
+  const auto staged = std::lower_bound(
+      staged_rows_.begin(), staged_rows_.end(), key.seq,
+      [](const StagedRow& one, uint64_t seq) { return one.entry.seq < seq; });
+  if (staged == staged_rows_.end() || staged->entry.seq != key.seq)
+    return store_->GetJob(key, row);
+  *row = staged_.Value(staged->offset, staged->size);
+  return true;
+}
+
+absl::StatusOr<bool> Scheduler::KeepIfSame(OutletIndex outlet, const std::string& id,
+                                           const Job& job, const Register& known) {
+  if (!IsLive(known.state) || known.schedule->due_ms != job.due_ms) return false;
+  std::string row;
+  ASSIGN_OR_RETURN(const bool found, ReadRow(*known.job, &row));
+  JobView view;
+  if (!found || !DecodeJob(row, &view).ok() || !SameContent(view, job)) return false;
+  ASSIGN_OR_RETURN(Job kept, DecodeJob(row));
+  if (kept.id_form == IdForm::kSource) {
+    kept.id_form = IdForm::kGiven;
+    kept.id_source = SourceHash(streams_.NameOf(kept.source.stream), kept.source);
+  }
+  kept.source = job.source;
+  staged_.PutJob(*known.job, EncodeJob(kept));
+  if (InFlight* const attempt = in_flight_.OfRow(known.job->seq))
+    attempt->source = job.source;
+  ++stats_.unchanged;
+  Register to = known;
+  to.schedule->position = job.source;
+  Remember(outlet, id, &known, to);
+  return true;
+}
+
+InFlight* Scheduler::AttemptOf(const JobKey& row) {
+  const auto waiting = waiting_.find(row.seq);
+  return in_flight_.OfRow(waiting == waiting_.end() ? row.seq : waiting->second);
 }
 
 // `not_before_ms`: when its first attempt may begin, where that is later than
@@ -63,6 +103,12 @@ void Scheduler::OpenJob(OutletIndex outlet, const std::string& id, Job job,
                         const std::optional<Register>& known, Register reg,
                         int64_t not_before_ms) {
   const Register* from = known ? &*known : nullptr;
+  // An attempt at the same due time is out: this job waits for how it ends. Should
+  // this process end before that, it is a job like any other.
+  InFlight* const attempt =
+      known && known->job && known->schedule && known->schedule->due_ms == job.due_ms
+          ? AttemptOf(*known->job)
+          : nullptr;
   if (known && !IsClosed(known->state)) {
     TakeAway(outlet, job.key, *known, InFlight::Fate::kReplaced);
     ++stats_.moved;
@@ -77,13 +123,18 @@ void Scheduler::OpenJob(OutletIndex outlet, const std::string& id, Job job,
   const LatePolicy& late = outlets_[outlet].late;
   const int64_t late_ms = now_.wall_ms - job.due_ms;
   const bool too_late =
-      late.action != LateAction::kFire && late_ms > 0 && late_ms > late.after_ms &&
+      attempt == nullptr && late.action != LateAction::kFire && late_ms > 0 &&
+      late_ms > late.after_ms &&
       (late.action != LateAction::kDead || counts_.dead() < options_.dead);
   job.late_judged = late_ms > 0;
   reg.job = key;
   if (too_late) {
     CloseTooLate(outlet, id, job, from, std::move(reg));
     return;
+  }
+  if (attempt != nullptr) {
+    attempt->successor = key;
+    waiting_[key.seq] = attempt->row.seq;
   }
   StageRow(&lane, key, EncodeJob(job));
   reg.brief = BriefOf(job);
@@ -126,8 +177,54 @@ void Scheduler::TakeAwayOf(std::string_view rule, std::string_view key,
   }
   CHECK(IsLive(known.state) && known.job);
   staged_.DeleteJob(*known.job);
-  in_flight_.SetFate(known.job->seq, fate);
   unanswered_.erase(known.job->seq);
+  const auto waiting = waiting_.find(known.job->seq);
+  if (waiting == waiting_.end()) {
+    in_flight_.SetFate(known.job->seq, fate);
+    return;
+  }
+  InFlight* const attempt = in_flight_.OfRow(waiting->second);
+  attempt->successor.reset();
+  if (fate == InFlight::Fate::kCancelled) attempt->fate = fate;
+  lanes_.Numbered(known.job->lane)
+      .in_flight.erase(TimerEntry{known.job->key_ms, known.job->seq});
+  waiting_.erase(waiting);
+}
+
+// What the newer schedule asked for, a fire at that due time, has happened.
+absl::Status Scheduler::CloseSuccessor(const InFlight& attempt) {
+  const JobKey& row = *attempt.successor;
+  LaneState& lane = lanes_.Numbered(row.lane);
+  const std::string id = MakeId(outlets_[lane.outlet].name, attempt.key);
+  ASSIGN_OR_RETURN(const std::optional<Register> known, Known(id));
+  waiting_.erase(row.seq);
+  lane.in_flight.erase(TimerEntry{row.key_ms, row.seq});
+  if (!known || known->job != row)
+    return Corrupt("the register of " + JobName(outlets_[lane.outlet].name, attempt.key) +
+                   " names another row than the one that waits for its attempt");
+  staged_.DeleteJob(row);
+  Register to = *known;
+  to.state = JobState::kFired;
+  to.job = attempt.row;
+  to.brief.reset();
+  NoteFire(attempt, &to);
+  to.expires_ms = ExpiryMs(now_.wall_ms, attempt.due_ms, Policy(lane.outlet));
+  Remember(lane.outlet, id, &*known, to);
+  return absl::OkStatus();
+}
+
+void Scheduler::ReleaseSuccessor(const InFlight& attempt) {
+  if (!attempt.successor) return;
+  const TimerEntry entry{attempt.successor->key_ms, attempt.successor->seq};
+  waiting_.erase(entry.seq);
+  LaneState& lane = lanes_.Numbered(attempt.successor->lane);
+  if (lane.in_flight.erase(entry) > 0) lane.window.PutBack(entry);
+}
+
+void Scheduler::NoteFire(const InFlight& attempt, Register* reg) const {
+  reg->times =
+      Times{attempt.received_ms, attempt.stored_ms, attempt.published_ms, now_.wall_ms};
+  reg->collision = attempt.collision;
 }
 
 void Scheduler::CloseFired(const InFlight& attempt) {
@@ -136,8 +233,7 @@ void Scheduler::CloseFired(const InFlight& attempt) {
   const Register from = LiveRegister(attempt);
   Register to = from;
   to.state = JobState::kFired;
-  to.times =
-      Times{attempt.received_ms, attempt.stored_ms, attempt.published_ms, now_.wall_ms};
+  NoteFire(attempt, &to);
   to.expires_ms = ExpiryMs(now_.wall_ms, attempt.due_ms, Policy(lane.outlet));
   Remember(lane.outlet, MakeId(outlets_[lane.outlet].name, attempt.key), &from, to);
 }
@@ -155,8 +251,7 @@ absl::Status Scheduler::CloseCancelledAsFired(const InFlight& attempt) {
   to.state = JobState::kFired;
   // An older schedule may have come meanwhile: what fired is the attempt's due.
   to.schedule->due_ms = attempt.due_ms;
-  to.times =
-      Times{attempt.received_ms, attempt.stored_ms, attempt.published_ms, now_.wall_ms};
+  NoteFire(attempt, &to);
   Remember(lane.outlet, id, &*known, to);
   return absl::OkStatus();
 }
@@ -219,8 +314,8 @@ absl::Status Scheduler::DecideLateCancel(const InFlight& attempt, bool fired) {
     return absl::OkStatus();
   }
   std::string row;
-  ASSIGN_OR_RETURN(const bool found, store_->GetJob(*known->job, &row));
-  if (!found) return absl::OkStatus();  // staged, not written: it fires a little later
+  ASSIGN_OR_RETURN(const bool found, ReadRow(*known->job, &row));
+  if (!found) return absl::OkStatus();
   LaneState& late_lane = lanes_.First(outlet);
   to.job = JobKey{late_lane.lane, std::max(attempt.due_ms, now_.wall_ms), next_seq_++};
   staged_.DeleteJob(*known->job);
@@ -240,6 +335,7 @@ void Scheduler::CountFailure(AttemptEnd end) {
 absl::Status Scheduler::Retry(const InFlight& attempt, AttemptEnd end,
                               std::string_view why) {
   CountFailure(end);
+  ReleaseSuccessor(attempt);
   // Cancelled or replaced meanwhile: no further attempt of this generation.
   if (attempt.fate != InFlight::Fate::kCurrent) {
     // In doubt (no answer, or a strange one) it counts as fired.

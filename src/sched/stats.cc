@@ -45,12 +45,12 @@ std::string CountersJson(const Stats& s) {
       R"({{"scheduled":{},"moved":{},"cancelled":{},"too_late":{},"unchanged":{},)"
       R"("ignored":{},"rejected":{},"dropped":{},"rewinds":{},"published":{},"fired":{},)"
       R"("skipped":{},"dead":{},"may_have_fired":{},"retries":{},"timeouts":{},"lost":{},)"
-      R"("strange_answers":{},"settle_timeouts":{},"standstills":{},"forgotten":{},)"
-      R"("miscounts":{}}})",
+      R"("strange_answers":{},"collisions":{},"settle_timeouts":{},"standstills":{},)"
+      R"("forgotten":{},"miscounts":{}}})",
       s.scheduled, s.moved, s.cancelled, s.too_late, s.unchanged, s.ignored, s.rejected,
       s.dropped, s.rewinds, s.published, s.fired, s.skipped, s.dead, s.may_have_fired,
-      s.retries, s.timeouts, s.lost, s.strange_answers, s.settle_timeouts, s.standstills,
-      s.forgotten, s.miscounts);
+      s.retries, s.timeouts, s.lost, s.strange_answers, s.collisions, s.settle_timeouts,
+      s.standstills, s.forgotten, s.miscounts);
 }
 
 std::string TotalsJson(const Stats& stats, int64_t now_ms) {

@@ -84,6 +84,7 @@ struct Stats {
   uint64_t refused = 0;          // attempts the stream or a permission refused
   uint64_t asked_again = 0;      // attempts the broker put off, or answered strangely
   uint64_t strange_answers = 0;  // to attempts unknown or given up
+  uint64_t collisions = 0;       // first attempts whose id the stream had already
   uint64_t settle_timeouts = 0;
   uint64_t standstills = 0;                // times the process stood still
   uint64_t forgotten = 0;                  // closed keys forgotten early (limits.history)

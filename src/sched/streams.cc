@@ -119,17 +119,19 @@ absl::StatusOr<std::vector<std::pair<uint16_t, std::string>>> Streams::Names(
 absl::Status Streams::Load(const Store& store) {
   ASSIGN_OR_RETURN(const auto names, Names(store));
   for (const auto& [number, name] : names) {
-    numbers_[name] = number;
+    Number(name, number);
     next_number_ = std::max<uint16_t>(next_number_, number + 1);
   }
   ASSIGN_OR_RETURN(as_loaded_, Marks(store));
   return absl::OkStatus();
 }
 
-std::string Streams::NameOf(uint16_t number) const {
-  for (const auto& [name, its_number] : numbers_)
-    if (its_number == number) return name;
-  return "";
+uint16_t Streams::Number(const std::string& name, uint16_t number) {
+  const auto [it, added] = numbers_.try_emplace(name, number);
+  if (!added) return it->second;
+  if (names_.size() <= number) names_.resize(number + size_t{1});
+  names_[number] = it->first;  // a map's keys stay where they are
+  return number;
 }
 
 Streams::Source& Streams::Find(RuleIndex rule, const std::string* stream,
@@ -137,12 +139,11 @@ Streams::Source& Streams::Find(RuleIndex rule, const std::string* stream,
   const auto [it, first] = sources_.try_emplace({rule, stream});
   Source& source = it->second;
   if (!first) return source;
-  const auto [number, new_stream] = numbers_.try_emplace(*stream, next_number_);
-  if (new_stream) {
+  source.number = Number(*stream, next_number_);
+  if (source.number == next_number_) {
     ++next_number_;
     new_streams_.push_back(*stream);
   }
-  source.number = number->second;
   const auto loaded = as_loaded_.find(SourceKey((*rules_)[rule].name, *stream));
   if (loaded != as_loaded_.end())
     source.mark = loaded->second;

@@ -68,8 +68,11 @@ class Streams {
   [[nodiscard]] Position Place(RuleIndex rule, const std::string* stream, uint64_t seq,
                                int64_t time_ns, bool* rewound);
 
-  // The name of the stream with this Position::stream; "" = none has it.
-  [[nodiscard]] std::string NameOf(uint16_t number) const;
+  // The name of the stream with this Position::stream; "" = none has it. Valid
+  // until the next Place.
+  [[nodiscard]] std::string_view NameOf(uint16_t number) const {
+    return number < names_.size() ? names_[number] : std::string_view();
+  }
 
   // Adds what changed since the last call to `set`.
   void Stage(WriteSet* set);
@@ -83,10 +86,13 @@ class Streams {
     ReadMark mark;
     bool dirty = false;
   };
+  // The number of the stream of this name: `number`, if it has none yet.
+  uint16_t Number(const std::string& name, uint16_t number);
   Source& Find(RuleIndex rule, const std::string* stream, int64_t time_ns);
 
   const std::vector<Rule>* const rules_;
   std::map<std::string, uint16_t, std::less<>> numbers_;  // "stream/" name: varint
+  std::vector<std::string_view> names_;                   // keys of numbers_
   uint16_t next_number_ = 1;
   std::vector<std::string> new_streams_;       // not staged yet
   std::map<std::string, ReadMark> as_loaded_;  // Marks

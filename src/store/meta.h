@@ -15,6 +15,7 @@
 //   "count/" ...        counters, and that they are to be counted anew
 //                       (sched/counts.h)
 //   "rename/" old       new: rule `old` is being renamed (sched/rename.h)
+//   "first_name/" rule  the rule's first name, where that is another (sched/outlets.h)
 //   "alive"             varint ms of the last sign of life
 //   "sent"              what earlier processes may have sent (sched/sent_marks.h)
 //   "quiet"             since when nothing can have been sent (sched/sent_marks.h)
@@ -28,8 +29,9 @@ namespace expirer {
 
 // Raised when an older binary must refuse the store.
 // 2: job rows of version 2, 3: registers of version 2 (job/job.h), 4: read marks
-// with epochs (sched/streams.h). An older store is raised when it is opened.
-inline constexpr uint64_t kFormatVersion = 4;
+// with epochs (sched/streams.h), 5: job rows of version 3 (job/job.h). An older store is raised
+// when it is opened.
+inline constexpr uint64_t kFormatVersion = 5;
 
 inline constexpr std::string_view kMetaFormat = "format";
 inline constexpr std::string_view kMetaStoreId = "store_id";
@@ -44,6 +46,7 @@ inline constexpr std::string_view kMetaRebuild = "rebuild";
 inline constexpr std::string_view kMetaCount = "count/";
 inline constexpr std::string_view kMetaRuleCount = "count/r/";
 inline constexpr std::string_view kMetaRename = "rename/";
+inline constexpr std::string_view kMetaFirstName = "first_name/";
 inline constexpr std::string_view kMetaAlive = "alive";
 inline constexpr std::string_view kMetaSent = "sent";
 inline constexpr std::string_view kMetaQuiet = "quiet";

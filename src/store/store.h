@@ -72,6 +72,9 @@ class WriteSet {
   void Clear();
   [[nodiscard]] bool empty() const;
   [[nodiscard]] size_t bytes() const;
+  // A value that was put: it ended where bytes() stood right after. Valid until the
+  // next change.
+  [[nodiscard]] std::string_view Value(size_t offset, size_t size) const;
 
  private:
   friend class Store;

@@ -77,5 +77,8 @@ void WriteSet::DeleteMeta(std::string_view key) { Delete(&rep_->batch, kMeta, ke
 void WriteSet::Clear() { rep_->batch.Clear(); }
 bool WriteSet::empty() const { return rep_->batch.Count() == 0; }
 size_t WriteSet::bytes() const { return rep_->batch.GetDataSize(); }
+std::string_view WriteSet::Value(size_t offset, size_t size) const {
+  return std::string_view(rep_->batch.Data()).substr(offset, size);
+}
 
 }  // namespace expirer

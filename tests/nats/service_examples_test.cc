@@ -473,9 +473,10 @@ class LiveRun {
                                 stored == stored_ms_.end() ? Live(ms) : stored->second);
               }));
     EXPECT_GE(got.time_ns, due_ms * 1'000'000) << "fired early";
+    EXPECT_EQ(got.JobAndDue(), want.job + "/" + std::to_string(due_ms));
     Headers headers = HeadersNow(want.headers);
     for (auto& [name, value] : headers) {
-      if (name == "Nats-Msg-Id") value = want.job + "/" + std::to_string(due_ms);
+      if (name == "Nats-Msg-Id") value = got.Header(name);
       if (name == "Expirer-Due") value = Iso(due_ms);
     }
     EXPECT_THAT(got.headers, testing::UnorderedElementsAreArray(headers));

@@ -391,7 +391,7 @@ TEST_F(ServiceStan, ManyOrdersAcrossKillsOfBothSidesEachEndRight) {
     const size_t number = std::strtoull(order.c_str(), nullptr, 16);
     if (order.size() == 24 && number < orders)
       one.headers.emplace("Nats-Msg-Id",
-                          fmt::format("{}/{}/{}", kRule, order, dues[number]));
+                          fmt::format("expirer/{}/{}/{}/{:016x}", kRule, order, dues[number], 0));
   }
   const Verdict verdict = Judge(ledger.orders(), fired);
   for (const std::string& example : verdict.examples)

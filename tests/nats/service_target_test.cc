@@ -95,7 +95,7 @@ TEST_F(ServiceTarget, JobWaitsForAStreamAndDelaysNobody) {
   MakeNotifyStream();
   ASSERT_TRUE(world_.WaitStored("notify.slow", 2, "NOTIFY"));
   const auto stored = world_.Stored("notify.slow", "NOTIFY");
-  EXPECT_EQ(stored[0].Header("Nats-Msg-Id").substr(0, 5), "slow/");
+  EXPECT_EQ(stored[0].JobAndDue().substr(0, 5), "slow/");
   EXPECT_GE(stored[0].time_ns, due * 1'000'000);
   EXPECT_TRUE(world_.service().WaitCounter("fired", 3));
   EXPECT_EQ(world_.client().StreamMessages("NOTIFY"), 2u);
@@ -142,7 +142,7 @@ TEST_F(ServiceTarget, NewerEventWhileInFlightFiresOnceAtItsOwnDueTime) {
   MakeNotifyStream();
   ASSERT_TRUE(world_.WaitStored("notify.slow", 1, "NOTIFY"));
   const auto stored = world_.Stored("notify.slow", "NOTIFY");
-  EXPECT_EQ(stored[0].Header("Nats-Msg-Id"), "slow/a/" + std::to_string(due));
+  EXPECT_EQ(stored[0].JobAndDue(), "slow/a/" + std::to_string(due));
   EXPECT_GE(stored[0].time_ns, due * 1'000'000);
   // The first generation's attempt times out into nothing.
   ASSERT_TRUE(world_.service().WaitStatus(

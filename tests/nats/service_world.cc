@@ -122,7 +122,7 @@ void ExpectExpiration(const StoredMessage& message, std::string_view id, int64_t
   const std::string job = "order-expiration/" + std::string(id);
   EXPECT_EQ(message.subject, "expiration:complete");
   EXPECT_EQ(message.payload, R"({"orderId":")" + std::string(id) + "\"}");
-  EXPECT_EQ(message.Header("Nats-Msg-Id"), job + "/" + std::to_string(due_ms));
+  EXPECT_EQ(message.JobAndDue(), job + "/" + std::to_string(due_ms));
   EXPECT_EQ(message.Header("Expirer-Job"), job);
   EXPECT_EQ(message.Header("Expirer-Due"), Iso(due_ms));
   EXPECT_GE(message.time_ns, due_ms * 1'000'000) << "fired early";

@@ -33,6 +33,9 @@ bool Covers(const std::optional<Register>& reg, const Event& event, bool reopen)
   return reg->cancel && !Newer(Of(event), Of(*reg->cancel));
 }
 
+// Of SchedulerOptions, which the worlds leave as it is.
+constexpr std::string_view kServiceName = "expirer";
+
 std::string Tell(const Event& event) {
   const char* const kinds[] = {"schedule", "cancel", "reject"};
   return fmt::format("{} {} of rule {} key {}", kinds[static_cast<int>(event.kind)],
@@ -107,6 +110,7 @@ void Oracle::Count(Report* report) const {
 
 void Oracle::Started(const Store& store) {
   waiting_.clear();
+  sent_dues_.clear();
   unsynced_.clear();
   open_asks_.clear();
   settle_.assign(rules_.size(), {});
@@ -223,40 +227,82 @@ void Oracle::Replied(const MemoryBus::Replied& reply) {
 // ---- P2, P3: attempts.
 
 std::string Oracle::IdOf(OutletIndex outlet, const Event& event) const {
-  const size_t entry = outlet - outlets_.Entries(event.rule).first;
-  return MsgId(outlets_[outlet].name, event.key, DueOf(event, entry));
+  const std::string& name = outlets_[outlet].name;
+  JobView job;
+  job.key = event.key;
+  job.due_ms = DueOf(event, outlet - outlets_.Entries(event.rule).first);
+  job.source.seq = event.seq;
+  job.source.time_ns = event.time_ns;
+  return MsgId({kServiceName, name, name}, *event.stream, job);
 }
 
-// The event that made the message, and its outlet.
-Event* Oracle::Find(const MemoryBus::Published& message, OutletIndex* outlet) {
+// The events that ask for this message, oldest first, and its outlet.
+std::vector<const Event*> Oracle::Find(const MemoryBus::Published& message,
+                                       OutletIndex* outlet) const {
   const size_t at = message.body.find(':');
   const uint64_t number = at == std::string::npos
                               ? 0
                               : std::strtoull(message.body.c_str() + at + 1, nullptr, 10);
   const auto name = message.target.find('.');
   const auto found = outlets_.Find(message.target.substr(name + 1));
-  if (number == 0 || number > events_.size() || !found) return nullptr;
+  if (number == 0 || number > events_.size() || !found) return {};
   *outlet = *found;
-  return &events_[number - 1];
+  const Event& first = events_[number - 1];
+  std::vector<const Event*> events;
+  for (const Event* event : by_key_.at({first.rule, first.key}))
+    if (event->kind == Event::Kind::kSchedule && ContentOf(*event) == number &&
+        event->due_ms == first.due_ms)
+      events.push_back(event);
+  return events;
+}
+
+// Whether an event of the key with this due time has its message in the stream.
+bool Oracle::HasFired(OutletIndex outlet, const std::string& key, int64_t due_ms) const {
+  const RuleIndex rule = outlets_[outlet].rule;
+  const size_t entry = outlet - outlets_.Entries(rule).first;
+  const auto& events = by_key_.at({rule, key});
+  return std::any_of(events.begin(), events.end(), [&](const Event* event) {
+    return DueOf(*event, entry) == due_ms && stored_.contains({outlet, event->number});
+  });
+}
+
+// One message, one id: that of an event which asks for it, and no other message's.
+void Oracle::CheckId(const MemoryBus::Published& message,
+                     const std::vector<const Event*>& of, OutletIndex outlet) {
+  const std::string id = message.MsgId();
+  if (std::none_of(of.begin(), of.end(),
+                   [&](const Event* event) { return IdOf(outlet, *event) == id; }))
+    Fail("P2: sent with Nats-Msg-Id " + id + ": " + Tell(*of.back()));
+  std::string all = message.target + "\n" + message.body;
+  for (const auto& [name, value] : message.headers)
+    if (name != "Expirer-Attempt") all += "\n" + name + ":" + value;
+  if (message_of_id_.try_emplace(id, all).first->second != all)
+    Fail("P2: another message was sent with Nats-Msg-Id " + id);
 }
 
 void Oracle::Sent(const MemoryBus::Published& message, Instant now) {
   ++sent_;
   OutletIndex outlet = 0;
-  const Event* const found = Find(message, &outlet);
-  if (found == nullptr || !found->lives)
-    return Fail("P2: sent what nobody scheduled: " + message.body);
-  const Event& event = *found;
+  const std::vector<const Event*> found = Find(message, &outlet);
+  const Event* newest = nullptr;
+  for (const Event* event : found)
+    if (event->lives > 0 && Known(*event) &&
+        (newest == nullptr || Newer(Of(*event), Of(*newest))))
+      newest = event;
+  if (newest == nullptr) return Fail("P2: sent what nobody scheduled: " + message.body);
+  const Event& event = *newest;
   const size_t entry = outlet - outlets_.Entries(event.rule).first;
   waiting_.erase({DueOf(event, entry), event.number, outlet});
-  if (message.MsgId() != IdOf(outlet, event))
-    Fail("P2: sent with Nats-Msg-Id " + message.MsgId() + ": " + Tell(event));
+  CheckId(message, found, outlet);
   if (now.wall_ms < DueOf(event, entry)) Fail("P3: sent early: " + Tell(event));
-  if (!event.durable) Fail("I8: sent before it was durable: " + Tell(event));
+  if (std::none_of(found.begin(), found.end(), [](const Event* e) { return e->durable; }))
+    Fail("I8: sent before it was durable: " + Tell(event));
   CheckSupersedes(event);
   CheckAsks(event, outlet);
   CheckSettled(event, now);
-  if (message.Header("Expirer-Attempt") == "1") CheckOrder(event, outlet);
+  // One that waited for an attempt at its due time is late by that.
+  const bool first = sent_dues_.emplace(outlet, event.key, DueOf(event, entry)).second;
+  if (first && message.Header("Expirer-Attempt") == "1") CheckOrder(event, outlet);
 }
 
 // Nothing that the process knows of the key outranks the event.
@@ -299,7 +345,9 @@ void Oracle::CheckOrder(const Event& event, OutletIndex outlet) {
   if (event.handed_at_ms > due_ms) return;
   SentLast& last = sent_last_[outlet];
   if (last.event != nullptr) {
-    const bool once = event.lives == 1 && last.event->lives == 1;
+    // One whose content was asked for twice stands where it was asked for first.
+    const bool once = event.lives == 1 && last.event->lives == 1 &&
+                      event.same_as == 0 && last.event->same_as == 0;
     const bool tie = due_ms == last.due_ms && once && event.order < last.event->order;
     if (due_ms < last.due_ms || tie)
       Fail(fmt::format("P3: sent {} after {}, out of order", Tell(event),
@@ -310,9 +358,8 @@ void Oracle::CheckOrder(const Event& event, OutletIndex outlet) {
 
 void Oracle::Stored(const MemoryBus::Published& message) {
   OutletIndex outlet = 0;
-  const Event* const event = Find(message, &outlet);
-  if (event == nullptr) return;
-  stored_.insert({outlet, event->number});
+  for (const Event* event : Find(message, &outlet))
+    if (Known(*event)) stored_.insert({outlet, event->number});
   if (!stored_ids_.insert(message.MsgId()).second) ++doubled_;
 }
 
@@ -337,7 +384,15 @@ void Oracle::Stepped(Instant now) {
   for (Ask* ask : open_asks_) ask->time_ns = std::max(ask->time_ns, LatestNs(now));
 }
 
-void Oracle::AtRest(const Store& store, Instant now, const Ready& ready) {
+void Oracle::AtRest(const Store& store, Instant now, const Ready& ready,
+                    const std::map<uint64_t, MemoryBus::Published>& in_flight) {
+  // A newer schedule of the same due time waits for the attempt at an older one.
+  std::set<std::tuple<OutletIndex, std::string, int64_t>> attempts;
+  for (const auto& [number, message] : in_flight) {
+    OutletIndex outlet = 0;
+    for (const Event* event : Find(message, &outlet))
+      attempts.emplace(outlet, event->key, event->due_ms);
+  }
   wall_max_ms_ = std::max(wall_max_ms_, now.wall_ms);
   std::map<OutletIndex, const Event*> late;
   std::set<OutletIndex> held;  // by a job that is not durable yet
@@ -345,7 +400,7 @@ void Oracle::AtRest(const Store& store, Instant now, const Ready& ready) {
        at != waiting_.end() && std::get<0>(*at) <= now.wall_ms;) {
     const OutletIndex outlet = std::get<2>(*at);
     const Event& event = events_[std::get<1>(*at) - 1];
-    if (!ready(outlet)) {
+    if (!ready(outlet) || attempts.contains({outlet, event.key, event.due_ms})) {
       ++at;
       continue;
     }
@@ -414,8 +469,7 @@ void Oracle::CheckState(const Store& store, OutletIndex outlet, const std::strin
     const auto found = store.GetDead(DeadJobKey(name, key), &value);
     if (!found.ok() || !*found) Fail("P4: dead, and not in the dead store: " + job);
   }
-  if (reg.state == JobState::kFired &&
-      !stored_ids_.contains(MsgId(name, key, reg.schedule->due_ms)))
+  if (reg.state == JobState::kFired && !HasFired(outlet, key, reg.schedule->due_ms))
     Fail("P2: closed as fired, but the target's stream never had it: " + job);
 }
 
@@ -488,10 +542,10 @@ void Oracle::CheckFired(const Store& store, RuleIndex rule, const std::string& k
     const auto reg = Read(store, outlet, key);
     if (asked || !reg || reg->state == JobState::kDead) continue;
     // Without `reopen` an earlier one that fired closed the key for good.
-    const std::string id = rules_[rule].reopen || reg->state != JobState::kFired
-                               ? IdOf(outlet, *newest)
-                               : MsgId(outlets_[outlet].name, key, reg->schedule->due_ms);
-    if (!stored_ids_.contains(id))
+    const bool fired = rules_[rule].reopen || reg->state != JobState::kFired
+                           ? HasFired(outlet, key, DueOf(*newest, i))
+                           : HasFired(outlet, key, reg->schedule->due_ms);
+    if (!fired)
       Fail(fmt::format("P2: never fired, but {}: {}", Name(reg->state), Tell(*newest)));
   }
 }

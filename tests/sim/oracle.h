@@ -68,7 +68,8 @@ class Oracle {
   // Whether nothing outside keeps the outlet's jobs from being sent.
   using Ready = std::function<bool(OutletIndex outlet)>;
   // A Step is over and nothing more is to be done at this time.
-  void AtRest(const Store& store, Instant now, const Ready& ready);
+  void AtRest(const Store& store, Instant now, const Ready& ready,
+              const std::map<uint64_t, MemoryBus::Published>& in_flight);
   // Everything was read, and nothing is pending.
   void Ended(const Store& store);
   // Everything that must hold at any time between two Steps.
@@ -97,7 +98,12 @@ class Oracle {
     int64_t due_ms = 0;
   };
 
-  [[nodiscard]] Event* Find(const MemoryBus::Published& message, OutletIndex* outlet);
+  [[nodiscard]] std::vector<const Event*> Find(const MemoryBus::Published& message,
+                                               OutletIndex* outlet) const;
+  void CheckId(const MemoryBus::Published& message, const std::vector<const Event*>& of,
+               OutletIndex outlet);
+  [[nodiscard]] bool HasFired(OutletIndex outlet, const std::string& key,
+                              int64_t due_ms) const;
   [[nodiscard]] std::string IdOf(OutletIndex outlet, const Event& event) const;
   [[nodiscard]] Event* ByTime(int64_t time_ns) const;
   [[nodiscard]] int64_t LatestNs(Instant now) const;
@@ -141,8 +147,10 @@ class Oracle {
   // First attempts to come, by due time; (due, event's number, outlet).
   std::set<std::tuple<int64_t, uint64_t, OutletIndex>> waiting_;
   std::vector<SentLast> sent_last_;
-  std::set<std::pair<OutletIndex, uint64_t>> stored_;  // by event
-  std::set<std::string> stored_ids_;                   // by Nats-Msg-Id
+  std::set<std::tuple<OutletIndex, std::string, int64_t>> sent_dues_;  // in this life
+  std::set<std::pair<OutletIndex, uint64_t>> stored_;                  // by event
+  std::set<std::string> stored_ids_;                                   // by Nats-Msg-Id
+  std::map<std::string, std::string> message_of_id_;  // what was sent under it
   int64_t wall_max_ms_ = 0;
 };
 

@@ -20,7 +20,10 @@ namespace expirer::sim {
 struct Event {
   enum class Kind { kSchedule, kCancel, kReject };
   Kind kind = Kind::kSchedule;
-  uint64_t number = 0;  // over the whole run, from 1; told by the fired body
+  uint64_t number = 0;  // over the whole run, from 1
+  // Number of the first event with the same job; 0 = this one. Told by its body.
+  uint64_t same_as = 0;
+  const std::string* stream = nullptr;  // its name
   RuleIndex rule = 0;
   std::string key;
   int64_t due_ms = 0;
@@ -38,6 +41,10 @@ struct Event {
   int64_t handed_at_ms = 0;  // latest wall time of that
 };
 
+inline uint64_t ContentOf(const Event& event) {
+  return event.same_as != 0 ? event.same_as : event.number;
+}
+
 // When the job of the rule's publish entry number `entry` is due.
 inline int64_t DueOf(const Event& event, size_t entry) {
   return event.due_ms + 1'500 * static_cast<int64_t>(entry);
@@ -52,6 +59,7 @@ class Stream {
 
   void Append(Event* event) {
     event->seq = ++last_;
+    event->stream = &name_;
     messages_[last_] = event;
   }
   // As if restored from a backup that was made when `seq` was the last.

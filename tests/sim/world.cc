@@ -359,10 +359,11 @@ void World::CheckAtRest() {
   const bool roomy = process.scheduler.in_flight() < options_.in_flight &&
                      clock_.MonotonicMs() > full_until_mono_ms_;
   if (!rests || !roomy || !link_up_) return;
-  oracle_->AtRest(*process.store, Now(), [this](OutletIndex outlet) {
+  const auto ready = [this](OutletIndex outlet) {
     const Outlet& of = oracle_->outlets()[outlet];
     return settled_[of.rule] && (of.via == Transport::kCore || target_ready_[outlet]);
-  });
+  };
+  oracle_->AtRest(*process.store, Now(), ready, process.bus.in_flight());
 }
 
 // Makes durable what the core asked for, and tells it, at once or later.

@@ -79,7 +79,10 @@ void World::Produce() {
                              : Event::Kind::kReject;
     const auto& known = oracle_->EventsOf(event.rule, event.key);
     event.due_ms = DrawDue();
-    if (!known.empty() && draws_.Chance(10)) event.due_ms = known.back()->due_ms;
+    if (!known.empty() && draws_.Chance(20)) {
+      event.due_ms = known.back()->due_ms;
+      if (draws_.Chance(50)) event.same_as = ContentOf(*known.back());
+    }
     if (versioned_[event.rule])
       event.version = static_cast<int64_t>(known.size()) + draws_.Between(-2, 1);
     event.time_ns = ServerNs();
@@ -148,7 +151,7 @@ ScheduleIntent World::IntentOf(const Event& event) const {
     job.key = event.key;
     job.due_ms = DueOf(event, i);
     job.target = "out." + outlets[entries.first + i].name;
-    job.body = fmt::format(R"({{"n":{}}})", event.number);
+    job.body = fmt::format(R"({{"n":{}}})", ContentOf(event));
     job.source.version = event.version;
     if (i == 0)
       intent.job = std::move(job);

@@ -261,6 +261,16 @@ std::string StoredMessage::Header(const std::string& name) const {
   return found == headers.end() ? "" : found->second;
 }
 
+std::string StoredMessage::JobAndDue() const {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  const std::string id = Header("Nats-Msg-Id");
+  const size_t begin = id.find('/');
+  const size_t end = id.rfind('/');
+  const bool sourced = begin < end && id.size() == end + 17 &&
+                       id.find_first_not_of(kHex, end + 1) == std::string::npos;
+  return sourced ? id.substr(begin + 1, end - begin - 1) : "";
+}
+
 struct TestClient::State {
   natsConnection* nc = nullptr;
   natsSubscription* sub = nullptr;

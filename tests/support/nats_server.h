@@ -69,6 +69,9 @@ struct StoredMessage {
   int64_t time_ns = 0;
   // "" when missing.
   [[nodiscard]] std::string Header(const std::string& name) const;
+  // Of a Nats-Msg-Id <service>/<rule>/<key>/<due ms>/<16 hex digits>: what stands
+  // between the first and the last; "" when it is none.
+  [[nodiscard]] std::string JobAndDue() const;
 };
 
 // A client for tests. Blocking; every failure that the test did not ask for

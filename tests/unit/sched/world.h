@@ -164,11 +164,15 @@ class World {
     const auto known = Known(key, rule);
     return known ? std::optional(known->state) : std::nullopt;
   }
-  // Keys in the order in which they were handed to the socket.
+  // "<rule>/<key>/<due ms>" in the order in which they were handed to the socket.
   [[nodiscard]] std::vector<std::string> Fires() const {
-    std::vector<std::string> ids;
-    for (const auto& p : bus_->published()) ids.push_back(p.MsgId());
-    return ids;
+    std::vector<std::string> fires;
+    for (const auto& p : bus_->published()) {
+      std::string id = p.MsgId();  // <service>/<rule>/<key>/<due ms>/<source>
+      id.erase(0, id.find('/') + 1).erase(id.rfind('/'));
+      fires.push_back(std::move(id));
+    }
+    return fires;
   }
   [[nodiscard]] Stats stats() const { return scheduler_->Snapshot(clock_.NowMs()); }
   [[nodiscard]] uint64_t LastAttempt() const { return bus_->published().back().attempt; }
