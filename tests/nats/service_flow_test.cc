@@ -1,6 +1,7 @@
 // The ticketing flow through the whole service: what fires, when, how often,
 // and what never does.
 
+#include "job/fired.h"
 #include "nats/service_world.h"
 
 namespace expirer::test {
@@ -25,6 +26,35 @@ TEST(ServiceFlow, UnpaidOrderFiresAtItsDueTimeWithTheBytesTheAppExpects) {
   ExpectExpiration(world.WaitFired("6f1a"), "6f1a", due);
   world.WaitForAnotherOrder();
   EXPECT_EQ(world.Fired("6f1a").size(), 1u);
+}
+
+// P2: by the id a rebuilt store, or another replica, would give it, too.
+TEST(ServiceFlow, IdIsMadeOfServiceRuleKeyDueAndThePlaceOfTheEvent) {
+  World world;
+  world.service().StartReady();
+  const int64_t due = NowMs() - 1'000;
+  world.Order("a", due);
+  const StoredMessage fired = world.WaitFired("a");
+  const std::vector<StoredMessage> orders = world.Stored("order:created");
+  ASSERT_EQ(orders.size(), 1u);
+  Position place;
+  place.seq = orders[0].seq;
+  place.time_ns = orders[0].time_ns;
+  EXPECT_EQ(fired.Header("Nats-Msg-Id"), "expirer/order-expiration/a/" +
+                                             std::to_string(due) + "/" +
+                                             SourceText(SourceHash("TICKETING", place)));
+}
+
+// Both in one duplicate window of the target's stream.
+TEST(ServiceFlow, AJobMovedAwayAndBackAfterItsFireIsStoredTwice) {
+  World world(kReopening);
+  world.service().StartReady();
+  const int64_t due = NowMs() - 1'000;
+  world.Order("a", due);
+  ASSERT_TRUE(world.WaitStored("expiration:complete", 1, "TICKETING"));
+  world.Order("a", NowMs() + 3'600'000);
+  world.Order("a", due);
+  ASSERT_TRUE(world.WaitStored("expiration:complete", 2, "TICKETING"));
 }
 
 TEST(ServiceFlow, OrderDueInThePastFiresAtOnce) {

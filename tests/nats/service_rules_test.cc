@@ -60,8 +60,7 @@ rules:
   const auto breaches = world.Stored("out.breach", "SHOP");
   ASSERT_EQ(warnings.size(), 1u);
   ASSERT_EQ(breaches.size(), 1u);
-  EXPECT_EQ(warnings[0].JobAndDue(),
-            "sla.warning/a/" + std::to_string(due - 1'000));
+  EXPECT_EQ(warnings[0].JobAndDue(), "sla.warning/a/" + std::to_string(due - 1'000));
   EXPECT_EQ(breaches[0].JobAndDue(), "sla.breach/a/" + std::to_string(due));
 }
 

@@ -390,8 +390,8 @@ TEST_F(ServiceStan, ManyOrdersAcrossKillsOfBothSidesEachEndRight) {
     const std::string order = FiredId(one.payload);
     const size_t number = std::strtoull(order.c_str(), nullptr, 16);
     if (order.size() == 24 && number < orders)
-      one.headers.emplace("Nats-Msg-Id",
-                          fmt::format("expirer/{}/{}/{}/{:016x}", kRule, order, dues[number], 0));
+      one.headers.emplace("Nats-Msg-Id", fmt::format("expirer/{}/{}/{}/{:016x}", kRule,
+                                                     order, dues[number], 0));
   }
   const Verdict verdict = Judge(ledger.orders(), fired);
   for (const std::string& example : verdict.examples)

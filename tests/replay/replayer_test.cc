@@ -255,15 +255,16 @@ class Explain : public testing::Test {
 };
 
 TEST_F(Explain, TellsWhatWouldFireWhenAndWhere) {
-  EXPECT_EQ(Of(Created("10:00:00", "a1", "10:15:00")),
-            "order-expiration schedules the key a1, due 2027-02-01T10:15:00.000Z\n"
-            "  order-expiration/a1 fires at 2027-02-01T10:15:00.000Z to "
-            "expiration:complete\n"
-            "    Nats-Msg-Id: order-expiration/a1/1801476900000\n"
-            "    Expirer-Job: order-expiration/a1\n"
-            "    Expirer-Due: 2027-02-01T10:15:00.000Z\n"
-            "    Expirer-Attempt: 1\n"
-            "    {\"orderId\":\"a1\"}\n");
+  EXPECT_EQ(
+      Of(Created("10:00:00", "a1", "10:15:00")),
+      "order-expiration schedules the key a1, due 2027-02-01T10:15:00.000Z\n"
+      "  order-expiration/a1 fires at 2027-02-01T10:15:00.000Z to "
+      "expiration:complete\n"
+      "    Nats-Msg-Id: expirer/order-expiration/a1/1801476900000/08e0ce7b8a04a187\n"
+      "    Expirer-Job: order-expiration/a1\n"
+      "    Expirer-Due: 2027-02-01T10:15:00.000Z\n"
+      "    Expirer-Attempt: 1\n"
+      "    {\"orderId\":\"a1\"}\n");
 }
 
 TEST_F(Explain, TellsWhyNot) {

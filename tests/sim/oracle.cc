@@ -346,8 +346,8 @@ void Oracle::CheckOrder(const Event& event, OutletIndex outlet) {
   SentLast& last = sent_last_[outlet];
   if (last.event != nullptr) {
     // One whose content was asked for twice stands where it was asked for first.
-    const bool once = event.lives == 1 && last.event->lives == 1 &&
-                      event.same_as == 0 && last.event->same_as == 0;
+    const bool once = event.lives == 1 && last.event->lives == 1 && event.same_as == 0 &&
+                      last.event->same_as == 0;
     const bool tie = due_ms == last.due_ms && once && event.order < last.event->order;
     if (due_ms < last.due_ms || tie)
       Fail(fmt::format("P3: sent {} after {}, out of order", Tell(event),

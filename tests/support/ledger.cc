@@ -94,8 +94,7 @@ Verdict Judge(const std::map<std::string, Order>& orders,
       continue;
     }
     const int64_t due_ms = found->second.due_ms;
-    const std::string job =
-        std::string(kRule) + "/" + id + "/" + std::to_string(due_ms);
+    const std::string job = std::string(kRule) + "/" + id + "/" + std::to_string(due_ms);
     if (one.JobAndDue() != job)
       blame(&verdict.wrong, id, "Nats-Msg-Id is " + one.Header("Nats-Msg-Id"));
     if (one.time_ns < due_ms * 1'000'000)
