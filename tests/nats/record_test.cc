@@ -473,8 +473,11 @@ TEST(RecordAndReplay, AnEveningWithAnOutageFiresWhatTheLiveServiceFired) {
   // The streams do not tell that expirer was away: without the two lines it was
   // there when `paid-late` fell due.
   Fires unmarked = ReplayedFires(trace, trace + ".fires");
-  EXPECT_EQ(
-      unmarked.erase("order-expiration/paid-late/" + std::to_string(outage->due_ms)), 1u);
+  EXPECT_EQ(std::erase_if(unmarked,
+                          [](const auto& fire) {
+                            return fire.first.find("/paid-late/") != std::string::npos;
+                          }),
+            1u);
   EXPECT_EQ(unmarked, live);
 }
 

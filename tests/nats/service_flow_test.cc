@@ -47,7 +47,7 @@ TEST(ServiceFlow, IdIsMadeOfServiceRuleKeyDueAndThePlaceOfTheEvent) {
 
 // Both in one duplicate window of the target's stream.
 TEST(ServiceFlow, AJobMovedAwayAndBackAfterItsFireIsStoredTwice) {
-  World world(kReopening);
+  World world({.config = kReopening});
   world.service().StartReady();
   const int64_t due = NowMs() - 1'000;
   world.Order("a", due);

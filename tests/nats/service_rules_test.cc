@@ -115,7 +115,7 @@ TEST(ServiceRules, ARenamedRuleKeepsItsJobsAndReadsOnWhereItWas) {
   EXPECT_EQ(world.service().Status("scheduled", "counters"), 0) << "nothing is read anew";
   ASSERT_TRUE(world.WaitStored("out.expired", 1, "SHOP"));
   EXPECT_EQ(world.Stored("out.expired", "SHOP")[0].JobAndDue(),
-            "new/kept/" + std::to_string(due));
+            "old/kept/" + std::to_string(due));
   EXPECT_EQ(world.client().Api("CONSUMER.INFO.SHOP.expirer-old").find("\"config\""),
             std::string::npos);
 }
