@@ -36,6 +36,7 @@ struct ClientArgs {
   uint64_t limit = 1'000;
   bool all = false;
   bool dry_run = false;
+  bool stale = false;
 };
 
 int Say(const absl::Status& status) {
@@ -95,8 +96,8 @@ std::string JobJson(const std::string& job) {
 }
 
 // The request that the filter flags make.
-std::string FilterJson(const ClientArgs& args, uint64_t limit, const std::string& cursor,
-                       bool dry_run = false) {
+std::string FilterJson(const ClientArgs& args, uint64_t limit,
+                       const std::string& cursor) {
   std::string out = fmt::format("{{\"limit\":{}", limit);
   const auto add = [&out](std::string_view name, const std::string& value) {
     if (!value.empty()) out += fmt::format(",\"{}\":{}", name, JsonQuoted(value));
@@ -106,7 +107,8 @@ std::string FilterJson(const ClientArgs& args, uint64_t limit, const std::string
   add("state", args.state);
   add("due_before", args.due_before);
   add("cursor", cursor);
-  if (dry_run) out += ",\"dry_run\":true";
+  if (args.dry_run) out += ",\"dry_run\":true";
+  if (args.stale) out += ",\"stale\":true";
   return out + "}";
 }
 
@@ -225,7 +227,7 @@ int RunDead(const ClientArgs& args, const std::string& verb) {
     for (const std::string& job : args.jobs)
       bodies.push_back("{\"job\":" + JsonQuoted(job) + dry);
     if (!args.id.empty()) bodies.push_back("{\"id\":" + JsonQuoted(args.id) + dry);
-    if (!one) bodies.push_back(FilterJson(args, kPageMax, "", args.dry_run));
+    if (!one) bodies.push_back(FilterJson(args, kPageMax, ""));
     int code = kDone;
     for (size_t i = 0; i < bodies.size(); ++i) {
       const auto reply = client->Ask("dead." + verb, bodies[i]);
@@ -239,8 +241,7 @@ int RunDead(const ClientArgs& args, const std::string& verb) {
         PrintMembers("", *reply);
       const auto members = JsonMembers(*reply);
       const std::string cursor = members.ok() ? Cell(*members, "cursor") : "";
-      if (!cursor.empty())
-        bodies.push_back(FilterJson(args, kPageMax, cursor, args.dry_run));
+      if (!cursor.empty()) bodies.push_back(FilterJson(args, kPageMax, cursor));
     }
     return code;
   });
@@ -310,7 +311,11 @@ void AddClientCommands(CLI::App* app, int* code) {
     command->add_option("JOB", args->jobs, "dead jobs, <rule>/<key>");
     command->add_option("--id", args->id, "one entry by the id that dead ls shows");
     command->add_flag("--all", args->all, "without any filter");
-    if (verb == "purge") command->add_flag("--dry-run", args->dry_run, "only count");
+    if (verb == "purge")
+      command->add_flag("--dry-run", args->dry_run, "only count");
+    else
+      command->add_flag("--stale", args->stale,
+                        "also what was due longer ago than store.history remembers");
   }
 }
 

@@ -107,6 +107,10 @@ constexpr Scalar kScalars[] = {
     {"expirer_collisions_total", kCounter,
      [](const Status& s) { return Number(s.stats.collisions); },
      "First attempts whose id the target's stream held already, of another message."},
+    {"expirer_stale_dropped_total", kCounter,
+     [](const Status& s) { return Number(s.stats.stale_dropped); },
+     "Stale messages that nothing was kept of: a tenth of limits.dead was stale "
+     "already."},
     {"expirer_stream_rewinds_total", kCounter,
      [](const Status& s) { return Number(s.stats.rewinds); },
      "Streams found purged, restored or created again."},

@@ -340,6 +340,8 @@ absl::StatusOr<Register> DecodeRegister(std::string_view bytes) {
   return reg;
 }
 
+bool IsStale(const Dead& dead) { return dead.reason.starts_with(kStaleReason); }
+
 std::string EncodeDead(const Dead& dead) {
   std::string out;
   out.reserve(64 + dead.reason.size() + dead.subject.size() + dead.payload.size() +

@@ -224,6 +224,11 @@ struct Dead {
   bool operator==(const Dead&) const = default;
 };
 
+// What the reason of a stale message begins with: its due time was longer ago than
+// store.history remembers. Only its job was kept, and no rule rejects so.
+inline constexpr std::string_view kStaleReason = "stale: ";
+[[nodiscard]] bool IsStale(const Dead& dead);
+
 // `rule`, 0x00, `key`: how a job is named in the `ids` family. The rule's name
 // holds no zero byte, so ids never collide.
 [[nodiscard]] std::string MakeId(std::string_view rule, std::string_view key);

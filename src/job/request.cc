@@ -196,7 +196,8 @@ absl::StatusOr<DeadQuery> ParseDeadQuery(std::string_view text, DeadVerb verb) {
       case DeadVerb::kList:
         return Members::Read(text, {"rule", "prefix", "limit", "cursor"});
       case DeadVerb::kRequeue:
-        return Members::Read(text, {"rule", "prefix", "job", "id", "limit", "cursor"});
+        return Members::Read(text,
+                             {"rule", "prefix", "job", "id", "stale", "limit", "cursor"});
       case DeadVerb::kPurge: break;
     }
     return Members::Read(text,
@@ -208,6 +209,7 @@ absl::StatusOr<DeadQuery> ParseDeadQuery(std::string_view text, DeadVerb verb) {
   RETURN_IF_ERROR(members.Text("prefix", &query.prefix));
   RETURN_IF_ERROR(members.Limit(&query.limit));
   RETURN_IF_ERROR(members.Bool("dry_run", &query.dry_run));
+  RETURN_IF_ERROR(members.Bool("stale", &query.stale));
   ASSIGN_OR_RETURN(query.job, members.Job());
   for (const std::string_view name : {"id", "cursor"}) {
     if (members.Find(name) == nullptr) continue;

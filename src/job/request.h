@@ -53,6 +53,7 @@ struct DeadQuery {
   std::optional<JobRef> job;      // requeue and purge: just this one
   std::optional<std::string> id;  // likewise: the key of a dead entry
   bool dry_run = false;           // purge: only count
+  bool stale = false;             // requeue: stale ones, too
   uint64_t limit = kPageDefault;
   std::string after;  // key of the last entry of the page before; "" = none
 };

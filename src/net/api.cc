@@ -236,6 +236,7 @@ absl::Status Api::ReadDeadEntries(Page* page) {
   request.purge = page->verb == DeadVerb::kPurge;
   request.dry_run = query.dry_run;
   request.one = query.job || query.id;
+  request.stale = query.stale;
   size_t bytes = 0;
   const auto add = [&](std::string_view key, const Dead& dead) {
     if (bytes >= kRequeueBytesMax) return false;
@@ -254,8 +255,8 @@ absl::Status Api::ReadDeadEntries(Page* page) {
     std::string value;
     ASSIGN_OR_RETURN(const bool found, store_->GetDead(key, &value));
     if (found) {
-      ASSIGN_OR_RETURN(const Dead dead, DecodeDead(value));
-      (void)add(key, dead);
+      const absl::StatusOr<Dead> dead = DecodeDead(value);
+      (void)add(key, dead.ok() ? *dead : Dead());  // the core says what is wrong
     } else {
       request.entries.emplace_back().key = key;  // the core says what is there
     }
@@ -274,6 +275,7 @@ void Api::Evaluate(const Dead& dead, DeadRequest::Entry* entry) {
     entry->refusal = "only a reference to the message was kept (limits.dead)";
     return;
   }
+  if (!dead.job_row.empty()) return;  // stale: the core takes the job itself
   auto found = evaluators_.find(name.rule);
   if (found == evaluators_.end()) {
     const std::optional<RuleIndex> rule = outlets_.RuleOf(name.rule);

@@ -417,14 +417,12 @@ void Ingress::ListenToCore(RuleIndex index, const std::vector<std::string>& filt
 // Waits while the inbox is full or the intake closed; what comes meanwhile
 // waits in nats.c, up to its own limit.
 void Ingress::OnCoreMessage(CoreSource* source, const Delivery& delivery) {
-  static const std::string kNoStream;
   while (!intake_ || !inbox_->Reserve(1)) {
     if (stopping_ || !core_->up()) return;
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   MessageRequest request;
   request.rule = source->rule;
-  request.stream = &kNoStream;
   request.received_ms = clock_->NowMs();
   request.time_ns = request.received_ms * 1'000'000;
   delivery.CopyHeaders(&source->headers);

@@ -109,7 +109,7 @@ void Replayer::CountProcess(const Stats& stats) {
   summary_.fired += stats.fired;
   summary_.skipped += stats.skipped;
   summary_.dead += stats.dead;
-  summary_.rejected += stats.rejected + stats.dropped;
+  summary_.rejected += stats.rejected + stats.dropped + stats.stale_dropped;
   const Outlets& outlets = process_->scheduler.outlets();
   // The last is not a rule's: of `doctor --round-trip`.
   CHECK(outlets.RoundTrips() + 1U == outlets.size());

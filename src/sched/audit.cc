@@ -123,6 +123,7 @@ class Auditor {
     const absl::StatusOr<Dead> dead = DecodeDead(value);
     if (!dead.ok())
       return Found("a dead entry of rule {}: {}", rule, Message(dead.status()));
+    if (IsStale(*dead)) ++stale_;
     RuleCounts& seen = seen_[rule];
     if (kind == 'r') {
       ++seen.rejected;
@@ -198,6 +199,9 @@ class Auditor {
   }
 
   void CompareCounts() {
+    if (stale_ != counts_.stale())
+      Found("{} stale ones counted, {} there: start with serve --recover=counts",
+            counts_.stale(), stale_);
     for (const auto& [name, counted] : counts_.rules()) {
       const std::string& rule = name;
       const RuleCounts seen = seen_[rule];
@@ -225,6 +229,7 @@ class Auditor {
   std::map<Lane, LaneOf> lanes_;
   Counts counts_;
   std::map<std::string, RuleCounts> seen_;
+  uint64_t stale_ = 0;
   std::set<std::string> quarantined_;  // numbers of rows
 };
 

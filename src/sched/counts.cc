@@ -15,6 +15,7 @@ constexpr uint8_t kVersion = 1;
 constexpr std::string_view kRulePrefix = kMetaRuleCount;
 constexpr std::string_view kSpanPrefix = "count/h/";
 constexpr std::string_view kFloorKey = "count/floor";
+constexpr std::string_view kStaleKey = "count/stale";
 constexpr std::string_view kRecountKey = "count/recount";
 constexpr uint64_t RuleCounts::*kAll[] = {&RuleCounts::pending, &RuleCounts::retrying,
                                           &RuleCounts::dead_jobs, &RuleCounts::rejected};
@@ -85,7 +86,29 @@ absl::Status Counts::Load(const Store& store) {
   if (found) forget_floor_ms_ = static_cast<int64_t>(Reader(floor).Varint());
   std::string unused;
   ASSIGN_OR_RETURN(recount_wished_, store.GetMeta(kRecountKey, &unused));
-  return absl::OkStatus();
+  return LoadStale(store);
+}
+
+absl::Status Counts::LoadStale(const Store& store) {
+  std::string value;
+  ASSIGN_OR_RETURN(const bool found, store.GetMeta(kStaleKey, &value));
+  if (found) {
+    stale_ = Reader(value).Varint();
+    return absl::OkStatus();
+  }
+  stale_dirty_ = true;
+  return store.VisitDead("", [this](std::string_view, std::string_view entry) {
+    const absl::StatusOr<Dead> dead = DecodeDead(entry);
+    if (dead.ok() && IsStale(*dead)) ++stale_;
+    return absl::OkStatus();
+  });
+}
+
+void Counts::AddStale(int64_t change) {
+  stale_since_ += change;
+  stale_ =
+      static_cast<uint64_t>(std::max<int64_t>(static_cast<int64_t>(stale_) + change, 0));
+  stale_dirty_ = true;
 }
 
 RuleCounts& Counts::Change(std::string_view rule) {
@@ -137,7 +160,14 @@ void Counts::WishRecount() {
   recount_dirty_ = true;
 }
 
-void Counts::EndRecount(const CountsByRule& seen) {
+void Counts::BeginRecount() {
+  since_.emplace();
+  stale_since_ = 0;
+}
+
+void Counts::EndRecount(const CountsByRule& seen, uint64_t stale) {
+  stale_ = stale;
+  AddStale(stale_since_);
   CountsByRule right = seen;
   for (const auto& [rule, change] : *since_) {
     for (uint64_t RuleCounts::*count : kAll) {
@@ -221,6 +251,12 @@ void Counts::Stage(WriteSet* set) {
   if (recount_dirty_ && recount_wished_) set->PutMeta(kRecountKey, "1");
   if (recount_dirty_ && !recount_wished_) set->DeleteMeta(kRecountKey);
   recount_dirty_ = false;
+  if (stale_dirty_) {
+    std::string value;
+    PutVarint(&value, stale_);
+    set->PutMeta(kStaleKey, value);
+    stale_dirty_ = false;
+  }
   if (floor_dirty_) {
     std::string value;
     PutVarint(&value, static_cast<uint64_t>(forget_floor_ms_));

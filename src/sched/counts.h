@@ -41,6 +41,11 @@ class Counts {
   [[nodiscard]] const CountsByRule& rules() const { return rules_; }
   [[nodiscard]] uint64_t dead() const;
 
+  // Of the rejected ones, those that are stale, of all rules. Kept under
+  // "count/stale"; where that is missing an older version wrote the store.
+  [[nodiscard]] uint64_t stale() const { return stale_; }
+  void AddStale(int64_t change);
+
   // A key's register goes from one state to another; nullopt = unknown.
   void Move(std::string_view rule, const Register* from, const Register* to);
 
@@ -62,13 +67,14 @@ class Counts {
   [[nodiscard]] bool recount_wished() const { return recount_wished_; }
   void WishRecount();
   // The store, in which all that was counted is written, is about to be read.
-  void BeginRecount() { since_.emplace(); }
+  void BeginRecount();
   // That held `seen`; what changed since is added. Tells what is mended.
-  void EndRecount(const CountsByRule& seen);
+  void EndRecount(const CountsByRule& seen, uint64_t stale);
   // It could not be read. The next process tries again.
   void GiveUpRecount();
 
  private:
+  [[nodiscard]] absl::Status LoadStale(const Store& store);
   RuleCounts& Change(std::string_view rule);
   // Closed keys by the time they expire, in spans of ten minutes, kept under
   // "count/h/" be64 span: varint count. 7 days of history are ~1,000 spans.
@@ -88,10 +94,13 @@ class Counts {
   uint64_t closed_ = 0;
   int64_t forget_floor_ms_ = 0;
   bool floor_dirty_ = false;
+  uint64_t stale_ = 0;
+  bool stale_dirty_ = false;
   uint64_t miscounts_ = 0;
   bool recount_wished_ = false;
   bool recount_dirty_ = false;
   std::optional<CountsByRule> since_;  // changes since BeginRecount, modulo 2^64
+  int64_t stale_since_ = 0;
 };
 
 }  // namespace expirer

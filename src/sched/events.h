@@ -25,13 +25,21 @@ struct RawMessage {
   std::string payload;
 };
 
+// A rejected message that is run through its rule again.
+struct Requeue {
+  bool stale = false;   // it may become a job however long ago it was due
+  std::string refusal;  // set where it is rejected once more; it stays as it is kept
+};
+
+inline const std::string kCoreStream;  // the stream's name of core NATS
+
 // One message of a stream as one rule's consumer delivered it; or of a rule
 // with `source: core`, as it arrived.
 struct MessageRequest {
   RuleIndex rule = 0;
   // The stream's name, "" for core NATS; owned by the ingress, stable while the
   // process lives.
-  const std::string* stream = nullptr;
+  const std::string* stream = &kCoreStream;
   uint64_t stream_seq = 0;  // 0 for core NATS
   int64_t time_ns = 0;      // JetStream's time of the message, or of its arrival
   int64_t received_ms = 0;
@@ -39,6 +47,7 @@ struct MessageRequest {
   Intent intent;
   // With a RejectIntent, and a CancelIntent whose late message is in trouble.
   std::unique_ptr<RawMessage> raw;
+  Requeue* requeue = nullptr;  // of a message out of the dead store; null for others
 };
 
 // Who asked through the API, and how the answer finds the way back.
@@ -109,7 +118,8 @@ struct DeadRequest {
   Caller caller;
   bool purge = false;
   bool dry_run = false;
-  bool one = false;  // named by itself: what stands against it is an error
+  bool one = false;    // named by itself: what stands against it is an error
+  bool stale = false;  // requeue: stale ones, too
   std::vector<Entry> entries;
   std::string cursor;
 };

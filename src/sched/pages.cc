@@ -193,8 +193,10 @@ absl::Status ReadDead(const Store& store, const DeadQuery& query, const VisitDea
     const bool asked = name && (query.prefix.empty() ||
                                 (name->job && name->key.starts_with(query.prefix)));
     if (!full && asked) {
-      ASSIGN_OR_RETURN(const Dead dead, DecodeDead(scan->value()));
-      full = !visit(scan->key(), dead);
+      absl::StatusOr<Dead> dead = DecodeDead(scan->value());
+      // Told, and to be purged: it must not stand before all others.
+      if (!dead.ok()) dead = Dead{true, Message(dead.status()), 0, {}, "", {}, "", ""};
+      full = !visit(scan->key(), *dead);
     }
     if (full) {
       *cursor = FormatDeadId(last);
@@ -233,11 +235,11 @@ std::string DeadEntryJson(std::string_view key, const Dead& dead,
            ",\"seq\":" + std::to_string(dead.source.seq);
   if (all && !dead.subject.empty()) out += ",\"subject\":" + JsonQuoted(dead.subject);
   JobView job;
-  if (name.job && DecodeJob(dead.job_row, &job).ok()) {
+  if (!dead.job_row.empty() && DecodeJob(dead.job_row, &job).ok()) {
     out += ",\"due\":\"" + FormatRfc3339Ms(job.due_ms) + "\"";
     if (all) out += ",\"target\":" + JsonQuoted(job.target);
-    out += ",\"attempts\":" + std::to_string(job.sends) +
-           ",\"bytes\":" + std::to_string(job.body.size());
+    if (name.job) out += ",\"attempts\":" + std::to_string(job.sends);
+    out += ",\"bytes\":" + std::to_string(job.body.size());
   } else {
     out += ",\"bytes\":" + std::to_string(dead.payload.size());
   }

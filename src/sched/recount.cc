@@ -14,7 +14,7 @@ Recount::Recount(const Store& store)
 absl::StatusOr<bool> Recount::Read() {
   for (size_t row = 0; row < kRowsATurn; ++row) {
     if (dead_->Valid()) {
-      CountDead(dead_->key());
+      CountDead(dead_->key(), dead_->value());
       dead_->Next();
     } else if (registers_->Valid()) {
       CountRegister(registers_->key(), registers_->value());
@@ -35,9 +35,11 @@ RuleCounts& Recount::Of(std::string_view key) {
   return last_->second;
 }
 
-void Recount::CountDead(std::string_view key) {
+void Recount::CountDead(std::string_view key, std::string_view value) {
   const std::optional<DeadName> name = SplitDeadKey(key);
   if (name) ++(name->job ? Of(key).dead_jobs : Of(key).rejected);
+  const absl::StatusOr<Dead> dead = DecodeDead(value);
+  if (dead.ok() && IsStale(*dead)) ++stale_;
 }
 
 void Recount::CountRegister(std::string_view id, std::string_view value) {

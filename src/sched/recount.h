@@ -20,6 +20,7 @@ class Recount {
   // Reads on; true at the end. An entry that cannot be read is counted nowhere.
   [[nodiscard]] absl::StatusOr<bool> Read();
   [[nodiscard]] const CountsByRule& seen() const { return seen_; }
+  [[nodiscard]] uint64_t stale() const { return stale_; }
 
  private:
   // 4,096 registers take ~2 ms; of ten million all take some 5 s.
@@ -27,12 +28,13 @@ class Recount {
 
   // Of the rule that an entry's key begins with. Keys come in order.
   RuleCounts& Of(std::string_view key);
-  void CountDead(std::string_view key);
+  void CountDead(std::string_view key, std::string_view value);
   void CountRegister(std::string_view id, std::string_view value);
 
   std::unique_ptr<EntryScan> dead_;
   std::unique_ptr<EntryScan> registers_;
   CountsByRule seen_;
+  uint64_t stale_ = 0;
   CountsByRule::iterator last_ = seen_.end();
 };
 

@@ -17,6 +17,7 @@ constexpr int64_t kHousekeepingMs = 1'000;
 // Signs of life while nothing else is written: a sync each is all it costs.
 constexpr int64_t kAliveIdleMs = 10'000;
 constexpr int64_t kStallPollMs = 200;
+constexpr int64_t kStaleTellMs = 60'000;
 // A store that is not whole may disagree with its counts again and again.
 constexpr int64_t kRecountEveryMs = 600'000;
 
@@ -38,6 +39,8 @@ Scheduler::Scheduler(const SchedulerOptions& options, const std::vector<Rule>& r
   gates_.back().settled = true;  // nobody reads cancels for orphans any more
   for (size_t i = 0; i < rules.size(); ++i) gates_[i].pace = Pace(rules[i].rate);
 }
+
+Scheduler::~Scheduler() { TellStale(0); }
 
 absl::Status Scheduler::Load(Instant now) {
   now_ = now;
@@ -114,6 +117,7 @@ void Scheduler::StageHousekeeping() {
           {{"forgotten", early}, {"limit", options_.history_keys}});
     }
   }
+  TellStale(kStaleTellMs);
   counts_.Stage(&staged_);
   streams_.Stage(&staged_);
   StageSignOfLife();
@@ -216,6 +220,21 @@ void Scheduler::RequestSync() {
   sync_now_ = false;
 }
 
+// Of each stream the first time at once, then all of `every_ms` together.
+void Scheduler::TellStale(int64_t every_ms) {
+  for (auto& [stream, dropped] : stale_dropped_) {
+    if (dropped.count == 0 || now_.mono_ms < dropped.told_mono_ms + every_ms) continue;
+    Log(Level::kWarn,
+        "stale messages were dropped: due longer ago than store.history remembers, and "
+        "a tenth of limits.dead is stale already",
+        {{"stream", stream},
+         {"dropped", dropped.count},
+         {"first_sequence", dropped.first_seq},
+         {"last_sequence", dropped.last_seq}});
+    dropped = {0, 0, 0, now_.mono_ms};
+  }
+}
+
 // Begins only where nothing is staged: what is counted must be in the store.
 void Scheduler::CountAnew() {
   if (recount_ == nullptr) {
@@ -228,7 +247,7 @@ void Scheduler::CountAnew() {
   const absl::StatusOr<bool> done = recount_->Read();
   if (done.ok() && !*done) return;
   if (done.ok()) {
-    counts_.EndRecount(recount_->seen());
+    counts_.EndRecount(recount_->seen(), recount_->stale());
   } else {
     counts_.GiveUpRecount();
     Log(Level::kError, "the store could not be counted anew: its counts stay as they are",

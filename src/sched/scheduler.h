@@ -11,6 +11,8 @@
 
 #include <cstdint>
 #include <deque>
+#include <limits>
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -71,6 +73,8 @@ class Scheduler {
  public:
   Scheduler(const SchedulerOptions& options, const std::vector<Rule>& rules, Store* store,
             Committer* committer, Egress* egress, Inbound* inbound);
+
+  ~Scheduler();
 
   // Reads lanes, counts, streams and times from the store. Once, before Step.
   [[nodiscard]] absl::Status Load(Instant now);
@@ -159,6 +163,7 @@ class Scheduler {
   [[nodiscard]] absl::Status KeepReject(MessageRequest* message, std::string_view name,
                                         const Position& position,
                                         const RejectIntent& reject, std::string job_row);
+  void DropStale(const std::string& stream, uint64_t seq);
 
   // The API's requests: scheduler_api.cc. What changes something is applied in
   // step 1; what only reads waits in `reads_` until the write of its Step.
@@ -173,12 +178,17 @@ class Scheduler {
   [[nodiscard]] absl::StatusOr<DeadOutcome> ApplyDeadEntry(const DeadRequest& request,
                                                            DeadRequest::Entry* entry);
   [[nodiscard]] absl::StatusOr<DeadOutcome> RequeueReject(std::string_view rule,
-                                                          DeadRequest::Entry* entry);
+                                                          DeadRequest::Entry* entry,
+                                                          const Dead& dead, bool stale);
+  [[nodiscard]] absl::Status RunAgain(std::string_view rule, DeadRequest::Entry* entry,
+                                      const Dead& dead, Requeue* requeue);
   [[nodiscard]] absl::StatusOr<DeadOutcome> RequeueJob(std::string_view rule,
                                                        std::string_view key,
-                                                       const std::string& value);
+                                                       const Dead& dead);
   [[nodiscard]] absl::Status PurgeDead(std::string_view rule, std::string_view key,
-                                       const std::string& dead_key, bool job);
+                                       const std::string& dead_key, bool job,
+                                       const Dead& dead);
+  void DropReject(std::string_view rule, const std::string& key, const Dead& dead);
   // All that reads or changes the dead store goes through these: what the turn
   // has changed already is not in the store yet.
   [[nodiscard]] absl::StatusOr<bool> FindDead(const std::string& key,
@@ -193,8 +203,6 @@ class Scheduler {
                                                std::string_view key,
                                                const Register& known) const;
   [[nodiscard]] Position ApiPosition(const Register& known);
-  [[nodiscard]] absl::StatusOr<bool> IsStale(RuleIndex rule, const ScheduleIntent& intent,
-                                             const Position& position) const;
   void Answer(Caller caller, int code, std::string body);
 
   // What becomes of jobs: scheduler_jobs.cc.
@@ -266,6 +274,7 @@ class Scheduler {
   [[nodiscard]] bool HoldsWrite() const;
   void RequestSync();
   void CountAnew();
+  void TellStale(int64_t every_ms);
   void Release();
   [[nodiscard]] int64_t NextWork(bool refilling);
 
@@ -323,6 +332,15 @@ class Scheduler {
   std::vector<StagedRow> staged_rows_;          // in order of seq
   absl::flat_hash_set<uint64_t> staged_moves_;  // rows dispatch took away
   std::vector<Effect> effects_now_;
+
+  // Stale messages that nothing was kept of, since the log told of them.
+  struct StaleDropped {
+    uint64_t count = 0;
+    uint64_t first_seq = 0;
+    uint64_t last_seq = 0;
+    int64_t told_mono_ms = std::numeric_limits<int64_t>::min() / 2;
+  };
+  std::map<std::string, StaleDropped> stale_dropped_;  // by stream
 
   std::vector<Request> reads_;  // answered after the write
   // What the store holds of jobs that this Step's requests are about to ask for.

@@ -88,8 +88,9 @@ absl::StatusOr<bool> Scheduler::MaybeSent(std::string_view rule, std::string_vie
     std::string value;
     ASSIGN_OR_RETURN(const bool found, FindDead(DeadJobKey(rule, key), &value));
     if (!found) return false;
-    ASSIGN_OR_RETURN(const Dead dead, DecodeDead(value));
-    row = dead.job_row;
+    absl::StatusOr<Dead> dead = DecodeDead(value);
+    if (!dead.ok()) return true;  // nobody will ever know
+    row = std::move(dead->job_row);
   } else {
     ASSIGN_OR_RETURN(const bool found, ReadRow(row_key, &row));
     if (!found) return false;
@@ -238,10 +239,10 @@ absl::Status Scheduler::AnswerGet(GetRequest* request) {
   } else if (known->state == JobState::kDead) {
     std::string value;
     ASSIGN_OR_RETURN(const bool found, FindDead(DeadJobKey(job.rule, job.key), &value));
-    if (found) {
-      ASSIGN_OR_RETURN(Dead dead, DecodeDead(value));
-      row = std::move(dead.job_row);
-      reason = std::move(dead.reason);
+    absl::StatusOr<Dead> dead = DecodeDead(value);
+    if (found && dead.ok()) {
+      row = std::move(dead->job_row);
+      reason = std::move(dead->reason);
     }
   }
   if (known->job && HasAttempt(known->job->seq)) info.state = "in_flight";
@@ -382,8 +383,13 @@ absl::StatusOr<Scheduler::DeadOutcome> Scheduler::ApplyDeadEntry(
                        job + " is not dead: it is " + std::string(Name(known->state))};
   }
   if (request.dry_run) return DeadOutcome{};
+  Dead dead;
+  if (absl::StatusOr<Dead> read = DecodeDead(value); read.ok())
+    dead = *std::move(read);
+  else if (!request.purge)
+    return DeadOutcome{DeadEnd::kConflict, Message(read.status())};
   if (request.purge) {
-    RETURN_IF_ERROR(PurgeDead(name->rule, name->key, entry->key, name->job));
+    RETURN_IF_ERROR(PurgeDead(name->rule, name->key, entry->key, name->job, dead));
     return DeadOutcome{};
   }
   const bool configured = name->job ? outlets_.Find(name->rule).has_value()
@@ -391,67 +397,75 @@ absl::StatusOr<Scheduler::DeadOutcome> Scheduler::ApplyDeadEntry(
   if (!configured)
     return DeadOutcome{DeadEnd::kConflict,
                        "the rule " + std::string(name->rule) + " is not configured"};
-  return name->job ? RequeueJob(name->rule, name->key, value)
-                   : RequeueReject(name->rule, entry);
+  return name->job ? RequeueJob(name->rule, name->key, dead)
+                   : RequeueReject(name->rule, entry, dead, request.one || request.stale);
 }
 
-// Whether one of the jobs it would make is due longer ago than history remembers.
-absl::StatusOr<bool> Scheduler::IsStale(RuleIndex rule, const ScheduleIntent& intent,
-                                        const Position& position) const {
-  const Outlets::Range entries = outlets_.Entries(rule);
-  for (size_t i = 0; i < entries.count; ++i) {
-    const auto outlet = static_cast<OutletIndex>(entries.first + i);
-    const Job& job = i == 0 ? intent.job : intent.more[i - 1];
-    ASSIGN_OR_RETURN(const std::optional<Register> known,
-                     Known(MakeId(outlets_[outlet].name, job.key)));
-    const ScheduleResult result =
-        ApplySchedule(known, position, job.due_ms, Policy(outlet), now_.wall_ms);
-    if (result.effect == ScheduleEffect::kStale) return true;
-  }
-  return false;
-}
-
-// A message that was rejected, run through the rules again.
-absl::StatusOr<Scheduler::DeadOutcome> Scheduler::RequeueReject(
-    std::string_view rule, DeadRequest::Entry* entry) {
-  if (!entry->refusal.empty() || !entry->intent)
-    return DeadOutcome{DeadEnd::kConflict, entry->refusal};
-  const RuleIndex index = *outlets_.RuleOf(rule);
-  if (const auto* reject = std::get_if<RejectIntent>(&*entry->intent))
-    return DeadOutcome{DeadEnd::kStill, "still rejected: " + reject->reason};
-  if (std::holds_alternative<IgnoreIntent>(*entry->intent))
-    return DeadOutcome{DeadEnd::kStill, "it concerns no entry of its rule any more"};
-  MessageRequest message;
-  message.rule = index;
-  message.received_ms = now_.wall_ms;
-  Position position = entry->source;
-  auto* schedule = std::get_if<ScheduleIntent>(&*entry->intent);
-  if (schedule != nullptr) {
-    position.version = schedule->job.source.version;
-    ASSIGN_OR_RETURN(const bool stale, IsStale(index, *schedule, position));
-    if (stale) return DeadOutcome{DeadEnd::kStill, "still rejected: stale"};
-  }
-  DropDead(entry->key);
-  counts_.Add(rule, &RuleCounts::rejected, -1);
-  if (schedule != nullptr) {
-    RETURN_IF_ERROR(ApplyScheduleIntent(&message, std::move(*schedule), position));
-  } else {
-    auto* cancel = std::get_if<CancelIntent>(&*entry->intent);
-    position.version = cancel->version;
-    RETURN_IF_ERROR(ApplyCancelIntent(&message, cancel, position));
-  }
+// A message that was rejected, run through the rules again. Where they reject it
+// once more, its entry stays as it is, whatever else came of it.
+absl::StatusOr<Scheduler::DeadOutcome> Scheduler::RequeueReject(std::string_view rule,
+                                                                DeadRequest::Entry* entry,
+                                                                const Dead& dead,
+                                                                bool stale) {
+  if (!entry->refusal.empty()) return DeadOutcome{DeadEnd::kConflict, entry->refusal};
+  Requeue requeue;
+  requeue.stale = stale;
+  RETURN_IF_ERROR(RunAgain(rule, entry, dead, &requeue));
+  if (!requeue.refusal.empty())
+    return DeadOutcome{DeadEnd::kStill, "still rejected: " + requeue.refusal};
+  DropReject(rule, entry->key, dead);
   return DeadOutcome{};
+}
+
+absl::Status Scheduler::RunAgain(std::string_view rule, DeadRequest::Entry* entry,
+                                 const Dead& dead, Requeue* requeue) {
+  MessageRequest message;
+  message.rule = *outlets_.RuleOf(rule);
+  message.received_ms = now_.wall_ms;
+  message.requeue = requeue;
+  Position position = dead.source;
+  if (!dead.job_row.empty()) {  // stale: what was kept is the job
+    absl::StatusOr<Job> job = DecodeJob(dead.job_row);
+    const std::optional<OutletIndex> outlet = outlets_.Find(rule);
+    if (!job.ok() || !outlet) {
+      requeue->refusal = job.ok() ? std::string(rule) + " publishes nothing any more"
+                                  : Message(job.status());
+      return absl::OkStatus();
+    }
+    position = job->source;
+    return ScheduleJob(&message, *outlet, *std::move(job), position).status();
+  }
+  if (!entry->intent) {
+    requeue->refusal = "it was rejected just now: try again";
+  } else if (auto* schedule = std::get_if<ScheduleIntent>(&*entry->intent)) {
+    position.version = schedule->job.source.version;
+    return ApplyScheduleIntent(&message, std::move(*schedule), position);
+  } else if (auto* cancel = std::get_if<CancelIntent>(&*entry->intent)) {
+    position.version = cancel->version;
+    return ApplyCancelIntent(&message, cancel, position);
+  } else if (const auto* reject = std::get_if<RejectIntent>(&*entry->intent)) {
+    requeue->refusal = reject->reason;
+  } else {
+    requeue->refusal = "it concerns no entry of its rule any more";
+  }
+  return absl::OkStatus();
+}
+
+void Scheduler::DropReject(std::string_view rule, const std::string& key,
+                           const Dead& dead) {
+  DropDead(key);
+  counts_.Add(rule, &RuleCounts::rejected, -1);
+  if (IsStale(dead)) counts_.AddStale(-1);
 }
 
 // A dead job is made pending again, with all its attempts before it.
 absl::StatusOr<Scheduler::DeadOutcome> Scheduler::RequeueJob(std::string_view rule,
                                                              std::string_view key,
-                                                             const std::string& value) {
+                                                             const Dead& dead) {
   const std::string name = JobName(rule, key);
   ASSIGN_OR_RETURN(const std::optional<Register> known, Known(MakeId(rule, key)));
   if (!known || known->state != JobState::kDead)
     return DeadOutcome{DeadEnd::kConflict, name + " is not dead"};
-  ASSIGN_OR_RETURN(const Dead dead, DecodeDead(value));
   absl::StatusOr<Job> job = DecodeJob(dead.job_row);
   if (!job.ok())
     return DeadOutcome{DeadEnd::kConflict, name + " cannot be read: " + dead.reason};
@@ -473,12 +487,13 @@ absl::StatusOr<Scheduler::DeadOutcome> Scheduler::RequeueJob(std::string_view ru
 // A purged job's key is closed like a cancelled one, so that its schedule,
 // delivered again, does not revive it.
 absl::Status Scheduler::PurgeDead(std::string_view rule, std::string_view key,
-                                  const std::string& dead_key, bool job) {
-  DropDead(dead_key);
+                                  const std::string& dead_key, bool job,
+                                  const Dead& dead) {
   if (!job) {
-    counts_.Add(rule, &RuleCounts::rejected, -1);
+    DropReject(rule, dead_key, dead);
     return absl::OkStatus();
   }
+  DropDead(dead_key);
   const std::string id = MakeId(rule, key);
   ASSIGN_OR_RETURN(const std::optional<Register> known, Known(id));
   if (!known || known->state != JobState::kDead) {

@@ -1,6 +1,7 @@
 // Step 1 of the scheduler: what each event does.
 
 #include <algorithm>
+#include <limits>
 
 #include "base/check.h"
 #include "base/log.h"
@@ -333,8 +334,16 @@ absl::StatusOr<std::string> Scheduler::ScheduleJob(MessageRequest* message,
                                                    const Position& position) {
   const std::string id = MakeId(outlets_[outlet].name, job.key);
   ASSIGN_OR_RETURN(const std::optional<Register> known, Known(id));
+  RegisterPolicy policy = Policy(outlet);
   ScheduleResult result =
-      ApplySchedule(known, position, job.due_ms, Policy(outlet), now_.wall_ms);
+      ApplySchedule(known, position, job.due_ms, policy, now_.wall_ms);
+  if (result.effect == ScheduleEffect::kStale && message->requeue != nullptr &&
+      message->requeue->stale) {
+    // A person wants it sent, old and late as it is.
+    policy.history_ms = std::numeric_limits<int64_t>::max();
+    result = ApplySchedule(known, position, job.due_ms, policy, now_.wall_ms);
+    job.late_judged = true;
+  }
   job.source = position;
   job.received_ms = message->received_ms;
   switch (result.effect) {
@@ -352,7 +361,7 @@ absl::StatusOr<std::string> Scheduler::ScheduleJob(MessageRequest* message,
       break;
     }
     case ScheduleEffect::kStale: {
-      std::string why = "stale: due " + FormatRfc3339Ms(job.due_ms) +
+      std::string why = std::string(kStaleReason) + "due " + FormatRfc3339Ms(job.due_ms) +
                         " is longer ago than store.history remembers";
       RETURN_IF_ERROR(KeepReject(message, outlets_[outlet].name, position,
                                  RejectIntent{why, RejectKind::kStale}, EncodeJob(job)));
@@ -418,19 +427,27 @@ absl::Status Scheduler::CancelJob(OutletIndex outlet, const std::string& key,
 absl::Status Scheduler::KeepReject(MessageRequest* message, std::string_view name,
                                    const Position& position, const RejectIntent& reject,
                                    std::string job_row) {
+  if (message->requeue != nullptr) {
+    message->requeue->refusal = reject.reason;
+    return absl::OkStatus();
+  }
   const std::string& rule = rules_[message->rule].name;
+  const std::string stream = streams_.NameOf(position.stream);
   const std::string key = DeadRejectKey(name, position);
   std::string existing;
   ASSIGN_OR_RETURN(const bool known, FindDead(key, &existing));
   const uint64_t dead = counts_.dead();
+  const bool stale = reject.kind == RejectKind::kStale;
   if (known) {
     ++stats_.unchanged;
+  } else if (stale && (counts_.stale() >= options_.dead / 10 || dead >= options_.dead)) {
+    DropStale(stream, position.seq);
   } else if (dead >= 2 * options_.dead) {
     ++stats_.dropped;
     Log(Level::kError, "the dead store is full: a rejected message is dropped",
         {{"rule", rule},
-         {"stream", *message->stream},
-         {"sequence", message->stream_seq},
+         {"stream", stream},
+         {"sequence", position.seq},
          {"reason", reject.reason}});
   } else {
     ++stats_.rejected;
@@ -452,13 +469,22 @@ absl::Status Scheduler::KeepReject(MessageRequest* message, std::string_view nam
     }
     PutDead(key, entry);
     counts_.Add(name, &RuleCounts::rejected, +1);
-    effects_now_.push_back({Effect::Kind::kAnnounce,
-                            options_.name + ".v1.rejected." + rule,
-                            "{\"reason\":" + JsonQuoted(reject.reason) +
-                                ",\"stream\":" + JsonQuoted(*message->stream) +
-                                ",\"seq\":" + std::to_string(message->stream_seq) + "}"});
+    if (stale) counts_.AddStale(+1);
+    effects_now_.push_back(
+        {Effect::Kind::kAnnounce, options_.name + ".v1.rejected." + rule,
+         "{\"reason\":" + JsonQuoted(reject.reason) + ",\"stream\":" +
+             JsonQuoted(stream) + ",\"seq\":" + std::to_string(position.seq) + "}"});
   }
   return absl::OkStatus();
+}
+
+// Old history must not crowd out what is wrong today.
+void Scheduler::DropStale(const std::string& stream, uint64_t seq) {
+  ++stats_.stale_dropped;
+  StaleDropped& dropped = stale_dropped_[stream];
+  dropped.first_seq = dropped.count == 0 ? seq : std::min(dropped.first_seq, seq);
+  dropped.last_seq = std::max(dropped.last_seq, seq);
+  ++dropped.count;
 }
 
 }  // namespace expirer

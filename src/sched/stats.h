@@ -69,8 +69,9 @@ struct Stats {
   uint64_t unchanged = 0;  // events that changed nothing
   uint64_t ignored = 0;    // messages that concern no entry of their rule
   uint64_t rejected = 0;
-  uint64_t dropped = 0;  // rejects beyond twice limits.dead
-  uint64_t rewinds = 0;  // streams found rewound or re-created, once a rule
+  uint64_t dropped = 0;        // rejects beyond twice limits.dead
+  uint64_t stale_dropped = 0;  // stale messages beyond a tenth of it
+  uint64_t rewinds = 0;        // streams found rewound or re-created, once a rule
   // Output.
   uint64_t published = 0;       // attempts begun
   uint64_t fired = 0;           // confirmed
