@@ -85,6 +85,8 @@ absl::Status Lanes::Load(const Store& store, Outlets* all, Orphans orphans,
                    "\", which is not configured: put the rule back, or start with "
                    "--orphans=hold to leave its jobs untouched in the store, or with "
                    "--orphans=fire to send them when they are due");
+  for (const auto& [name, lane] : stored)
+    if (!all->Find(name)) all->AddRemoved(name);
   if (orphans == Orphans::kFire)
     for (const std::string& name : gone) all->AddOrphan(name);
   const Outlets& outlets = *all;

@@ -45,7 +45,8 @@ class Lanes {
   // Gives lanes to outlets that have none yet (staged in `set`) and reads the
   // others'. Lanes with jobs whose outlet is not configured are orphans:
   // kRefuse: kFailedPrecondition, naming one. kHold: they stay untouched on
-  // disk. kFire: `outlets` gets an orphan outlet for each.
+  // disk. kFire: `outlets` gets an orphan outlet for each. It gets the publish
+  // entries that its rules had once, too.
   [[nodiscard]] absl::Status Load(const Store& store, Outlets* outlets, Orphans orphans,
                                   WriteSet* set);
 

@@ -14,6 +14,7 @@ Outlets::Outlets(const std::vector<Rule>& rules) {
     const Rule& rule = rules[i];
     const auto index = static_cast<RuleIndex>(i);
     OfRule& of = by_rule_.emplace_back();
+    of.name = rule.name;
     of.entries = {static_cast<OutletIndex>(outlets_.size()),
                   static_cast<OutletIndex>(rule.publish.size())};
     for (const Publish& publish : rule.publish) {
@@ -56,9 +57,10 @@ Outlets::Outlets(const std::vector<Rule>& rules) {
 
 void Outlets::AddOrphan(const std::string& name) {
   const bool late_cancels = name.ends_with(".late");
+  const auto no_rule = static_cast<RuleIndex>(by_rule_.size());
   outlets_.push_back({name,
                       {},
-                      static_cast<RuleIndex>(by_rule_.size()),
+                      Owner(name).value_or(no_rule),
                       true,
                       true,
                       Transport::kJetStream,
@@ -88,6 +90,20 @@ absl::Status Outlets::LoadFirstNames(const Store& store, WriteSet* set) {
     outlet.first_name = first->second + outlet.name.substr(rule.size());
   }
   return absl::OkStatus();
+}
+
+void Outlets::AddRemoved(const std::string& name) {
+  if (const std::optional<RuleIndex> rule = Owner(name))
+    by_rule_[*rule].removed.push_back(name);
+}
+
+// Late cancels are no entry: no cancel closes them.
+std::optional<RuleIndex> Outlets::Owner(std::string_view name) const {
+  const std::string_view rule = name.substr(0, name.find('.'));
+  if (name.substr(rule.size()) == ".late") return std::nullopt;
+  for (size_t i = 0; i < by_rule_.size(); ++i)
+    if (by_rule_[i].name == rule) return static_cast<RuleIndex>(i);
+  return std::nullopt;
 }
 
 OutletIndex Outlets::LateCancels(RuleIndex rule) const {

@@ -49,8 +49,16 @@ class Outlets {
 
   // One for jobs whose rule is gone: nothing but what their rows hold is known
   // of them, so they are sent to JetStream and retried by the defaults. Its
-  // rule is the number of rules.
+  // rule is the number of rules, or the rule whose publish entry is gone: that
+  // one's cancels concern it.
   void AddOrphan(const std::string& name);
+
+  // A publish entry that a configured rule had once and has no more; names of
+  // others are passed over.
+  void AddRemoved(const std::string& name);
+  [[nodiscard]] const std::vector<std::string>& Removed(RuleIndex rule) const {
+    return by_rule_[rule].removed;
+  }
 
   // Sets every first_name. Once, after the orphans were added. A rule that takes a
   // name another one had first gets a first name of its own (`name~2`), which `set`
@@ -72,9 +80,14 @@ class Outlets {
 
  private:
   struct OfRule {
+    std::string name;
     Range entries;
+    std::vector<std::string> removed;
     std::optional<OutletIndex> late_cancels;
   };
+  // The rule whose publish entry has, or had, that name.
+  [[nodiscard]] std::optional<RuleIndex> Owner(std::string_view name) const;
+
   std::vector<Outlet> outlets_;
   std::vector<OfRule> by_rule_;
   OutletIndex round_trips_ = 0;

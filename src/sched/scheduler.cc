@@ -36,7 +36,7 @@ Scheduler::Scheduler(const SchedulerOptions& options, const std::vector<Rule>& r
       counts_(options.history_keys),
       gates_(rules.size() + 1),
       admitted_(!options.wait_for_admission) {
-  gates_.back().settled = true;  // nobody reads cancels for orphans any more
+  gates_.back().settled = true;  // nobody reads cancels for rules that are gone
   for (size_t i = 0; i < rules.size(); ++i) gates_[i].pace = Pace(rules[i].rate);
 }
 

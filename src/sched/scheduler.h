@@ -158,8 +158,9 @@ class Scheduler {
   [[nodiscard]] absl::Status ApplyCancelIntent(MessageRequest* message,
                                                CancelIntent* intent,
                                                const Position& position);
-  [[nodiscard]] absl::Status CancelJob(OutletIndex outlet, const std::string& key,
-                                       const Position& position, CancelFindings* found);
+  [[nodiscard]] absl::Status CancelJob(const std::string& name, RuleIndex rule,
+                                       const std::string& key, const Position& position,
+                                       CancelFindings* found);
   [[nodiscard]] absl::Status KeepReject(MessageRequest* message, std::string_view name,
                                         const Position& position,
                                         const RejectIntent& reject, std::string job_row);

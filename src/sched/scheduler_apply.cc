@@ -378,9 +378,12 @@ absl::Status Scheduler::ApplyCancelIntent(MessageRequest* message, CancelIntent*
   const Outlets::Range entries = outlets_.Entries(message->rule);
   CancelFindings found;
   for (size_t i = 0; i < entries.count; ++i) {
-    RETURN_IF_ERROR(CancelJob(static_cast<OutletIndex>(entries.first + i), intent->key,
-                              position, &found));
+    RETURN_IF_ERROR(CancelJob(outlets_[entries.first + i].name, message->rule,
+                              intent->key, position, &found));
   }
+  // What they hold must not fire when such an entry is put back.
+  for (const std::string& name : outlets_.Removed(message->rule))
+    RETURN_IF_ERROR(CancelJob(name, message->rule, intent->key, position, &found));
   const bool too_late = !found.in_time && (found.fired_ms || found.attempt != nullptr);
   if (too_late && intent->late)
     RETURN_IF_ERROR(OpenLateCancel(message, intent->late.get(), position, found));
@@ -388,18 +391,21 @@ absl::Status Scheduler::ApplyCancelIntent(MessageRequest* message, CancelIntent*
   return absl::OkStatus();
 }
 
-absl::Status Scheduler::CancelJob(OutletIndex outlet, const std::string& key,
-                                  const Position& position, CancelFindings* found) {
-  const std::string id = MakeId(outlets_[outlet].name, key);
+// `name`: of an outlet of the rule, or of one that it had.
+absl::Status Scheduler::CancelJob(const std::string& name, RuleIndex rule,
+                                  const std::string& key, const Position& position,
+                                  CancelFindings* found) {
+  const std::string id = MakeId(name, key);
   ASSIGN_OR_RETURN(const std::optional<Register> known, Known(id));
-  const RegisterPolicy policy = Policy(outlet);
+  const RegisterPolicy policy = Policy(outlets_.Entries(rule).first);
   CancelResult result = ApplyCancel(known, position, policy, now_.wall_ms);
   if (result.effect == CancelEffect::kNone) ++stats_.unchanged;
   if (result.effect == CancelEffect::kClose) {
-    ASSIGN_OR_RETURN(const bool sent, MaybeSent(outlets_[outlet].name, key, *known));
+    ASSIGN_OR_RETURN(const bool sent, MaybeSent(name, key, *known));
     if (!sent) result.reg.job.reset();
     ++(sent ? stats_.too_late : stats_.cancelled);
-    if (!sent) ++OutcomesOf(outlet).cancelled;
+    const std::optional<OutletIndex> outlet = outlets_.Find(name);
+    if (!sent && outlet) ++OutcomesOf(*outlet).cancelled;
     InFlight* const attempt = known->job ? AttemptOf(*known->job) : nullptr;
     if (attempt != nullptr) {
       found->attempt = attempt;
@@ -409,7 +415,7 @@ absl::Status Scheduler::CancelJob(OutletIndex outlet, const std::string& key,
     } else {
       found->in_time = true;
     }
-    TakeAway(outlet, key, *known, InFlight::Fate::kCancelled);
+    TakeAwayOf(name, key, *known, InFlight::Fate::kCancelled);
   }
   if (known && known->state == JobState::kFired) {
     if (result.effect == CancelEffect::kRecord) ++stats_.too_late;
@@ -419,7 +425,7 @@ absl::Status Scheduler::CancelJob(OutletIndex outlet, const std::string& key,
   }
   if (!known && Mutant("cancel_forgotten")) return absl::OkStatus();
   if (result.effect != CancelEffect::kNone)
-    Remember(outlet, id, known ? &*known : nullptr, result.reg);
+    RememberOf(name, id, known ? &*known : nullptr, result.reg);
   return absl::OkStatus();
 }
 

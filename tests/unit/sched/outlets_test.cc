@@ -316,6 +316,154 @@ TEST(LateCancel, OfSeveralEntriesIsLateOnlyAfterTheLastFire) {
                   Id("r.breach", "b", kNow + 200), Id("r.late", "b", kNow + 200)));
 }
 
+// A rule that had the entries "remind" and "end", of which "end" is gone.
+class RemovedEntry : public ::testing::TestWithParam<Orphans> {
+ protected:
+  RemovedEntry() { w_.options_.orphans = GetParam(); }
+  void Restart(const std::vector<std::string>& names, bool settle = true) {
+    w_.Stop();
+    const Rule old = w_.rules_[0];
+    w_.rules_[0] = Named(names);
+    w_.rules_[0].cancel = old.cancel;
+    w_.rules_[0].reopen = old.reopen;
+    w_.Start(settle);
+  }
+  std::optional<JobState> End(const std::string& key) {
+    const auto known = w_.store_->GetRegister(MakeId("r.end", key));
+    EXPECT_TRUE(known.ok()) << known.status();
+    return *known ? std::optional((*known)->state) : std::nullopt;
+  }
+  // The entry is back, and what it would have to fire is long due.
+  void ExpectNoFireOnceRestored() {
+    Restart({"remind", "end"});
+    w_.Advance(60'000);
+    for (const std::string& id : w_.Fires()) EXPECT_EQ(id.find("r.end/"), id.npos);
+  }
+  World w_{{Named({"remind", "end"})}};
+};
+
+TEST_P(RemovedEntry, ACancelClosesWhatItHolds) {
+  ScheduleTwo(&w_, "k", kNow + 20'000, kNow + 30'000, {1});
+  w_.Run();
+  Restart({"remind"});
+  w_.Cancel("k", {2});
+  w_.Run();
+  EXPECT_EQ(w_.stats().cancelled, 2u);
+  EXPECT_EQ(End("k"), JobState::kCancelled);
+  EXPECT_EQ(w_.stats().rules.at("r.end"), RuleCounts());
+  EXPECT_EQ(w_.stats().closed, 2u);
+  ExpectNoFireOnceRestored();
+}
+
+TEST_P(RemovedEntry, ACancelClosesItsDeadJob) {
+  w_.Stop();
+  w_.rules_[0].retry.attempts = 1;
+  w_.Start();
+  ScheduleTwo(&w_, "k", kNow + 20'000, kNow, {1});
+  w_.Run();
+  w_.bus_->Answer(w_.LastAttempt(), PubAnswer::Kind::kRefused, "full");
+  w_.Run();
+  ASSERT_EQ(End("k"), JobState::kDead);
+  Restart({"remind"});
+  w_.Cancel("k", {2});
+  w_.Run();
+  EXPECT_EQ(End("k"), JobState::kCancelled);
+  EXPECT_EQ(w_.stats().rules.at("r.end").dead_jobs, 0u);
+}
+
+TEST_P(RemovedEntry, ACancelThatCameFirstIsRememberedForIt) {
+  Restart({"remind"});
+  w_.Cancel("k", {2});
+  w_.Run();
+  Restart({"remind", "end"});
+  ScheduleTwo(&w_, "k", kNow + 10, kNow + 10, {1});
+  w_.Run();
+  w_.Advance(60'000);
+  EXPECT_THAT(w_.Fires(), IsEmpty());
+}
+
+TEST_P(RemovedEntry, AnyCancelClosesItForGoodUnderReopenFalse) {
+  w_.Stop();
+  w_.rules_[0].reopen = false;
+  w_.Start();
+  ScheduleTwo(&w_, "k", kNow + 20'000, kNow + 30'000, {5});
+  w_.Run();
+  Restart({"remind"});
+  w_.Cancel("k", {2});  // older than the schedule
+  w_.Run();
+  EXPECT_EQ(End("k"), JobState::kCancelled);
+  Restart({"remind", "end"});
+  ScheduleTwo(&w_, "k", kNow + 40'000, kNow + 40'000, {6});
+  w_.Run();
+  w_.Advance(60'000);
+  EXPECT_THAT(w_.Fires(), IsEmpty());
+}
+
+TEST_P(RemovedEntry, ACancelOfARenamedRuleClosesWhatItHolds) {
+  ScheduleTwo(&w_, "k", kNow + 20'000, kNow + 30'000, {1});
+  w_.Run();
+  w_.Stop();
+  w_.rules_[0] = Named({"remind"});
+  w_.rules_[0].name = "s";
+  w_.rules_[0].was = "r";
+  w_.Start();
+  w_.Cancel("k", {2});
+  w_.Run();
+  EXPECT_EQ(w_.stats().rules.at("s.end"), RuleCounts());
+  w_.Advance(60'000);
+  EXPECT_THAT(w_.Fires(), IsEmpty());
+}
+
+TEST_P(RemovedEntry, ACancelAfterItsFirePublishesLate) {
+  w_.rules_[0].cancel = WithLateCancel().cancel;
+  Restart({"remind", "end"});
+  ScheduleTwo(&w_, "k", kNow, kNow, {1});
+  w_.Run();
+  w_.Confirm();
+  Restart({"other"});
+  LateCancelOf(&w_, "k", {2});
+  w_.Run();
+  EXPECT_EQ(w_.Fires().back(), Id("r.late", "k", kNow));
+}
+
+TEST_P(RemovedEntry, ACancelOfOneRuleLeavesAnotherRulesJobs) {
+  w_.Stop();
+  w_.rules_.push_back(TestRule("r2"));
+  w_.Start();
+  w_.Schedule("k", kNow + 30'000, {1, kNow, "S", 1});
+  w_.Run();
+  w_.Stop();
+  w_.rules_.pop_back();
+  w_.Start();
+  w_.Cancel("k", {2});
+  w_.Run();
+  EXPECT_EQ(w_.stats().rules.at("r2").pending, 1u);
+}
+
+INSTANTIATE_TEST_SUITE_P(While, RemovedEntry,
+                         ::testing::Values(Orphans::kHold, Orphans::kFire),
+                         [](const auto& one) {
+                           return one.param == Orphans::kHold ? "Held" : "Fired";
+                         });
+
+// P3 holds for what --orphans=fire sends, where somebody still reads cancels.
+TEST(FiredEntry, WaitsForTheCancelsOfItsRule) {
+  World w({Named({"remind", "end"})});
+  ScheduleTwo(&w, "k", kNow + 100, kNow + 100, {1});
+  w.Run();
+  w.Stop();
+  w.rules_[0] = Named({"remind"});
+  w.options_.orphans = Orphans::kFire;
+  w.clock_.Advance(1'000);
+  w.Start(/*settle=*/false);
+  EXPECT_THAT(w.Fires(), IsEmpty());
+  w.Cancel("k", {2});
+  w.Settle();
+  w.Run();
+  w.Advance(60'000);
+  EXPECT_THAT(w.Fires(), IsEmpty());
+}
+
 TEST(CoreTarget, NeedsNoStreamAndIsRetriedWhenRefused) {
   Rule rule = TestRule("r");
   rule.publish[0].via = Transport::kCore;
