@@ -466,6 +466,7 @@ class Server {
     }
     status.slow_consumers = ingress_->slow_consumers();
     status.replies_failed = RepliesFailed();
+    status.consumers_ahead = ingress_->consumers_ahead();
     if (committer_) status.sync_us = committer_->sync_us();
 #ifdef EXPIRER_HTTP
     if (http_) status.listen = http_->address();

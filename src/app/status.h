@@ -55,6 +55,7 @@ struct Status {
   uint64_t stan_connects = 0;
   uint64_t slow_consumers = 0;
   uint64_t replies_failed = 0;  // of the API, and announcements
+  uint64_t consumers_ahead = 0;
   Buckets sync_us{kSyncBoundsUs};
   std::string listen;  // where metrics are served; "" = nowhere
 };

@@ -89,6 +89,9 @@ bool ValidState(uint8_t state) {
 int Compare(const Position& a, const Position& b) {
   if (a.version && b.version && *a.version != *b.version)
     return *a.version < *b.version ? -1 : 1;
+  const bool told = a.stream == b.stream && a.epoch != 0 && b.epoch != 0;
+  if (told && a.epoch / kEra != b.epoch / kEra)
+    return a.epoch / kEra < b.epoch / kEra ? -1 : 1;
   if (a.stream == b.stream && a.epoch == b.epoch)
     return a.seq == b.seq ? 0 : a.seq < b.seq ? -1 : 1;
   if (a.time_ns == b.time_ns) return 0;

@@ -95,10 +95,14 @@ struct Position {
   bool operator==(const Position&) const = default;
 };
 
+// A new life of a stream whose clock is behind the life before begins a new era: its
+// epoch is raised by this much. Between two eras the clock says nothing.
+inline constexpr uint64_t kEra = uint64_t{1} << 32;
+
 // Positive when `a` is newer than `b`, negative when older, 0 when they are
 // the same message or cannot be told apart (contract section 4, Order):
-// version where both have one and they differ, else sequence within one epoch
-// of one stream, else JetStream time.
+// version where both have one and they differ, else the era of one stream, else
+// sequence within one epoch of one stream, else JetStream time.
 [[nodiscard]] int Compare(const Position& a, const Position& b);
 
 // What the end of a fired message's Nats-Msg-Id is made of (job/fired.h).

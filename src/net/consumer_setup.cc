@@ -61,6 +61,12 @@ absl::StatusOr<ConsumerInfo> PutFiltered(JetStream* js, const std::string& strea
 absl::StatusOr<ConsumerInfo> Create(JetStream* js, const StreamInfo& stream,
                                     const ConsumerWish& wish) {
   const std::optional<uint64_t> after = StartAfter(wish.floor, stream);
+  // The rule began long ago: all of a stream that took the place of the one it
+  // read is new to it.
+  const bool another = !after && wish.floor &&
+                       (wish.floor->created != stream.created || wish.floor->floor > 0);
+  const Deliver deliver =
+      another && wish.deliver.from == Deliver::From::kNew ? Deliver() : wish.deliver;
   const auto config = [&](const std::string& policy) {
     return fmt::format(
         "{{\"durable_name\":{0},\"name\":{0},\"description\":{1},{2},"
@@ -74,7 +80,7 @@ absl::StatusOr<ConsumerInfo> Create(JetStream* js, const StreamInfo& stream,
        {"consumer", wish.durable},
        {"from", after.has_value() ? *after + 1 : 0}});
   auto created =
-      PutFiltered(js, stream.name, wish, config(DeliverPolicy(after, wish.deliver)));
+      PutFiltered(js, stream.name, wish, config(DeliverPolicy(after, deliver)));
   // Work queues let a consumer begin only at the beginning, and hold nothing
   // that was acked; but what `deliver` leaves out is not read against its word.
   if (!created.ok() && JetStreamCode(created.status()) != 0 && after.has_value()) {
@@ -261,6 +267,18 @@ absl::StatusOr<ConsumerInfo> EnsureConsumer(JetStream* js, const StreamInfo& str
                   "changing it is refused: {}",
                   wish.durable, stream.name, Joined(found->filters), Joined(wish.filters),
                   Message(updated.status())));
+}
+
+absl::StatusOr<ConsumerInfo> ReadAnew(JetStream* js, const StreamInfo& stream,
+                                      ConsumerWish wish, const ConsumerInfo& old) {
+  wish.floor.reset();
+  // What a rule of `deliver: new` left out at its beginning is not read now.
+  if (wish.deliver.from == Deliver::From::kNew)
+    wish.deliver = {Deliver::From::kTime,
+                    ParseRfc3339Ns(old.created).value_or(0) / 1'000'000};
+  const absl::Status gone = js->DeleteConsumer(stream.name, wish.durable);
+  if (!gone.ok() && JetStreamCode(gone) != kConsumerNotFound) return gone;
+  return Create(js, stream, wish);
 }
 
 absl::Status SetAckWait(JetStream* js, const std::string& stream,

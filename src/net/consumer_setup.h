@@ -58,6 +58,13 @@ struct Standing {
 [[nodiscard]] absl::StatusOr<ConsumerInfo> EnsureConsumer(JetStream* js,
                                                           const StreamInfo& stream,
                                                           const ConsumerWish& wish);
+// In the place of `old`, which has read further than its stream goes: what it was
+// to read from there on may be there already, under sequences it has left behind. So
+// all is read that the rule wants of the stream.
+[[nodiscard]] absl::StatusOr<ConsumerInfo> ReadAnew(JetStream* js,
+                                                    const StreamInfo& stream,
+                                                    ConsumerWish wish,
+                                                    const ConsumerInfo& old);
 // Changes only ack_wait; OK when it is so already.
 [[nodiscard]] absl::Status SetAckWait(JetStream* js, const std::string& stream,
                                       const std::string& durable, const ConsumerInfo& now,

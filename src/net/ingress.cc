@@ -25,6 +25,8 @@ constexpr int64_t kPollFirstMs = 20;
 constexpr int64_t kPollMaxMs = 250;
 constexpr int64_t kFloorEveryMs = 5'000;
 constexpr int64_t kIdleMs = 1'000;
+// A new leader of a stream may not know its end for a moment.
+constexpr int64_t kAheadForMs = 1'000;
 // A stream or consumer that cannot be looked at keeps all rules from starting
 // for this long at most.
 constexpr int64_t kAdmissionMaxMs = 30'000;
@@ -571,6 +573,7 @@ Ingress::Source* Ingress::SourceOf(RuleIndex index, const std::string& stream) {
   PullSource::Options pull;
   pull.rule = index;
   pull.stream = &source->stream;
+  pull.created_ns = &source->created_ns;
   pull.consumer = source->durable;
   pull.api_prefix = js_.prefix();
   pull.inbox = fmt::format("{}.p{}", connection_.inbox(), sources_.size());
@@ -615,7 +618,13 @@ absl::Status Ingress::SetUpSource(Source* source) {
   const ConsumerWish wish = WishFor(source->rule, stream);
   if (wish.filters.empty())
     return NotFound("stream " + stream.name + " changed its subjects");
-  ASSIGN_OR_RETURN(const ConsumerInfo consumer, EnsureConsumer(&js_, stream, wish));
+  ASSIGN_OR_RETURN(ConsumerInfo consumer, EnsureConsumer(&js_, stream, wish));
+  if (source->read_anew) {
+    // The floor of the sequences before means nothing now.
+    PostFloor(*source, FloorMark());
+    ASSIGN_OR_RETURN(consumer, ReadAnew(&js_, stream, wish, consumer));
+    source->read_anew = false;
+  }
   // What was delivered to a process that is gone, or before the link was lost,
   // is asked back now and not after ack_wait.
   source->asking_back = consumer.num_ack_pending > 0;
@@ -629,6 +638,10 @@ absl::Status Ingress::SetUpSource(Source* source) {
   }
   gone_since_ms_.erase(source->stream);
   source->created = stream.created;
+  source->created_ns = stream.created_ns;
+  source->end = stream.last_seq;
+  source->next_look_ms = 0;
+  source->ahead_since_ms = 0;
   source->mark = stream.last_seq;
   source->settled = false;
   source->ready = true;
@@ -662,7 +675,8 @@ int64_t Ingress::KeepSource(Source* source) {
   if (!source->ready) return INT64_MAX;
   if (NowMs() < source->next_poll_ms) return source->next_poll_ms;
   Poll(source);
-  const bool urgent = !source->settled || source->asking_back;
+  const bool urgent =
+      !source->settled || source->asking_back || source->ahead_since_ms != 0;
   source->poll_every_ms =
       urgent ? std::min(source->poll_every_ms * 3 / 2, kPollMaxMs) : kFloorEveryMs;
   source->next_poll_ms = NowMs() + source->poll_every_ms;
@@ -683,6 +697,7 @@ void Ingress::Poll(Source* source) {
     if (code == kConsumerNotFound || code == kStreamNotFound) source->broken = true;
     return;
   }
+  if (!EndsWell(source, *info)) return;
   const bool idle = info->num_pending == 0 && info->num_ack_pending == 0;
   // Acked means applied: the core acks only after the sync.
   if (idle || info->ack_floor_stream_seq >= source->mark) source->settled = true;
@@ -697,10 +712,48 @@ void Ingress::Poll(Source* source) {
   }
   if (info->ack_floor_stream_seq == source->floor) return;
   source->floor = info->ack_floor_stream_seq;
-  const std::string key = SourceKey((*rules_)[source->rule].name, source->stream);
-  std::string value = EncodeFloor({source->created, source->floor});
+  PostFloor(*source, {source->created, source->floor});
+}
+
+void Ingress::PostFloor(const Source& source, const FloorMark& mark) {
+  const std::string key = SourceKey((*rules_)[source.rule].name, source.stream);
+  std::string value = EncodeFloor(mark);
   floors_[key] = value;
   inbox_->Complete(ConsumerFloor{key, std::move(value)});
+}
+
+// A stream may lose messages, or be restored from an older copy, and its consumer
+// stay: it then waits for sequences far ahead, and what is written meanwhile would
+// never be read.
+bool Ingress::EndsWell(Source* source, const ConsumerInfo& consumer) {
+  if (consumer.delivered_stream_seq <= source->end && NowMs() < source->next_look_ms)
+    return true;
+  // After the consumer: of two that grow it must be the further.
+  const auto stream = js_.Stream(source->stream);
+  if (!stream.ok()) return false;
+  source->next_look_ms = NowMs() + kFloorEveryMs;
+  source->end = stream->last_seq;
+  if (stream->created != source->created) {
+    source->broken = true;  // another stream of that name
+    return false;
+  }
+  if (consumer.delivered_stream_seq <= stream->last_seq) {
+    source->ahead_since_ms = 0;
+    return true;
+  }
+  if (source->ahead_since_ms == 0) source->ahead_since_ms = NowMs();
+  if (NowMs() - source->ahead_since_ms < kAheadForMs) return false;
+  Log(Level::kWarn,
+      "a consumer has read further than its stream goes: the stream lost messages or "
+      "was restored, and is read anew",
+      {{"stream", source->stream},
+       {"consumer", source->durable},
+       {"read_to", consumer.delivered_stream_seq},
+       {"stream_ends", stream->last_seq}});
+  ++consumers_ahead_;
+  source->read_anew = true;
+  source->broken = true;
+  return false;
 }
 
 }  // namespace expirer

@@ -83,6 +83,8 @@ class Ingress final : public Inbound {
   [[nodiscard]] uint64_t slow_consumers() const;
   // Announcements that could not be sent. Any thread.
   [[nodiscard]] uint64_t announcements_lost() const { return announcements_lost_; }
+  // Consumers made anew because they had read further than their streams go.
+  [[nodiscard]] uint64_t consumers_ahead() const { return consumers_ahead_; }
   // For the service API, which shares it. Subscribe before Start.
   [[nodiscard]] Connection& connection() { return connection_; }
   // Where Reply goes. Before Start.
@@ -110,10 +112,15 @@ class Ingress final : public Inbound {
     bool ready = false;  // its consumer is fit and pulls may go
     bool settled = false;
     bool asking_back = false;
-    std::string created;    // of the stream
-    uint64_t mark = 0;      // the stream's end when reading began
-    uint64_t asked_to = 0;  // asking back what was delivered up to here
-    uint64_t floor = 0;     // as last posted
+    std::string created;  // of the stream
+    std::atomic<int64_t> created_ns = 0;
+    uint64_t mark = 0;                     // the stream's end when reading began
+    uint64_t asked_to = 0;                 // asking back what was delivered up to here
+    uint64_t floor = 0;                    // as last posted
+    uint64_t end = 0;                      // of the stream, as last seen
+    int64_t next_look_ms = 0;
+    int64_t ahead_since_ms = 0;  // of its stream; 0 = it is not
+    bool read_anew = false;      // by a new consumer
     int64_t next_poll_ms = 0;
     int64_t poll_every_ms = 0;
     std::atomic<bool> broken = false;
@@ -182,6 +189,9 @@ class Ingress final : public Inbound {
   void CloseSource(Source* source);
   void OpenSources();
   void Poll(Source* source);
+  // Whether the stream still is the one the consumer reads, and goes as far.
+  [[nodiscard]] bool EndsWell(Source* source, const ConsumerInfo& consumer);
+  void PostFloor(const Source& source, const FloorMark& mark);
   [[nodiscard]] Source* SourceOf(RuleIndex index, const std::string& stream);
   void Complain(RuleState* state, const std::string& why);
 
@@ -216,6 +226,7 @@ class Ingress final : public Inbound {
   std::atomic<bool> intake_ = true;
   std::atomic<uint64_t> announcements_lost_ = 0;
   std::atomic<bool> rebuild_begun_ = false;
+  std::atomic<uint64_t> consumers_ahead_ = 0;
   mutable Mutex mutex_;
   bool awake_ ABSL_GUARDED_BY(mutex_) = false;
   // Raised by each connect and each loss: what was learned before is old.

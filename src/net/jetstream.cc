@@ -200,6 +200,7 @@ absl::StatusOr<StreamInfo> JetStream::ReadStream(std::string_view text) {
                   reply.Integer<uint64_t>(first), reply.Integer<uint64_t>(last)};
   // That of an empty stream is in the year 1.
   info.last_time_ns = ParseRfc3339Ns(reply.Text(last_time)).value_or(0);
+  info.created_ns = ParseRfc3339Ns(info.created).value_or(0);
   info.retention = reply.Text(retention);
   info.sourced = !reply.Raw(mirror).empty() || !reply.Raw(sources).empty();
   return info;
@@ -250,6 +251,7 @@ absl::StatusOr<ConsumerInfo> JetStream::Consumer(const std::string& stream,
 absl::StatusOr<ConsumerInfo> JetStream::ReadConsumer(std::string_view text) {
   Reply reply;
   const size_t config = reply.Want("/config");
+  const size_t created = reply.Want("/created");
   const size_t description = reply.Want("/config/description");
   const size_t filter = reply.Want("/config/filter_subject");
   const size_t filters = reply.Want("/config/filter_subjects");
@@ -265,6 +267,7 @@ absl::StatusOr<ConsumerInfo> JetStream::ReadConsumer(std::string_view text) {
   RETURN_IF_ERROR(reply.Read(text));
   ConsumerInfo info;
   info.config = reply.Raw(config);
+  info.created = reply.Text(created);
   info.description = reply.Text(description);
   info.filters = reply.Texts(filters);
   if (std::string one = reply.Text(filter); !one.empty()) info.filters = {std::move(one)};

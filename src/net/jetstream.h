@@ -25,16 +25,18 @@ struct StreamSpec {
 struct StreamInfo {
   std::string name;
   std::vector<std::string> subjects;
-  std::string created;  // as the server writes it
+  std::string created;  // as the server writes it; in ns below
   uint64_t first_seq = 0;
   uint64_t last_seq = 0;
   int64_t last_time_ns = 0;    // of the newest message; 0 = there was none
   std::string retention = {};  // "limits", "interest" or "workqueue"
   bool sourced = false;        // it takes messages of other streams, too
+  int64_t created_ns = 0;      // 0 = not told
 };
 
 struct ConsumerInfo {
-  std::string config;  // the JSON of its configuration
+  std::string config;   // the JSON of its configuration
+  std::string created;  // as the server writes it
   std::string description;
   std::vector<std::string> filters;  // empty: everything
   std::string ack_policy;

@@ -179,6 +179,7 @@ void PullSource::OnMessage(const Delivery& delivery) {
   MessageRequest request;
   request.rule = options_.rule;
   request.stream = options_.stream;
+  request.created_ns = *options_.created_ns;
   request.stream_seq = ack->stream_seq;
   request.time_ns = ack->time_ns;
   request.received_ms = clock_->NowMs();

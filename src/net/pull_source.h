@@ -8,6 +8,7 @@
 // deadline, when nothing more can come and the rest is given back.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -42,7 +43,8 @@ class PullSource {
   using Evaluate = std::function<Intent(const EventView& event, int64_t now_ms)>;
   struct Options {
     RuleIndex rule = 0;
-    const std::string* stream = nullptr;  // outlives the process' requests
+    const std::string* stream = nullptr;               // outlives the process' requests
+    const std::atomic<int64_t>* created_ns = nullptr;  // of the stream, now
     std::string consumer;
     std::string api_prefix;  // as JetStream::prefix
     std::string inbox;       // below the connection's, this source's own

@@ -40,6 +40,7 @@ struct MessageRequest {
   // The stream's name, "" for core NATS; owned by the ingress, stable while the
   // process lives.
   const std::string* stream = &kCoreStream;
+  int64_t created_ns = 0;   // when the stream was created; 0 = nobody can say
   uint64_t stream_seq = 0;  // 0 for core NATS
   int64_t time_ns = 0;      // JetStream's time of the message, or of its arrival
   int64_t received_ms = 0;

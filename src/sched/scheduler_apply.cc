@@ -269,8 +269,9 @@ Position Scheduler::PositionOf(MessageRequest* message) {
     return Position{0, 0, message->stream_seq, message->time_ns, {}};
   }
   bool rewound = false;
-  const Position position = streams_.Place(
-      message->rule, message->stream, message->stream_seq, message->time_ns, &rewound);
+  const Position position =
+      streams_.Place(message->rule, message->stream, message->created_ns,
+                     message->stream_seq, message->time_ns, &rewound);
   if (rewound) {
     ++stats_.rewinds;
     Log(Level::kWarn, "the stream begins anew: it was purged, restored or created again",

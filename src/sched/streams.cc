@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <utility>
 
 #include "base/coding.h"
 #include "store/meta.h"
@@ -18,6 +19,8 @@ std::string Streams::Encode(const ReadMark& mark) {
   PutVarint(&out, static_cast<uint64_t>(mark.high_time_ns));
   PutVarint(&out, mark.epoch);
   PutVarint(&out, static_cast<uint64_t>(mark.epoch_start_ns));
+  PutVarint(&out, static_cast<uint64_t>(mark.created_ns));
+  PutVarint(&out, static_cast<uint64_t>(mark.before_ns));
   return out;
 }
 
@@ -28,8 +31,12 @@ absl::StatusOr<ReadMark> Streams::Decode(std::string_view bytes) {
   mark.high_time_ns = static_cast<int64_t>(in.Varint());
   mark.epoch = in.Varint();
   mark.epoch_start_ns = static_cast<int64_t>(in.Varint());
+  if (!in.AtEnd()) {  // not up to store format 4
+    mark.created_ns = static_cast<int64_t>(in.Varint());
+    mark.before_ns = static_cast<int64_t>(in.Varint());
+  }
   if (!in.AtEnd() || mark.epoch == 0)
-    return Corrupt("read mark malformed: expected four varints");
+    return Corrupt("read mark malformed: expected four varints, or six");
   return mark;
 }
 
@@ -152,12 +159,32 @@ Streams::Source& Streams::Find(RuleIndex rule, const std::string* stream,
   return source;
 }
 
-Position Streams::Place(RuleIndex rule, const std::string* stream, uint64_t seq,
-                        int64_t time_ns, bool* rewound) {
+bool Streams::BeginLife(int64_t created_ns, Source* source) {
+  ReadMark& mark = source->mark;
+  if (created_ns == 0 || created_ns == mark.created_ns) return false;
+  const bool restored = created_ns == mark.before_ns;
+  const bool first = mark.created_ns == 0;
+  mark.before_ns = std::exchange(mark.created_ns, created_ns);
+  source->dirty = true;
+  if (first) return false;
+  ++mark.epoch;
+  mark.epoch_start_ns = mark.high_time_ns + 1;
+  if (!restored && created_ns < mark.epoch_start_ns) {  // its clock is behind
+    mark.epoch += kEra;
+    mark.epoch_start_ns = created_ns;
+  }
+  mark.high_seq = 0;
+  mark.high_time_ns = 0;
+  return true;
+}
+
+Position Streams::Place(RuleIndex rule, const std::string* stream, int64_t created_ns,
+                        uint64_t seq, int64_t time_ns, bool* rewound) {
   Source& source = Find(rule, stream, time_ns);
   ReadMark& mark = source.mark;
-  *rewound = seq <= mark.high_seq && time_ns > mark.high_time_ns;
-  if (*rewound) {
+  *rewound = BeginLife(created_ns, &source);
+  if (seq <= mark.high_seq && time_ns > mark.high_time_ns) {
+    *rewound = true;
     ++mark.epoch;
     // Not this message's own time: earlier ones of the new life may have been
     // lost on the way and come again.
@@ -165,7 +192,7 @@ Position Streams::Place(RuleIndex rule, const std::string* stream, uint64_t seq,
     mark.high_seq = 0;
   }
   const bool earlier = time_ns < mark.epoch_start_ns && mark.epoch > 1;
-  if (!earlier && seq > mark.high_seq && time_ns >= mark.high_time_ns) {
+  if (seq > mark.high_seq && time_ns >= mark.high_time_ns) {
     mark.high_seq = seq;
     mark.high_time_ns = time_ns;
     source.dirty = true;

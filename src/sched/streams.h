@@ -24,7 +24,9 @@ namespace expirer {
 [[nodiscard]] std::string SourceKey(std::string_view rule, std::string_view stream);
 
 // Kept in `meta` under "read/" SourceKey:
-//   | varint high_seq | varint high_time_ns | varint epoch | varint epoch_start_ns |
+//   | varint high_seq | varint high_time_ns | varint epoch | varint epoch_start_ns
+//   | varint created_ns | varint before_ns |
+// Up to store format 4 the last two were missing, and are learned.
 // Of each rule its own: what is compared are messages of one rule, which one
 // consumer brings in the stream's order. A mark that the rules shared would be
 // raised past the end of the old life by the first of them that is far ahead in
@@ -34,6 +36,8 @@ struct ReadMark {
   int64_t high_time_ns = 0;  // and its time
   uint64_t epoch = 1;
   int64_t epoch_start_ns = 0;  // no message of the epoch is older
+  int64_t created_ns = 0;      // of the stream in this life; 0 = not known yet
+  int64_t before_ns = 0;       // the same of its life before
 };
 
 // Core thread only, but for what reads a store.
@@ -56,17 +60,22 @@ class Streams {
   // Reads what was stored. Errors: kDataLoss for malformed entries.
   [[nodiscard]] absl::Status Load(const Store& store);
 
-  // The position of a message the rule read, taking note of it. A stream whose
-  // sequence is not above the highest the rule applied but whose time is later
-  // was rewound or re-created: its epoch is raised (and `*rewound` set), and
-  // begins right after the time of the highest applied. An older message belongs
+  // The position of a message the rule read, taking note of it. `created_ns` is
+  // when the stream was created that it came from; 0 = nobody can say. A stream
+  // that was created at another time than before is another one, whatever
+  // sequences say; one whose sequence is not above the highest the rule applied
+  // but whose time is later was rewound. Its epoch is raised then (and `*rewound`
+  // set), and begins right after the time of the highest applied; or, with a new
+  // era, when it was created, where that is earlier: its clock was set back.
+  // Unless it is the stream before, out of a backup. An older message belongs
   // to an epoch before: the first, while there is only that one, else 0, the
   // number of no epoch, so that time decides between it and every other.
   // `stream` is stable while the process lives.
-  // Not told: a new life of which nothing up to the old one's length arrived
-  // first, while messages from there on did.
-  [[nodiscard]] Position Place(RuleIndex rule, const std::string* stream, uint64_t seq,
-                               int64_t time_ns, bool* rewound);
+  // Not told: a rewind under one time of creation of which nothing up to the old
+  // life's length arrived first, while messages from there on did.
+  [[nodiscard]] Position Place(RuleIndex rule, const std::string* stream,
+                               int64_t created_ns, uint64_t seq, int64_t time_ns,
+                               bool* rewound);
 
   // The name of the stream with this Position::stream; "" = none has it. Valid
   // until the next Place.
@@ -89,6 +98,8 @@ class Streams {
   // The number of the stream of this name: `number`, if it has none yet.
   uint16_t Number(const std::string& name, uint16_t number);
   Source& Find(RuleIndex rule, const std::string* stream, int64_t time_ns);
+  // Whether the stream was created at another time than the mark says.
+  [[nodiscard]] static bool BeginLife(int64_t created_ns, Source* source);
 
   const std::vector<Rule>* const rules_;
   std::map<std::string, uint16_t, std::less<>> numbers_;  // "stream/" name: varint

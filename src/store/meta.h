@@ -29,8 +29,8 @@ namespace expirer {
 
 // Raised when an older binary must refuse the store.
 // 2: job rows of version 2, 3: registers of version 2 (job/job.h), 4: read marks
-// with epochs (sched/streams.h), 5: job rows of version 3 (job/job.h). An older store is
-// raised when it is opened.
+// with epochs, 5: read marks with the time of creation (sched/streams.h) and job rows
+// of version 3 (job/job.h). An older store is raised when it is opened.
 inline constexpr uint64_t kFormatVersion = 5;
 
 inline constexpr std::string_view kMetaFormat = "format";

@@ -3,9 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <filesystem>
+#include <optional>
 
 #include "net/micro.h"
 #include "sched/streams.h"
+#include "support/temp_dir.h"
 #include "unit/net/net_world.h"
 
 namespace expirer {
@@ -256,6 +259,93 @@ TEST_F(IngressServer, AStreamDeletedAndMadeAgainIsReadFromItsBeginning) {
   EXPECT_TRUE(WaitFor([&] { return core.Distinct() == 3'000; }))
       << core.Distinct() << ingress->Trouble(0);
   EXPECT_TRUE(WaitFor([&] { return core.Settled(0); }));
+  EXPECT_EQ(core.Lives().size(), 2U) << "each message tells of which stream it is";
+  EXPECT_FALSE(core.Lives().contains(0));
+  core.Stop();
+}
+
+// A server on whose disk the messages of a stream can be lost, its consumers not.
+class ShortenedStream : public IngressServer {
+ protected:
+  void SetUp() override {
+    IngressServer::SetUp();
+    if (!IsSkipped()) server_.emplace(NatsServer::Options{.store_dir = dir_.path()});
+  }
+  void LoseMessages() {
+    server_->Stop();
+    std::filesystem::remove_all(dir_.path() + "/jetstream/$G/streams/ORDERS/msgs");
+    server_->Start();
+  }
+  TempDir dir_;
+  std::optional<NatsServer> server_;
+};
+
+// nats-server 2.9 keeps such a consumer waiting for sequences far ahead.
+TEST_F(ShortenedStream, AConsumerAheadOfItsStreamIsMadeAnewAndReadsWhatIsThere) {
+  TestClient(server_->url()).CreateStream("ORDERS", spec_.subjects);
+  {
+    TestClient client(server_->url());
+    Fill(client, 0, 55);
+  }
+  FakeCore core;
+  const auto ingress = MakeIngress(*server_, &core);
+  ASSERT_TRUE(WaitFor([&] { return core.Distinct() == 55 && core.Settled(0); }));
+  LoseMessages();
+  TestClient client(server_->url());
+  Fill(client, 55, 11);
+  EXPECT_TRUE(WaitFor([&] { return core.Distinct() == 66; })) << ingress->Trouble(0);
+  EXPECT_TRUE(WaitFor([&] { return core.Settled(0); }));
+  Fill(client, 66, 100);  // past where the first one stood
+  EXPECT_TRUE(WaitFor([&] { return core.Distinct() == 166; })) << ingress->Trouble(0);
+  // What the floor of before said is forgotten.
+  const std::string floor = core.Floors().begin()->second;
+  EXPECT_FALSE(floor.ends_with("\n55")) << floor;
+  core.Stop();
+}
+
+TEST_F(ShortenedStream, OverdueJobsWaitUntilWhatAConsumerCannotSeeIsRead) {
+  TestClient(server_->url()).CreateStream("ORDERS", spec_.subjects);
+  {
+    TestClient client(server_->url());
+    Fill(client, 0, 55);
+  }
+  ReadBefore(*server_);
+  LoseMessages();
+  TestClient client(server_->url());
+  Fill(client, 55, 11);
+  IngressOptions options = Options(*server_);
+  options.read_marks = {{SourceKey("orders", "ORDERS"), 55}};
+  FakeCore core;
+  const auto ingress = MakeIngress(options, &core);
+  ASSERT_TRUE(WaitFor([&] { return core.Settled(0); })) << ingress->Trouble(0);
+  EXPECT_EQ(core.Distinct(), 11U);
+  core.Stop();
+}
+
+// Neither does it miss what came before it looked, nor read what it once left out.
+TEST_F(ShortenedStream, ARuleThatReadsOnlyWhatIsNewGoesOnFromItsBeginning) {
+  rules_[0].deliver.from = Deliver::From::kNew;
+  {
+    TestClient client(server_->url());
+    client.CreateStream("ORDERS", spec_.subjects);
+    Fill(client, 0, 5);
+  }
+  FakeCore core;
+  const auto ingress = MakeIngress(*server_, &core);
+  ASSERT_TRUE(WaitFor([&] { return core.Settled(0); }));
+  {
+    TestClient client(server_->url());
+    Fill(client, 5, 50);
+  }
+  ASSERT_TRUE(WaitFor([&] { return core.Distinct() == 50 && core.Settled(0); }));
+  LoseMessages();
+  TestClient client(server_->url());
+  Fill(client, 55, 11);
+  EXPECT_TRUE(WaitFor([&] { return core.Distinct() == 61; })) << ingress->Trouble(0);
+  client.DeleteStream("ORDERS");
+  client.CreateStream("ORDERS", spec_.subjects);
+  Fill(client, 66, 20);
+  EXPECT_TRUE(WaitFor([&] { return core.Distinct() == 81; })) << ingress->Trouble(0);
   core.Stop();
 }
 

@@ -90,6 +90,11 @@ class FakeCore {
     std::lock_guard lock(mutex_);
     return cancels_;
   }
+  // When the streams were created that anything came from.
+  std::set<int64_t> Lives() {
+    std::lock_guard lock(mutex_);
+    return lives_;
+  }
   bool Settled(RuleIndex rule) {
     std::lock_guard lock(mutex_);
     return settled_[rule];
@@ -140,6 +145,7 @@ class FakeCore {
       std::lock_guard lock(mutex_);
       ++deliveries_;
       ++times_[message.stream_seq];
+      lives_.insert(message.created_ns);
       if (const auto* schedule = std::get_if<ScheduleIntent>(&message.intent)) {
         if (keys_.insert(std::to_string(message.rule) + "/" + schedule->job.key).second) {
           ++by_rule_[message.rule];
@@ -161,6 +167,7 @@ class FakeCore {
   std::map<RuleIndex, std::vector<bool>> history_;
   std::map<std::string, std::string> floors_;
   std::map<uint64_t, size_t> times_;  // delivered, by stream sequence
+  std::set<int64_t> lives_;
   size_t deliveries_ = 0;
   size_t cancels_ = 0;
   std::thread thread_;

@@ -20,7 +20,13 @@ namespace {
 class Placing {
  public:
   Position operator()(uint64_t seq, int64_t time_ns, const std::string& stream = "S") {
-    return streams_.Place(rule_, &*names_.insert(stream).first, seq, time_ns, &rewound_);
+    return streams_.Place(rule_, &*names_.insert(stream).first, created_ns_, seq, time_ns,
+                          &rewound_);
+  }
+  // Of a stream that was created then.
+  Placing& Created(int64_t created_ns) {
+    created_ns_ = created_ns;
+    return *this;
   }
   Placing& For(RuleIndex rule) {
     rule_ = rule;
@@ -32,6 +38,7 @@ class Placing {
   const std::vector<Rule> rules_ = {TestRule("r"), TestRule("s")};
   std::set<std::string> names_;
   RuleIndex rule_ = 0;
+  int64_t created_ns_ = 0;
   bool rewound_ = false;
 
  public:
@@ -96,6 +103,57 @@ TEST(Streams, ARewindIsSeenByARuleWhenAnotherIsPastTheOldLifesEnd) {
   const Position new_life = place.For(0)(20, 2'000);
   EXPECT_TRUE(place.rewound());
   EXPECT_GT(Compare(new_life, old_life), 0);
+}
+
+// Its first messages were not for the rule, or are under way still.
+TEST(Streams, AStreamMadeAgainThatGrewPastTheOldOneIsANewLife) {
+  Placing place;
+  const Position old_life = place.Created(10)(50, 1'000);
+  const Position ahead = place.Created(1'500)(60, 2'000);
+  EXPECT_TRUE(place.rewound());
+  const Position behind = place(20, 1'800);
+  EXPECT_FALSE(place.rewound());
+  EXPECT_GT(Compare(behind, old_life), 0);
+  EXPECT_LT(Compare(behind, ahead), 0);
+}
+
+TEST(Streams, AStreamMadeAgainIsNewerWhateverTheClocksSay) {
+  Placing place;
+  const Position old_life = place.Created(9'000)(50, 10'000);
+  const Position first = place.Created(500)(1, 600);  // set back before the old one
+  EXPECT_TRUE(place.rewound());
+  EXPECT_GT(Compare(first, old_life), 0);
+  const Position next = place(60, 700);
+  EXPECT_FALSE(place.rewound());
+  EXPECT_GT(Compare(next, first), 0);
+  EXPECT_GT(Compare(next, old_life), 0);
+  const Position third = place.Created(650)(2, 660);  // and once more
+  EXPECT_TRUE(place.rewound());
+  EXPECT_GT(Compare(third, next), 0);
+  EXPECT_GT(Compare(third, old_life), 0);
+}
+
+// Servers before 2.15 may tell another time after they recovered the stream.
+TEST(Streams, TheSameMessagesUnderAnotherTimeOfCreationChangeNothing) {
+  Placing place;
+  const Position schedule = place.Created(10)(5, 1'000);
+  const Position cancel = place(6, 1'100);
+  const Position again = place.Created(5'000)(5, 1'000);
+  EXPECT_LE(Compare(again, schedule), 0);
+  EXPECT_LT(Compare(again, cancel), 0);
+  EXPECT_EQ(Compare(place(6, 1'100), cancel), 0);
+  EXPECT_GT(Compare(place(7, 6'000), cancel), 0);
+}
+
+TEST(Streams, TheStreamBeforeOutOfABackupIsNoNewerThanItWas) {
+  Placing place;
+  const Position schedule = place.Created(10)(5, 1'000);
+  const Position cancel = place.Created(2'000)(1, 2'100);
+  const Position again = place.Created(10)(5, 1'000);
+  EXPECT_TRUE(place.rewound());
+  EXPECT_LE(Compare(again, schedule), 0);
+  EXPECT_LT(Compare(again, cancel), 0);
+  EXPECT_GT(Compare(place(6, 3'000), cancel), 0);
 }
 
 // A stream restored twice still holds messages of its first life.
@@ -179,6 +237,39 @@ TEST_F(StoredStreams, MalformedEntryIsDataLoss) {
   }
 }
 
+TEST_F(StoredStreams, ALifeOutlivesTheProcess) {
+  Placing before;
+  const Position old_life = before.Created(900)(50, 1'000);
+  Stage(&before.streams_);
+  Placing after;
+  ASSERT_TRUE(after.streams_.Load(*store_).ok());
+  EXPECT_EQ(after.Created(900)(50, 1'000), old_life);
+  EXPECT_FALSE(after.rewound());
+  EXPECT_GT(Compare(after.Created(100)(1, 200), old_life), 0);
+  EXPECT_TRUE(after.rewound());
+}
+
+// Such a store does not know when its streams were created.
+TEST_F(StoredStreams, ATimeOfCreationIsLearnedWithoutANewEpoch) {
+  std::string mark;
+  for (const uint64_t field : {uint64_t{80}, uint64_t{1'000}, uint64_t{3}, uint64_t{500}})
+    PutVarint(&mark, field);
+  std::string number;
+  PutVarint(&number, 7);
+  WriteSet set;
+  set.PutMeta("stream/S", number);
+  set.PutMeta("read/" + SourceKey("r", "S"), mark);
+  ASSERT_TRUE(store_->Write(&set).ok());
+  Placing place;
+  ASSERT_TRUE(place.streams_.Load(*store_).ok());
+  EXPECT_EQ(place.Created(400)(79, 990), (Position{7, 3, 79, 990, {}}));
+  EXPECT_FALSE(place.rewound());
+  Stage(&place.streams_);
+  Placing after;
+  ASSERT_TRUE(after.streams_.Load(*store_).ok());
+  EXPECT_EQ(after.Created(300)(1, 350).epoch, kEra + 4);
+}
+
 // One mark for all rules of a stream, and of each rule the sequence only.
 TEST_F(StoredStreams, MarksOfStoreFormat3AreTakenOver) {
   std::string entry(1, '\1');
@@ -201,13 +292,15 @@ TEST_F(StoredStreams, MarksOfStoreFormat3AreTakenOver) {
 }
 
 TEST(Streams, MarkIsReadBackAsWritten) {
-  const ReadMark mark{UINT64_MAX, INT64_MAX, 123, 456};
+  const ReadMark mark{UINT64_MAX, INT64_MAX, 123, 456, 78, 9};
   const auto read = Streams::Decode(Streams::Encode(mark));
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(read->high_seq, mark.high_seq);
   EXPECT_EQ(read->high_time_ns, mark.high_time_ns);
   EXPECT_EQ(read->epoch, mark.epoch);
   EXPECT_EQ(read->epoch_start_ns, mark.epoch_start_ns);
+  EXPECT_EQ(read->created_ns, mark.created_ns);
+  EXPECT_EQ(read->before_ns, mark.before_ns);
 }
 
 // Two rules' durables read two lives of a stream, each its own part of the
