@@ -213,9 +213,22 @@ void ReadMatch(const Section& section, Entry* entry) {
   }
 }
 
+// What the server takes for a stream's name, which is a token of API subjects.
+bool IsStreamName(std::string_view name) {
+  return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
+    return c > 0x20 && c != 0x7F &&
+           std::string_view(".*>/\\").find(c) == std::string_view::npos;
+  });
+}
+
 Entry ReadEntry(const Section& section, bool schedule) {
   Entry entry;
   entry.subject = section.Text("subject");
+  entry.stream = section.Text("stream");
+  if (section.Has("stream") && !IsStreamName(entry.stream))
+    section.Fail("stream", fmt::format("expected the name of a stream, without spaces "
+                                       "and . * > / \\, found {}",
+                                       Quote(entry.stream)));
   for (const std::string& text : section.Texts("key")) {
     if (auto source = ReadSource(section, "key", text)) {
       CheckToken(section, "key", source->token, entry.subject);
@@ -359,6 +372,17 @@ void CheckStan(const Section& section, const Rule& rule) {
   }
 }
 
+void CheckStreamsNamed(const Section& section, const Rule& rule) {
+  if (rule.source == Transport::kJetStream) return;
+  for (const char* const name : {"schedule", "cancel"}) {
+    if (!section.Has(name)) continue;
+    for (const Section& entry : section.List(name))
+      if (entry.Has("stream"))
+        entry.Fail("stream",
+                   "only source: jetstream reads streams; expected it left out");
+  }
+}
+
 void CheckVersions(const Section& section, const Rule& rule) {
   const auto versioned = [](const Entry& entry) { return entry.version.has_value(); };
   const auto count =
@@ -480,6 +504,7 @@ void WarnOfHidden(const Rule& rule, const Section& section,
   for (const Entry& schedule : rule.schedule) {
     for (const Entry& cancel : rule.cancel) {
       if (!schedule.subject.empty() && !cancel.subject.empty() && cancel.match.empty() &&
+          cancel.stream == schedule.stream &&
           SubjectCovers(cancel.subject, schedule.subject)) {
         warnings->push_back(section.Issue(
             "schedule",
@@ -513,6 +538,7 @@ Rule ReadRule(const Section& section) {
     section.Fail("deliver", "core NATS keeps no events; expected it left out");
   rule.durable = section.Text("durable");
   CheckStan(section, rule);
+  CheckStreamsNamed(section, rule);
   CheckVersions(section, rule);
   return rule;
 }

@@ -144,6 +144,9 @@ constexpr Key kKeys[] = {
      {},
      true},
     Must("rules[].schedule[].subject", KeyType::kText, "Filter of the events' subjects."),
+    {"rules[].schedule[].stream", KeyType::kText, "", 1, 255,
+     "The stream to read, where its subjects do not tell (mirrors, sources, "
+     "transforms): `subject` is then as stored. By default those that carry it."},
     Must("rules[].schedule[].key", KeyType::kTexts,
          "The user's own id: JSON pointer, subject:N, header:Name, or a list of them."),
     Text("rules[].schedule[].due", "",
@@ -161,6 +164,7 @@ constexpr Key kKeys[] = {
      "are ignored."},
     {"rules[].cancel", KeyType::kEntries, "", 0, 0, "Events that cancel a job."},
     Must("rules[].cancel[].subject", KeyType::kText, "Filter of the events' subjects."),
+    {"rules[].cancel[].stream", KeyType::kText, "", 1, 255, "As in schedule."},
     Must("rules[].cancel[].key", KeyType::kTexts, "As in schedule."),
     Text("rules[].cancel[].version", "", "As in schedule."),
     {"rules[].cancel[].match", KeyType::kMatch, "", 0, kTextMax, "As in schedule."},

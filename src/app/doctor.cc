@@ -17,6 +17,7 @@
 #include "job/json_view.h"
 #include "net/jetstream.h"
 #include "net/random_id.h"
+#include "net/rule_streams.h"
 
 namespace expirer {
 namespace {
@@ -60,13 +61,29 @@ class Doctor {
     if (rule.source == Transport::kStan)
       return Say(kOk, "rule " + rule.name,
                  "reads NATS Streaming, which cannot be asked; `health --ready` tells");
-    std::set<std::string> filters;
-    for (const Entry& entry : rule.schedule) filters.insert(entry.subject);
-    for (const Entry& entry : rule.cancel) filters.insert(entry.subject);
+    const RuleFilters filters = FiltersOf(rule);
     std::set<std::string> streams;
-    for (const std::string& filter : filters) CheckFilter(rule, filter, &streams);
-    const std::string durable = config_.name + "-" + rule.name;
-    for (const std::string& stream : streams) CheckConsumer(stream, durable);
+    for (const std::string& filter : filters.anywhere)
+      CheckFilter(rule, filter, &streams);
+    for (const auto& [stream, of] : filters.named) streams.insert(stream);
+    for (const std::string& stream : streams) CheckStream(rule, filters, stream);
+  }
+
+  void CheckStream(const Rule& rule, const RuleFilters& filters,
+                   const std::string& stream) {
+    const std::string check = "rule " + rule.name + ", stream " + stream;
+    const auto info = js_.Stream(stream);
+    if (JetStreamCode(info.status()) == kStreamNotFound) {
+      for (const StreamConfig& made : config_.streams)
+        if (made.name == stream) return Say(kWarn, check, "none yet; serve makes it");
+      return Say(kFail, check, "there is no such stream, and the rule names it");
+    }
+    if (!info.ok()) return Say(kFail, check, Message(info.status()));
+    const std::vector<std::string> stored = StoredSubjects(&js_, *info);
+    for (const std::string& filter : FiltersFor(filters, *info))
+      if (const absl::Status stores = CheckStores(*info, stored, filter); !stores.ok())
+        return Say(kFail, check, Message(stores));
+    CheckConsumer(stream, config_.name + "-" + rule.name);
   }
 
   void CheckFilter(const Rule& rule, const std::string& filter,
@@ -83,7 +100,9 @@ class Doctor {
       for (const std::string& subject : stream.subjects)
         if (SubjectCovers(subject, filter))
           return Say(kWarn, check, "none yet; serve makes " + stream.name);
-    Say(kFail, check, "no stream has it, and none of `streams` would");
+    Say(kFail, check,
+        "no stream has it, and none of `streams` would; one that stores it as a mirror, "
+        "from a source or by a transform is named by `stream`");
   }
 
   void CheckConsumer(const std::string& stream, const std::string& durable) {

@@ -49,6 +49,13 @@ std::string OutletName(const Rule& rule, const Publish& publish) {
   return publish.name.empty() ? rule.name : rule.name + "." + publish.name;
 }
 
+bool MayConcern(const Entry& entry, const EventView& event) {
+  if (entry.stream.empty() ? event.only_named
+                           : !event.stream.empty() && entry.stream != event.stream)
+    return false;
+  return SubjectMatches(entry.subject, event.subject);
+}
+
 struct RuleEvaluator::State {
   // An entry, and where a read of the body puts what its sources point at.
   struct Plan {
@@ -62,9 +69,8 @@ struct RuleEvaluator::State {
     size_t version = 0;
     std::optional<JobRenderer> late;
 
-    [[nodiscard]] bool Matches(std::string_view subject) const {
-      return literal ? subject == entry->subject
-                     : SubjectMatches(entry->subject, subject);
+    [[nodiscard]] bool Matches(const EventView& event) const {
+      return (!literal || event.subject == entry->subject) && MayConcern(*entry, event);
     }
   };
 
@@ -400,7 +406,7 @@ Intent RuleEvaluator::Evaluate(const EventView& event, int64_t now_ms) {
   Intent intent;
   absl::Status status;
   for (const State::Plan& plan : state.cancel) {
-    if (!plan.Matches(event.subject)) continue;
+    if (!plan.Matches(event)) continue;
     if (!state.MatchHolds(plan, event, &status)) {
       if (status.ok()) continue;
     } else {
@@ -410,7 +416,7 @@ Intent RuleEvaluator::Evaluate(const EventView& event, int64_t now_ms) {
     return intent;
   }
   for (const State::Plan& plan : state.schedule) {
-    if (!plan.Matches(event.subject)) continue;
+    if (!plan.Matches(event)) continue;
     if (!state.MatchHolds(plan, event, &status)) {
       if (status.ok()) continue;
     } else {

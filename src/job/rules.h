@@ -59,6 +59,7 @@ struct Publish {
 // An event belongs to the entry when the subject fits and all of `match` hold.
 struct Entry {
   std::string subject;              // NATS filter; * and > allowed as whole tokens
+  std::string stream;               // the one read, subjects as stored; "" = whichever
   std::vector<Match> match;         // empty: every event
   std::vector<Source> key;          // one or more
   std::optional<Source> due;        // absolute time: pointer or header
@@ -118,7 +119,11 @@ struct EventView {
   std::string_view payload;
   const Headers* headers = nullptr;  // may be null
   int64_t time_ns = 0;               // JetStream's time of the message
+  std::string_view stream = {};      // where it is stored; "" = nobody knows
+  bool only_named = false;  // the stream carries what only entries that name it read
 };
+// Whether an event that is there may belong to the entry, by its subject and stream.
+[[nodiscard]] bool MayConcern(const Entry& entry, const EventView& event);
 
 // Of each job due, key, target, headers, body are filled; source.version if
 // any. `job` is of the rule's first publish entry, `more` of the others.

@@ -15,6 +15,15 @@ constexpr int kNotReady = 503;
 // Of what requeue takes from the dead store at a time.
 constexpr size_t kRequeueBytesMax = 4 << 20;
 
+absl::StatusOr<StreamNames> NamesIn(const Store& store) {
+  ASSIGN_OR_RETURN(auto names, Streams::Names(store));
+  return [names = std::move(names)](uint16_t number) {
+    for (const auto& [known, name] : names)
+      if (known == number) return name;
+    return std::string();
+  };
+}
+
 }  // namespace
 
 Api::Api(ApiOptions options, Connection* connection, Inbox* inbox, const Store* store,
@@ -203,12 +212,7 @@ absl::Status Api::ReadList(Page* page) {
 }
 
 absl::Status Api::ReadDeadList(Page* page) {
-  ASSIGN_OR_RETURN(const auto names, Streams::Names(*store_));
-  const StreamNames streams = [&names](uint16_t number) {
-    for (const auto& [known, name] : names)
-      if (known == number) return name;
-    return std::string();
-  };
+  ASSIGN_OR_RETURN(const StreamNames streams, NamesIn(*store_));
   const size_t bytes_max = DeadPageBytes(page->caller.bytes_max);
   std::string out = "{\"entries\":[";
   bool first = true;
@@ -237,13 +241,14 @@ absl::Status Api::ReadDeadEntries(Page* page) {
   request.dry_run = query.dry_run;
   request.one = query.job || query.id;
   request.stale = query.stale;
+  ASSIGN_OR_RETURN(const StreamNames streams, NamesIn(*store_));
   size_t bytes = 0;
   const auto add = [&](std::string_view key, const Dead& dead) {
     if (bytes >= kRequeueBytesMax) return false;
     bytes += dead.payload.size() + key.size();
     DeadRequest::Entry entry;
     entry.key = key;
-    if (!request.purge) Evaluate(dead, &entry);
+    if (!request.purge) Evaluate(dead, streams, &entry);
     request.entries.push_back(std::move(entry));
     return true;
   };
@@ -267,7 +272,8 @@ absl::Status Api::ReadDeadEntries(Page* page) {
 }
 
 // Runs a rejected message through its rule.
-void Api::Evaluate(const Dead& dead, DeadRequest::Entry* entry) {
+void Api::Evaluate(const Dead& dead, const StreamNames& streams,
+                   DeadRequest::Entry* entry) {
   const DeadName name = SplitDeadKey(entry->key).value_or(DeadName{});
   if (name.job) return;
   entry->source = dead.source;
@@ -292,6 +298,8 @@ void Api::Evaluate(const Dead& dead, DeadRequest::Entry* entry) {
   event.payload = dead.payload;
   event.headers = &dead.headers;
   event.time_ns = dead.source.time_ns;
+  const std::string stream = streams(dead.source.stream);
+  event.stream = stream;
   entry->intent = found->second->Evaluate(event, clock_->NowMs());
 }
 

@@ -84,7 +84,7 @@ class Api {
   [[nodiscard]] absl::Status ReadList(Page* page);
   [[nodiscard]] absl::Status ReadDeadList(Page* page);
   [[nodiscard]] absl::Status ReadDeadEntries(Page* page);
-  void Evaluate(const Dead& dead, DeadRequest::Entry* entry);
+  void Evaluate(const Dead& dead, const StreamNames& streams, DeadRequest::Entry* entry);
 
   const ApiOptions options_;
   Inbox* const inbox_;

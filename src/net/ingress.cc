@@ -33,30 +33,14 @@ constexpr int64_t kAdmissionMaxMs = 30'000;
 
 int64_t NowMs() { return SystemClock().MonotonicMs(); }
 
-std::vector<std::string> FiltersOf(const Rule& rule) {
-  std::vector<std::string> filters;
-  for (const Entry& entry : rule.schedule) filters.push_back(entry.subject);
-  for (const Entry& entry : rule.cancel) filters.push_back(entry.subject);
-  return NarrowFilters(std::move(filters));
-}
-
 bool ReadElsewhere(const Rule& rule) { return rule.source == Transport::kStan; }
-
-bool Overlaps(const std::vector<std::string>& subjects, const std::string& filter) {
-  return std::any_of(subjects.begin(), subjects.end(),
-                     [&](const std::string& s) { return SubjectsOverlap(s, filter); });
-}
 
 // Those of `all` that no rule reads.
 std::vector<StreamSpec> Unread(std::vector<StreamSpec> all,
                                const std::vector<Rule>& rules) {
   std::erase_if(all, [&rules](const StreamSpec& spec) {
     return std::any_of(rules.begin(), rules.end(), [&spec](const Rule& rule) {
-      const std::vector<std::string> filters = FiltersOf(rule);
-      return rule.source == Transport::kJetStream &&
-             std::any_of(filters.begin(), filters.end(), [&spec](const std::string& f) {
-               return Overlaps(spec.subjects, f);
-             });
+      return rule.source == Transport::kJetStream && Serves(spec, FiltersOf(rule));
     });
   });
   return all;
@@ -91,7 +75,7 @@ Ingress::Ingress(IngressOptions options, const std::vector<Rule>* rules, Inbox* 
     state.rule = &rule;
     state.filters = FiltersOf(rule);
     if (rule.source == Transport::kCore)
-      ListenToCore(static_cast<RuleIndex>(states_.size()), state.filters);
+      ListenToCore(static_cast<RuleIndex>(states_.size()), state.filters.anywhere);
     if (ReadElsewhere(rule)) troubles_[states_.size()].clear();
     states_.push_back(std::move(state));
   }
@@ -343,15 +327,18 @@ absl::StatusOr<std::vector<WishedSource>> Ingress::WishedSources() {
     const RuleState& state = states_[i];
     if (state.rule->source != Transport::kJetStream) continue;
     std::set<std::string> streams;
-    for (const std::string& filter : state.filters) {
+    for (const std::string& filter : state.filters.anywhere) {
       ASSIGN_OR_RETURN(const std::vector<std::string> names, js_.StreamNames(filter));
       streams.insert(names.begin(), names.end());
     }
+    for (const auto& [name, filters] : state.filters.named) streams.insert(name);
     for (const std::string& name : streams) {
-      ASSIGN_OR_RETURN(StreamInfo stream, js_.Stream(name));
-      ConsumerWish wish = WishFor(static_cast<RuleIndex>(i), stream);
+      auto stream = js_.Stream(name);
+      if (JetStreamCode(stream.status()) == kStreamNotFound) continue;
+      if (!stream.ok()) return stream.status();
+      ConsumerWish wish = WishFor(static_cast<RuleIndex>(i), *stream);
       if (!wish.filters.empty())
-        sources.push_back({state.rule->name, std::move(stream), std::move(wish)});
+        sources.push_back({state.rule->name, *std::move(stream), std::move(wish)});
     }
   }
   return sources;
@@ -361,9 +348,7 @@ ConsumerWish Ingress::WishFor(RuleIndex index, const StreamInfo& stream) const {
   const Rule& rule = (*rules_)[index];
   ConsumerWish wish;
   wish.durable = options_.name + "-" + rule.name;
-  for (const std::string& filter : states_[index].filters) {
-    if (Overlaps(stream.subjects, filter)) wish.filters.push_back(filter);
-  }
+  wish.filters = FiltersFor(states_[index].filters, stream);
   wish.store_id = options_.store_id;
   if (!rule.was.empty()) wish.was = options_.name + "-" + rule.was;
   wish.deliver = rule.deliver;
@@ -464,16 +449,14 @@ int64_t Ingress::KeepRule(RuleIndex index) {
   }
   const int64_t now_ms = NowMs();
   if (now_ms < state.next_setup_ms) return state.next_setup_ms;
-  std::vector<std::string> missing;
+  Missing missing;
   absl::Status status = SetUpRule(&state, index, &missing);
   if (IsForeign(status)) {
     Refuse(Message(status));
     return INT64_MAX;
   }
   state.blocked = !status.ok();
-  if (status.ok() && !missing.empty()) {
-    status = NotFound(fmt::format("no stream carries {}", fmt::join(missing, ", ")));
-  }
+  if (status.ok()) status = missing.Sentence();
   Complain(&state, status.ok() ? "" : Message(status));
   if (status.ok()) {
     // Not reset at once: a consumer that is deleted again and again must not
@@ -509,27 +492,50 @@ void Ingress::Complain(RuleState* state, const std::string& why) {
   }
 }
 
-absl::StatusOr<std::vector<std::string>> Ingress::FindStreams(
-    const RuleState& state, std::vector<std::string>* missing) {
+absl::Status Ingress::Missing::Sentence() const {
+  if (!streams.empty())
+    return NotFound(fmt::format("there is no stream {}, which the rule names",
+                                fmt::join(streams, ", ")));
+  if (!filters.empty())
+    return NotFound(
+        fmt::format("no stream carries {} (one that stores it as a mirror, "
+                    "from a source or by a transform is named by `stream`)",
+                    fmt::join(filters, ", ")));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<std::string>> Ingress::FindStreams(const RuleState& state,
+                                                              Missing* missing) {
   std::set<std::string> streams;
-  for (const std::string& filter : state.filters) {
+  for (const std::string& filter : state.filters.anywhere) {
     ASSIGN_OR_RETURN(std::vector<std::string> names, js_.StreamNames(filter));
     if (names.empty()) {
-      ASSIGN_OR_RETURN(const std::string made, MakeStream(filter));
+      ASSIGN_OR_RETURN(const std::string made, MakeStream(filter, ""));
       if (made.empty()) {
-        missing->push_back(filter);
+        missing->filters.push_back(filter);
         continue;
       }
       names.push_back(made);
     }
     streams.insert(names.begin(), names.end());
   }
+  for (const auto& [name, filters] : state.filters.named) {
+    const absl::Status there = js_.Stream(name).status();
+    if (!there.ok() && JetStreamCode(there) != kStreamNotFound) return there;
+    if (!there.ok()) {
+      ASSIGN_OR_RETURN(const std::string made, MakeStream(filters.front(), name));
+      if (made.empty()) missing->streams.push_back(name);
+      if (made.empty()) continue;
+    }
+    streams.insert(name);
+  }
   return std::vector<std::string>(streams.begin(), streams.end());
 }
 
-absl::StatusOr<std::string> Ingress::MakeStream(const std::string& filter) {
+absl::StatusOr<std::string> Ingress::MakeStream(const std::string& filter,
+                                                const std::string& name) {
   for (const StreamSpec& spec : options_.streams) {
-    if (!Overlaps(spec.subjects, filter)) continue;
+    if (name.empty() ? !Overlaps(spec.subjects, filter) : spec.name != name) continue;
     for (const std::string& subject : spec.subjects) {
       ASSIGN_OR_RETURN(const std::vector<std::string> names, js_.StreamNames(subject));
       if (!names.empty()) {
@@ -581,7 +587,10 @@ Ingress::Source* Ingress::SourceOf(RuleIndex index, const std::string& stream) {
   source->pull = std::make_unique<PullSource>(
       pull, &connection_, inbox_, clock_,
       [source](const EventView& event, int64_t now_ms) {
-        return source->evaluator->Evaluate(event, now_ms);
+        EventView placed = event;
+        placed.stream = source->stream;
+        placed.only_named = source->only_named;
+        return source->evaluator->Evaluate(placed, now_ms);
       },
       [this, source](const std::string& why) {
         Log(Level::kWarn, "a consumer broke off",
@@ -595,8 +604,7 @@ Ingress::Source* Ingress::SourceOf(RuleIndex index, const std::string& stream) {
   return source;
 }
 
-absl::Status Ingress::SetUpRule(RuleState* state, RuleIndex index,
-                                std::vector<std::string>* missing) {
+absl::Status Ingress::SetUpRule(RuleState* state, RuleIndex index, Missing* missing) {
   ASSIGN_OR_RETURN(const std::vector<std::string> streams, FindStreams(*state, missing));
   for (Source* source : state->sources) {
     if (std::find(streams.begin(), streams.end(), source->stream) == streams.end()) {
@@ -618,6 +626,10 @@ absl::Status Ingress::SetUpSource(Source* source) {
   const ConsumerWish wish = WishFor(source->rule, stream);
   if (wish.filters.empty())
     return NotFound("stream " + stream.name + " changed its subjects");
+  const std::vector<std::string> stored = StoredSubjects(&js_, stream);
+  for (const std::string& filter : wish.filters)
+    RETURN_IF_ERROR(CheckStores(stream, stored, filter));
+  source->only_named = IsOnlyNamed(states_[source->rule].filters, stream);
   ASSIGN_OR_RETURN(ConsumerInfo consumer, EnsureConsumer(&js_, stream, wish));
   if (source->read_anew) {
     // The floor of the sequences before means nothing now.

@@ -29,6 +29,7 @@
 #include "net/jetstream.h"
 #include "net/pull_source.h"
 #include "net/requests.h"
+#include "net/rule_streams.h"
 #include "net/target_streams.h"
 #include "sched/egress.h"
 #include "sched/inbox.h"
@@ -114,6 +115,7 @@ class Ingress final : public Inbound {
     bool asking_back = false;
     std::string created;  // of the stream
     std::atomic<int64_t> created_ns = 0;
+    std::atomic<bool> only_named = false;  // EventView's
     uint64_t mark = 0;                     // the stream's end when reading began
     uint64_t asked_to = 0;                 // asking back what was delivered up to here
     uint64_t floor = 0;                    // as last posted
@@ -135,7 +137,7 @@ class Ingress final : public Inbound {
   };
   struct RuleState {
     const Rule* rule = nullptr;
-    std::vector<std::string> filters;
+    RuleFilters filters;
     std::vector<Source*> sources;
     bool blocked = true;  // not every stream of it could be set up
     bool settled = false;
@@ -175,13 +177,20 @@ class Ingress final : public Inbound {
   int64_t KeepRule(RuleIndex index);
   int64_t KeepCoreRule(RuleIndex index);
   int64_t KeepSource(Source* source);
+  // What a rule is to read and no stream has, nor may one be made for it.
+  struct Missing {
+    std::vector<std::string> filters;
+    std::vector<std::string> streams;  // that its entries name
+    [[nodiscard]] absl::Status Sentence() const;
+  };
   [[nodiscard]] absl::Status SetUpRule(RuleState* state, RuleIndex index,
-                                       std::vector<std::string>* missing);
+                                       Missing* missing);
   [[nodiscard]] absl::StatusOr<std::vector<std::string>> FindStreams(
-      const RuleState& state, std::vector<std::string>* missing);
-  // The name of the configured stream that was made to carry `filter`; "" when
-  // none may be.
-  [[nodiscard]] absl::StatusOr<std::string> MakeStream(const std::string& filter);
+      const RuleState& state, Missing* missing);
+  // The name of the configured stream that was made to carry `filter`, or that is
+  // called `name` where that is not ""; "" when none may be.
+  [[nodiscard]] absl::StatusOr<std::string> MakeStream(const std::string& filter,
+                                                       const std::string& name);
   // How long a stream that is gone must stay so before it is made again; not
   // above 0: make it now.
   [[nodiscard]] int64_t RemakeWaitMs(const std::string& stream);

@@ -83,6 +83,49 @@ absl::Status ReadError(const absl::StatusOr<std::string>& reply) {
   return Reply().Read(*reply);
 }
 
+// What a stream's config says at `pointer`; nothing where nothing stands there.
+absl::StatusOr<std::optional<SubjectTransform>> ReadTransform(
+    std::string_view text, const std::string& pointer) {
+  Reply reply;
+  const size_t all = reply.Want(pointer);
+  const size_t from = reply.Want(pointer + "/src");
+  const size_t to = reply.Want(pointer + "/dest");
+  RETURN_IF_ERROR(reply.Read(text));
+  if (reply.Raw(all).empty() || reply.Raw(all) == "null") return std::nullopt;
+  SubjectTransform transform{reply.Text(from), reply.Text(to)};
+  if (transform.from.empty()) transform.from = ">";
+  return transform;
+}
+
+absl::StatusOr<std::optional<StreamOrigin>> ReadOrigin(std::string_view text,
+                                                       const std::string& pointer) {
+  Reply reply;
+  const size_t name = reply.Want(pointer + "/name");
+  const size_t filter = reply.Want(pointer + "/filter_subject");
+  const size_t external = reply.Want(pointer + "/external/api");
+  RETURN_IF_ERROR(reply.Read(text));
+  if (reply.Text(name).empty()) return std::nullopt;
+  StreamOrigin origin{
+      reply.Text(name), reply.Text(filter), {}, !reply.Text(external).empty()};
+  for (int i = 0;; ++i) {
+    ASSIGN_OR_RETURN(
+        auto transform,
+        ReadTransform(text, fmt::format("{}/subject_transforms/{}", pointer, i)));
+    if (!transform) return origin;
+    origin.transforms.push_back(*std::move(transform));
+  }
+}
+
+absl::Status ReadOrigins(std::string_view text, StreamInfo* info) {
+  ASSIGN_OR_RETURN(auto mirror, ReadOrigin(text, "/config/mirror"));
+  if (mirror) info->origins.push_back(*std::move(mirror));
+  for (int i = 0;; ++i) {
+    ASSIGN_OR_RETURN(auto origin, ReadOrigin(text, fmt::format("/config/sources/{}", i)));
+    if (!origin) return absl::OkStatus();
+    info->origins.push_back(*std::move(origin));
+  }
+}
+
 std::string ConsumerBody(const std::string& stream, const std::string& config) {
   return "{\"stream_name\":" + JsonQuoted(stream) + ",\"config\":" + config + "}";
 }
@@ -203,6 +246,8 @@ absl::StatusOr<StreamInfo> JetStream::ReadStream(std::string_view text) {
   info.created_ns = ParseRfc3339Ns(info.created).value_or(0);
   info.retention = reply.Text(retention);
   info.sourced = !reply.Raw(mirror).empty() || !reply.Raw(sources).empty();
+  if (info.sourced) RETURN_IF_ERROR(ReadOrigins(text, &info));
+  ASSIGN_OR_RETURN(info.transform, ReadTransform(text, "/config/subject_transform"));
   return info;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +23,19 @@ struct StreamSpec {
   int64_t duplicates_ms = 120'000;
 };
 
+// Gives what came on a subject of `from` the subject `to` (ADR-36).
+struct SubjectTransform {
+  std::string from;
+  std::string to;  // "" = the same
+};
+// A stream that a mirror or a stream with sources takes from.
+struct StreamOrigin {
+  std::string name;
+  std::string filter;                        // "" = everything, or see `transforms`
+  std::vector<SubjectTransform> transforms;  // where there are any: nothing else
+  bool external = false;                     // in another account or domain
+};
+
 struct StreamInfo {
   std::string name;
   std::vector<std::string> subjects;
@@ -32,6 +46,8 @@ struct StreamInfo {
   std::string retention = {};  // "limits", "interest" or "workqueue"
   bool sourced = false;        // it takes messages of other streams, too
   int64_t created_ns = 0;      // 0 = not told
+  std::optional<SubjectTransform> transform = {};  // of all that it stores
+  std::vector<StreamOrigin> origins = {};
 };
 
 struct ConsumerInfo {

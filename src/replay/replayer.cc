@@ -18,10 +18,8 @@ constexpr int kTurnsMax = 1'000'000;
 // messages while it works and its deletes wait for limits.unsynced.
 constexpr int64_t kGatherMs = 50;
 
-bool Reads(const Rule& rule, std::string_view subject) {
-  const auto fits = [subject](const Entry& entry) {
-    return SubjectMatches(entry.subject, subject);
-  };
+bool Reads(const Rule& rule, const EventView& event) {
+  const auto fits = [&event](const Entry& entry) { return MayConcern(entry, event); };
   return std::any_of(rule.schedule.begin(), rule.schedule.end(), fits) ||
          std::any_of(rule.cancel.begin(), rule.cancel.end(), fits);
 }
@@ -369,7 +367,9 @@ const std::string* Replayer::StreamName(std::string_view name) {
 bool Replayer::DeliverTo(RuleIndex index, const Waiting& waiting) {
   const TraceLine& line = *waiting.line;
   const Rule& rule = rules_[index];
-  if (!Reads(rule, line.subject)) return false;
+  EventView event{line.subject, line.payload, &line.headers, line.at_ns};
+  if (line.stream != kFileStream) event.stream = line.stream;
+  if (!Reads(rule, event)) return false;
   const bool missed = waiting.again || line.at_ms() != clock_.NowMs();
   const bool core = rule.source == Transport::kCore;
   if (core && missed) return !waiting.again;
@@ -378,9 +378,9 @@ bool Replayer::DeliverTo(RuleIndex index, const Waiting& waiting) {
   request.stream = StreamName(core ? "" : line.stream);
   request.stream_seq = core ? 0 : line.seq;
   request.received_ms = clock_.NowMs();
-  request.time_ns = core ? request.received_ms * 1'000'000 : line.at_ns;
-  request.intent = evaluators_[index]->Evaluate(
-      {line.subject, line.payload, &line.headers, request.time_ns}, request.received_ms);
+  if (core) event.time_ns = request.received_ms * 1'000'000;
+  request.time_ns = event.time_ns;
+  request.intent = evaluators_[index]->Evaluate(event, request.received_ms);
   if (MayBecomeDead(request.intent))
     request.raw = std::make_unique<RawMessage>(
         RawMessage{line.subject, line.headers, line.payload});

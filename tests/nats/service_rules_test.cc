@@ -1,6 +1,9 @@
 // What the rule language does through the whole service.
 
+#include <fstream>
+
 #include "nats/service_world.h"
+#include "support/temp_dir.h"
 
 namespace expirer::test {
 namespace {
@@ -118,6 +121,55 @@ TEST(ServiceRules, ARenamedRuleKeepsItsJobsAndReadsOnWhereItWas) {
             "old/kept/" + std::to_string(due));
   EXPECT_EQ(world.client().Api("CONSUMER.INFO.SHOP.expirer-old").find("\"config\""),
             std::string::npos);
+}
+
+TEST(ServiceRules, AStreamThatTakesFromAnotherIsReadByItsName) {
+  const std::string tail = R"(
+    cancel: { subject: in.paid, key: /id }
+    publish: { subject: out.expired }
+)";
+  World world(Rules(R"(
+rules:
+  - name: view
+    schedule: { subject: in.order, stream: VIEW, key: /id, due: /at })" +
+                    tail));
+  world.client().CreateStream("VIEW", {"view"}, R"("sources":[{"name":"SHOP"}])");
+  world.service().StartReady();
+  const int64_t due = NowMs() + 5'000;
+  world.Publish("in.order", Event("paid", due));
+  world.Publish("in.order", Event("kept", due));
+  ASSERT_TRUE(world.service().WaitCounter("scheduled", 2));
+  world.Publish("in.paid", R"({"id":"paid"})");
+  ASSERT_TRUE(world.service().WaitCounter("cancelled", 1));
+  ASSERT_TRUE(world.WaitStored("out.expired", 1, "SHOP"));
+  EXPECT_EQ(world.Stored("out.expired", "SHOP")[0].Header("Expirer-Job"), "view/kept");
+}
+
+TEST(ServiceRules, AFilterThatNeverMatchesKeepsItsRuleFromReadinessAndDoctorSaysWhy) {
+  const std::string config = R"(
+rules:
+  - name: never
+    schedule: { subject: paid.created, stream: MIRROR, key: /id, due: /at }
+    publish: { subject: out.expired }
+)";
+  World world({.config = config});
+  world.client().CreateStream("ORDERS", {"order.>"});
+  world.client().CreateStream("MIRROR", {}, R"("mirror":{"name":"ORDERS"})");
+  world.service().Start();
+  const std::string why = "stream MIRROR stores nothing that paid.created matches";
+  EXPECT_TRUE(world.service().WaitLog(why));
+  EXPECT_EQ(RunExpirer({"health", "--ready", "--store", world.service().store()}).code,
+            1);
+  const TempDir dir;
+  const std::string file = dir.path() + "/c.yaml";
+  std::ofstream(file) << config;
+  const Outcome doctor = RunExpirer(
+      {"doctor", "--config", file, "--timeout", "2s", "-s", world.server().url()},
+      {{"EXPIRER_STORE", world.service().store()}});
+  EXPECT_EQ(doctor.code, 1) << doctor.output;
+  EXPECT_NE(doctor.output.find("FAIL  rule never, stream MIRROR: " + why),
+            std::string::npos)
+      << doctor.output;
 }
 
 TEST(ServiceRules, CoreEventsAndCoreTargetsNeedNoStream) {

@@ -60,6 +60,22 @@ TEST(Replayer, ShowsNoHeadersWhereNatsStreamingCarriesNone) {
   EXPECT_THAT(ran.fires, HasSubstr(R"("headers":{})"));
 }
 
+// Lines that name no stream are of whichever an entry names.
+TEST(Replayer, EntriesThatNameAStreamTakeItsLinesOnly) {
+  Config config = DefaultConfig();
+  config.rules[0].schedule[0].stream = "MIRROR";
+  const auto of = [](const std::string& stream, const std::string& id) {
+    std::string line = Created("10:00:00", id, "10:15:00");
+    line.pop_back();
+    return line + R"(,"stream":")" + stream + R"(","seq":1})";
+  };
+  const Ran ran = RunTrace(config, TraceOf({of("MIRROR", "a1"), of("OTHER", "a2"),
+                                            Created("10:00:01", "a3", "10:15:00")}));
+  EXPECT_THAT(ran.fires, HasSubstr("order-expiration/a1"));
+  EXPECT_THAT(ran.fires, Not(HasSubstr("order-expiration/a2")));
+  EXPECT_THAT(ran.fires, HasSubstr("order-expiration/a3"));
+}
+
 TEST(Replayer, AnEmptyTraceIsARunOfNothing) {
   const Ran ran = RunTrace(DefaultConfig(), {});
   EXPECT_EQ(ran.summary.events, 0u);

@@ -573,6 +573,26 @@ TEST(Config, EntriesAreChecked) {
       "f:4:7: rules[0].schedule: expected version on all entries of the rule or on none");
 }
 
+TEST(Config, EntriesMayNameTheirStreams) {
+  const ConfigResult result = ParseConfig(
+      Good("    cancel:\n      - { subject: 'in.*', stream: MIRROR_1, key: /id }\n"
+           "      - { subject: c, key: /id }\n"),
+      "f");
+  ASSERT_THAT(result.errors, IsEmpty());
+  EXPECT_THAT(result.warnings, IsEmpty()) << "it hides nothing of another stream";
+  const Rule& rule = result.config.rules.at(0);
+  EXPECT_EQ(rule.cancel.at(0).stream, "MIRROR_1");
+  EXPECT_EQ(rule.cancel.at(1).stream, "");
+  EXPECT_EQ(rule.schedule.at(0).stream, "");
+  EXPECT_EQ(Error(Good("    cancel: { subject: c, key: /id, stream: 'a.b' }\n")),
+            "f:9:45: rules[0].cancel[0].stream: expected the name of a stream, without "
+            "spaces and . * > / \\, found \"a.b\"");
+  EXPECT_EQ(Error(Good("    source: core\n    cancel: { subject: c, key: /id, stream: S "
+                       "}\n")),
+            "f:10:45: rules[0].cancel[0].stream: only source: jetstream reads streams; "
+            "expected it left out");
+}
+
 TEST(Config, FiltersAreChecked) {
   const auto filter = [](const std::string& text) {
     return Error(WithRule("    schedule: { subject: '" + text +

@@ -677,5 +677,29 @@ TEST(Rules, SourcesAreReadAndSpelledAlike) {
   }
 }
 
+TEST(RuleEvaluator, AnEntryThatNamesAStreamTakesItsEventsOnly) {
+  Rule rule = Plain();
+  rule.schedule[0].stream = "M";
+  rule.cancel.push_back(MakeEntry("in.*", "subject:2"));
+  rule.cancel[0].stream = "N";
+  rule.cancel.push_back(MakeEntry("out.*", "subject:2"));
+  RuleEvaluator evaluator(rule, {});
+  const auto in = [&](std::string_view subject, std::string_view stream,
+                      bool only_named = false) {
+    return evaluator.Evaluate({subject, "", nullptr, kTimeNs, stream, only_named}, kNowMs)
+        .index();
+  };
+  const size_t ignored = Intent(IgnoreIntent()).index();
+  const size_t scheduled = Intent(ScheduleIntent()).index();
+  const size_t cancelled = Intent(CancelIntent()).index();
+  EXPECT_EQ(in("in.a", "M"), scheduled);
+  EXPECT_EQ(in("in.a", "N"), cancelled);
+  EXPECT_EQ(in("in.a", "O"), ignored);
+  EXPECT_EQ(in("out.a", "O"), cancelled) << "names none";
+  EXPECT_EQ(in("out.a", "M", true), ignored) << "a stream that does not carry it";
+  EXPECT_EQ(in("in.a", "M", true), scheduled);
+  EXPECT_EQ(in("in.a", ""), cancelled) << "nobody knows the stream: the first that fits";
+}
+
 }  // namespace
 }  // namespace expirer

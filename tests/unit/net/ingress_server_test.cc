@@ -264,6 +264,96 @@ TEST_F(IngressServer, AStreamDeletedAndMadeAgainIsReadFromItsBeginning) {
   core.Stop();
 }
 
+TEST_F(IngressServer, AMirrorAndSourcesAreReadWhereEntriesNameThem) {
+  NatsServer server;
+  TestClient client(server.url());
+  client.CreateStream("ORDERS", {"order.>"});
+  client.CreateStream("MIRROR", {}, R"("mirror":{"name":"ORDERS"})");
+  client.CreateStream("SOURCED", {"other"}, R"("sources":[{"name":"ORDERS"}])");
+  rules_ = {MakeRule("mirror", "order.created"), MakeRule("sourced", "order.created"),
+            MakeRule("both", "order.created", {"order.cancelled"})};
+  rules_[0].schedule[0].stream = "MIRROR";
+  rules_[1].schedule[0].stream = "SOURCED";
+  rules_[2].cancel[0].stream = "MIRROR";
+  FakeCore core;
+  const auto ingress = MakeIngress(server, &core);
+  Fill(client, 0, 10);
+  client.Publish("order.cancelled", Event(1));
+  for (RuleIndex rule = 0; rule < 3; ++rule)
+    EXPECT_TRUE(WaitFor([&] { return core.Of(rule) == 10 && core.Settled(rule); }))
+        << ingress->Trouble(rule);
+  EXPECT_TRUE(WaitFor([&] { return core.Cancels() == 1; })) << ingress->Trouble(2);
+  core.Stop();
+}
+
+TEST_F(IngressServer, ANamedStreamThatIsMissingOrCannotMatchIsToldInASentence) {
+  NatsServer server;
+  TestClient client(server.url());
+  client.CreateStream("ORDERS", {"order.>"});
+  client.CreateStream("MIRROR", {}, R"("mirror":{"name":"ORDERS"})");
+  rules_ = {MakeRule("gone", "order.created"), MakeRule("never", "paid.created"),
+            MakeRule("made", "bill.created")};
+  rules_[0].schedule[0].stream = "GONE";
+  rules_[1].schedule[0].stream = "MIRROR";
+  rules_[2].schedule[0].stream = "BILLS";
+  FakeCore core;
+  const auto ingress = MakeIngress(server, &core, {{"BILLS", {"bill.>"}}});
+  EXPECT_TRUE(WaitFor([&] { return core.Settled(2); })) << ingress->Trouble(2);
+  EXPECT_TRUE(WaitFor([&] {
+    return ingress->Trouble(0) == "there is no stream GONE, which the rule names";
+  })) << ingress->Trouble(0);
+  EXPECT_TRUE(WaitFor([&] {
+    return ingress->Trouble(1) ==
+           "stream MIRROR stores nothing that paid.created matches, only order.>; write "
+           "the subject as it is stored, or name another `stream`";
+  })) << ingress->Trouble(1);
+  client.CreateStream("GONE", {"gone", "order"}, R"("sources":[{"name":"ORDERS"}])");
+  Fill(client, 0, 3);
+  EXPECT_TRUE(WaitFor([&] { return core.Of(0) == 3; })) << ingress->Trouble(0);
+  core.Stop();
+}
+
+class TransformedStream : public IngressServer {
+ protected:
+  void SetUp() override {
+    IngressServer::SetUp();
+    if (IsSkipped()) return;
+    server_.emplace();
+    client_.emplace(server_->url());
+    client_->CreateStream(
+        "IN", {"orders.>"},
+        R"("subject_transform":{"src":"orders.>","dest":"evt.orders.>"})");
+    if (client_->Api("STREAM.INFO.IN").find("subject_transform") == std::string::npos)
+      GTEST_SKIP() << "this server has no subject transforms";
+  }
+  std::optional<NatsServer> server_;
+  std::optional<TestClient> client_;
+};
+
+TEST_F(TransformedStream, TheSubjectBeforeItIsRefusedWithTheMendAndTheOneAfterItIsRead) {
+  client_->CreateStream("VIEW", {},
+                        R"("mirror":{"name":"IN","subject_transforms":[)"
+                        R"({"src":"evt.orders.*","dest":"view.$1"}]})");
+  rules_ = {MakeRule("before", "orders.created"), MakeRule("after", "evt.orders.created"),
+            MakeRule("view", "view.created"), MakeRule("unnamed", "evt.orders.created")};
+  rules_[1].schedule[0].stream = "IN";
+  rules_[2].schedule[0].stream = "VIEW";
+  FakeCore core;
+  const auto ingress = MakeIngress(*server_, &core);
+  client_->PublishMany("orders.created", 5, Event);
+  for (const RuleIndex rule : {RuleIndex{1}, RuleIndex{2}})
+    EXPECT_TRUE(WaitFor([&] { return core.Of(rule) == 5 && core.Settled(rule); }))
+        << ingress->Trouble(rule);
+  EXPECT_TRUE(WaitFor([&] {
+    return ingress->Trouble(0).find(
+               "write `subject: evt.orders.created` with "
+               "`stream: IN`") != std::string::npos;
+  })) << ingress->Trouble(0);
+  EXPECT_THAT(ingress->Trouble(3), HasSubstr("is named by `stream`"));
+  EXPECT_EQ(core.Of(0), 0U);
+  core.Stop();
+}
+
 // A server on whose disk the messages of a stream can be lost, its consumers not.
 class ShortenedStream : public IngressServer {
  protected:
@@ -280,7 +370,7 @@ class ShortenedStream : public IngressServer {
   std::optional<NatsServer> server_;
 };
 
-// nats-server 2.9 keeps such a consumer waiting for sequences far ahead.
+// nats-server keeps such a consumer waiting for sequences far ahead.
 TEST_F(ShortenedStream, AConsumerAheadOfItsStreamIsMadeAnewAndReadsWhatIsThere) {
   TestClient(server_->url()).CreateStream("ORDERS", spec_.subjects);
   {

@@ -9,6 +9,7 @@
 #include "net/pub_ack.h"
 #include "net/pull_source.h"
 #include "net/random_id.h"
+#include "net/rule_streams.h"
 
 namespace expirer {
 namespace {
@@ -254,6 +255,124 @@ TEST(ConsumerSetup, DeliverSaysWhereTheVeryFirstConsumerBegins) {
 TEST(NarrowFilters, DropsWhatAnotherCovers) {
   EXPECT_EQ(NarrowFilters({"b", "a.*", "a.x", "b"}),
             (std::vector<std::string>{"a.*", "b"}));
+}
+
+TEST(JetStreamReply, WhatAStreamTakesFromOthersAndItsTransformsAreRead) {
+  const auto info = JetStream::ReadStream(
+      R"({"config":{"name":"S","subjects":["a.>"],)"
+      R"("subject_transform":{"src":"a.>","dest":"b.>"},"sources":[)"
+      R"({"name":"T","filter_subject":"t.*"},)"
+      R"({"name":"U","external":{"api":"$JS.d.API"},"subject_transforms":[)"
+      R"({"src":"u.*","dest":"v.$1"},{"src":"","dest":"w.>"}]}]}})");
+  ASSERT_TRUE(info.ok());
+  ASSERT_TRUE(info->transform.has_value());
+  EXPECT_EQ(info->transform->from, "a.>");
+  EXPECT_EQ(info->transform->to, "b.>");
+  ASSERT_EQ(info->origins.size(), 2U);
+  EXPECT_EQ(info->origins[0].filter, "t.*");
+  EXPECT_FALSE(info->origins[0].external);
+  EXPECT_EQ(info->origins[1].name, "U");
+  EXPECT_TRUE(info->origins[1].external);
+  ASSERT_EQ(info->origins[1].transforms.size(), 2U);
+  EXPECT_EQ(info->origins[1].transforms[0].to, "v.$1");
+  EXPECT_EQ(info->origins[1].transforms[1].from, ">");
+  const auto mirror = JetStream::ReadStream(
+      R"({"config":{"name":"M","mirror":{"name":"S","filter_subject":"b.x"}}})");
+  ASSERT_EQ(mirror->origins.size(), 1U);
+  EXPECT_EQ(mirror->origins[0].filter, "b.x");
+  EXPECT_FALSE(mirror->transform.has_value());
+}
+
+TEST(Transformed, FollowsTokensAndWidensWhatItCannotTell) {
+  EXPECT_EQ(Transformed({"orders.>", "evt.orders.>"}, "orders.created"),
+            "evt.orders.created");
+  EXPECT_EQ(Transformed({"orders.>", "evt.orders.>"}, "orders.*.x"), "evt.orders.*.x");
+  EXPECT_EQ(Transformed({"*.b.*", "x.$2.{{wildcard(1)}}"}, "a.b.c"), "x.c.a");
+  EXPECT_EQ(Transformed({"*.b.*", "x.$2.{{wildcard(1)}}"}, "*.b.c"), "x.c.*");
+  EXPECT_EQ(Transformed({"a.*", "a.{{partition(9,1)}}.$1"}, "a.k"), "a.*.k");
+  EXPECT_EQ(Transformed({"a.*", "b.{{split(1,-)}}.z"}, "a.k"), "b.>");
+  EXPECT_EQ(Transformed({">", "all.>"}, "a.b"), "all.a.b");
+  EXPECT_EQ(Transformed({"a.*", ""}, "a.b"), "a.b") << "only lets them in";
+}
+
+StreamInfo StreamOf(std::vector<std::string> subjects,
+                    std::optional<SubjectTransform> transform = {},
+                    std::vector<StreamOrigin> origins = {}) {
+  StreamInfo stream;
+  stream.name = "S";
+  stream.subjects = std::move(subjects);
+  stream.transform = std::move(transform);
+  stream.origins = std::move(origins);
+  return stream;
+}
+
+// Origins in other domains are not asked.
+TEST(StoredSubjects, AreThoseAfterEveryTransform) {
+  using Subjects = std::vector<std::string>;
+  const auto stored = [](const StreamInfo& stream) {
+    return StoredSubjects(nullptr, stream);
+  };
+  EXPECT_EQ(stored(StreamOf({"a.>", "b"})), (Subjects{"a.>", "b"}));
+  EXPECT_EQ(stored(StreamOf({"a.>", "b"}, SubjectTransform{"a.>", "x.a.>"})),
+            (Subjects{"b", "x.a.>"}));
+  EXPECT_EQ(stored(StreamOf({"a.>"}, SubjectTransform{"a.c.*", "x.$1"})),
+            (Subjects{"a.>", "x.*"}))
+      << "what it is not for stays as it is";
+  EXPECT_EQ(stored(StreamOf({"a.c"}, SubjectTransform{"a.*", "x.$1"})), Subjects{"x.c"});
+  EXPECT_EQ(stored(StreamOf({}, {}, {{"T", "", {}, true}})), Subjects{">"});
+  EXPECT_EQ(stored(StreamOf({}, {}, {{"T", "t.*", {}, true}})), Subjects{"t.*"});
+  EXPECT_EQ(stored(StreamOf({}, {}, {{"T", "", {{"t.>", "u.>"}, {"v", ""}}, true}})),
+            (Subjects{"u.>", "v"}))
+      << "what none is for is left out";
+  EXPECT_EQ(
+      stored(StreamOf({"a.x"}, SubjectTransform{">", "all.>"}, {{"T", "t.*", {}, true}})),
+      (Subjects{"all.a.x", "all.t.*"}));
+}
+
+TEST(StoredSubjects, AFilterThatCannotMatchThemIsRefusedWithTheMend) {
+  const auto why = [](const StreamInfo& stream, const std::string& filter) {
+    return std::string(
+        CheckStores(stream, StoredSubjects(nullptr, stream), filter).message());
+  };
+  const StreamInfo in =
+      StreamOf({"orders.>"}, SubjectTransform{"orders.>", "evt.orders.>"});
+  EXPECT_EQ(why(in, "evt.orders.created"), "");
+  EXPECT_EQ(why(in, ">"), "");
+  EXPECT_EQ(why(in, "orders.created"),
+            "stream S stores orders.created as evt.orders.created, by a subject "
+            "transform, so orders.created would never match; write `subject: "
+            "evt.orders.created` with `stream: S`");
+  EXPECT_EQ(why(in, "paid"),
+            "stream S stores nothing that paid matches, only evt.orders.>; write the "
+            "subject as it is stored, or name another `stream`");
+  const StreamInfo sourced = StreamOf({}, {}, {{"T", "", {{"t.*", "u.$1"}}, true}});
+  EXPECT_NE(why(sourced, "t.a").find("write `subject: u.a`"), std::string::npos)
+      << why(sourced, "t.a");
+}
+
+TEST(RuleFilters, AreOfAnyStreamOrOfTheOneNamed) {
+  Rule rule;
+  const auto entry = [](const std::string& subject, const std::string& stream) {
+    Entry one;
+    one.subject = subject;
+    one.stream = stream;
+    return one;
+  };
+  rule.schedule = {entry("a.x", ""), entry("evt.>", "M"), entry("evt.x", "M")};
+  rule.cancel = {entry("a.*", ""), entry("c", "N")};
+  const RuleFilters filters = FiltersOf(rule);
+  EXPECT_EQ(filters.anywhere, std::vector<std::string>{"a.*"});
+  ASSERT_EQ(filters.named.size(), 2U);
+  StreamInfo stream = StreamOf({"a.>"});
+  EXPECT_EQ(FiltersFor(filters, stream), std::vector<std::string>{"a.*"});
+  EXPECT_FALSE(IsOnlyNamed(filters, stream));
+  stream.name = "M";
+  EXPECT_EQ(FiltersFor(filters, stream), (std::vector<std::string>{"a.*", "evt.>"}));
+  stream.subjects.clear();
+  EXPECT_EQ(FiltersFor(filters, stream), std::vector<std::string>{"evt.>"});
+  EXPECT_TRUE(IsOnlyNamed(filters, stream));
+  stream.name = "OTHER";
+  EXPECT_TRUE(FiltersFor(filters, stream).empty());
 }
 
 TEST(RandomId, IsLongAndNeverTheSame) {
