@@ -25,10 +25,12 @@
 #include "base/log.h"
 #include "base/mutex.h"
 #include "base/rfc3339.h"
+#include "base/stopwatch.h"
 #include "net/api.h"
 #include "net/ingress.h"
 #include "net/nats_egress.h"
 #include "net/stan.h"
+#include "sched/gap_watch.h"
 #include "sched/rebuild.h"
 #include "sched/rename.h"
 #include "sched/scheduler.h"
@@ -50,9 +52,6 @@ constexpr int64_t kStatusMs = 1'000;
 // both connections.
 constexpr int64_t kDrainMs = 10'000;
 constexpr int64_t kCloseFlushMs = 2'000;
-
-// Twice the longest time between two turns of a process that runs.
-constexpr int64_t kStandstillMs = 2'000;
 
 // Answers are gathered only when more than this many are awaited at a time.
 constexpr size_t kFewAnswers = 16;
@@ -318,24 +317,26 @@ class Server {
 
   [[nodiscard]] Instant Now() const { return {clock_.NowMs(), clock_.MonotonicMs()}; }
 
-  // By both clocks: the monotonic one does not see a suspended machine, and a
-  // wall clock that leaps ahead makes due what was not read up to either.
-  void NoticeStandstill(Instant now) {
-    const int64_t mono_ms = now.mono_ms - beat_mono_ms_;
-    const int64_t away_ms = std::max(mono_ms, now.wall_ms - beat_wall_ms_);
-    if (away_ms >= kStandstillMs) inbox_.Complete(StoodStill{away_ms});
-    loop_.clock_jumps.Notice(now.wall_ms - beat_wall_ms_, mono_ms);
+  void NoticeGap(Instant now) {
+    const size_t batch = static_cast<size_t>(config_.limits.batch);
+    const GapWatch::Core core{waited_late_ms_, still_ms_, inbox_.requests() > batch};
+    const int64_t gap_ms = gaps_.Notice(now, core, ingress_->Pulses());
+    if (gap_ms > 0) inbox_.Complete(StoodStill{gap_ms});
+    loop_.clock_jumps.Notice(now.wall_ms - beat_wall_ms_, now.mono_ms - beat_mono_ms_);
     beat_mono_ms_ = now.mono_ms;
     beat_wall_ms_ = now.wall_ms;
   }
 
   // One turn of the core; returns when it wants the next.
   int64_t Turn() {
-    NoticeStandstill(Now());  // behind all that was posted before
+    // All of it, also what is sent, is judged by this time: what comes after it
+    // is the next turn's business, a gap as well.
+    const Instant now = Now();
+    const int64_t cpu_ms = ThreadCpuMs();
+    NoticeGap(now);  // behind all that was posted before
     // Events stay in the vectors while the store has no space.
     const size_t room = requests_.empty() ? static_cast<size_t>(config_.limits.batch) : 0;
     inbox_.Drain(room, &completions_, &requests_);
-    const Instant now = Now();
     const auto wake = scheduler_->Step(now, &completions_, &requests_);
     if (!wake.ok()) Die("the store failed", wake.status());
     if (loop_.recovery_ms < 0) {
@@ -350,6 +351,7 @@ class Server {
       stats_ = std::move(stats);
       loop_copy_ = loop_;
     }
+    still_ms_ = clock_.MonotonicMs() - now.mono_ms - (ThreadCpuMs() - cpu_ms);
     return *wake;
   }
 
@@ -360,14 +362,16 @@ class Server {
     const size_t eighth = scheduler_->in_flight() / 8;
     const size_t wake_at = eighth > kFewAnswers ? eighth : 1;
     inbox_.SetWakeAt(wake_at);
+    waited_late_ms_ = 0;
     const bool more = inbox_.requests() > 0 && requests_.empty();
     if (more || inbox_.completions() >= wake_at) return;
     const int64_t now_ms = clock_.NowMs();
     if (wake_at > 1) wake_ms = std::min(wake_ms, now_ms + kGatherMs);
-    if (wake_ms > now_ms) alarm_.WaitUntil(wake_ms);
+    if (wake_ms > now_ms) waited_late_ms_ = alarm_.WaitUntil(wake_ms);
   }
 
   void Loop() {
+    gaps_ = GapWatch(Now());
     beat_mono_ms_ = clock_.MonotonicMs();
     beat_wall_ms_ = clock_.NowMs();
     while (!stop_asked) Wait(Turn());
@@ -530,6 +534,9 @@ class Server {
   std::vector<Request> requests_;
   int64_t snapshot_mono_ms_ = 0;
   int64_t beat_wall_ms_ = 0;
+  GapWatch gaps_{Now()};
+  int64_t waited_late_ms_ = 0;  // the end of the last wait
+  int64_t still_ms_ = 0;        // of the last turn
   LoopStats loop_;
   bool failed_ = false;
 

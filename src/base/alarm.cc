@@ -5,7 +5,10 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/check.h"
+#include "base/clock.h"
 
 namespace expirer {
 
@@ -21,11 +24,14 @@ Alarm::~Alarm() {
   close(event_fd_);
 }
 
-void Alarm::WaitUntil(int64_t wall_ms) {
+int64_t Alarm::WaitUntil(int64_t wall_ms) {
   // Without an instant the timer is still armed, far ahead: only an armed one
   // reports that the clock was stepped.
   constexpr int64_t kFarMs = 4'000'000'000'000;  // 2096
   if (wall_ms > kFarMs) wall_ms = kFarMs;
+  const SystemClock clock;
+  const int64_t began_ms = clock.MonotonicMs();
+  int64_t wanted_ms = began_ms + std::max<int64_t>(wall_ms - clock.NowMs(), 0);
   itimerspec at{};
   at.it_value.tv_sec = wall_ms / 1000;
   at.it_value.tv_nsec = wall_ms % 1000 * 1'000'000;
@@ -37,9 +43,15 @@ void Alarm::WaitUntil(int64_t wall_ms) {
   if (fds[1].revents != 0) (void)!read(event_fd_, &count, sizeof count);
   // ECANCELED here says the clock was stepped: the caller looks at it anew.
   if (fds[0].revents != 0) (void)!read(timer_fd_, &count, sizeof count);
+  const int64_t woken_ms = woken_mono_ms_.exchange(0);
+  if (fds[1].revents != 0 && woken_ms != 0)
+    wanted_ms = std::min(wanted_ms, std::max(woken_ms, began_ms));
+  return std::max<int64_t>(clock.MonotonicMs() - wanted_ms, 0);
 }
 
 void Alarm::Wake() {
+  int64_t none = 0;
+  woken_mono_ms_.compare_exchange_strong(none, SystemClock().MonotonicMs());
   const uint64_t one = 1;
   (void)!write(event_fd_, &one, sizeof one);
 }

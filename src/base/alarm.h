@@ -4,6 +4,7 @@
 // condition variable is 5 x worse at p99.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 
 namespace expirer {
@@ -19,14 +20,16 @@ class Alarm {
   Alarm& operator=(const Alarm&) = delete;
 
   // Returns at or after `wall_ms`, after Wake, after the wall clock was
-  // stepped, or after a signal. One thread.
-  void WaitUntil(int64_t wall_ms);
+  // stepped, or after a signal: how many ms after the first of the first two, as
+  // far as it is known. One thread.
+  int64_t WaitUntil(int64_t wall_ms);
   // Ends the present or the next wait. Any thread, signal handlers too.
   void Wake();
 
  private:
   int timer_fd_;
   int event_fd_;
+  std::atomic<int64_t> woken_mono_ms_ = 0;  // first Wake not noticed yet; 0 = none
 };
 
 }  // namespace expirer

@@ -353,10 +353,13 @@ void Connection::Serve() {
   }
   if (handlers_.up) handlers_.up();
   std::string why = "closed by the server";
+  turned_ms_ = NowMs();
+  const int64_t wait_ms = pulsed_ ? Pulse::kBeatMs : kTickMs;
   while (!stopping_ && !closed_) {
     const short want = static_cast<short>(want_write_ ? POLLIN | POLLOUT : POLLIN);
     pollfd fds[2] = {{socket_.load(), want, 0}, {wake_fd_, POLLIN, 0}};
-    (void)poll(fds, 2, static_cast<int>(kTickMs));
+    (void)poll(fds, 2, static_cast<int>(wait_ms));
+    if (pulsed_) Beat();
     if (fds[1].revents != 0) {
       uint64_t count = 0;
       (void)!read(wake_fd_, &count, sizeof count);
@@ -388,7 +391,40 @@ void Connection::Serve() {
   TearDown(stopping_ ? "stopped" : why);
 }
 
+// Before anything is read: a gap is known before what came in it.
+void Connection::Beat() {
+  const int64_t now_ms = NowMs();
+  const int64_t passed_ms = now_ms - std::exchange(turned_ms_, now_ms);
+  if (passed_ms >= Pulse::kBeatMs + Pulse::kGapMs) {
+    gap_ms_ = passed_ms;
+    ++gaps_;
+  }
+  if (now_ms - checked_ms_ >= Pulse::kBeatMs) {
+    checked_ms_ = now_ms;
+    stalled_ = DeliveryStalls();
+  }
+  if (!stalled_) beat_mono_ms_ = now_ms;
+}
+
+// A thread of nats.c's that hands messages over has not run since the last beat,
+// though some wait for it. What nobody asked for may have a handler that waits.
+bool Connection::DeliveryStalls() {
+  bool stalls = false;
+  MutexLock lock(&mutex_);
+  for (Subscription& subscription : subscriptions_) {
+    if (subscription.live == nullptr || subscription.pending_max >= 0) continue;
+    int waiting = 0;
+    int64_t delivered = 0;
+    (void)natsSubscription_GetStats(subscription.live, &waiting, nullptr, nullptr,
+                                    nullptr, &delivered, nullptr);
+    stalls = stalls || (waiting > 0 && delivered == subscription.delivered);
+    subscription.delivered = waiting > 0 ? delivered : -1;
+  }
+  return stalls;
+}
+
 void Connection::TearDown(const std::string& why) {
+  beat_mono_ms_ = 0;
   natsConnection* nc = nullptr;
   std::vector<natsSubscription*> subscriptions;
   {

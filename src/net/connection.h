@@ -29,6 +29,7 @@
 #include "net/connection_options.h"
 #include "net/delivery.h"
 #include "sched/egress.h"
+#include "sched/gap_watch.h"
 
 struct __natsConnection;
 struct __natsSubscription;
@@ -101,6 +102,10 @@ class Connection {
   [[nodiscard]] uint64_t generation() const { return generation_.load(); }
   // How often a handler was so slow that messages were dropped (kPendingMax).
   [[nodiscard]] uint64_t slow_consumers() const { return slow_consumers_.load(); }
+  // Keeps a pulse while connected. It stops as well while a message that was asked
+  // for waits for its handler and no handler runs. Before Start.
+  void KeepPulse() { pulsed_ = true; }
+  [[nodiscard]] Pulse pulse() const { return {beat_mono_ms_, gaps_, gap_ms_}; }
   // "<inbox_prefix>.<random>": subjects below it are this connection's own.
   [[nodiscard]] const std::string& inbox() const { return inbox_; }
   [[nodiscard]] const ConnectionOptions& options() const { return options_; }
@@ -119,6 +124,7 @@ class Connection {
     __natsSubscription* live = nullptr;
     std::string queue = {};  // "" = none
     int pending_max = -1;    // -1 = bounded by what was asked for
+    int64_t delivered = -1;  // at the last beat; -1 = nothing waited
   };
   struct Callbacks;  // what nats.c calls
   struct Link;       // outlives the connection: the context of its late calls
@@ -129,6 +135,8 @@ class Connection {
   void SubscribeNow(Subscription* subscription) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Polls and moves bytes until the connection closes or Stop is called.
   void Serve();
+  void Beat();
+  [[nodiscard]] bool DeliveryStalls();
   void Write(__natsConnection* nc);
   void TearDown(const std::string& why);
   void BackOff(int64_t wait_ms);
@@ -152,6 +160,9 @@ class Connection {
   std::atomic<uint64_t> generation_ = 0;
   std::atomic<uint64_t> slow_consumers_ = 0;
   std::atomic<bool> secure_ = false;
+  std::atomic<int64_t> beat_mono_ms_ = 0;
+  std::atomic<uint64_t> gaps_ = 0;
+  std::atomic<int64_t> gap_ms_ = 0;
 
   // Held while the socket is read or written. After mutex_ where both are.
   Mutex io_mutex_;
@@ -169,6 +180,10 @@ class Connection {
   // Loop thread only.
   std::vector<std::string> discovered_;
   int64_t next_tick_ms_ = 0;
+  bool pulsed_ = false;     // constant once started
+  int64_t turned_ms_ = 0;   // its last turn
+  int64_t checked_ms_ = 0;  // deliveries
+  bool stalled_ = false;    // as found then
   int64_t logged_ms_ = -1;
   std::thread thread_;
 };

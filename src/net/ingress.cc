@@ -21,8 +21,11 @@ constexpr int64_t kSetupBackOffMaxMs = 5'000;
 // A rule in order is looked at again for streams made meanwhile.
 constexpr int64_t kRediscoverMs = 60'000;
 constexpr int64_t kComplainEveryMs = 60'000;
-constexpr int64_t kPollFirstMs = 20;
+constexpr int64_t kPollFirstMs = 4;
 constexpr int64_t kPollMaxMs = 250;
+// A mark that is reached so soon: what is read comes as it is published. Twice in a
+// row, since of a backlog the first is reached the sooner the fewer came meanwhile.
+constexpr int64_t kNearMs = 1'000;
 constexpr int64_t kFloorEveryMs = 5'000;
 constexpr int64_t kIdleMs = 1'000;
 // A new leader of a stream may not know its end for a moment.
@@ -88,7 +91,9 @@ Ingress::~Ingress() {
 }
 
 void Ingress::Start() {
+  connection_.KeepPulse();
   connection_.Start();
+  if (core_ != nullptr) core_->KeepPulse();
   if (core_ != nullptr) core_->Start();
   control_ = std::thread([this] {
     NameThread("nats-control");
@@ -146,10 +151,13 @@ void Ingress::SetIntake(bool open) {
   for (PullSource* pull : Pulls()) pull->Close(/*abandon=*/false);
 }
 
-void Ingress::LookAgain() {
+void Ingress::LookAgain(LookHow how) {
   MutexLock lock(&mutex_);
-  ++link_epoch_;  // all begins anew, as after a reconnect
-  UnsettleAll();
+  if (how == LookHow::kAnew) {
+    ++link_epoch_;  // all begins anew, as after a reconnect
+    PostAway();
+  }
+  look_wanted_ = true;
   awake_ = true;
 }
 
@@ -186,17 +194,18 @@ void Ingress::OnDown() {
     MutexLock lock(&mutex_);
     ++link_epoch_;
     link_up_ = false;
-    UnsettleAll();
+    PostAway();
   }
   requests_.ConnectionLost();
   for (PullSource* pull : Pulls()) pull->Close(/*abandon=*/true);
   Wake();
 }
 
-void Ingress::UnsettleAll() {
+void Ingress::PostAway() {
   for (size_t i = 0; i < rules_->size() && !stopping_; ++i) {
     if (!ReadElsewhere((*rules_)[i]))
-      inbox_->Complete(RuleSettled{static_cast<RuleIndex>(i), false});
+      inbox_->Complete(
+          RuleRead{static_cast<RuleIndex>(i), RuleRead::State::kAway, Now()});
   }
 }
 
@@ -214,17 +223,19 @@ void Ingress::Wake() {
   awake_ = true;
 }
 
-void Ingress::PostSettled(RuleIndex rule, bool settled, uint64_t epoch) {
+void Ingress::PostRead(const RuleRead& read) {
+  states_[read.rule].said = read;
   MutexLock lock(&mutex_);
   // Judged by what held before the link changed: no longer true.
-  if (epoch != link_epoch_ || stopping_) return;
-  inbox_->Complete(RuleSettled{rule, settled});
+  if (epoch_ != link_epoch_ || stopping_) return;
+  inbox_->Complete(read);
 }
 
 void Ingress::Run() {
   int64_t next_ms = 0;
   while (!stopping_) {
     bool link_up = false;
+    bool look = false;
     uint64_t link_epoch = 0;
     {
       MutexLock lock(&mutex_);
@@ -235,12 +246,15 @@ void Ingress::Run() {
       awake_ = false;
       link_up = link_up_;
       link_epoch = link_epoch_;
+      look = std::exchange(look_wanted_, false);
     }
     if (stopping_) return;
     next_ms = NowMs() + kIdleMs;
     if (link_epoch != epoch_) {
       epoch_ = link_epoch;
       BeginEpoch();
+    } else if (look) {
+      BeginLook();
     }
     if (!link_up) continue;
     if (!KeepAdmission()) {
@@ -254,9 +268,7 @@ void Ingress::Run() {
     if (!stopping_ && phase_ == Phase::kAdmitted)
       next_ms = std::min(next_ms, target_streams_.Keep(NowMs()));
     OpenSources();
-    for (auto& [key, source] : sources_) {
-      if (!stopping_) next_ms = std::min(next_ms, KeepSource(source.get()));
-    }
+    next_ms = std::min(next_ms, KeepSources());
   }
 }
 
@@ -363,17 +375,28 @@ void Ingress::BeginEpoch() {
   for (size_t i = 0; i < states_.size(); ++i) {
     RuleState& state = states_[i];
     state.blocked = true;
-    state.settled = false;
     state.next_setup_ms = 0;
     state.back_off_ms = 0;
     if (ReadElsewhere(*state.rule)) continue;
-    PostSettled(static_cast<RuleIndex>(i), false, epoch_);
+    PostRead({static_cast<RuleIndex>(i), RuleRead::State::kAway, Now()});
   }
+}
+
+// All consumers stay as they are; how far they are is found out anew.
+void Ingress::BeginLook() {
+  for (auto& [key, source] : sources_) {
+    source->caught_up = false;
+    source->near = false;
+    source->mark.reset();
+    source->poll_every_ms = kPollFirstMs;
+    source->next_poll_ms = 0;
+  }
+  for (RuleState& state : states_) state.said = {};
 }
 
 void Ingress::CloseSource(Source* source) {
   source->ready = false;
-  source->settled = false;
+  source->caught_up = false;
   source->broken = false;
   source->pull->Close(/*abandon=*/true);
 }
@@ -431,7 +454,8 @@ int64_t Ingress::KeepCoreRule(RuleIndex index) {
   state.blocked = !core_->up();
   Complain(&state, state.blocked ? "the connection to core NATS is not up yet" : "");
   if (state.blocked) return NowMs() + kSetupBackOffFirstMs;
-  if (!std::exchange(state.settled, true)) PostSettled(index, true, epoch_);
+  if (state.said.state != RuleRead::State::kCaughtUp)
+    PostRead({index, RuleRead::State::kCaughtUp, Now()});
   return NowMs() + kRediscoverMs;
 }
 
@@ -442,7 +466,7 @@ int64_t Ingress::KeepRule(RuleIndex index) {
   for (Source* source : state.sources) {
     if (!source->broken) continue;
     CloseSource(source);
-    if (std::exchange(state.settled, false)) PostSettled(index, false, epoch_);
+    PostRead({index, RuleRead::State::kAway, Now()});
     // The first repair at once, the next ones ever later until it holds.
     if (!state.blocked) state.next_setup_ms = 0;
     state.blocked = true;
@@ -622,6 +646,7 @@ absl::Status Ingress::SetUpRule(RuleState* state, RuleIndex index, Missing* miss
 }
 
 absl::Status Ingress::SetUpSource(Source* source) {
+  const Instant asked = Now();
   ASSIGN_OR_RETURN(const StreamInfo stream, js_.Stream(source->stream));
   const ConsumerWish wish = WishFor(source->rule, stream);
   if (wish.filters.empty())
@@ -654,15 +679,17 @@ absl::Status Ingress::SetUpSource(Source* source) {
   source->end = stream.last_seq;
   source->next_look_ms = 0;
   source->ahead_since_ms = 0;
-  source->mark = stream.last_seq;
-  source->settled = false;
+  source->mark = Mark{stream.last_seq, asked};
+  source->caught_up = false;
+  source->near = false;
+  source->read_to = {};
   source->ready = true;
   source->floor = 0;
+  source->next_floor_ms = 0;
   source->poll_every_ms = kPollFirstMs;
   source->next_poll_ms = 0;
-  if (std::exchange(states_[source->rule].settled, false)) {
-    PostSettled(source->rule, false, epoch_);
-  }
+  if (states_[source->rule].said.state != RuleRead::State::kAway)
+    PostRead({source->rule, RuleRead::State::kAway, asked});
   return absl::OkStatus();
 }
 
@@ -683,47 +710,116 @@ void Ingress::OpenSources() {
   }
 }
 
-int64_t Ingress::KeepSource(Source* source) {
-  if (!source->ready) return INT64_MAX;
-  if (NowMs() < source->next_poll_ms) return source->next_poll_ms;
-  Poll(source);
-  const bool urgent =
-      !source->settled || source->asking_back || source->ahead_since_ms != 0;
-  source->poll_every_ms =
-      urgent ? std::min(source->poll_every_ms * 3 / 2, kPollMaxMs) : kFloorEveryMs;
-  source->next_poll_ms = NowMs() + source->poll_every_ms;
-  RuleState& state = states_[source->rule];
-  const bool all = std::all_of(state.sources.begin(), state.sources.end(),
-                               [](const Source* s) { return !s->ready || s->settled; });
-  if (all && !state.blocked && !state.settled) {
-    state.settled = true;
-    PostSettled(source->rule, true, epoch_);
+int64_t Ingress::KeepSources() {
+  int64_t next_ms = INT64_MAX;
+  std::vector<Source*> due;
+  std::vector<JetStream::ConsumerName> names;
+  for (auto& [key, source] : sources_) {
+    if (!source->ready) continue;
+    if (NowMs() < source->next_poll_ms) {
+      next_ms = std::min(next_ms, source->next_poll_ms);
+      continue;
+    }
+    due.push_back(source.get());
+    names.push_back({source->stream, source->durable});
   }
-  return source->next_poll_ms;
+  const Instant asked = Now();
+  const auto infos = js_.Consumers(names);
+  for (size_t i = 0; i < due.size(); ++i) NotePoll(due[i], infos[i], asked);
+  TakeMarks();
+  for (Source* source : due) {
+    const bool urgent =
+        !source->caught_up || source->asking_back || source->ahead_since_ms != 0;
+    source->poll_every_ms =
+        urgent ? std::min(source->poll_every_ms * 3 / 2, kPollMaxMs) : kFloorEveryMs;
+    source->next_poll_ms = NowMs() + source->poll_every_ms;
+    next_ms = std::min(next_ms, source->next_poll_ms);
+  }
+  for (size_t i = 0; i < states_.size(); ++i) SayRead(static_cast<RuleIndex>(i));
+  return next_ms;
 }
 
-void Ingress::Poll(Source* source) {
-  const auto info = js_.Consumer(source->stream, source->durable);
+void Ingress::NotePoll(Source* source, const absl::StatusOr<ConsumerInfo>& info,
+                       Instant asked) {
   if (!info.ok()) {
     const int code = JetStreamCode(info.status());
     if (code == kConsumerNotFound || code == kStreamNotFound) source->broken = true;
     return;
   }
   if (!EndsWell(source, *info)) return;
-  const bool idle = info->num_pending == 0 && info->num_ack_pending == 0;
-  // Acked means applied: the core acks only after the sync.
-  if (idle || info->ack_floor_stream_seq >= source->mark) source->settled = true;
+  NoteRead(source, *info, asked);
+  NoteFloor(source, *info);
+}
+
+// Acked means applied: the core acks only after the sync.
+void Ingress::NoteRead(Source* source, const ConsumerInfo& info, Instant asked) {
+  if (source->caught_up) return;
+  if (info.num_pending == 0 && info.num_ack_pending == 0) {
+    source->read_to = asked;
+    source->caught_up = true;
+    return;
+  }
+  if (!source->mark.has_value() || info.ack_floor_stream_seq < source->mark->seq) return;
+  const bool near = asked.mono_ms - source->mark->at.mono_ms <= kNearMs;
+  source->read_to = source->mark->at;
+  source->caught_up = near && source->near;
+  source->near = near;
+  source->mark.reset();
+}
+
+// Of each stream whose sources have none, at once for all of them.
+void Ingress::TakeMarks() {
+  std::set<std::string> streams;
+  const auto wants = [](const Source& source) {
+    return source.ready && !source.broken && !source.caught_up && !source.mark;
+  };
+  for (const auto& [key, source] : sources_)
+    if (wants(*source)) streams.insert(source->stream);
+  const std::vector<std::string> names(streams.begin(), streams.end());
+  const Instant asked = Now();
+  const auto infos = js_.Streams(names);
+  for (auto& [key, source] : sources_) {
+    if (!wants(*source)) continue;
+    const auto at = std::lower_bound(names.begin(), names.end(), source->stream);
+    const auto& info = infos[static_cast<size_t>(at - names.begin())];
+    if (!info.ok()) continue;
+    source->mark = Mark{info->last_seq, asked};
+    source->poll_every_ms = kPollFirstMs;
+  }
+}
+
+void Ingress::SayRead(RuleIndex index) {
+  const RuleState& state = states_[index];
+  if (state.blocked || state.rule->source != Transport::kJetStream) return;
+  RuleRead read{index, RuleRead::State::kCaughtUp, kEver};
+  bool any = false;
+  for (const Source* source : state.sources) {
+    if (!source->ready) continue;
+    any = true;
+    if (!source->caught_up) read.state = RuleRead::State::kReading;
+    if (source->read_to.mono_ms < read.at.mono_ms) read.at = source->read_to;
+  }
+  // Without a stream there is nothing to catch up with, or it is not there yet.
+  if (!any) read = {index, RuleRead::State::kReading, {}};
+  if (read.state != state.said.state || read.at.mono_ms != state.said.at.mono_ms)
+    PostRead(read);
+}
+
+void Ingress::NoteFloor(Source* source, const ConsumerInfo& info) {
   if (source->asking_back &&
-      (info->num_ack_pending == 0 || info->ack_floor_stream_seq >= source->asked_to)) {
+      (info.num_ack_pending == 0 || info.ack_floor_stream_seq >= source->asked_to)) {
     source->asking_back = false;
     if (const absl::Status back =
-            SetAckWait(&js_, source->stream, source->durable, *info, kAckWaitNs);
+            SetAckWait(&js_, source->stream, source->durable, info, kAckWaitNs);
         !back.ok()) {
       source->asking_back = true;  // tried again at the next poll
     }
   }
-  if (info->ack_floor_stream_seq == source->floor) return;
-  source->floor = info->ack_floor_stream_seq;
+  // Seldom, however often it is looked at: each is a write.
+  if (NowMs() < source->next_floor_ms) return;
+  source->next_floor_ms = NowMs() + kFloorEveryMs;
+  if (info.ack_floor_stream_seq == source->floor) return;
+  source->floor = info.ack_floor_stream_seq;
   PostFloor(*source, {source->created, source->floor});
 }
 

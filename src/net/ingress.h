@@ -10,11 +10,13 @@
 // source is closed and the rule set up again, with back-off, for ever.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -32,6 +34,7 @@
 #include "net/rule_streams.h"
 #include "net/target_streams.h"
 #include "sched/egress.h"
+#include "sched/gap_watch.h"
 #include "sched/inbox.h"
 
 namespace expirer {
@@ -63,7 +66,7 @@ class Ingress final : public Inbound {
   // Begins to connect and read.
   void Start();
   // Asks for no more messages and returns; what was delivered may still be
-  // acked. RuleSettled is posted no more.
+  // acked. RuleRead is posted no more.
   void Stop();
   // Waits at most `flush_ms` until the server has the acks, then closes.
   // Implies Stop.
@@ -75,7 +78,7 @@ class Ingress final : public Inbound {
   void Announce(const std::string& subject, const std::string& payload) override;
   void Flush() override;
   void SetIntake(bool open) override;
-  void LookAgain() override;
+  void LookAgain(LookHow how) override;
   void RebuildBegun() override;
 
   [[nodiscard]] bool up() const { return connection_.up(); }
@@ -86,6 +89,10 @@ class Ingress final : public Inbound {
   [[nodiscard]] uint64_t announcements_lost() const { return announcements_lost_; }
   // Consumers made anew because they had read further than their streams go.
   [[nodiscard]] uint64_t consumers_ahead() const { return consumers_ahead_; }
+  // Of the threads that read its sockets. Any thread.
+  [[nodiscard]] std::array<Pulse, GapWatch::kPulsesMax> Pulses() const {
+    return {connection_.pulse(), core_ ? core_->pulse() : Pulse()};
+  }
   // For the service API, which shares it. Subscribe before Start.
   [[nodiscard]] Connection& connection() { return connection_; }
   // Where Reply goes. Before Start.
@@ -103,6 +110,11 @@ class Ingress final : public Inbound {
   [[nodiscard]] std::string Trouble(RuleIndex rule) const;
 
  private:
+  // Where a stream ended when it was asked, at `at`.
+  struct Mark {
+    uint64_t seq = 0;
+    Instant at;
+  };
   // One rule's consumer in one stream. Control thread, but for `broken`.
   struct Source {
     RuleIndex rule = 0;
@@ -111,15 +123,18 @@ class Ingress final : public Inbound {
     std::unique_ptr<RuleEvaluator> evaluator;
     std::unique_ptr<PullSource> pull;
     bool ready = false;  // its consumer is fit and pulls may go
-    bool settled = false;
+    bool caught_up = false;
+    bool near = false;  // the last mark was reached soon
     bool asking_back = false;
     std::string created;  // of the stream
     std::atomic<int64_t> created_ns = 0;
     std::atomic<bool> only_named = false;  // EventView's
-    uint64_t mark = 0;                     // the stream's end when reading began
+    std::optional<Mark> mark;              // to be reached
+    Instant read_to;                       // what was published by then is applied
     uint64_t asked_to = 0;                 // asking back what was delivered up to here
     uint64_t floor = 0;                    // as last posted
-    uint64_t end = 0;                      // of the stream, as last seen
+    int64_t next_floor_ms = 0;
+    uint64_t end = 0;  // of the stream, as last seen
     int64_t next_look_ms = 0;
     int64_t ahead_since_ms = 0;  // of its stream; 0 = it is not
     bool read_anew = false;      // by a new consumer
@@ -140,7 +155,7 @@ class Ingress final : public Inbound {
     RuleFilters filters;
     std::vector<Source*> sources;
     bool blocked = true;  // not every stream of it could be set up
-    bool settled = false;
+    RuleRead said;        // last, of this rule
     int64_t next_setup_ms = 0;
     int64_t back_off_ms = 0;
     int64_t warned_ms = 0;
@@ -154,9 +169,10 @@ class Ingress final : public Inbound {
   void Wake();
   void TickSources();
   [[nodiscard]] std::vector<PullSource*> Pulls() const;
-  void PostSettled(RuleIndex rule, bool settled, uint64_t epoch);
-  // Of those rules that are read here.
-  void UnsettleAll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void PostRead(const RuleRead& read);
+  // All rules that are read here are away.
+  void PostAway() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  [[nodiscard]] Instant Now() const { return {clock_->NowMs(), clock_->MonotonicMs()}; }
 
   void ListenToCore(RuleIndex index, const std::vector<std::string>& filters);
   // The core connection's delivery thread.
@@ -165,6 +181,7 @@ class Ingress final : public Inbound {
   // Control thread.
   void Run();
   void BeginEpoch();
+  void BeginLook();
   // One step of admission; true when it is over.
   [[nodiscard]] bool KeepAdmission();
   [[nodiscard]] absl::Status Admit();
@@ -176,7 +193,9 @@ class Ingress final : public Inbound {
   // Each returns the monotonic time at which it wants to be called again.
   int64_t KeepRule(RuleIndex index);
   int64_t KeepCoreRule(RuleIndex index);
-  int64_t KeepSource(Source* source);
+  int64_t KeepSources();
+  // Says what is new of how far the rule has been read.
+  void SayRead(RuleIndex index);
   // What a rule is to read and no stream has, nor may one be made for it.
   struct Missing {
     std::vector<std::string> filters;
@@ -197,10 +216,13 @@ class Ingress final : public Inbound {
   [[nodiscard]] absl::Status SetUpSource(Source* source);
   void CloseSource(Source* source);
   void OpenSources();
-  void Poll(Source* source);
   // Whether the stream still is the one the consumer reads, and goes as far.
   [[nodiscard]] bool EndsWell(Source* source, const ConsumerInfo& consumer);
   void PostFloor(const Source& source, const FloorMark& mark);
+  void TakeMarks();
+  void NotePoll(Source* source, const absl::StatusOr<ConsumerInfo>& info, Instant asked);
+  void NoteRead(Source* source, const ConsumerInfo& info, Instant asked);
+  void NoteFloor(Source* source, const ConsumerInfo& info);
   [[nodiscard]] Source* SourceOf(RuleIndex index, const std::string& stream);
   void Complain(RuleState* state, const std::string& why);
 
@@ -238,6 +260,7 @@ class Ingress final : public Inbound {
   std::atomic<uint64_t> consumers_ahead_ = 0;
   mutable Mutex mutex_;
   bool awake_ ABSL_GUARDED_BY(mutex_) = false;
+  bool look_wanted_ ABSL_GUARDED_BY(mutex_) = false;
   // Raised by each connect and each loss: what was learned before is old.
   uint64_t link_epoch_ ABSL_GUARDED_BY(mutex_) = 0;
   bool link_up_ ABSL_GUARDED_BY(mutex_) = false;

@@ -293,6 +293,29 @@ absl::StatusOr<ConsumerInfo> JetStream::Consumer(const std::string& stream,
   return ReadConsumer(reply);
 }
 
+std::vector<absl::StatusOr<ConsumerInfo>> JetStream::Consumers(
+    const std::vector<ConsumerName>& names) {
+  std::vector<std::string> subjects;
+  for (const ConsumerName& name : names)
+    subjects.push_back(
+        fmt::format("{}CONSUMER.INFO.{}.{}", prefix_, name.stream, name.consumer));
+  std::vector<absl::StatusOr<ConsumerInfo>> infos;
+  for (const auto& reply : requests_->CallAll(subjects, timeout_ms_))
+    infos.push_back(reply.ok() ? ReadConsumer(*reply) : reply.status());
+  return infos;
+}
+
+std::vector<absl::StatusOr<StreamInfo>> JetStream::Streams(
+    const std::vector<std::string>& names) {
+  std::vector<std::string> subjects;
+  for (const std::string& name : names)
+    subjects.push_back(fmt::format("{}STREAM.INFO.{}", prefix_, name));
+  std::vector<absl::StatusOr<StreamInfo>> infos;
+  for (const auto& reply : requests_->CallAll(subjects, timeout_ms_))
+    infos.push_back(reply.ok() ? ReadStream(*reply) : reply.status());
+  return infos;
+}
+
 absl::StatusOr<ConsumerInfo> JetStream::ReadConsumer(std::string_view text) {
   Reply reply;
   const size_t config = reply.Want("/config");

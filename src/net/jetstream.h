@@ -94,6 +94,15 @@ class JetStream {
   [[nodiscard]] absl::Status DeleteStream(const std::string& stream);
   [[nodiscard]] absl::StatusOr<ConsumerInfo> Consumer(const std::string& stream,
                                                       const std::string& consumer);
+  // Likewise of many, asked at once.
+  struct ConsumerName {
+    std::string stream;
+    std::string consumer;
+  };
+  [[nodiscard]] std::vector<absl::StatusOr<ConsumerInfo>> Consumers(
+      const std::vector<ConsumerName>& names);
+  [[nodiscard]] std::vector<absl::StatusOr<StreamInfo>> Streams(
+      const std::vector<std::string>& names);
   // Creates the durable `consumer`, or updates it where it exists; `config` is
   // the JSON of its configuration.
   [[nodiscard]] absl::StatusOr<ConsumerInfo> PutConsumer(const std::string& stream,

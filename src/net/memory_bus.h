@@ -65,7 +65,7 @@ class MemoryBus final : public Egress, public Inbound {
   void Reply(const Caller& caller, int code, const std::string& body) override;
   void Announce(const std::string& subject, const std::string& payload) override;
   void SetIntake(bool open) override { intake_ = open; }
-  void LookAgain() override { ++looks_again_; }  // the answer is posted by hand
+  void LookAgain(LookHow) override { ++looks_again_; }  // the answer is posted by hand
   void RebuildBegun() override { ++rebuilds_; }
 
   // Answers to an attempt, posted at once whether or not it is in flight. The

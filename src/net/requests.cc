@@ -58,6 +58,31 @@ absl::StatusOr<std::string> Requests::Call(const std::string& subject,
   return std::move(waiter.reply);
 }
 
+std::vector<absl::StatusOr<std::string>> Requests::CallAll(
+    const std::vector<std::string>& subjects, int64_t timeout_ms) {
+  struct Waiter {
+    Mutex mutex;
+    size_t missing ABSL_GUARDED_BY(mutex);
+    std::vector<absl::StatusOr<std::string>> replies ABSL_GUARDED_BY(mutex);
+  };
+  Waiter waiter;
+  {
+    MutexLock lock(&waiter.mutex);
+    waiter.missing = subjects.size();
+    waiter.replies.assign(subjects.size(), Unavailable("no reply"));
+  }
+  for (size_t i = 0; i < subjects.size(); ++i) {
+    Ask(subjects[i], "", timeout_ms, [&waiter, i](absl::StatusOr<std::string> reply) {
+      MutexLock lock(&waiter.mutex);
+      waiter.replies[i] = std::move(reply);
+      --waiter.missing;
+    });
+  }
+  MutexLock lock(&waiter.mutex);
+  waiter.mutex.Await([&waiter] { return waiter.missing == 0; });
+  return std::move(waiter.replies);
+}
+
 void Requests::OnReply(const Delivery& delivery) {
   std::string_view token = delivery.subject();
   if (token.size() <= prefix_.size()) return;

@@ -6,6 +6,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
@@ -32,6 +33,9 @@ class Requests {
   [[nodiscard]] absl::StatusOr<std::string> Call(const std::string& subject,
                                                  const std::string& body,
                                                  int64_t timeout_ms);
+  // Likewise, all at once, with empty bodies; the replies in the same order.
+  [[nodiscard]] std::vector<absl::StatusOr<std::string>> CallAll(
+      const std::vector<std::string>& subjects, int64_t timeout_ms);
 
   void Tick();
   void ConnectionLost();

@@ -67,6 +67,9 @@ struct Reader {
   StanProgress progress;
   int64_t look_since_ms = 0;
   bool look_open = false;  // its subscription is to be closed
+  // By this look: an empty channel would not answer, and hold jobs up for as long
+  // as it is waited for.
+  bool passed_over = false;
 };
 
 // Where an ack goes: a message of one life of the connection.
@@ -114,7 +117,7 @@ class Bus final : public StanBus {
                [this](const std::string& why) { MarkLost(why); }}) {
     for (const Rule& rule : *rules_)
       evaluators_.push_back(std::make_unique<RuleEvaluator>(rule, options_.job_limits));
-    settled_.resize(rules_->size(), false);
+    said_.resize(rules_->size(), RuleRead::State::kAway);
   }
   ~Bus() override { Stop(0); }
 
@@ -152,7 +155,7 @@ class Bus final : public StanBus {
     inbound_->Announce(subject, payload);
   }
   void SetIntake(bool open) override;
-  void LookAgain() override;
+  void LookAgain(LookHow how) override;
   void RebuildBegun() override { inbound_->RebuildBegun(); }
 
  private:
@@ -188,7 +191,10 @@ class Bus final : public StanBus {
   void KeepSettled();
   void Complain(const std::string& why);
   void Wait(int64_t ms);
-  void UnsettleAll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void PostAway() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Post(RuleIndex rule, RuleRead::State state, Instant at)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  [[nodiscard]] Instant Now() const { return {clock_->NowMs(), clock_->MonotonicMs()}; }
   [[nodiscard]] bool TakeFromFlight(uint64_t attempt);
 
   const StanOptions options_;
@@ -222,7 +228,9 @@ class Bus final : public StanBus {
   std::string trouble_ ABSL_GUARDED_BY(mutex_) = "not connected to NATS Streaming yet";
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;  // the control thread
   bool look_wanted_ ABSL_GUARDED_BY(mutex_) = false;
-  std::vector<bool> settled_ ABSL_GUARDED_BY(mutex_);  // by rule, as posted
+  bool quick_ ABSL_GUARDED_BY(mutex_) = false;  // only where it is answered at once
+  Instant looked_ ABSL_GUARDED_BY(mutex_);      // when the last one began
+  std::vector<RuleRead::State> said_ ABSL_GUARDED_BY(mutex_);  // by rule
   absl::flat_hash_set<uint64_t> in_flight_ ABSL_GUARDED_BY(mutex_);
   std::deque<Outgoing> outgoing_ ABSL_GUARDED_BY(mutex_);
   bool flush_ ABSL_GUARDED_BY(mutex_) = false;
@@ -327,21 +335,30 @@ void Bus::SetIntake(bool open) {
   awake_ = true;
 }
 
-void Bus::LookAgain() {
-  inbound_->LookAgain();
+void Bus::LookAgain(LookHow how) {
+  inbound_->LookAgain(how);
   MutexLock lock(&mutex_);
-  UnsettleAll();
+  if (how == LookHow::kAnew) {
+    PostAway();
+    quick_ = false;
+  } else if (!look_wanted_) {
+    quick_ = true;
+  }
+  std::fill(said_.begin(), said_.end(), RuleRead::State::kAway);
   look_wanted_ = true;
   awake_ = true;
 }
 
 // Under mutex_, as every post of it: so `true` never follows what made it old.
-void Bus::UnsettleAll() {
-  for (size_t i = 0; i < rules_->size(); ++i) {
-    settled_[i] = false;
-    if ((*rules_)[i].source == Transport::kStan && !stopping_)
-      inbox_->Complete(RuleSettled{static_cast<RuleIndex>(i), false});
-  }
+void Bus::PostAway() {
+  for (size_t i = 0; i < rules_->size(); ++i)
+    Post(static_cast<RuleIndex>(i), RuleRead::State::kAway, Now());
+}
+
+void Bus::Post(RuleIndex rule, RuleRead::State state, Instant at) {
+  if ((*rules_)[rule].source != Transport::kStan || stopping_) return;
+  said_[rule] = state;
+  inbox_->Complete(RuleRead{rule, state, at});
 }
 
 // Waits while the inbox is full. With the intake closed the subscription is about
@@ -503,8 +520,9 @@ absl::Status Bus::Connect() {
   subscribed_ = false;
   {
     MutexLock lock(&mutex_);
-    UnsettleAll();
+    PostAway();
     look_wanted_ = true;
+    quick_ = false;
     up_ = lost_why_.empty();
   }
   inbox_->Complete(TargetKnown{});
@@ -568,12 +586,15 @@ absl::Status Bus::KeepLooking() {
   {
     MutexLock lock(&mutex_);
     begin = std::exchange(look_wanted_, false);
-    for (Reader& reader : readers_)
-      if (begin) reader.progress.Look();
+    if (begin) looked_ = Now();
+    for (Reader& reader : readers_) {
+      reader.passed_over = quick_ && reader.progress.empty();
+      if (begin && !reader.passed_over) reader.progress.Look();
+    }
   }
   for (size_t i = 0; i < readers_.size(); ++i) {
     Reader& reader = readers_[i];
-    if (begin) {
+    if (begin && !reader.passed_over) {
       RETURN_IF_ERROR(link_.Look(i));
       reader.look_since_ms = NowMs();
       reader.look_open = true;
@@ -596,12 +617,13 @@ void Bus::KeepSettled() {
   MutexLock lock(&mutex_);
   if (look_wanted_ || !up_ || !reading_ || stopping_) return;
   for (size_t i = 0; i < rules_->size(); ++i) {
-    if ((*rules_)[i].source != Transport::kStan || settled_[i]) continue;
-    settled_[i] =
+    const bool settled =
         std::all_of(readers_.begin(), readers_.end(), [i](const Reader& reader) {
           return reader.rule != i || reader.progress.settled();
         });
-    if (settled_[i]) inbox_->Complete(RuleSettled{static_cast<RuleIndex>(i), true});
+    const auto state = settled ? RuleRead::State::kCaughtUp : RuleRead::State::kReading;
+    if (said_[i] == RuleRead::State::kCaughtUp || said_[i] == state) continue;
+    Post(static_cast<RuleIndex>(i), state, settled ? looked_ : Instant{});
   }
 }
 
@@ -610,7 +632,7 @@ void Bus::TakeDown() {
   {
     MutexLock lock(&mutex_);
     up_ = false;
-    UnsettleAll();
+    PostAway();
   }
   link_.Close();
   {

@@ -38,6 +38,8 @@ class StanProgress {
 
   // All that the channel held when the last look began is applied and acked.
   [[nodiscard]] bool settled() const;
+  // The last look found nothing, and nothing came since.
+  [[nodiscard]] bool empty() const { return end_ == 0 && read_to_ == 0; }
   [[nodiscard]] bool looking() const { return !end_.has_value(); }
 
  private:

@@ -66,10 +66,11 @@ class Inbound {
   virtual void Flush() = 0;
   // Whether new messages may be asked for (limits.disk_free).
   virtual void SetIntake(bool open) = 0;
-  // What was said of each rule's streams is old: RuleSettled is posted anew for
-  // every rule, false at once, true when it has been read up to where its
-  // streams stand after this call.
-  virtual void LookAgain() = 0;
+  // What was said of each rule's streams is old: RuleRead is posted anew for
+  // every rule, of what is found out after this call. kAnew: the consumers are
+  // looked at and opened anew, too, as after a reconnect.
+  enum class LookHow { kQuick, kAnew };
+  virtual void LookAgain(LookHow how) = 0;
   // That a rebuild began is durable: from now on nothing fires until every rule
   // is settled, whatever becomes of this process.
   virtual void RebuildBegun() = 0;

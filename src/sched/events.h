@@ -18,6 +18,14 @@ namespace expirer {
 
 using RuleIndex = uint16_t;  // into the configured rules
 
+// A moment on both clocks.
+struct Instant {
+  int64_t wall_ms = 0;
+  int64_t mono_ms = 0;
+};
+// Later than every other one.
+inline constexpr Instant kEver{INT64_MAX, INT64_MAX};
+
 // The bytes of a message that became no job, kept for the dead store.
 struct RawMessage {
   std::string subject;
@@ -153,19 +161,27 @@ struct EgressChanged {
   bool up = false;
 };
 
-// A rule's consumers went out of step with their streams (connection lost,
-// reconnected, start), or have been read up to where they stood at the last
-// such change.
-struct RuleSettled {
+// How far a rule's streams have been read.
+struct RuleRead {
+  enum class State {
+    kAway,      // since `at` not at all: what is known of the streams is that old
+    kReading,   // everything published before `at` is applied, or nothing is known
+    kCaughtUp,  // likewise, and what comes from now on is read as it comes
+  };
   RuleIndex rule = 0;
-  bool settled = false;
+  State state = State::kAway;
+  Instant at;  // kReading: {} = nothing is known yet
 };
 
-// The process stood still for a while (stopped, suspended, its machine paused),
-// or the wall clock leapt ahead: what it knows of the streams is that old.
+// Some thread between the socket and the core did not run for a while (the
+// process was stopped, its machine paused, a thread starved), or the wall clock
+// leapt ahead: of that time it is not known what was published.
 struct StoodStill {
   int64_t ms = 0;
 };
+// From here on it is an event of its own: told in the log, and the store hears
+// of the new time before anything is sent.
+inline constexpr int64_t kStandstillMs = 2'000;
 
 // Egress::Look has a new answer for some target.
 struct TargetKnown {};
@@ -191,7 +207,7 @@ struct RebuildAsked {};
 struct Admitted {};
 
 using Completion =
-    std::variant<PubAnswer, Synced, EgressChanged, RuleSettled, StoodStill, TargetKnown,
+    std::variant<PubAnswer, Synced, EgressChanged, RuleRead, StoodStill, TargetKnown,
                  DiskSpace, ConsumerFloor, RebuildAsked, Admitted>;
 using Request = std::variant<MessageRequest, GetRequest, CancelRequest, ListRequest,
                              StatsRequest, ReadRequest, DeadRequest, RoundTripRequest>;

@@ -13,7 +13,6 @@ namespace expirer {
 namespace {
 
 constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
-constexpr int64_t kHousekeepingMs = 1'000;
 // Signs of life while nothing else is written: a sync each is all it costs.
 constexpr int64_t kAliveIdleMs = 10'000;
 constexpr int64_t kStallPollMs = 200;
@@ -63,14 +62,19 @@ absl::Status Scheduler::Load(Instant now) {
                                    next_seq_, &staged_));
   egress_down_mono_ms_ = now.mono_ms;
   FireAfterNextWrite();  // it has the sign of life
-  for (RuleGate& gate : gates_) gate.deadline_mono_ms = kNever;
+  counted_mono_ms_ = now.mono_ms;
   store_->SetNow(now.wall_ms, counts_.forget_floor_ms());
   return absl::OkStatus();
 }
 
 absl::StatusOr<int64_t> Scheduler::Step(Instant now, std::vector<Completion>* completions,
                                         std::vector<Request>* requests) {
+  // Everything up to the moment at which the clock first showed this is read.
+  if (now.wall_ms < now_.wall_ms)
+    for (RuleGate& gate : gates_)
+      gate.read_to_ms = std::min(gate.read_to_ms, now.wall_ms);
   now_ = now;
+  CountWaits();
   pushed_back_ = false;
   if (stalled_) {
     if (!store_->Writable()) return now_.wall_ms + kStallPollMs;
@@ -262,7 +266,8 @@ void Scheduler::Release() {
   while (!effects_.empty() &&
          (effects_.front().first <= durable_ || Mutant("ack_before_sync"))) {
     const Effect& effect = effects_.front().second;
-    if (effect.received_ms > 0) stats_.commit_ms.Add(now_.wall_ms - effect.received_ms);
+    if (effect.received_ms > 0)  // it may have come while this turn began
+      stats_.commit_ms.Add(std::max<int64_t>(now_.wall_ms - effect.received_ms, 0));
     switch (effect.kind) {
       case Effect::Kind::kAck:
         if (!effect.to.empty()) inbound_->Ack(effect.to);
@@ -292,15 +297,17 @@ int64_t Scheduler::NextWork(bool refilling) {
   if (oldest_unsynced_mono_ms_ != 0)
     mono = std::min(mono, oldest_unsynced_mono_ms_ + options_.unsynced_ms);
   for (const RuleGate& gate : gates_)
-    if (!gate.settled && !rebuild_.open) mono = std::min(mono, gate.deadline_mono_ms);
+    if (Waits(gate))
+      mono = std::min(mono, now_.mono_ms + options_.settle_ms - gate.waited_ms);
   if (pushed_back_) mono = std::min(mono, now_.mono_ms + 1);
   int64_t wake =
       mono == kNever ? kNever : now_.wall_ms + std::max<int64_t>(mono - now_.mono_ms, 1);
   if (!MayFire() || pushed_back_ || WaitingLaneBlocks()) return wake;
   const bool room = in_flight_.size() < options_.in_flight;
   for (const LaneState& lane : lanes_.all()) {
-    if (lane.window.empty() || !Open(lane)) continue;
+    if (lane.window.empty()) continue;
     const TimerEntry& top = lane.window.top();
+    if (top.key_ms > OpenTo(lane)) continue;
     // A head that is due already waits for room or for its sync: an event
     // brings either. One that Dispatch had no budget left for does not.
     const bool waits = top.key_ms <= now_.wall_ms && (!room || !Durable(top));

@@ -62,12 +62,6 @@ struct SchedulerOptions {
   bool recount = false;                    // count the jobs of each rule anew
 };
 
-// A moment on both clocks.
-struct Instant {
-  int64_t wall_ms = 0;
-  int64_t mono_ms = 0;
-};
-
 // Core thread only. Everything passed by pointer outlives it.
 class Scheduler {
  public:
@@ -126,10 +120,16 @@ class Scheduler {
     std::optional<int64_t> fired_ms;  // due time of the latest job that had fired
     InFlight* attempt = nullptr;      // of a job that may have fired: not known yet
   };
+  // Whether a rule's jobs may fire, as for the cancels that may still come: an
+  // outage or a standstill closes it (src/README.md, "The gate").
   struct RuleGate {
     Pace pace;
-    bool settled = false;
-    int64_t deadline_mono_ms = 0;  // when it opens all the same
+    bool settled = false;        // open for whatever is due
+    bool reading = false;        // its streams are being read
+    bool gave_up = false;        // opened by limits.settle, not caught up since
+    int64_t read_to_ms = 0;      // closed: open for what is due no later
+    int64_t closed_mono_ms = 0;  // caught up means: with what was published by then
+    int64_t waited_ms = 0;       // closed, connected and reading, since caught up
   };
 
   // Step 1: scheduler_apply.cc.
@@ -139,8 +139,12 @@ class Scheduler {
   void NoteCollision(const PubAnswer& answer, InFlight* attempt);
   [[nodiscard]] absl::Status ApplyTimeouts();
   void ApplySynced(uint64_t ticket);
-  void ApplySettled(const RuleSettled& event);
+  void ApplyRead(const RuleRead& event);
   void ApplyStoodStill(int64_t ms);
+  void CountWaits();
+  void Close(RuleGate* gate, int64_t mono_ms);
+  void LookAgain(Inbound::LookHow how, bool outage);
+  [[nodiscard]] bool Waits(const RuleGate& gate) const;
   void ApplyEgress(bool up);
   void ApplyDiskSpace(uint64_t free_bytes);
   [[nodiscard]] absl::Status ApplyRebuildAsked();
@@ -286,7 +290,7 @@ class Scheduler {
                                                      DueScan* scan, size_t* budget);
   [[nodiscard]] absl::StatusOr<bool> DispatchRow(LaneState* lane, const JobKey& key,
                                                  std::string_view row, LaneEnd* end);
-  [[nodiscard]] bool Open(const LaneState& lane) const;
+  [[nodiscard]] int64_t OpenTo(const LaneState& lane) const;
   [[nodiscard]] const RuleGate& GateOf(const LaneState& lane) const {
     return gates_[outlets_[lane.outlet].rule];
   }
@@ -296,6 +300,9 @@ class Scheduler {
   [[nodiscard]] bool JudgeLate(LaneState* lane, const JobKey& key, const JobView& job,
                                std::string_view row);
   [[nodiscard]] InFlight Describe(const JobKey& key, const JobView& job) const;
+
+  // A Step is taken this often at the least.
+  static constexpr int64_t kHousekeepingMs = 1'000;
 
   const SchedulerOptions options_;
   const std::vector<Rule>& rules_;
@@ -367,6 +374,7 @@ class Scheduler {
   bool sync_now_ = false;
   int64_t housekeeping_mono_ms_ = 0;
   int64_t alive_mono_ms_ = 0;
+  int64_t counted_mono_ms_ = 0;  // waits of the gates, up to here
   int64_t next_work_ms_ = 0;
 
   bool dispatching_ = true;

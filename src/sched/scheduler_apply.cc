@@ -40,7 +40,7 @@ absl::Status Scheduler::ApplyCompletions(std::vector<Completion>* completions) {
                    [&](const PubAnswer& e) { status = ApplyAnswer(e); },
                    [&](const Synced& e) { ApplySynced(e.ticket); },
                    [&](const EgressChanged& e) { ApplyEgress(e.up); },
-                   [&](const RuleSettled& e) { ApplySettled(e); },
+                   [&](const RuleRead& e) { ApplyRead(e); },
                    [&](const StoodStill& e) { ApplyStoodStill(e.ms); },
                    [&](const TargetKnown&) {
                      for (LaneState& lane : lanes_.all()) lane.looking = false;
@@ -74,15 +74,26 @@ void Scheduler::ApplyEgress(bool up) {
   if (up && sent_marks_.EndQuiet(&staged_)) FireAfterNextWrite();
   egress_up_ = up;
   for (LaneState& lane : lanes_.all()) lane.looking = false;
-  if (!up) return;
-  // The time an unsettled rule waits at most counts from when it could fire.
-  for (RuleGate& gate : gates_) gate.deadline_mono_ms = now_.mono_ms + options_.settle_ms;
+  // What cut this connection may have cut the other one, which does not know yet.
+  if (up) LookAgain(Inbound::LookHow::kQuick, /*outage=*/true);
 }
 
-void Scheduler::ApplySettled(const RuleSettled& event) {
+void Scheduler::ApplyRead(const RuleRead& event) {
   RuleGate& gate = gates_[event.rule];
-  gate.settled = event.settled || Mutant("settle_off");
-  gate.deadline_mono_ms = now_.mono_ms + options_.settle_ms;
+  if (event.state == RuleRead::State::kAway) {
+    gate.reading = false;
+    Close(&gate, event.at.mono_ms);
+    return;
+  }
+  gate.reading = true;
+  gate.read_to_ms = event.at.wall_ms;
+  const bool caught_up = event.state == RuleRead::State::kCaughtUp ||
+                         (event.at.mono_ms > 0 && Mutant("first_mark_opens"));
+  // What was found out before the gate closed says nothing of the time up to then.
+  if (!caught_up || event.at.mono_ms < gate.closed_mono_ms) return;
+  gate.settled = true;
+  gate.gave_up = false;
+  gate.waited_ms = 0;
   const bool all = std::all_of(gates_.begin(), gates_.end(),
                                [](const RuleGate& g) { return g.settled; });
   if (rebuild_.open && all) EndRebuild();
@@ -99,7 +110,7 @@ absl::Status Scheduler::ApplyRebuildAsked() {
         return absl::OkStatus();
       }));
   effects_now_.push_back({Effect::Kind::kRebuildBegun, "", ""});
-  for (size_t i = 0; i + 1 < gates_.size(); ++i) gates_[i].settled = false;
+  for (size_t i = 0; i + 1 < gates_.size(); ++i) Close(&gates_[i], now_.mono_ms);
   Log(Level::kWarn, "rebuilding: the streams are read anew and nothing fires before");
   return absl::OkStatus();
 }
@@ -118,9 +129,16 @@ void Scheduler::EndRebuild() {
       {{"pending", pending}, {"began", FormatRfc3339Ms(rebuild_.began_ms)}});
 }
 
-// As after a start: what fell due meanwhile waits for the cancels of that time, and
-// for a sign of life: by the last one nothing of it can have been sent.
+// As after a start: what fell due meanwhile waits for the cancels of that time; and
+// after a long one for a sign of life: by the last one nothing of it can have been
+// sent.
 void Scheduler::ApplyStoodStill(int64_t ms) {
+  if (ms < kStandstillMs) {
+    if (Mutant("short_freeze_unseen")) return;
+    ++stats_.gaps;
+    LookAgain(Inbound::LookHow::kQuick, /*outage=*/false);
+    return;
+  }
   Log(Level::kWarn,
       "the process stood still or the clock leapt: overdue jobs wait until the "
       "streams are read",
@@ -128,9 +146,35 @@ void Scheduler::ApplyStoodStill(int64_t ms) {
   ++stats_.standstills;
   leapt_ = true;
   FireAfterNextWrite();
+  LookAgain(Inbound::LookHow::kAnew, /*outage=*/true);
+}
+
+// A gate that limits.settle opened is closed by an outage only: that its rule is
+// behind is known.
+void Scheduler::LookAgain(Inbound::LookHow how, bool outage) {
   for (size_t i = 0; i < rules_.size(); ++i)
-    ApplySettled(RuleSettled{static_cast<RuleIndex>(i), false});
-  inbound_->LookAgain();
+    if (outage || !gates_[i].gave_up) Close(&gates_[i], now_.mono_ms);
+  inbound_->LookAgain(how);
+}
+
+void Scheduler::Close(RuleGate* gate, int64_t mono_ms) {
+  gate->settled = Mutant("settle_off");
+  gate->gave_up = false;
+  gate->closed_mono_ms = std::max(gate->closed_mono_ms, mono_ms);
+}
+
+bool Scheduler::Waits(const RuleGate& gate) const {
+  if (gate.settled || rebuild_.open) return false;
+  return (egress_up_ && admitted_ && gate.reading) || Mutant("settle_counts_offline");
+}
+
+// Up to now things were as the last Step left them; but of a time in which no Step
+// was taken at all, only a second counts: nothing was read in it.
+void Scheduler::CountWaits() {
+  const int64_t passed_ms = now_.mono_ms - counted_mono_ms_;
+  counted_mono_ms_ = now_.mono_ms;
+  for (RuleGate& gate : gates_)
+    if (Waits(gate)) gate.waited_ms += std::min(passed_ms, kHousekeepingMs);
 }
 
 void Scheduler::ApplyDiskSpace(uint64_t free_bytes) {
@@ -226,8 +270,10 @@ absl::Status Scheduler::ApplyTimeouts() {
   }
   for (size_t i = 0; i < gates_.size(); ++i) {
     RuleGate& gate = gates_[i];
-    if (gate.settled || rebuild_.open || now_.mono_ms < gate.deadline_mono_ms) continue;
+    if (!Waits(gate) || gate.waited_ms < options_.settle_ms) continue;
     gate.settled = true;
+    gate.gave_up = true;
+    gate.waited_ms = 0;
     ++stats_.settle_timeouts;
     Log(Level::kWarn,
         "the rule's consumers could not be read to the end in time: overdue jobs fire "

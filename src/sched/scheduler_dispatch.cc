@@ -16,9 +16,11 @@ constexpr TimerEntry kLast{std::numeric_limits<int64_t>::max(),
 
 }  // namespace
 
-// Whether the lane may send at all at present.
-bool Scheduler::Open(const LaneState& lane) const {
-  return GateOf(lane).settled && !lane.looking;
+// The latest row of the lane that may be sent at present.
+int64_t Scheduler::OpenTo(const LaneState& lane) const {
+  if (lane.looking) return std::numeric_limits<int64_t>::min();
+  const RuleGate& gate = GateOf(lane);
+  return gate.settled ? std::numeric_limits<int64_t>::max() : gate.read_to_ms;
 }
 
 bool Scheduler::MayFire() const {
@@ -33,19 +35,20 @@ bool Scheduler::Durable(TimerEntry row) const {
 // As if all jobs stood in one lane.
 bool Scheduler::WaitingLaneBlocks() const {
   return Mutant("one_lane") &&
-         std::any_of(lanes_.all().begin(), lanes_.all().end(),
-                     [this](const LaneState& lane) {
-                       return !lane.window.empty() && !Open(lane) &&
-                              lane.window.top().key_ms <= now_.wall_ms;
-                     });
+         std::any_of(
+             lanes_.all().begin(), lanes_.all().end(), [this](const LaneState& lane) {
+               return !lane.window.empty() && lane.window.top().key_ms > OpenTo(lane) &&
+                      lane.window.top().key_ms <= now_.wall_ms;
+             });
 }
 
 absl::Status Scheduler::Dispatch() {
   if (!MayFire() || WaitingLaneBlocks()) return absl::OkStatus();
   size_t budget = options_.batch;
   const auto ready = [this](const LaneState& lane) {
-    return Open(lane) && GateOf(lane).pace.Allows(now_.mono_ms) && !lane.window.empty() &&
-           lane.window.top().key_ms <= now_.wall_ms && Durable(lane.window.top());
+    return !lane.window.empty() &&
+           lane.window.top().key_ms <= std::min(now_.wall_ms, OpenTo(lane)) &&
+           GateOf(lane).pace.Allows(now_.mono_ms) && Durable(lane.window.top());
   };
   // One scan a lane, kept while lanes take turns.
   absl::flat_hash_map<Lane, std::unique_ptr<DueScan>> scans;
@@ -80,9 +83,10 @@ absl::StatusOr<Scheduler::LaneEnd> Scheduler::DispatchLane(LaneState* lane,
   // flight: a few Nexts are cheaper than a Seek.
   constexpr int kNextsMax = 8;
   bool positioned = false;
+  const int64_t due_ms = std::min(now_.wall_ms, OpenTo(*lane));
   while (*budget > 0 && !lane->window.empty()) {
     const TimerEntry head = lane->window.top();
-    if (head.key_ms > now_.wall_ms || !Durable(head) || until < head)
+    if (head.key_ms > due_ms || !Durable(head) || until < head)
       return LaneEnd::kNothingDue;
     if (in_flight_.size() >= options_.in_flight) return LaneEnd::kFull;
     if (!GateOf(*lane).pace.Allows(now_.mono_ms)) return LaneEnd::kGate;

@@ -88,6 +88,7 @@ struct Stats {
   uint64_t collisions = 0;       // first attempts whose id the stream had already
   uint64_t settle_timeouts = 0;
   uint64_t standstills = 0;                // times the process stood still
+  uint64_t gaps = 0;                       // shorter ones
   uint64_t forgotten = 0;                  // closed keys forgotten early (limits.history)
   uint64_t no_space = 0;                   // times a write found no space
   uint64_t miscounts = 0;                  // counts found to disagree with the store

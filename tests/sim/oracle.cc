@@ -50,7 +50,7 @@ bool Known(const Event& event) { return event.handed || event.durable; }
 Oracle::Oracle(const std::vector<Rule>* rules)
     : rules_(*rules),
       outlets_(*rules),
-      settle_(rules->size()),
+      in_step_(rules->size(), false),
       sent_last_(outlets_.size()) {}
 
 void Oracle::Fail(const std::string& why) {
@@ -59,6 +59,7 @@ void Oracle::Fail(const std::string& why) {
 
 Event* Oracle::Published(Event event) {
   event.number = events_.size() + 1;
+  event.clock_steps = clock_steps_;
   Event* const kept = &events_.emplace_back(std::move(event));
   by_time_[kept->time_ns] = kept;
   by_key_[{kept->rule, kept->key}].push_back(kept);
@@ -113,7 +114,7 @@ void Oracle::Started(const Store& store) {
   sent_dues_.clear();
   unsynced_.clear();
   open_asks_.clear();
-  settle_.assign(rules_.size(), {});
+  in_step_.assign(rules_.size(), false);
   for (const auto& [key, events] : by_key_) NoteDurable(store, key.first, key.second);
   for (Event& event : events_) {
     event.handed = false;
@@ -130,10 +131,6 @@ void Oracle::Started(const Store& store) {
       if (event != nullptr) waiting_.insert({DueOf(*event, i), event->number, outlet});
     }
   }
-}
-
-void Oracle::Unsettled(RuleIndex rule, uint64_t mark, int64_t deadline_mono_ms) {
-  settle_[rule] = {mark, deadline_mono_ms};
 }
 
 // Of expirer's clock and the server's, what it has shown.
@@ -299,7 +296,7 @@ void Oracle::Sent(const MemoryBus::Published& message, Instant now) {
     Fail("I8: sent before it was durable: " + Tell(event));
   CheckSupersedes(event);
   CheckAsks(event, outlet);
-  CheckSettled(event, now);
+  CheckInStep(event, outlet);
   // One that waited for an attempt at its due time is late by that.
   const bool first = sent_dues_.emplace(outlet, event.key, DueOf(event, entry)).second;
   if (first && message.Header("Expirer-Attempt") == "1") CheckOrder(event, outlet);
@@ -325,14 +322,16 @@ void Oracle::CheckAsks(const Event& event, OutletIndex outlet) {
       Fail("P3: sent after a cancel of the API: " + Tell(event));
 }
 
-// A cancel that stood in the stream when the rule was last found out of step.
-void Oracle::CheckSettled(const Event& event, Instant now) {
-  const Settle& settle = settle_[event.rule];
-  if (now.mono_ms >= settle.deadline_mono_ms) return;
+// What was published before the job was due, while it may be unread.
+void Oracle::CheckInStep(const Event& event, OutletIndex outlet) {
+  if (in_step_[event.rule]) return;
+  const size_t entry = outlet - outlets_.Entries(event.rule).first;
   for (const Event* other : EventsOf(event.rule, event.key)) {
-    if (other->kind != Event::Kind::kCancel || !other->in_stream || Known(*other))
+    if (other->kind == Event::Kind::kReject || !other->in_stream || Known(*other))
       continue;
-    if (other->seq > settle.mark || !Newer(Of(*other), Of(event))) continue;
+    if (!Newer(Of(*other), Of(event)) || other->clock_steps != clock_steps_ ||
+        other->published_ms >= DueOf(event, entry))
+      continue;
     Fail(fmt::format("P3: sent {} while {} waited in its stream", Tell(event),
                      Tell(*other)));
   }

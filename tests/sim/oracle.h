@@ -46,9 +46,13 @@ class Oracle {
   // A process begins on this store: what was unsynced is there or not, what was
   // answered must be.
   void Started(const Store& store);
-  // The rule must not fire past cancels up to this place of its stream before
-  // `deadline`.
-  void Unsettled(RuleIndex rule, uint64_t mark, int64_t deadline_mono_ms);
+  // Of what is in the rule's stream it is not known how much was read: no job may
+  // fire before all that was published before its due time was handed over.
+  void OutOfStep(RuleIndex rule) { in_step_[rule] = false; }
+  // It is read as it comes, or limits.settle is over.
+  void InStep(RuleIndex rule) { in_step_[rule] = true; }
+  // Due times of before are no moments of the clock any more.
+  void ClockStepped() { ++clock_steps_; }
   // Another Step begins.
   void BeginStep() { sent_last_.assign(outlets_.size(), {}); }
   // About to be passed to it.
@@ -89,10 +93,6 @@ class Oracle {
     const Event* newest = nullptr;  // schedule that was known by then
     bool answered = false;
   };
-  struct Settle {
-    uint64_t mark = 0;
-    int64_t deadline_mono_ms = 0;
-  };
   struct SentLast {
     const Event* event = nullptr;
     int64_t due_ms = 0;
@@ -109,7 +109,7 @@ class Oracle {
   [[nodiscard]] int64_t LatestNs(Instant now) const;
   void CheckSupersedes(const Event& event);
   void CheckAsks(const Event& event, OutletIndex outlet);
-  void CheckSettled(const Event& event, Instant now);
+  void CheckInStep(const Event& event, OutletIndex outlet);
   void CheckOrder(const Event& event, OutletIndex outlet);
   void CheckKey(const Store& store, RuleIndex rule, const std::string& key);
   void CheckState(const Store& store, OutletIndex outlet, const std::string& key,
@@ -134,7 +134,8 @@ class Oracle {
   std::map<std::string, Ask> asks_;  // of API cancels, by reply subject
   std::vector<Ask*> open_asks_;      // not applied yet, for all that is known
   std::map<std::pair<OutletIndex, std::string>, std::vector<const Ask*>> asks_of_;
-  std::vector<Settle> settle_;
+  std::vector<bool> in_step_;  // by rule
+  uint64_t clock_steps_ = 0;
   uint64_t order_ = 0;
   uint64_t sent_ = 0;
   uint64_t acked_ = 0;

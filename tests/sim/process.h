@@ -29,6 +29,9 @@ struct World::Process {
   std::vector<Completion> completions;
   std::vector<Request> requests;
   bool admitted = false;
+  GapWatch gaps{Instant{}};
+  int64_t wake_ms = 0;            // as the last Step said
+  int64_t late_ms = 0;            // it was to be taken before
   uint64_t faults_before = 0;     // io_faults_ when it began
   uint64_t looks = 0;             // of bus.looks_again() that were seen to
   uint64_t synced = 0;            // newest ticket that is durable

@@ -28,6 +28,8 @@ struct Event {
   std::string key;
   int64_t due_ms = 0;
   std::optional<int64_t> version;
+  int64_t published_ms = 0;  // by our host's clock, and how often that had stepped
+  uint64_t clock_steps = 0;
   int64_t time_ns = 0;  // the server's; unique, and rising over all streams
   uint64_t seq = 0;     // in its stream
   bool in_stream = true;

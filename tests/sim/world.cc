@@ -19,8 +19,6 @@ namespace expirer::sim {
 namespace {
 
 constexpr int64_t kBegin = 1'800'000'000'000;  // 2027-01-15
-// Time between two turns that a process takes for a standstill.
-constexpr int64_t kStandstillMs = 2'000;
 // Turns in which all must have come to rest once faults stopped.
 constexpr int kQuietTurnsMax = 20'000;
 constexpr int64_t kQuietLeapMs = 60'000;
@@ -119,7 +117,7 @@ void World::Turn() {
   AskToCancel();
   CarryAcks();
   AnswerAttempts();
-  Settle();
+  Read();
   Sync();
   PassTime();
   if (!died_) Step();
@@ -223,9 +221,14 @@ bool World::TryStart() {
   // The first reads of all jobs are few, and the ones to fail.
   if (Happens(20 * odds_.io)) io_countdown_ = draws_.Between(1, 6);
   died_ = false;
-  link_up_ = false;
+  ingress_up_ = false;
+  egress_up_ = false;
   log_written_ = false;
-  settled_.assign(rules_.size(), false);
+  pulse_ = {};
+  process_->gaps = GapWatch(Now());
+  process_->wake_ms = clock_.NowMs();
+  readings_.assign(rules_.size(), {});
+  gave_up_ = 0;
   target_ready_.assign(oracle_->outlets().size(), true);
   process_->bus.SetConnected(false);
   process_->bus.OnPublish([this](const MemoryBus::Published& message) {
@@ -266,16 +269,21 @@ void World::BeAway() {
 // One turn of the core, as app/server.cc takes it.
 void World::Step() {
   Process& process = *process_;
+  NoticeGap();
   TakeIn();
   const bool pushed_back = Happens(odds_.push_back);
   process.bus.RefuseNextPublishes(pushed_back ? 1 + draws_.Below(3) : 0);
   oracle_->BeginStep();
+  for (size_t i = 0; i < rules_.size(); ++i)
+    if (MayGiveUp(readings_[i])) oracle_->InStep(static_cast<RuleIndex>(i));
   const auto wake = Armed([&] {
     return process.scheduler.Step(Now(), &process.completions, &process.requests);
   });
   process.bus.RefuseNextPublishes(0);
   oracle_->Stepped(Now());
+  if (wake.ok()) process.wake_ms = *wake;
   TakeOut();
+  CheckGaveUp();
   if (!wake.ok()) {
     Tell("the store failed: " + Message(wake.status()));
     died_ = true;
@@ -311,7 +319,7 @@ void World::TakeOut() {
     unsigned long long seq = 0;
     CHECK(std::sscanf(reply.c_str(), "%llu %llu %llu %llu", &number, &rule, &life,
                       &seq) == 4);
-    if (link_up_) acks_.push_back({static_cast<RuleIndex>(rule), life, seq});
+    if (ingress_up_) acks_.push_back({static_cast<RuleIndex>(rule), life, seq});
   };
   for (const std::string& reply : bus.acked()) {
     Note("acked " + reply);
@@ -330,7 +338,7 @@ void World::TakeOut() {
   bus.ClearRecords();
   if (bus.looks_again() == process_->looks) return;
   process_->looks = bus.looks_again();
-  if (link_up_) Unsettle();
+  LookAgain();
 }
 
 // I8: what was written is asked to be synced in time, unless there is no space.
@@ -358,10 +366,11 @@ void World::CheckAtRest() {
                      !process.owes_note && process.synced >= process.sends_after;
   const bool roomy = process.scheduler.in_flight() < options_.in_flight &&
                      clock_.MonotonicMs() > full_until_mono_ms_;
-  if (!rests || !roomy || !link_up_) return;
+  if (!rests || !roomy || !ingress_up_ || !egress_up_) return;
   const auto ready = [this](OutletIndex outlet) {
     const Outlet& of = oracle_->outlets()[outlet];
-    return settled_[of.rule] && (of.via == Transport::kCore || target_ready_[outlet]);
+    return readings_[of.rule].settled() &&
+           (of.via == Transport::kCore || target_ready_[outlet]);
   };
   oracle_->AtRest(*process.store, Now(), ready, process.bus.in_flight());
 }
@@ -390,22 +399,21 @@ void World::Sync() {
     process.inbox.Complete(Synced{ticket});
 }
 
+// The process runs while time passes, or it does not.
 void World::PassTime() {
-  int64_t ms = draws_.Between(0, draws_.Chance(60) ? 5 : draws_.Chance(80) ? 200 : 1'500);
-  if (Happens(odds_.stand_still)) ms = draws_.Between(kStandstillMs, 40'000);
-  const int64_t wall_ms = clock_.NowMs();
-  clock_.Advance(ms);
-  if (Happens(odds_.clock_step)) {
-    // Never farther off than two hours, and mostly by little.
-    const int64_t far_ms = draws_.Chance(70) ? 5'000 : 7'200'000;
-    const int64_t true_ms = kBegin + clock_.MonotonicMs();
-    clock_.Step(true_ms + draws_.Between(-far_ms, far_ms));
-    Note(fmt::format("clock steps to {} ms off", clock_.NowMs() - true_ms));
-  }
-  const int64_t away_ms = std::max(ms, clock_.NowMs() - wall_ms);
-  if (away_ms < kStandstillMs) return;
-  process_->inbox.Complete(StoodStill{away_ms});
-  process_->owes_note = true;
+  if (Happens(odds_.stand_still))
+    StandStill(draws_.Between(kStandstillMs, 40'000), false);
+  else if (Happens(odds_.freeze))
+    Freeze();
+  else
+    Live(draws_.Between(0, draws_.Chance(60) ? 5 : draws_.Chance(80) ? 200 : 1'500));
+  if (died_ || oracle_->failed() || !Happens(odds_.clock_step)) return;
+  // Never farther off than two hours, and mostly by little.
+  const int64_t far_ms = draws_.Chance(70) ? 5'000 : 7'200'000;
+  const int64_t true_ms = kBegin + clock_.MonotonicMs();
+  clock_.Step(true_ms + draws_.Between(-far_ms, far_ms));
+  oracle_->ClockStepped();
+  Note(fmt::format("clock steps to {} ms off", clock_.NowMs() - true_ms));
 }
 
 // ---- After the faults.
@@ -431,7 +439,7 @@ void World::RunQuietly() {
     Deliver();
     CarryAcks();
     AnswerAttempts();
-    Settle();
+    Read();
     Sync();
     Step();
     if (!process.inbox.empty() || process.committer.wanted() != process.synced) continue;
@@ -442,7 +450,7 @@ void World::RunQuietly() {
     }
     const int64_t next_ms = process.scheduler.next_work_ms();
     if (next_ms > clock_.NowMs())
-      clock_.Advance(std::min(next_ms - clock_.NowMs(), AllRead() ? kQuietLeapMs : 1));
+      Pass(std::min(next_ms - clock_.NowMs(), AllRead() ? kQuietLeapMs : 1));
   }
   oracle_->Fail(fmt::format("liveness: {} jobs are pending, {} in flight, streams {}read",
                             process_->scheduler.pending(),

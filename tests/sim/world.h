@@ -13,12 +13,15 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
 #include "net/memory_bus.h"
+#include "sched/gap_watch.h"
 #include "sched/scheduler.h"
 #include "sim/oracle.h"
 #include "sim/streams.h"
@@ -73,6 +76,16 @@ class World {
     uint64_t life = 0;
     uint64_t seq = 0;
   };
+  // What is known of how far a rule is read, and what was said of it.
+  struct Reading {
+    RuleRead::State said = RuleRead::State::kAway;
+    std::optional<std::pair<uint64_t, Instant>> mark;  // of its stream's end
+    int near = 0;           // marks in a row that were reached soon
+    int64_t waited_ms = 0;  // connected and read, since it was caught up
+    bool waits = false;     // after the last Step
+    bool gave_up = false;
+    [[nodiscard]] bool settled() const { return said == RuleRead::State::kCaughtUp; }
+  };
   // Each in per mille a turn; 0 in most seeds, so that each seed has faults of
   // its own.
   struct Odds {
@@ -88,6 +101,7 @@ class World {
     uint64_t slow_sync = 0;
     uint64_t push_back = 0;
     uint64_t stand_still = 0;
+    uint64_t freeze = 0;
     uint64_t clock_step = 0;
     uint64_t put_back = 0;
     uint64_t io = 0;
@@ -122,9 +136,17 @@ class World {
   // The link, the rules' consumers, the targets.
   void ChangeLink();
   void SetLink(bool up);
+  void SetIngress(bool up);
+  void SetEgress(bool up);
   void LoseWires();
-  void Unsettle();
-  void Settle();
+  void Away();
+  void LookAgain();
+  void OutOfStep();
+  void Read();
+  void ReadRule(RuleIndex rule);
+  [[nodiscard]] bool MayGiveUp(const Reading& reading) const;
+  void CheckGaveUp();
+  void BeginNewWaits();
   void SufferOutage();
   void ChangeTargets();
   void AnswerAttempts();
@@ -136,6 +158,12 @@ class World {
   void SetFree(uint64_t bytes);
   void Sync();
   void PassTime();
+  void Pass(int64_t ms);
+  void Live(int64_t ms);
+  void Freeze();
+  void StandStill(int64_t ms, bool intake);
+  void GoDeaf(int64_t ms);
+  void NoticeGap();
 
   // The process.
   void Start();
@@ -171,7 +199,10 @@ class World {
   std::unique_ptr<Plug> no_compactions_;  // outlives the process
   std::unique_ptr<Process> process_;
   bool died_ = false;
-  bool link_up_ = false;
+  bool ingress_up_ = false;
+  bool egress_up_ = false;
+  bool deaf_ = false;  // the thread that reads the socket does not run
+  Pulse pulse_;        // its pulse
   bool quiet_ = false;
   uint64_t free_bytes_;
   int64_t full_until_mono_ms_ = 0;  // and a little longer
@@ -191,8 +222,8 @@ class World {
   std::vector<Stream> streams_;
   std::vector<Consumer> consumers_;  // as rules_
   std::vector<bool> versioned_;
-  std::vector<bool> settled_;
-  std::vector<uint64_t> marks_;
+  std::vector<Reading> readings_;   // as rules_
+  uint64_t gave_up_ = 0;            // by this process's count
   std::vector<bool> target_ready_;  // as outlets
   std::vector<Ack> acks_;
   std::vector<Wire> wires_;

@@ -35,7 +35,7 @@ void World::DrawRules() {
     versioned_.push_back(draws_.Chance(25));
     consumers_.emplace_back(static_cast<RuleIndex>(i), &streams_[i % streams]);
   }
-  marks_.assign(count, 0);
+  options_.settle_ms = draws_.Chance(50) ? draws_.Between(500, 5'000) : 30'000;
   options_.in_flight = 1 + draws_.Below(32);
   options_.batch = 2 + draws_.Below(30);
   options_.wait_for_admission = true;
@@ -58,6 +58,7 @@ void World::DrawOdds() {
   odds_.slow_sync = one(800);
   odds_.push_back = one(100);
   odds_.stand_still = one(10);
+  odds_.freeze = one(60);
   odds_.clock_step = one(15);
   odds_.put_back = one(6);
   odds_.io = one(8);
@@ -86,6 +87,7 @@ void World::Produce() {
     if (versioned_[event.rule])
       event.version = static_cast<int64_t>(known.size()) + draws_.Between(-2, 1);
     event.time_ns = ServerNs();
+    event.published_ms = clock_.NowMs();
     Event* const published = oracle_->Published(std::move(event));
     StreamOf(published->rule).Append(published);
   }
@@ -101,7 +103,7 @@ int64_t World::DrawDue() {
 }
 
 void World::Deliver() {
-  if (!link_up_ || !process_->bus.intake()) return;
+  if (!ingress_up_ || deaf_ || !process_->bus.intake()) return;
   for (uint64_t count = draws_.Below(6); count > 0; --count) {
     Consumer& consumer = consumers_[draws_.Below(consumers_.size())];
     if (process_->inbox.requests() + 2 > process_->inbox.capacity()) return;
@@ -186,11 +188,11 @@ void World::PutStreamsBack() {
   for (size_t i = 0; i < consumers_.size(); ++i)
     if (&StreamOf(static_cast<RuleIndex>(i)) == &stream)
       consumers_[i].PutBack(last - draws_.Below(std::min<uint64_t>(last + 1, 10)));
-  if (link_up_) Unsettle();
+  if (ingress_up_) Away();
 }
 
 void World::AskToCancel() {
-  if (!Happens(odds_.ask) || !link_up_) return;
+  if (!Happens(odds_.ask) || !ingress_up_) return;
   const auto rule = static_cast<RuleIndex>(draws_.Below(rules_.size()));
   const Outlets::Range entries = oracle_->outlets().Entries(rule);
   const size_t outlet = entries.first + draws_.Below(entries.count);
@@ -212,50 +214,48 @@ void World::Ask(JobRef job) {
 
 // ---- The link, the rules' consumers, the targets.
 
+// Both connections go, and come back one by one.
 void World::ChangeLink() {
-  if (!link_up_) {
-    if (draws_.Chance(10)) SetLink(true);
-  } else if (Happens(odds_.link)) {
-    SetLink(false);
-  }
+  const bool was_down = !ingress_up_ || !egress_up_;
+  if (!ingress_up_ && draws_.Chance(10)) SetIngress(true);
+  if (!egress_up_ && draws_.Chance(10)) SetEgress(true);
+  if (was_down || !Happens(odds_.link)) return;
+  const uint64_t which = draws_.Below(4);
+  if (which != 1) SetIngress(false);
+  if (which != 2) SetEgress(false);
 }
 
 void World::SetLink(bool up) {
-  if (std::exchange(link_up_, up) == up) return;
-  Note(up ? "link up" : "link down");
+  SetEgress(up);
+  SetIngress(up);
+}
+
+void World::SetEgress(bool up) {
+  if (std::exchange(egress_up_, up) == up) return;
+  Note(up ? "egress up" : "egress down");
   process_->bus.SetConnected(up);
   process_->owes_note = process_->owes_note || up;
-  if (!up) {
-    LoseWires();
+  if (!up) LoseWires();
+  if (!up) return;
+  OutOfStep();
+  BeginNewWaits();
+}
+
+void World::SetIngress(bool up) {
+  if (std::exchange(ingress_up_, up) == up) return;
+  Note(up ? "ingress up" : "ingress down");
+  pulse_.beat_mono_ms = up ? clock_.MonotonicMs() : 0;
+  if (!up)
     acks_.clear();
-  } else if (!std::exchange(process_->admitted, true)) {
+  else if (!std::exchange(process_->admitted, true))
     process_->inbox.Complete(Admitted{});
-  }
-  Unsettle();
+  Away();
 }
 
 // What was under way may have arrived.
 void World::LoseWires() {
   for (const Wire& wire : std::exchange(wires_, {}))
     if (!wire.stored && draws_.Chance(50)) oracle_->Stored(wire.message);
-}
-
-void World::Unsettle() {
-  for (size_t i = 0; i < rules_.size(); ++i) {
-    const auto rule = static_cast<RuleIndex>(i);
-    settled_[i] = false;
-    marks_[i] = StreamOf(rule).last();
-    process_->inbox.Complete(RuleSettled{rule, false});
-    oracle_->Unsettled(rule, marks_[i], clock_.MonotonicMs() + options_.settle_ms);
-  }
-}
-
-void World::Settle() {
-  for (size_t i = 0; link_up_ && i < rules_.size(); ++i) {
-    if (settled_[i] || !consumers_[i].ReadUpTo(marks_[i])) continue;
-    settled_[i] = true;
-    process_->inbox.Complete(RuleSettled{static_cast<RuleIndex>(i), true});
-  }
 }
 
 // The link goes, jobs come due, the process ends amid that or soon after the link
@@ -265,7 +265,7 @@ void World::SufferOutage() {
     SetLink(link);
     for (; turns > 0 && !died_ && !oracle_->failed(); --turns) {
       AnswerAttempts();
-      Settle();
+      Read();
       if (sync) Sync();
       PassTime();
       if (!died_) Step();

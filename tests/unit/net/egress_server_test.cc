@@ -372,6 +372,36 @@ TEST_F(EgressServer, AStoppedReaderPushesBackAndNeverBlocks) {
       << " of " << sent;
 }
 
+// As one does whose thread does not run.
+TEST_F(EgressServer, AConnectionsPulseStopsWhileWhatWasAskedForWaitsForItsHandler) {
+  NatsServer server;
+  std::atomic<bool> held = false;
+  std::atomic<int> handled = 0;
+  ConnectionOptions options;
+  options.servers = {server.url()};
+  Connection connection(options, "test", {});
+  connection.Subscribe("held.>", [&](const Delivery&) {
+    while (held) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    ++handled;
+  });
+  EXPECT_EQ(connection.pulse().beat_mono_ms, 0);
+  connection.KeepPulse();
+  connection.Start();
+  const SystemClock clock;
+  const auto still_ms = [&] {
+    return clock.MonotonicMs() - connection.pulse().beat_mono_ms;
+  };
+  ASSERT_TRUE(WaitFor([&] { return still_ms() <= Pulse::kBeatMs; }));
+  held = true;
+  for (int i = 0; i < 3; ++i)
+    ASSERT_EQ(connection.Publish("held.x", "", "x"), Connection::Sent::kOk);
+  EXPECT_TRUE(WaitFor([&] { return still_ms() > 10 * Pulse::kBeatMs; }));
+  held = false;
+  EXPECT_TRUE(WaitFor([&] { return handled == 3 && still_ms() <= Pulse::kBeatMs; }));
+  connection.Stop(0);
+  EXPECT_EQ(connection.pulse().beat_mono_ms, 0);
+}
+
 TEST_F(EgressServer, MeasuresPublishesAndTheirLatency) {
   NatsServer server;
   TestClient client(server.url());

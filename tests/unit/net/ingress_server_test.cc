@@ -170,6 +170,59 @@ TEST_F(IngressServer, SettlesOnlyAfterWhatStoodInTheStreamIsAcked) {
   next.Stop();
 }
 
+// Whether it was said that all is applied that was published by then.
+bool CaughtUpWith(FakeCore& core, int64_t mono_ms) {
+  for (const RuleRead& read : core.Reads(0))
+    if (read.state == RuleRead::State::kCaughtUp && read.at.mono_ms >= mono_ms)
+      return true;
+  return false;
+}
+
+TEST_F(IngressServer, AQuickLookTellsOfTheTimeUpToItAndDisturbsNoConsumer) {
+  NatsServer server;
+  TestClient client(server.url());
+  client.CreateStream("ORDERS", spec_.subjects);
+  FakeCore core;
+  const auto ingress = MakeIngress(server, &core);
+  ASSERT_TRUE(WaitFor([&] { return core.Settled(0); }));
+  for (size_t round = 0; round < 3; ++round) {
+    core.draining = false;  // what is delivered is not applied
+    Fill(client, round * 500, 500);
+    const int64_t now_ms = clock_.MonotonicMs();
+    ingress->LookAgain(Inbound::LookHow::kQuick);
+    core.draining = true;
+    EXPECT_TRUE(WaitFor([&] { return CaughtUpWith(core, now_ms); }));
+    EXPECT_EQ(core.Distinct(), (round + 1) * 500) << "caught up too early";
+  }
+  EXPECT_EQ(core.RepeatedUpTo(1'500), 0U);
+  for (const RuleRead& read : core.Reads(0))
+    EXPECT_LE(read.at.mono_ms, clock_.MonotonicMs());
+  core.Stop();
+}
+
+TEST_F(IngressServer, AStreamThatIsNeverIdleIsCaughtUpWithByItsMarks) {
+  NatsServer server;
+  TestClient client(server.url());
+  client.CreateStream("ORDERS", spec_.subjects);
+  FakeCore core;
+  const auto ingress = MakeIngress(server, &core);
+  ASSERT_TRUE(WaitFor([&] { return core.Settled(0); }));
+  std::atomic<bool> stop = false;
+  std::thread busy([&] {
+    TestClient other(server.url());
+    for (size_t i = 0; !stop; i += 200)
+      other.PublishMany("order.created", 200, [i](size_t j) { return Event(i + j); });
+  });
+  for (int round = 0; round < 5; ++round) {
+    const int64_t now_ms = clock_.MonotonicMs();
+    ingress->LookAgain(Inbound::LookHow::kQuick);
+    EXPECT_TRUE(WaitFor([&] { return CaughtUpWith(core, now_ms); }));
+  }
+  stop = true;
+  busy.join();
+  core.Stop();
+}
+
 TEST_F(IngressServer, AServerKilledInMidFlowLosesNothing) {
   NatsServer server;
   TestClient client(server.url());
@@ -550,7 +603,7 @@ TEST_F(IngressServer, ADurableTakenByAnotherStoreMeanwhileEndsTheProcess) {
       "CONSUMER.DURABLE.CREATE.ORDERS.expirer-orders",
       R"({"stream_name":"ORDERS","config":)" +
           WithMember(info->config, "description", R"("expirer store thief")") + "}");
-  ingress.LookAgain();
+  ingress.LookAgain(Inbound::LookHow::kAnew);
   EXPECT_TRUE(WaitFor([&] { return !refused.why().empty(); }));
   EXPECT_THAT(refused.why(), HasSubstr("belongs to another store thief"));
   core.Stop();

@@ -103,6 +103,11 @@ class FakeCore {
     std::lock_guard lock(mutex_);
     return history_[rule];
   }
+  // All that was said of it.
+  std::vector<RuleRead> Reads(RuleIndex rule) {
+    std::lock_guard lock(mutex_);
+    return reads_[rule];
+  }
   [[nodiscard]] bool rebuild_asked() const { return rebuild_asked_; }
   std::map<std::string, std::string> Floors() {
     std::lock_guard lock(mutex_);
@@ -131,9 +136,11 @@ class FakeCore {
   }
   void Note(const Completion& completion) {
     std::lock_guard lock(mutex_);
-    if (const auto* settled = std::get_if<RuleSettled>(&completion)) {
-      settled_[settled->rule] = settled->settled;
-      history_[settled->rule].push_back(settled->settled);
+    if (const auto* read = std::get_if<RuleRead>(&completion)) {
+      const bool settled = read->state == RuleRead::State::kCaughtUp;
+      settled_[read->rule] = settled;
+      history_[read->rule].push_back(settled);
+      reads_[read->rule].push_back(*read);
     } else if (const auto* floor = std::get_if<ConsumerFloor>(&completion)) {
       floors_[floor->key] = floor->value;
     } else if (std::holds_alternative<RebuildAsked>(completion)) {
@@ -165,6 +172,7 @@ class FakeCore {
   std::map<RuleIndex, size_t> by_rule_;
   std::map<RuleIndex, bool> settled_;
   std::map<RuleIndex, std::vector<bool>> history_;
+  std::map<RuleIndex, std::vector<RuleRead>> reads_;
   std::map<std::string, std::string> floors_;
   std::map<uint64_t, size_t> times_;  // delivered, by stream sequence
   std::set<int64_t> lives_;

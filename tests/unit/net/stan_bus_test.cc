@@ -61,7 +61,7 @@ TEST_F(StanBusTest, PassesOnWhatIsNotItsOwn) {
   bus_->Ack("$JS.ACK.x");
   bus_->Term("$JS.ACK.y", "why");
   bus_->Announce("s", "p");
-  bus_->LookAgain();
+  bus_->LookAgain(Inbound::LookHow::kAnew);
   bus_->SetIntake(false);
   bus_->RebuildBegun();
   EXPECT_EQ(base_.acked(), std::vector<std::string>{"$JS.ACK.x"});
@@ -85,11 +85,11 @@ TEST_F(StanBusTest, WhatIsNoChannelIsRefused) {
 
 TEST_F(StanBusTest, LookingAgainUnsettlesItsOwnRulesOnly) {
   (void)Completions();
-  bus_->LookAgain();
+  bus_->LookAgain(Inbound::LookHow::kAnew);
   const std::vector<Completion> all = Completions();
   ASSERT_EQ(all.size(), 1u);
-  EXPECT_EQ(std::get<RuleSettled>(all[0]).rule, 0);
-  EXPECT_FALSE(std::get<RuleSettled>(all[0]).settled);
+  EXPECT_EQ(std::get<RuleRead>(all[0]).rule, 0);
+  EXPECT_EQ(std::get<RuleRead>(all[0]).state, RuleRead::State::kAway);
 }
 
 TEST_F(StanBusTest, AnAckOfAnEarlierLifeGoesNowhere) {

@@ -317,6 +317,7 @@ TEST(Api, CancelOfWhatWasSentAfterAnOutageIsTooLateAfterARestart) {
   w.Run();
   w.Advance(5'000);
   w.bus_->SetConnected(true);
+  w.Settle();
   w.Step();
   EXPECT_THAT(w.bus_->published(), IsEmpty()) << "the store still says: nothing sent";
   w.Run();
@@ -387,6 +388,7 @@ TEST(Api, CancelOfWhatWasSentAfterAnOutageIsTooLateAlsoWhenTheLinkWentAgain) {
   w.Run();
   w.Advance(5'000);
   w.bus_->SetConnected(true);
+  w.Settle();
   w.Run();
   EXPECT_THAT(w.bus_->published(), SizeIs(1));
   w.bus_->SetConnected(false);

@@ -89,11 +89,11 @@ TEST(Install, ARebuildFiresNothingBeforeEverythingWasReadHoweverLongItTakes) {
   AskForRebuild(&w);
   w.Schedule("later", kNow + 1'000, {.seq = 1});
   w.Run();
-  w.inbox_->Complete(RuleSettled{0, true});
+  w.Read(0, RuleRead::State::kCaughtUp);
   w.Advance(3'600'000);
   EXPECT_THAT(w.bus_->published(), IsEmpty());
   EXPECT_TRUE(w.stats().rebuilding);
-  w.inbox_->Complete(RuleSettled{1, true});
+  w.Read(1, RuleRead::State::kCaughtUp);
   w.Run();
   EXPECT_FALSE(w.stats().rebuilding);
   EXPECT_THAT(w.Fires(), ElementsAre(HasSubstr("r/later/")));

@@ -76,11 +76,15 @@ class World {
     committer_.reset();
     store_.reset();
   }
+  // What the ingress says of a rule now.
+  void Read(RuleIndex rule, RuleRead::State state) {
+    inbox_->Complete(RuleRead{rule, state, Now()});
+  }
   void Settle() {
-    for (RuleIndex i = 0; i < rules_.size(); ++i) inbox_->Complete(RuleSettled{i, true});
+    for (RuleIndex i = 0; i < rules_.size(); ++i) Read(i, RuleRead::State::kCaughtUp);
   }
   void Unsettle() {
-    for (RuleIndex i = 0; i < rules_.size(); ++i) inbox_->Complete(RuleSettled{i, false});
+    for (RuleIndex i = 0; i < rules_.size(); ++i) Read(i, RuleRead::State::kAway);
   }
 
   // One Step at the present time.
