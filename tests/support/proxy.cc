@@ -8,6 +8,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <string_view>
 
 namespace expirer::test {
 namespace {
@@ -69,9 +70,12 @@ void Proxy::Cut() {
   for (const int socket : sockets_) shutdown(socket, SHUT_RDWR);
 }
 
-void Proxy::Mend() {
+void Proxy::Mend() { MendFor(""); }
+
+void Proxy::MendFor(const std::string& part) {
   const std::lock_guard lock(mutex_);
   cut_ = false;
+  only_ = part;
   left_ = std::numeric_limits<int64_t>::max();
 }
 
@@ -100,12 +104,23 @@ void Proxy::Accept() {
   }
 }
 
+// Looks at what the client says first, which is still there then.
+bool Proxy::Welcome(int client) {
+  char bytes[4'096];
+  const ssize_t got = recv(client, bytes, sizeof bytes, MSG_PEEK);
+  const std::lock_guard lock(mutex_);
+  return got <= 0 || std::string_view(bytes, static_cast<size_t>(got)).find(only_) !=
+                         std::string_view::npos;
+}
+
 void Proxy::Carry(int client, int server) {
   bool open = true;
+  bool welcome = false;
   while (open && !stopping_) {
     pollfd both[2] = {{client, POLLIN, 0}, {server, POLLIN, 0}};
     if (poll(both, 2, kPollMs) <= 0) continue;
-    if (both[0].revents != 0) open = Move(client, server) > 0;
+    if (both[0].revents != 0 && !welcome) open = welcome = Welcome(client);
+    if (open && both[0].revents != 0) open = Move(client, server) > 0;
     if (!open || both[1].revents == 0) continue;
     const ssize_t moved = Move(server, client);
     open = moved > 0;

@@ -25,6 +25,9 @@ class Proxy {
   // Ends every connection; new ones are closed at once until Mend.
   void Cut();
   void Mend();
+  // Mends it for clients only that say `part` of themselves in their first bytes, as
+  // NATS clients do with their names.
+  void MendFor(const std::string& part);
   // Cut, as soon as the server has sent this many bytes more.
   void CutAfter(int64_t bytes) { left_ = bytes; }
   [[nodiscard]] bool cut();
@@ -32,6 +35,7 @@ class Proxy {
  private:
   void Accept();
   void Carry(int client, int server);
+  [[nodiscard]] bool Welcome(int client);
 
   const int to_port_;
   int listener_ = -1;
@@ -40,6 +44,7 @@ class Proxy {
   std::atomic<int64_t> left_ = std::numeric_limits<int64_t>::max();  // of CutAfter
   std::mutex mutex_;
   bool cut_ = false;                   // guarded by mutex_
+  std::string only_;                   // of MendFor; guarded by mutex_
   std::set<int> sockets_;              // guarded by mutex_
   std::vector<std::thread> carriers_;  // of the accepting thread, then the destructor
   std::thread accepting_;
