@@ -81,11 +81,11 @@ const std::vector<std::pair<std::string_view, std::string_view>>& FiredHeaders::
   due_ = FormatRfc3339Ms(job.due_ms);
   attempt_ = std::to_string(attempt);
   headers_.clear();
-  headers_.insert(headers_.end(), job.headers.begin(), job.headers.end());
   headers_.emplace_back("Nats-Msg-Id", msg_id_);
   headers_.emplace_back("Expirer-Job", job_name_);
   headers_.emplace_back("Expirer-Due", due_);
   headers_.emplace_back("Expirer-Attempt", attempt_);
+  headers_.insert(headers_.end(), job.headers.begin(), job.headers.end());
   return headers_;
 }
 

@@ -1,6 +1,8 @@
-// The headers of a fired message (contract section 4): the job's own, then
-// those expirer adds. The same for every attempt but Expirer-Attempt, also
-// after a crash or on another machine (I2).
+// The headers of a fired message (contract section 4): those expirer adds, then
+// the job's own. Nats-Msg-Id is the first of all, since nats-server looks for that
+// text anywhere in the headers, and older ones give up where the first
+// place is not the header itself. The same for every attempt but Expirer-Attempt,
+// also after a crash or on another machine (I2).
 #pragma once
 
 #include <cstdint>

@@ -65,6 +65,29 @@ Connection::Sent SentBy(natsStatus status) {
   }
 }
 
+// A line end in a text would begin another header. Rules let neither it nor a zero
+// byte pass; a job that an older version stored may hold a line feed.
+void AppendInLine(std::string_view text, std::string* out) {
+  for (const char c : text) out->push_back(c == '\r' || c == '\n' || c == '\0' ? ' ' : c);
+}
+
+// nats.c orders headers by a hash, and we need them in the order they have. But it
+// writes a name as it stands: so all go as one header whose name is the block up to
+// the last value.
+natsStatus SetHeaders(const HeaderViews& headers, std::string* block, natsMsg* message) {
+  block->clear();
+  size_t last_value = 0;
+  for (const auto& [name, value] : headers) {
+    if (name.empty()) return NATS_INVALID_ARG;
+    if (last_value > 0) block->replace(last_value - 1, 1, ": ").append("\r\n");
+    AppendInLine(name, block);
+    block->push_back('\0');
+    last_value = block->size();
+    AppendInLine(value, block);
+  }
+  return natsMsgHeader_Set(message, block->c_str(), block->c_str() + last_value);
+}
+
 std::string HostName() {
   char host[256] = {};
   if (gethostname(host, sizeof host - 1) != 0) return "host";
@@ -503,12 +526,7 @@ Connection::Sent Connection::Publish(const std::string& subject, const std::stri
     s = natsMsg_Create(&raw, subject.c_str(), reply.empty() ? nullptr : reply.c_str(),
                        payload.data(), static_cast<int>(payload.size()));
     const NatsMessage message(raw);
-    for (const auto& [name, value] : headers) {
-      if (s != NATS_OK) break;
-      header_name_.assign(name);
-      header_value_.assign(value);
-      s = natsMsgHeader_Add(raw, header_name_.c_str(), header_value_.c_str());
-    }
+    if (s == NATS_OK) s = SetHeaders(headers, &header_block_, raw);
     if (s == NATS_OK) s = natsConnection_PublishMsg(nc_, raw);
   }
   publishing = false;

@@ -90,6 +90,7 @@ class Connection {
   // the loop's next turn. Never wait for the network. `reply` may be "".
   [[nodiscard]] Sent Publish(const std::string& subject, const std::string& reply,
                              std::string_view payload);
+  // Headers leave in their order.
   [[nodiscard]] Sent Publish(const std::string& subject, const std::string& reply,
                              const HeaderViews& headers, std::string_view payload);
   // Writes what was published to the socket, as far as it takes it at once.
@@ -171,8 +172,7 @@ class Connection {
   Mutex mutex_;
   __natsConnection* nc_ ABSL_GUARDED_BY(mutex_) = nullptr;
   std::deque<Subscription> subscriptions_ ABSL_GUARDED_BY(mutex_);
-  std::string header_name_ ABSL_GUARDED_BY(mutex_);   // scratch
-  std::string header_value_ ABSL_GUARDED_BY(mutex_);  // scratch
+  std::string header_block_ ABSL_GUARDED_BY(mutex_);  // scratch
 
   Mutex delivering_mutex_;
   int delivering_ ABSL_GUARDED_BY(delivering_mutex_) = 0;  // delivery threads

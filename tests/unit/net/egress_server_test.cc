@@ -115,6 +115,52 @@ TEST_F(EgressServer, AJobReachesTheStreamWithItsHeadersAndIsConfirmed) {
   EXPECT_EQ(stored[0].Header("Expirer-Attempt"), "1");
 }
 
+// nats-server looks for the text in all of the headers.
+TEST_F(EgressServer, ASecondCopyIsADuplicateWhateverHeadersTheEventBrought) {
+  NatsServer server;
+  TestClient client(server.url());
+  client.CreateStream("OUT", {"out.>"}, "\"allow_rollup_hdrs\":true");
+  Connect(server);
+  ASSERT_EQ(LookedUp("out.a"), Egress::Target::kReady);
+  client.Publish("out.b", "stays");
+  std::vector<std::pair<std::string, std::string>> brought = {
+      {"X-Source", "see Nats-Msg-Id"},
+      {"A", "Nats-Msg-Id: other"},
+      {"X-Nats-Rollup", "all"},
+      {"B", "Nats-Rollup: all"},
+      {"X-Nats-Expected-Stream", "OTHER"},
+      {"C", "Nats-Expected-Last-Sequence: 77"},
+      {"X-Nats-Expected-Last-Msg-Id", "none"},
+      {"X-Nats-TTL", "1s"},
+      {"D", "Nats-TTL: 1s"},
+      {"X-Nats-Schedule", "@at 2030-01-01T00:00:00Z"},
+      {"X-Nats-Batch-Id", "b"}};
+  for (char c = 'A'; c <= 'Z'; ++c)
+    brought.emplace_back(std::string(1, c) + "-Nats-Msg-Id", "1");
+  uint64_t attempt = 0;
+  for (const auto& [name, value] : brought) {
+    const std::string id = "id-" + name;
+    for (int copy = 0; copy < 2; ++copy) {
+      ASSERT_TRUE(egress_->Publish(++attempt, Transport::kJetStream, "out.a",
+                                   {{"Nats-Msg-Id", id},
+                                    {"Expirer-Job", "r/k"},
+                                    {"Expirer-Due", "2030-01-01T00:00:00.000Z"},
+                                    {"Expirer-Attempt", "1"},
+                                    {name, value}},
+                                   "body"));
+      egress_->Flush();
+      ASSERT_TRUE(WaitFor([&] { return Answered(attempt); }));
+      EXPECT_EQ(answers_[attempt].kind, PubAnswer::Kind::kAck)
+          << name << ": " << answers_[attempt].text;
+    }
+    EXPECT_EQ(answers_[attempt].stream_seq, answers_[attempt - 1].stream_seq) << name;
+  }
+  const auto stored = client.ReadStream("OUT");
+  ASSERT_EQ(stored.size(), 1 + brought.size()) << "none doubled, none removed";
+  for (size_t i = 0; i < brought.size(); ++i)
+    EXPECT_EQ(stored[1 + i].Header(brought[i].first), brought[i].second);
+}
+
 TEST_F(EgressServer, ATargetWithoutAStreamIsRefusedUntilOneIsMade) {
   NatsServer server;
   TestClient client(server.url());
