@@ -188,8 +188,8 @@ constexpr Scalar kScalars[] = {
 // ---- Metrics with labels.
 
 constexpr std::array<const char*, kRejectKinds> kRejectReasons = {
-    "not_json",    "bad_key",     "bad_due",   "too_far",
-    "bad_version", "bad_content", "too_large", "stale"};
+    "not_json",    "bad_key",   "bad_due", "too_far",    "bad_version",
+    "bad_content", "too_large", "stale",   "bad_headers"};
 constexpr std::array<const char*, kDeadKinds> kDeadReasons = {
     "refused", "too_late", "may_have_fired", "malformed", "undeliverable"};
 constexpr std::array<const char*, 5> kOverdueFrom = {"0s", "1s", "10s", "1m", "10m"};

@@ -6,6 +6,11 @@
 #include <fmt/format.h>
 
 namespace expirer {
+namespace {
+
+bool HasZero(std::string_view text) { return text.find('\0') != text.npos; }
+
+}  // namespace
 
 int64_t EventMs(const EventView& event) {
   const int64_t ns = event.time_ns;
@@ -74,9 +79,15 @@ absl::Status JobRenderer::RenderHeaders(const RenderContext& context,
     });
   };
   if (passing != nullptr) {
-    for (const auto& header : *passing)
-      if (!IsReservedHeader(header.first) && !overridden(header.first))
-        out->push_back(header);
+    for (const auto& header : *passing) {
+      if (IsReservedHeader(header.first) || overridden(header.first)) continue;
+      // nats.c takes texts that end at the first of them.
+      if (HasZero(header.first) || HasZero(header.second))
+        return Invalid(fmt::format(
+            "the event's header {} holds a zero byte, which cannot be passed on",
+            Quote(header.first)));
+      out->push_back(header);
+    }
   }
   for (const auto& [name, value] : headers_) {
     std::string text;

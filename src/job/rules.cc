@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/rfc3339.h"
+#include "job/header_block.h"
 #include "job/json.h"
 #include "job/render.h"
 #include "job/time_value.h"
@@ -62,6 +63,7 @@ struct RuleEvaluator::State {
     const Entry* entry = nullptr;
     bool literal = false;  // the filter has no wildcard
     bool reads_body = false;
+    bool reads_headers = false;
     size_t set = 0;  // of the pointers with which the body is read
     std::vector<size_t> match;
     std::vector<size_t> key;
@@ -85,6 +87,7 @@ struct RuleEvaluator::State {
   absl::Status Cancel(const Plan& plan, const EventView& event, CancelIntent* intent);
   void RenderLate(const Plan& plan, const EventView& event, CancelIntent* intent);
 
+  absl::Status ReadHeaders(const EventView& event);
   absl::Status ReadBody(const Plan& plan, const EventView& event);
   absl::Status ReadKey(const Plan& plan, const EventView& event, std::string* key);
   absl::StatusOr<std::string_view> KeyPart(const Source& source, size_t slot,
@@ -149,6 +152,7 @@ RuleEvaluator::State::Plan RuleEvaluator::State::MakePlan(const Entry& entry,
   plan.literal = entry.subject.find_first_of("*>") == std::string::npos;
   plan.set = set;
   const auto slot = [&](const Source& source) -> size_t {
+    plan.reads_headers = plan.reads_headers || source.kind == Source::Kind::kHeader;
     if (source.kind != Source::Kind::kPointer) return 0;
     plan.reads_body = true;
     return sets[set].Add(source.name);
@@ -169,6 +173,8 @@ RuleEvaluator::State::Plan RuleEvaluator::State::MakePlan(const Entry& entry,
 bool RuleEvaluator::State::MatchHolds(const Plan& plan, const EventView& event,
                                       absl::Status* status) {
   const std::vector<Match>& matches = plan.entry->match;
+  if (plan.reads_headers) *status = ReadHeaders(event);
+  if (!status->ok()) return false;
   // Headers first: they may settle it for a body that is no JSON.
   for (const Match& match : matches) {
     if (match.source.kind == Source::Kind::kHeader &&
@@ -199,13 +205,15 @@ void RuleEvaluator::State::RenderLate(const Plan& plan, const EventView& event,
   intent->late = std::make_unique<LateCancel>();
   Job& job = intent->late->job;
   job.key = intent->key;
-  const absl::Status status = plan.late->Render(event, json, &job);
+  absl::Status status = CheckHeadersRead(event.headers);
+  if (status.ok()) status = plan.late->Render(event, json, &job);
   if (!status.ok()) intent->late->trouble = Reason(status);
 }
 
 absl::Status RuleEvaluator::State::Schedule(const Plan& plan, const EventView& event,
                                             int64_t now_ms, ScheduleIntent* intent) {
   Job* job = &intent->job;
+  RETURN_IF_ERROR(ReadHeaders(event));
   RETURN_IF_ERROR(ReadBody(plan, event));
   RETURN_IF_ERROR(ReadKey(plan, event, &job->key));
   ASSIGN_OR_RETURN(job->due_ms, ReadDue(plan, event));
@@ -231,6 +239,11 @@ absl::Status RuleEvaluator::State::Finish(size_t outlet, const Plan& plan,
   absl::Status rendered = outlets[outlet].Render(event, json, job);
   stage = absl::IsOutOfRange(rendered) ? RejectKind::kPayload : RejectKind::kContent;
   return rendered;
+}
+
+absl::Status RuleEvaluator::State::ReadHeaders(const EventView& event) {
+  stage = RejectKind::kHeaders;
+  return CheckHeadersRead(event.headers);
 }
 
 absl::Status RuleEvaluator::State::ReadBody(const Plan& plan, const EventView& event) {

@@ -153,8 +153,9 @@ enum class RejectKind : uint8_t {
   kContent,  // target, headers or body cannot be made of it
   kPayload,  // over limits.payload
   kStale,    // due longer ago than store.history remembers
+  kHeaders,  // cannot be read (job/header_block.h)
 };
-inline constexpr size_t kRejectKinds = 8;
+inline constexpr size_t kRejectKinds = 9;
 
 struct RejectIntent {
   std::string reason;  // one sentence, no secret, at most 300 bytes
@@ -172,7 +173,8 @@ using Intent = std::variant<IgnoreIntent, ScheduleIntent, CancelIntent, RejectIn
 // such schedule entry. A body is read as JSON only when an entry whose subject
 // fits, or for a schedule entry any of the rule's templates, holds a pointer.
 // The event's own headers pass through, except Nats-* and Expirer-* and those
-// the rule sets (in any case).
+// the rule sets (in any case). Headers that cannot be read reject the event
+// where an entry looks at them; a schedule entry always does.
 class RuleEvaluator {
  public:
   RuleEvaluator(const Rule& rule, const JobLimits& limits);

@@ -222,7 +222,7 @@ void PullSource::OnStatus(const Delivery& delivery, const Delivery::Status& stat
     if (kind == PullStatus::kHeartbeat) return;
     // The unfilled part; without the header no message of it was sent.
     left = pull->batch;
-    const std::string_view pending = delivery.Header("Nats-Pending-Messages");
+    const std::string pending = delivery.Header("Nats-Pending-Messages");
     if (!pending.empty()) {
       (void)std::from_chars(pending.data(), pending.data() + pending.size(), left);
     }

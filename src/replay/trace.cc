@@ -11,6 +11,7 @@
 
 #include "absl/strings/escaping.h"
 #include "base/rfc3339.h"
+#include "job/header_block.h"
 #include "job/json_view.h"
 #include "job/rules.h"
 
@@ -83,9 +84,33 @@ absl::Status ReadHeader(const std::string& name, const JsonValue& value,
   return absl::OkStatus();
 }
 
+// `[["a","1"],["b","2"],["a","3"]]`
+absl::Status ReadHeaderPairs(const JsonValue& value, Headers* headers) {
+  ASSIGN_OR_RETURN(const std::vector<JsonValue> items, JsonItems(value.raw));
+  for (const JsonValue& item : items) {
+    const bool array = item.kind == JsonValue::Kind::kArray;
+    ASSIGN_OR_RETURN(const std::vector<JsonValue> pair,
+                     JsonItems(array ? item.raw : "[]"));
+    if (pair.size() != 2) return Invalid("expected arrays of a name and a value");
+    ASSIGN_OR_RETURN(std::string name, Text(pair[0]));
+    if (name.empty()) return Invalid("a name is empty");
+    ASSIGN_OR_RETURN(std::string text, HeaderValue(pair[1]));
+    headers->emplace_back(std::move(name), std::move(text));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ReadHeaders(const JsonValue& value, TraceLine* line) {
-  if (value.kind != JsonValue::Kind::kObject) return Invalid("expected an object");
+  if (value.kind == JsonValue::Kind::kArray)
+    return ReadHeaderPairs(value, &line->headers);
+  if (value.kind != JsonValue::Kind::kObject)
+    return Invalid("expected an object, or an array of names and values");
   ASSIGN_OR_RETURN(const std::vector<JsonMember> members, JsonMembers(value.raw));
+  if (members.size() == 1 && members[0].first.empty()) {
+    ASSIGN_OR_RETURN(const std::string block, HeaderValue(members[0].second));
+    (void)ReadHeaderBlock(block, &line->headers);  // the rules say what is wrong
+    return absl::OkStatus();
+  }
   for (const auto& [name, one] : members)
     RETURN_IF_ERROR(ReadHeader(name, one, &line->headers));
   return absl::OkStatus();

@@ -10,6 +10,10 @@
 // JetStream. Events without these are one stream, in the order of the file. What
 // is done is one of crash, redeliver, nats-down, nats-up. `at` is RFC 3339 up to
 // nanoseconds. Anything else is an error. replay/trace_writer.h writes events.
+//
+// `headers` may also be an array of [name,value], for repeated headers that do not
+// stand together; or have one header without a name, whose value is the whole
+// block as it goes over the wire (job/header_block.h): one that cannot be read.
 #pragma once
 
 #include <cstdint>

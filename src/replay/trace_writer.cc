@@ -32,6 +32,28 @@ void AppendHeader(const Headers& headers, size_t first, std::string* out) {
   if (values.size() > 1) *out += "]";
 }
 
+// Whether an object by names can tell the order of the values.
+bool RepeatedStandTogether(const Headers& headers) {
+  for (size_t i = 2; i < headers.size(); ++i)
+    for (size_t j = 0; j + 1 < i; ++j)
+      if (headers[j].first == headers[i].first &&
+          headers[i - 1].first != headers[i].first)
+        return false;
+  return true;
+}
+
+void AppendHeaderPairs(const Headers& headers, std::string* out) {
+  const char* separator = "[";
+  for (const auto& [name, value] : headers) {
+    *out += separator;
+    *out += "[" + JsonQuoted(name) + ",";
+    AppendHeaderValue(value, out);
+    *out += "]";
+    separator = ",";
+  }
+  *out += "]";
+}
+
 // Whether the reader finds exactly these bytes as the value of a member.
 bool IsJsonOfOneLine(const std::string& payload) {
   if (payload.empty() || payload.find('\n') != payload.npos) return false;
@@ -45,9 +67,7 @@ bool IsJsonOfOneLine(const std::string& payload) {
 absl::Status CheckTraceable(const TraceLine& line) {
   RETURN_IF_ERROR(CheckMessageSubject(line.subject));
   if (!IsUtf8(line.subject)) return Invalid("its subject is no UTF-8");
-  const auto untold = [](const auto& header) {
-    return header.first.empty() || !IsUtf8(header.first);
-  };
+  const auto untold = [](const auto& header) { return !IsUtf8(header.first); };
   if (std::any_of(line.headers.begin(), line.headers.end(), untold))
     return Invalid("the name of a header is no UTF-8");
   return absl::OkStatus();
@@ -72,14 +92,13 @@ void AppendTraceLine(const TraceLine& line, std::string* out) {
 }
 
 void AppendTraceHeaders(const Headers& headers, std::string* out) {
-  const auto known_before = [&headers](size_t i) {
-    for (size_t j = 0; j < i; ++j)
-      if (headers[j].first == headers[i].first) return true;
-    return false;
-  };
+  if (!RepeatedStandTogether(headers)) {
+    AppendHeaderPairs(headers, out);
+    return;
+  }
   *out += "{";
   for (size_t i = 0; i < headers.size(); ++i) {
-    if (known_before(i)) continue;
+    if (i > 0 && headers[i].first == headers[i - 1].first) continue;
     if (i > 0) *out += ",";
     AppendHeader(headers, i, out);
   }

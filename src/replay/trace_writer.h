@@ -17,7 +17,8 @@ namespace expirer {
 void AppendTraceLine(const TraceLine& line, std::string* out);
 
 // The parts that fires have, too. `{"name":"value"}`: a header that is repeated
-// has a list, a value that is no UTF-8 is `{"base64":"…"}`.
+// has a list, a value that is no UTF-8 is `{"base64":"…"}`. `[["a","1"],…]` where
+// an object would lose the order.
 void AppendTraceHeaders(const Headers& headers, std::string* out);
 // `"payload":"…"`, or `"payload_base64":"…"` for what is no UTF-8.
 void AppendTracePayload(const std::string& payload, std::string* out);

@@ -49,6 +49,25 @@ TEST(Trace, HeadersMayRepeatAndNameTheirStream) {
   EXPECT_EQ(line.seq, UINT64_MAX);
 }
 
+TEST(Trace, HeadersMayBePairsInAnyOrder) {
+  const TraceLine line =
+      ParsedTraceLine(R"({"at":"2027-02-01T10:00:00Z","subject":"s","payload":"",)"
+                      R"("headers":[["a","1"],["b",{"base64":"/w=="}],["a",""]]})");
+  EXPECT_THAT(line.headers,
+              ElementsAre(Pair("a", "1"), Pair("b", "\xff"), Pair("a", "")));
+}
+
+TEST(Trace, ANamelessHeaderIsTheWholeBlock) {
+  const auto headers = [](const std::string& block) {
+    return ParsedTraceLine(R"({"at":"2027-02-01T10:00:00Z","subject":"s","payload":"",)"
+                           R"("headers":{"":")" +
+                           block + R"("}})")
+        .headers;
+  };
+  EXPECT_THAT(headers(R"(NATS/1.0\r\na:\r\n\r\n)"), ElementsAre(Pair("a", "")));
+  EXPECT_THAT(headers("NATS/1.0"), ElementsAre(Pair("", "NATS/1.0")));
+}
+
 TEST(Trace, AHeaderThatIsNoUtf8IsBase64) {
   const TraceLine line = ParsedTraceLine(
       R"({"at":"2027-02-01T10:00:00Z","subject":"s","payload":"",)"
@@ -99,15 +118,21 @@ TEST(Trace, EverythingElseIsRefused) {
        "`payload`: expected a string, it is a number"},
       {"{" + at + R"("subject":"s","payload_base64":"?"})",
        "`payload_base64`: it is not base64"},
-      {"{" + at + R"("subject":"s","json":1,"headers":[]})",
-       "`headers`: expected an object"},
+      {"{" + at + R"("subject":"s","json":1,"headers":1})",
+       "`headers`: expected an object, or an array of names and values"},
+      {"{" + at + R"("subject":"s","json":1,"headers":["a","1"]})",
+       "`headers`: expected arrays of a name and a value"},
+      {"{" + at + R"("subject":"s","json":1,"headers":[["a"]]})",
+       "`headers`: expected arrays of a name and a value"},
+      {"{" + at + R"("subject":"s","json":1,"headers":[["","1"]]})",
+       "`headers`: a name is empty"},
       {"{" + at + R"("subject":"s","json":1,"headers":{"a":1}})",
        "`headers`: expected a string, it is a number"},
       {"{" + at + R"("subject":"s","json":1,"headers":{"a":{"base64":"?"}}})",
        "`headers`: it is not base64"},
       {"{" + at + R"("subject":"s","json":1,"headers":{"a":{"text":"1"}}})",
        "`headers`: expected only `base64` in the object of a value"},
-      {"{" + at + R"("subject":"s","json":1,"headers":{"":"1"}})",
+      {"{" + at + R"("subject":"s","json":1,"headers":{"":"1","a":"2"}})",
        "`headers`: a name is empty"},
       {"{" + at + R"("subject":"s","json":1,"stream":"S"})",
        "`stream` and `seq` go together"},

@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "job/header_block.h"
 #include "replay/files.h"
 #include "support/temp_dir.h"
 
@@ -50,7 +51,7 @@ TEST(TraceWriter, TellsAnEventOnOneLine) {
             R"({"at":"2027-02-01T10:00:00.123456789Z","subject":"order:created",)"
             R"("stream":"ORDERS","seq":7,"json":{"id":"a1"}})");
   line.stream = kFileStream;
-  line.headers = {{"a", "1"}, {"b", "2"}, {"a", "3"}};
+  line.headers = {{"a", "1"}, {"a", "3"}, {"b", "2"}};
   line.payload = "hello";
   EXPECT_EQ(Written(line),
             R"({"at":"2027-02-01T10:00:00.123456789Z","subject":"order:created",)"
@@ -82,6 +83,35 @@ TEST(TraceWriter, BytesThatAreNoTextAreBase64) {
   EXPECT_THAT(
       Written(line),
       HasSubstr(R"("headers":{"a":{"base64":"/w=="},"b":["x",{"base64":"/g=="}]})"));
+  ExpectReadBack(line);
+}
+
+TEST(TraceWriter, KeepsTheOrderOfHeadersWhateverItIs) {
+  TraceLine line = Event("");
+  line.headers = {{"b", "1"}, {"a", "2"}, {"a", "3"}, {"c", ""}};
+  EXPECT_THAT(Written(line), HasSubstr(R"("headers":{"b":"1","a":["2","3"],"c":""})"));
+  ExpectReadBack(line);
+  line.headers = {{"a", "1"}, {"b", "\xff"}, {"a", "3"}};
+  EXPECT_THAT(Written(line),
+              HasSubstr(R"("headers":[["a","1"],["b",{"base64":"/w=="}],["a","3"]])"));
+  ExpectReadBack(line);
+}
+
+TEST(TraceWriter, HeadersThatCannotBeReadStandAsOneBlockWithoutAName) {
+  TraceLine line = Event("");
+  line.headers = UnreadHeaders("NATS/1.0\r\nX\r\n\r\n");
+  EXPECT_TRUE(CheckTraceable(line).ok());
+  EXPECT_THAT(Written(line), HasSubstr(R"("headers":{"":"NATS/1.0\r\nX\r\n\r\n"})"));
+  ExpectReadBack(line);
+  line.headers = UnreadHeaders("\xff");
+  EXPECT_THAT(Written(line), HasSubstr(R"("headers":{"":{"base64":"/w=="}})"));
+  ExpectReadBack(line);
+}
+
+TEST(TraceWriter, AZeroByteInAHeaderIsToldToo) {
+  TraceLine line = Event("");
+  line.headers = {{"a", std::string("1\0", 2)}};
+  EXPECT_THAT(Written(line), HasSubstr(R"("headers":{"a":"1\u0000"})"));
   ExpectReadBack(line);
 }
 

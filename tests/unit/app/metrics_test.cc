@@ -183,8 +183,8 @@ TEST(Metrics, HaveNoMoreSeriesThanTheConfigHasOutlets) {
   status.outlets.push_back("more");
   status.outlet_rules.push_back("more");
   status.stats.outcomes.resize(5);
-  // pending, retrying, 2 dead, 4 outcomes, 8 reject reasons, 5 dead reasons.
-  EXPECT_EQ(lines(Text(status)) - before, 21);
+  // pending, retrying, 2 dead, 4 outcomes, 9 reject reasons, 5 dead reasons.
+  EXPECT_EQ(lines(Text(status)) - before, 22);
   EXPECT_LT(before, 400);
 }
 

@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include "job/header_block.h"
+
 namespace expirer {
 namespace {
 
@@ -380,6 +382,56 @@ TEST(Rules, AHeaderMatchComparesTextsAndNullMeansAbsent) {
   EXPECT_FALSE(holds({Str("a")}, {}));
   EXPECT_TRUE(holds({MatchValue{}}, {}));
   EXPECT_FALSE(holds({MatchValue{}}, {{"Type", ""}}));
+}
+
+// Headers as those of an event whose line without a colon cannot be read.
+Headers Unread() { return UnreadHeaders("NATS/1.0\r\nX\r\n\r\n"); }
+constexpr const char* kUnread = "the headers cannot be read: line 2, \"X\", has no colon";
+
+TEST(Rules, AnEventWhoseHeadersCannotBeReadSchedulesNothing) {
+  const Intent intent = Evaluate(Plain(), "in.x", "", Unread());
+  EXPECT_EQ(Reason(intent), kUnread);
+  const auto* reject = std::get_if<RejectIntent>(&intent);
+  EXPECT_TRUE(reject != nullptr && reject->kind == RejectKind::kHeaders);
+  EXPECT_TRUE(
+      std::holds_alternative<IgnoreIntent>(Evaluate(Plain(), "elsewhere", "", Unread())));
+}
+
+TEST(Rules, NoMatchOnAHeaderHoldsWhereTheHeadersCannotBeRead) {
+  Rule rule = Ticketing();
+  for (const MatchValue& value : {MatchValue{}, Str("a")}) {
+    rule.cancel[0].match = {Is("header:Type", {value})};
+    EXPECT_EQ(Reason(Evaluate(rule, "order:cancelled", R"({"id":"7"})", Unread())),
+              kUnread);
+  }
+  rule.cancel[0].match.clear();
+  rule.cancel[0].key = {At("header:Order-Id")};
+  EXPECT_EQ(Reason(Evaluate(rule, "order:cancelled", "{}", Unread())), kUnread);
+}
+
+TEST(Rules, ACancelThatLooksAtNoHeaderCountsWhateverTheyAre) {
+  Rule rule = Ticketing();
+  Publish& late = rule.cancel[0].late.emplace();
+  late.name = kLateOutlet;
+  late.target = Text("refund", Template::Place::kSubject);
+  const Intent intent = Evaluate(rule, "order:cancelled", R"({"id":"7"})", Unread());
+  const auto* cancel = std::get_if<CancelIntent>(&intent);
+  ASSERT_TRUE(cancel != nullptr && cancel->late != nullptr);
+  EXPECT_EQ(cancel->key, "7");
+  EXPECT_EQ(cancel->late->trouble, kUnread) << "its headers would pass through";
+}
+
+TEST(Rules, AHeaderWithAZeroByteIsReadWholeAndNotPassedOn) {
+  Rule rule = Plain();
+  const Headers headers = {{"Type", std::string("a\0b", 3)}};
+  EXPECT_EQ(Reason(Evaluate(rule, "in.x", "", headers)),
+            "the event's header \"Type\" holds a zero byte, which cannot be passed on");
+  rule.schedule[0].match = {Is("header:Type", {Str("a")})};
+  EXPECT_TRUE(std::holds_alternative<IgnoreIntent>(Evaluate(rule, "in.x", "", headers)));
+  rule.schedule[0].match.clear();
+  rule.publish[0].headers.emplace_back("type", Text("x", Template::Place::kHeader));
+  EXPECT_EQ(Scheduled(Evaluate(rule, "in.x", "", headers)).headers,
+            (Headers{{"type", "x"}}));
 }
 
 TEST(Rules, AllMatchesMustHoldElseTheNextEntryIsTried) {
