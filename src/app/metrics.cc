@@ -300,11 +300,15 @@ void AddDue(const Status& status, Sheet* sheet) {
 void AddIngested(const Stats& s, Sheet* sheet) {
   sheet->Begin("expirer_jobs_ingested_total", kCounter, "result",
                "What became of messages and jobs taken in: dropped ones were rejected "
-               "beyond twice limits.dead, ignored ones concern no entry of their rule.");
-  const std::pair<const char*, uint64_t> results[] = {
-      {"stored", s.scheduled - s.moved}, {"replaced", s.moved},
-      {"duplicate", s.unchanged},        {"ignored", s.ignored},
-      {"rejected", s.rejected},          {"dropped", s.dropped}};
+               "beyond twice limits.dead, ignored ones concern no entry of their rule, "
+               "markers were made by the server (Nats-Marker-Reason).");
+  const std::pair<const char*, uint64_t> results[] = {{"stored", s.scheduled - s.moved},
+                                                      {"replaced", s.moved},
+                                                      {"duplicate", s.unchanged},
+                                                      {"ignored", s.ignored},
+                                                      {"marker", s.markers},
+                                                      {"rejected", s.rejected},
+                                                      {"dropped", s.dropped}};
   for (const auto& [result, count] : results)
     sheet->Add({{"result", result}}, Number(count));
 }

@@ -64,7 +64,8 @@ struct RuleEvaluator::State {
     bool literal = false;  // the filter has no wildcard
     bool reads_body = false;
     bool reads_headers = false;
-    size_t set = 0;  // of the pointers with which the body is read
+    bool takes_markers = false;  // its `match` asks for kMarkerHeader
+    size_t set = 0;              // of the pointers with which the body is read
     std::vector<size_t> match;
     std::vector<size_t> key;
     size_t due = 0;  // or delay
@@ -157,7 +158,12 @@ RuleEvaluator::State::Plan RuleEvaluator::State::MakePlan(const Entry& entry,
     plan.reads_body = true;
     return sets[set].Add(source.name);
   };
-  for (const Match& match : entry.match) plan.match.push_back(slot(match.source));
+  for (const Match& match : entry.match) {
+    plan.match.push_back(slot(match.source));
+    plan.takes_markers =
+        plan.takes_markers || (match.source.kind == Source::Kind::kHeader &&
+                               EqualsIgnoringCase(match.source.name, kMarkerHeader));
+  }
   for (const Source& source : entry.key) plan.key.push_back(slot(source));
   if (entry.due) plan.due = slot(*entry.due);
   if (entry.delay) plan.due = slot(*entry.delay);
@@ -418,8 +424,14 @@ Intent RuleEvaluator::Evaluate(const EventView& event, int64_t now_ms) {
   state.read_set = State::kNone;
   Intent intent;
   absl::Status status;
+  const bool marker = FindHeader(event.headers, kMarkerHeader) != nullptr;
+  const auto concerns = [&](const State::Plan& plan) {
+    if (!plan.Matches(event)) return false;
+    if (marker && !plan.takes_markers) intent = IgnoreIntent{true};
+    return !marker || plan.takes_markers;
+  };
   for (const State::Plan& plan : state.cancel) {
-    if (!plan.Matches(event)) continue;
+    if (!concerns(plan)) continue;
     if (!state.MatchHolds(plan, event, &status)) {
       if (status.ok()) continue;
     } else {
@@ -429,7 +441,7 @@ Intent RuleEvaluator::Evaluate(const EventView& event, int64_t now_ms) {
     return intent;
   }
   for (const State::Plan& plan : state.schedule) {
-    if (!plan.Matches(event)) continue;
+    if (!concerns(plan)) continue;
     if (!state.MatchHolds(plan, event, &status)) {
       if (status.ok()) continue;
     } else {

@@ -163,7 +163,9 @@ struct RejectIntent {
 };
 // The message concerns no entry of the rule: a common filter let it in, or
 // none of the entries' `match` holds.
-struct IgnoreIntent {};
+struct IgnoreIntent {
+  bool marker = false;  // the server made it (kMarkerHeader), and no entry asks for such
+};
 using Intent = std::variant<IgnoreIntent, ScheduleIntent, CancelIntent, RejectIntent>;
 
 // Evaluates messages against one rule. Not thread-safe (it owns a JSON parser
@@ -194,6 +196,11 @@ class RuleEvaluator {
 [[nodiscard]] std::string OutletName(const Rule& rule, const Publish& publish);
 // Nats-... and Expirer-..., in any case: set by expirer, or read by NATS.
 [[nodiscard]] bool IsReservedHeader(std::string_view name);
+
+// Of a message that the server put into a stream where others expired or were
+// deleted (subject_delete_marker_ttl). It belongs only to entries whose `match`
+// asks for this header.
+inline constexpr std::string_view kMarkerHeader = "Nats-Marker-Reason";
 
 // The publish entry of late cancels: their jobs are <rule>.late/<key>.
 inline constexpr std::string_view kLateOutlet = "late";

@@ -39,6 +39,11 @@ void Judge(const Intent& intent, Explained* to) {
     to->verdict = "cancels the key " + cancel->key;
   } else if (const auto* reject = std::get_if<RejectIntent>(&intent)) {
     to->verdict = "rejects it: " + reject->reason;
+  } else if (std::get<IgnoreIntent>(intent).marker) {
+    to->verdict = fmt::format(
+        "reads its subject and ignores it: the server made it ({}), and no entry's "
+        "`match` asks for that header",
+        kMarkerHeader);
   } else {
     to->verdict = "reads its subject and ignores it: no entry's `match` holds";
   }

@@ -351,7 +351,7 @@ absl::Status Scheduler::ApplyMessage(MessageRequest* message) {
     Answer(message, Effect::Kind::kTerm, std::move(reject->reason));
     return absl::OkStatus();
   }
-  ++stats_.ignored;
+  ++(std::get<IgnoreIntent>(message->intent).marker ? stats_.markers : stats_.ignored);
   Answer(message, Effect::Kind::kAck, "");
   return absl::OkStatus();
 }

@@ -46,11 +46,11 @@ std::string CountersJson(const Stats& s) {
       R"("ignored":{},"rejected":{},"dropped":{},"stale_dropped":{},"rewinds":{},"published":{},"fired":{},)"
       R"("skipped":{},"dead":{},"may_have_fired":{},"retries":{},"timeouts":{},"lost":{},)"
       R"("strange_answers":{},"collisions":{},"settle_timeouts":{},"standstills":{},)"
-      R"("gaps":{},"forgotten":{},"miscounts":{}}})",
+      R"("gaps":{},"forgotten":{},"miscounts":{},"markers":{}}})",
       s.scheduled, s.moved, s.cancelled, s.too_late, s.unchanged, s.ignored, s.rejected,
       s.dropped, s.stale_dropped, s.rewinds, s.published, s.fired, s.skipped, s.dead,
       s.may_have_fired, s.retries, s.timeouts, s.lost, s.strange_answers, s.collisions,
-      s.settle_timeouts, s.standstills, s.gaps, s.forgotten, s.miscounts);
+      s.settle_timeouts, s.standstills, s.gaps, s.forgotten, s.miscounts, s.markers);
 }
 
 std::string TotalsJson(const Stats& stats, int64_t now_ms) {

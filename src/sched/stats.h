@@ -68,6 +68,7 @@ struct Stats {
   uint64_t too_late = 0;   // cancels that found the job in flight or fired
   uint64_t unchanged = 0;  // events that changed nothing
   uint64_t ignored = 0;    // messages that concern no entry of their rule
+  uint64_t markers = 0;    // messages that the server made, and no entry asks for
   uint64_t rejected = 0;
   uint64_t dropped = 0;        // rejects beyond twice limits.dead
   uint64_t stale_dropped = 0;  // stale messages beyond a tenth of it

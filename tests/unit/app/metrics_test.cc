@@ -118,11 +118,15 @@ TEST(Metrics, IngestedAddsUpToWhatCameIn) {
   status.stats.moved = 4;
   status.stats.unchanged = 3;
   status.stats.rejected = 2;
+  status.stats.ignored = 8;
+  status.stats.markers = 5;
   const std::string text = Text(status);
   EXPECT_EQ(Value(text, R"(expirer_jobs_ingested_total{result="stored"})"), "6");
   EXPECT_EQ(Value(text, R"(expirer_jobs_ingested_total{result="replaced"})"), "4");
   EXPECT_EQ(Value(text, R"(expirer_jobs_ingested_total{result="duplicate"})"), "3");
   EXPECT_EQ(Value(text, R"(expirer_jobs_ingested_total{result="rejected"})"), "2");
+  EXPECT_EQ(Value(text, R"(expirer_jobs_ingested_total{result="ignored"})"), "8");
+  EXPECT_EQ(Value(text, R"(expirer_jobs_ingested_total{result="marker"})"), "5");
 }
 
 TEST(Metrics, HistogramsAreCumulativeAndInSeconds) {

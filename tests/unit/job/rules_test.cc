@@ -434,6 +434,35 @@ TEST(Rules, AHeaderWithAZeroByteIsReadWholeAndNotPassedOn) {
             (Headers{{"type", "x"}}));
 }
 
+// What a server puts where messages expired (subject_delete_marker_ttl).
+const Headers kMarker = {{"Nats-Marker-Reason", "MaxAge"}, {"Nats-TTL", "1m0s"}};
+
+TEST(Rules, AMessageThatTheServerMadeIsIgnoredAsAMarker) {
+  const auto marker = [](const Intent& intent) {
+    const auto* ignore = std::get_if<IgnoreIntent>(&intent);
+    return ignore != nullptr && ignore->marker;
+  };
+  EXPECT_TRUE(marker(Evaluate(Plain(), "in.x", "", kMarker)));
+  EXPECT_TRUE(marker(Evaluate(Ticketing(), "order:cancelled", "", kMarker)));
+  EXPECT_FALSE(marker(Evaluate(Plain(), "elsewhere", "", kMarker)));
+  Rule rule = Plain();
+  rule.schedule[0].match = {Is("header:Other", {MatchValue{}})};
+  EXPECT_TRUE(marker(Evaluate(rule, "in.x", "", kMarker)));
+}
+
+TEST(Rules, AnEntryThatMatchesOnTheMarkersHeaderTakesMarkers) {
+  Rule rule = Plain();
+  rule.cancel.push_back(MakeEntry("in.*", "subject:2"));
+  rule.cancel[0].match = {Is("header:nats-marker-reason", {Str("MaxAge")})};
+  const Intent expired = Evaluate(rule, "in.x", "", kMarker);
+  ASSERT_TRUE(std::holds_alternative<CancelIntent>(expired));
+  EXPECT_EQ(std::get<CancelIntent>(expired).key, "x");
+  // The other entry of the rule takes none.
+  const Intent purged = Evaluate(rule, "in.x", "", {{"Nats-Marker-Reason", "Purge"}});
+  EXPECT_TRUE(std::holds_alternative<IgnoreIntent>(purged));
+  EXPECT_TRUE(std::holds_alternative<ScheduleIntent>(Evaluate(rule, "in.x", "")));
+}
+
 TEST(Rules, AllMatchesMustHoldElseTheNextEntryIsTried) {
   Rule rule = Plain();
   Entry entry = rule.schedule[0];
