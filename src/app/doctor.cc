@@ -39,6 +39,7 @@ class Doctor {
     } else {
       Say(kOk, "connection", client_.servers());
       for (const Rule& rule : config_.rules) CheckRule(rule);
+      for (const Rule& rule : config_.rules) CheckTargets(rule);
       CheckClock();
       CheckService();
       if (round_trip) CheckRoundTrip();
@@ -86,6 +87,34 @@ class Doctor {
     CheckConsumer(stream, config_.name + "-" + rule.name);
   }
 
+  // Each stream that may take what the rule publishes.
+  void CheckTargets(const Rule& rule) {
+    for (const Publish& publish : rule.publish) CheckTarget(rule, publish);
+    for (const Entry& entry : rule.cancel)
+      if (entry.late) CheckTarget(rule, *entry.late);
+  }
+
+  void CheckTarget(const Rule& rule, const Publish& publish) {
+    if (publish.via != Transport::kJetStream) return;
+    const std::string target = publish.target.Filter();
+    const std::string check = fmt::format("rule {}, target {}", rule.name, target);
+    const auto names = js_.StreamNames(target);
+    if (!names.ok()) return Say(kFail, check, Message(names.status()));
+    if (names->empty()) return SayMissing(kWarn, check, target);
+    for (const std::string& name : *names) {
+      const auto stream = js_.Stream(name);
+      if (!stream.ok())
+        Say(kWarn, check, name + " cannot be looked at: " + Message(stream.status()));
+      else if (stream->no_ack)
+        Say(kWarn, check,
+            name +
+                " has no_ack: it never confirms, so a job counts as fired once the "
+                "NATS server has its message");
+      else
+        Say(kOk, check, name);
+    }
+  }
+
   void CheckFilter(const Rule& rule, const std::string& filter,
                    std::set<std::string>* streams) {
     const std::string check = "rule " + rule.name + ", stream of " + filter;
@@ -96,13 +125,20 @@ class Doctor {
       streams->insert(names->begin(), names->end());
       return;
     }
+    SayMissing(kFail, check, filter);
+  }
+
+  void SayMissing(Result result, const std::string& check, const std::string& filter) {
     for (const StreamConfig& stream : config_.streams)
       for (const std::string& subject : stream.subjects)
         if (SubjectCovers(subject, filter))
           return Say(kWarn, check, "none yet; serve makes " + stream.name);
+    constexpr char kNone[] = "no stream has it, and none of `streams` would";
+    if (result != kFail) return Say(result, check, kNone);
     Say(kFail, check,
-        "no stream has it, and none of `streams` would; one that stores it as a mirror, "
-        "from a source or by a transform is named by `stream`");
+        std::string(kNone) +
+            "; one that stores it as a mirror, from a source or by a transform is named "
+            "by `stream`");
   }
 
   void CheckConsumer(const std::string& stream, const std::string& durable) {

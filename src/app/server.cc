@@ -131,6 +131,16 @@ StanOptions StanFrom(const Config& config) {
   return options;
 }
 
+// The targets that are known before there is a job.
+std::vector<std::string> LiteralTargets(const std::vector<Rule>& rules) {
+  std::vector<std::string> targets;
+  for (const Rule& rule : rules)
+    for (const Publish& publish : rule.publish)
+      if (publish.via == Transport::kJetStream && publish.target.is_literal())
+        targets.push_back(std::string(publish.target.literal()));
+  return targets;
+}
+
 // The path without symbolic links where it exists already.
 std::string Absolute(const std::string& path) {
   std::error_code ignored;
@@ -184,7 +194,8 @@ class Server {
     committer_ = std::make_unique<SyncThread>(
         store_.get(), [this](uint64_t ticket) { inbox_.Complete(Synced{ticket}); },
         [](const absl::Status& status) { Die("a sync of the store failed", status); });
-    egress_ = std::make_unique<NatsEgress>(ConnectionFrom(config_.nats), &inbox_);
+    egress_ = std::make_unique<NatsEgress>(ConnectionFrom(config_.nats), &inbox_,
+                                           LiteralTargets(config_.rules));
     ASSIGN_OR_RETURN(auto floors, StoredFloors());
     IngressOptions ingress = IngressFrom(options_, store_->id());
     ASSIGN_OR_RETURN(ingress.read_marks, Streams::ReadUpTo(*store_));

@@ -269,6 +269,7 @@ std::string JobInfoJson(const JobInfo& info, bool shortened) {
   if (info.target) Add(&out, "target", JsonQuoted(*info.target));
   if (info.attempts) Add(&out, "attempts", std::to_string(*info.attempts));
   if (!info.last_error.empty()) Add(&out, "last_error", JsonQuoted(info.last_error));
+  if (!info.warning.empty()) Add(&out, "warning", JsonQuoted(info.warning));
   if (info.source && !info.stream.empty())
     Add(&out, "source",
         fmt::format(R"({{"stream":{},"seq":{},"time":"{}"}})", JsonQuoted(info.stream),

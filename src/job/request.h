@@ -90,6 +90,7 @@ struct JobInfo {
   std::optional<std::string_view> target;
   std::optional<uint64_t> attempts;  // begun and ended so far
   std::string_view last_error;       // "" = none known
+  std::string_view warning;          // of its target; "" = none
   std::optional<Position> source;
   std::string_view stream;  // name of source.stream; "" = no stream
   std::optional<Times> times;

@@ -238,6 +238,7 @@ absl::StatusOr<StreamInfo> JetStream::ReadStream(std::string_view text) {
   const size_t retention = reply.Want("/config/retention");
   const size_t mirror = reply.Want("/config/mirror");
   const size_t sources = reply.Want("/config/sources");
+  const size_t no_ack = reply.Want("/config/no_ack");
   RETURN_IF_ERROR(reply.Read(text));
   StreamInfo info{reply.Text(name), reply.Texts(subjects), reply.Text(created),
                   reply.Integer<uint64_t>(first), reply.Integer<uint64_t>(last)};
@@ -248,6 +249,7 @@ absl::StatusOr<StreamInfo> JetStream::ReadStream(std::string_view text) {
   info.sourced = !reply.Raw(mirror).empty() || !reply.Raw(sources).empty();
   if (info.sourced) RETURN_IF_ERROR(ReadOrigins(text, &info));
   ASSIGN_OR_RETURN(info.transform, ReadTransform(text, "/config/subject_transform"));
+  info.no_ack = reply.Raw(no_ack) == "true";
   return info;
 }
 

@@ -48,6 +48,7 @@ struct StreamInfo {
   int64_t created_ns = 0;      // 0 = not told
   std::optional<SubjectTransform> transform = {};  // of all that it stores
   std::vector<StreamOrigin> origins = {};
+  bool no_ack = false;         // it never confirms a message
 };
 
 struct ConsumerInfo {

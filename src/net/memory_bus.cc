@@ -37,6 +37,11 @@ bool MemoryBus::Publish(uint64_t attempt, Transport via, std::string_view target
   return true;
 }
 
+std::string MemoryBus::Warning(Transport, std::string_view target) {
+  const auto found = warnings_.find(target);
+  return found == warnings_.end() ? "" : found->second;
+}
+
 void MemoryBus::Flush() {
   ++flushes_;
   for (const uint64_t attempt : std::exchange(unflushed_, {})) {

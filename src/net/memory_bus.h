@@ -56,6 +56,7 @@ class MemoryBus final : public Egress, public Inbound {
                             std::string* why) override;
   [[nodiscard]] bool Publish(uint64_t attempt, Transport via, std::string_view target,
                              const HeaderViews& headers, std::string_view body) override;
+  [[nodiscard]] std::string Warning(Transport via, std::string_view target) override;
   void Flush() override;  // of both halves
   void Forget(uint64_t attempt, std::string_view target, bool timed_out) override;
 
@@ -87,6 +88,10 @@ class MemoryBus final : public Egress, public Inbound {
   // Whether a stream takes `target` (default: yes), and if not, why. Posts
   // TargetKnown when the target was being looked for.
   void SetStream(std::string_view target, bool covered, std::string why = "no stream");
+  // What Warning says of `target`.
+  void SetWarning(std::string_view target, std::string text) {
+    warnings_[std::string(target)] = std::move(text);
+  }
   // Benchmarks: false keeps no record of publishes, acks and the stream.
   void SetRecording(bool on) { recording_ = on; }
   // Called for each publish at its Flush, in order.
@@ -135,6 +140,7 @@ class MemoryBus final : public Egress, public Inbound {
   uint64_t stream_seq_ = 0;
   std::function<void(const Published&)> hook_;
   std::map<std::string, Route, std::less<>> routes_;
+  std::map<std::string, std::string, std::less<>> warnings_;
   std::map<std::string, uint64_t, std::less<>> ids_;  // Nats-Msg-Id -> seq
   std::map<uint64_t, Published> in_flight_;
   std::vector<uint64_t> unflushed_;

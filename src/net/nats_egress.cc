@@ -27,7 +27,8 @@ std::string DeniedSubject(std::string_view error) {
   return std::string(error);
 }
 
-NatsEgress::NatsEgress(const ConnectionOptions& options, Inbox* inbox)
+NatsEgress::NatsEgress(const ConnectionOptions& options, Inbox* inbox,
+                       std::vector<std::string> targets)
     : inbox_(inbox),
       connection_(
           options, "egress",
@@ -36,7 +37,7 @@ NatsEgress::NatsEgress(const ConnectionOptions& options, Inbox* inbox)
       requests_(&connection_),
       routes_(&requests_,
               options.domain.empty() ? "$JS.API." : "$JS." + options.domain + ".API.",
-              [this] { inbox_->Complete(TargetKnown{}); }),
+              std::move(targets), [this] { inbox_->Complete(TargetKnown{}); }),
       reply_prefix_(connection_.inbox() + ".a.") {
   connection_.Subscribe(reply_prefix_ + "*", [this](const Delivery& d) { OnAnswer(d); });
 }
@@ -52,6 +53,10 @@ Egress::Target NatsEgress::Look(Transport via, std::string_view target,
   return routes_.Look(target, why);
 }
 
+std::string NatsEgress::Warning(Transport via, std::string_view target) {
+  return via == Transport::kJetStream ? routes_.Warning(target) : "";
+}
+
 void NatsEgress::SetReply(std::string_view before, uint64_t attempt) {
   char digits[20];
   const auto end = std::to_chars(digits, digits + sizeof digits, attempt).ptr;
@@ -61,7 +66,7 @@ void NatsEgress::SetReply(std::string_view before, uint64_t attempt) {
 bool NatsEgress::Publish(uint64_t attempt, Transport via, std::string_view target,
                          const HeaderViews& headers, std::string_view body) {
   if (!connection_.up()) return false;
-  const bool core = via == Transport::kCore;
+  const bool core = via == Transport::kCore || routes_.NoAck(target);
   subject_.assign(target);
   SetReply(core ? "c" : "", attempt);
   {
@@ -120,6 +125,7 @@ void NatsEgress::OnEcho(std::string_view token) {
 
 void NatsEgress::OnTick() {
   requests_.Tick();
+  if (connection_.up()) routes_.Refresh();
   const int64_t until_ms = SystemClock().MonotonicMs() - kCoreGraceMs;
   std::vector<uint64_t> confirmed;
   {

@@ -5,11 +5,11 @@
 // random part is new in each process, so an answer meant for another process,
 // or an earlier life of this one, finds nobody (I9).
 //
-// A message over core NATS has no PubAck. It is followed by an empty message to
-// ourselves, <inbox>.<random>.a.c<attempt>: a server handles one connection's
-// messages in order, so when that comes back it has the other too, and an error
-// about it has been sent before. nats.c tells errors on a thread of its own;
-// they are waited for kCoreGraceMs longer.
+// A message over core NATS has no PubAck, nor has one to a stream with no_ack. It is
+// followed by an empty message to ourselves, <inbox>.<random>.a.c<attempt>: a server
+// handles one connection's messages in order, so when that comes back it has the other
+// too, and an error about it has been sent before. nats.c tells errors on a thread of its
+// own; they are waited for kCoreGraceMs longer.
 #pragma once
 
 #include <cstdint>
@@ -35,8 +35,10 @@ namespace expirer {
 // connection's threads.
 class NatsEgress final : public Egress {
  public:
-  // The inbox must outlive it.
-  NatsEgress(const ConnectionOptions& options, Inbox* inbox);
+  // The inbox must outlive it. `targets`: whose streams are looked for as soon as
+  // it is connected.
+  NatsEgress(const ConnectionOptions& options, Inbox* inbox,
+             std::vector<std::string> targets = {});
   ~NatsEgress() override;
 
   // Begins to connect; EgressChanged{true} follows each success.
@@ -48,6 +50,7 @@ class NatsEgress final : public Egress {
                             std::string* why) override;
   [[nodiscard]] bool Publish(uint64_t attempt, Transport via, std::string_view target,
                              const HeaderViews& headers, std::string_view body) override;
+  [[nodiscard]] std::string Warning(Transport via, std::string_view target) override;
   void Flush() override;
   void Forget(uint64_t attempt, std::string_view target, bool timed_out) override;
 

@@ -4,23 +4,59 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "job/json_view.h"
 #include "job/rules.h"
-#include "net/jetstream.h"
 
 namespace expirer {
 namespace {
 
 int64_t NowMs() { return SystemClock().MonotonicMs(); }
 
+bool Matches(const std::vector<std::string>& subjects, std::string_view target) {
+  return std::any_of(subjects.begin(), subjects.end(),
+                     [&](const std::string& s) { return SubjectMatches(s, target); });
+}
+
+absl::StatusOr<StreamInfo> ReadInfo(const absl::StatusOr<std::string>& reply) {
+  if (!reply.ok()) return reply.status();
+  return JetStream::ReadStream(*reply);
+}
+
 }  // namespace
 
-Routes::Routes(Requests* requests, std::string api_prefix, std::function<void()> known)
-    : requests_(requests), prefix_(std::move(api_prefix)), known_(std::move(known)) {}
+Routes::Routes(Requests* requests, std::string api_prefix,
+               std::vector<std::string> expected, std::function<void()> known)
+    : requests_(requests),
+      prefix_(std::move(api_prefix)),
+      expected_(std::move(expected)),
+      known_(std::move(known)) {}
 
-bool Routes::Covered(std::string_view target) const {
-  return std::any_of(subjects_.begin(), subjects_.end(),
-                     [&](const std::string& s) { return SubjectMatches(s, target); });
+const std::string* Routes::Covering(std::string_view target) const {
+  for (const auto& [name, stream] : streams_)
+    if (Matches(stream.subjects, target)) return &name;
+  return nullptr;
+}
+
+const Routes::Stream* Routes::StreamOf(std::string_view target) const {
+  const auto route = routes_.find(target);
+  const std::string* name =
+      route != routes_.end() ? &route->second.stream : Covering(target);
+  if (name == nullptr) return nullptr;
+  const auto found = streams_.find(*name);
+  return found != streams_.end() ? &found->second : nullptr;
+}
+
+bool Routes::NoAck(std::string_view target) {
+  MutexLock lock(&mutex_);
+  const Stream* const stream = StreamOf(target);
+  return stream != nullptr && stream->no_ack;
+}
+
+std::string Routes::Warning(std::string_view target) {
+  if (!NoAck(target)) return "";
+  return "the target's stream has no_ack: the job counts as fired once the NATS server "
+         "has its message, whether or not the stream stores it";
 }
 
 Egress::Target Routes::Look(std::string_view target, std::string* why) {
@@ -35,8 +71,8 @@ Egress::Target Routes::Look(std::string_view target, std::string* why) {
     // Full: everything is asked for again, which costs one question a target.
     if (routes_.size() >= kTargetsMax) routes_.clear();
     Route& route = routes_[std::string(target)];
-    if (Covered(target)) {
-      route = {Egress::Target::kReady, "", INT64_MAX, 0};
+    if (const std::string* const stream = Covering(target)) {
+      route = {Egress::Target::kReady, "", INT64_MAX, 0, *stream};
       return Egress::Target::kReady;
     }
     number = ++questions_;
@@ -58,65 +94,149 @@ void Routes::Ask(const std::string& target, uint64_t number) {
         const auto names = reply.ok()
                                ? JetStream::ReadStreamNames(*reply)
                                : absl::StatusOr<std::vector<std::string>>(reply.status());
-        if (!names.ok()) {
-          Answer(target, number, Egress::Target::kRefused,
-                 "cannot find out which stream takes it: " + Message(names.status()), {});
-          return;
-        }
-        if (names->empty()) {
-          Answer(target, number, Egress::Target::kRefused, "no stream takes " + target,
-                 {});
-          return;
-        }
-        // The stream's other subjects spare later targets the question; when
-        // they cannot be read this one target is known all the same.
-        requests_->Ask(
-            prefix_ + "STREAM.INFO." + names->front(), "", kAskMs,
-            [this, target, number](const absl::StatusOr<std::string>& info_reply) {
-              std::vector<std::string> subjects;
-              if (info_reply.ok()) {
-                auto info = JetStream::ReadStream(*info_reply);
-                if (info.ok()) subjects = std::move(info->subjects);
-              }
-              Answer(target, number, Egress::Target::kReady, "", std::move(subjects));
-            });
+        if (!names.ok())
+          return Refused(
+              target, number,
+              "cannot find out which stream takes it: " + Message(names.status()));
+        if (names->empty()) return Refused(target, number, "no stream takes " + target);
+        // When the stream cannot be looked at, this one target is known all the same.
+        requests_->Ask(prefix_ + "STREAM.INFO." + names->front(), "", kAskMs,
+                       [this, target, number, stream = names->front()](
+                           const absl::StatusOr<std::string>& info) {
+                         Ready(target, number, stream, ReadInfo(info));
+                       });
       });
 }
 
-void Routes::Answer(const std::string& target, uint64_t number, Egress::Target state,
-                    std::string why, std::vector<std::string> subjects) {
+void Routes::Refused(const std::string& target, uint64_t number, std::string why) {
   {
     MutexLock lock(&mutex_);
     const auto found = routes_.find(target);
     // Forgotten meanwhile, perhaps asked for again: this answer is old.
     if (found == routes_.end() || found->second.asked != number) return;
-    const int64_t until_ms =
-        state == Egress::Target::kRefused ? NowMs() + kRefusedMs : INT64_MAX;
-    found->second = {state, std::move(why), until_ms, 0};
-    for (std::string& subject : subjects) {
-      if (std::find(subjects_.begin(), subjects_.end(), subject) != subjects_.end())
-        continue;
-      if (subjects_.size() >= kTargetsMax) subjects_.clear();
-      subjects_.push_back(std::move(subject));
-    }
+    found->second = {Egress::Target::kRefused, std::move(why), NowMs() + kRefusedMs, 0};
   }
   known_();
+}
+
+void Routes::Ready(const std::string& target, uint64_t number, const std::string& stream,
+                   const absl::StatusOr<StreamInfo>& info) {
+  {
+    MutexLock lock(&mutex_);
+    const auto found = routes_.find(target);
+    if (found == routes_.end() || found->second.asked != number) return;  // as above
+    if (info.ok()) {
+      Learn(stream, *info);
+    } else if (told_unknown_.size() < kTargetsMax &&
+               told_unknown_.insert(stream).second) {
+      Log(Level::kWarn,
+          "the stream of a target cannot be looked at: whether it confirms messages, and "
+          "its limits, are not known",
+          {{"stream", stream}, {"target", target}, {"why", Message(info.status())}});
+    }
+    routes_[target] = {Egress::Target::kReady, "", INT64_MAX, 0, stream};
+  }
+  known_();
+}
+
+void Routes::Learn(const std::string& name, const StreamInfo& info) {
+  Stream learnt{info.subjects, info.no_ack, NowMs() + kRefreshMs, 0};
+  if (learnt.subjects.size() > kTargetsMax) learnt.subjects.resize(kTargetsMax);
+  const std::vector<std::string> before = std::exchange(streams_[name].subjects, {});
+  subjects_ -= before.size();
+  if (streams_.size() > kTargetsMax || subjects_ + learnt.subjects.size() > kTargetsMax) {
+    routes_.clear();
+    streams_.clear();
+    subjects_ = 0;
+  }
+  subjects_ += learnt.subjects.size();
+  Stream& stream = streams_[name] = std::move(learnt);
+  // It may have another stream by now, or none.
+  if (!before.empty() && before != stream.subjects)
+    std::erase_if(routes_, [&](const auto& route) {
+      return route.second.stream == name && !Matches(stream.subjects, route.first);
+    });
+  if (!stream.no_ack) {
+    if (told_no_ack_.erase(name) > 0)
+      Log(Level::kInfo, "a target's stream confirms messages again", {{"stream", name}});
+  } else if (told_no_ack_.size() < kTargetsMax && told_no_ack_.insert(name).second) {
+    Log(Level::kWarn,
+        "a target's stream has no_ack: its messages are taken for stored once the NATS "
+        "server has them",
+        {{"stream", name}});
+  }
+}
+
+void Routes::DropStream(const std::string& name) {
+  const auto found = streams_.find(name);
+  if (found == streams_.end()) return;
+  subjects_ -= found->second.subjects.size();
+  streams_.erase(found);
+  std::erase_if(routes_, [&](const auto& route) { return route.second.stream == name; });
+}
+
+void Routes::Refresh() {
+  std::vector<std::string> targets;
+  std::vector<std::pair<std::string, uint64_t>> streams;
+  {
+    MutexLock lock(&mutex_);
+    const int64_t now_ms = NowMs();
+    if (now_ms >= expect_ms_) {
+      expect_ms_ = now_ms + kRefreshMs;
+      next_expected_ = 0;
+    }
+    while (next_expected_ < expected_.size() && targets.size() < kQuestionsMax)
+      targets.push_back(expected_[next_expected_++]);
+    for (auto& [name, stream] : streams_) {
+      if (streams.size() >= kQuestionsMax) break;
+      if (now_ms < stream.refresh_ms) continue;
+      stream.asked = ++questions_;
+      stream.refresh_ms = now_ms + kRefreshMs;
+      streams.emplace_back(name, stream.asked);
+    }
+  }
+  std::string why;
+  for (const std::string& target : targets) (void)Look(target, &why);
+  for (const auto& [name, number] : streams) AskStream(name, number);
+}
+
+void Routes::AskStream(const std::string& stream, uint64_t number) {
+  requests_->Ask(prefix_ + "STREAM.INFO." + stream, "", kAskMs,
+                 [this, stream, number](const absl::StatusOr<std::string>& reply) {
+                   AnswerStream(stream, number, ReadInfo(reply));
+                 });
+}
+
+void Routes::AnswerStream(const std::string& stream, uint64_t number,
+                          const absl::StatusOr<StreamInfo>& info) {
+  MutexLock lock(&mutex_);
+  const auto found = streams_.find(stream);
+  if (found == streams_.end() || found->second.asked != number) return;
+  found->second.asked = 0;
+  if (info.ok())
+    Learn(stream, *info);
+  else if (JetStreamCode(info.status()) == kStreamNotFound)
+    DropStream(stream);
 }
 
 void Routes::Forget(std::string_view target) {
   MutexLock lock(&mutex_);
   if (const auto found = routes_.find(target); found != routes_.end())
     routes_.erase(found);
-  subjects_.erase(
-      std::remove_if(subjects_.begin(), subjects_.end(),
-                     [&](const std::string& s) { return SubjectMatches(s, target); }),
-      subjects_.end());
+  for (auto& [name, stream] : streams_) {
+    if (!Matches(stream.subjects, target)) continue;
+    subjects_ -= stream.subjects.size();
+    stream.subjects.clear();
+    stream.asked = 0;
+  }
 }
 
 void Routes::ForgetAll() {
   MutexLock lock(&mutex_);
   routes_.clear();
-  subjects_.clear();
+  streams_.clear();
+  subjects_ = 0;
+  expect_ms_ = 0;
 }
 
 void Routes::Deny(std::string_view target, const std::string& why, int64_t for_ms) {

@@ -141,6 +141,7 @@ class Bus final : public StanBus {
 
   [[nodiscard]] Target Look(Transport via, std::string_view target,
                             std::string* why) override;
+  [[nodiscard]] std::string Warning(Transport via, std::string_view target) override;
   [[nodiscard]] bool Publish(uint64_t attempt, Transport via, std::string_view target,
                              const HeaderViews& headers, std::string_view body) override;
   void Flush() override;  // of both halves
@@ -284,6 +285,10 @@ Egress::Target Bus::Look(Transport via, std::string_view target, std::string* wh
   }
   // TargetKnown follows each connect.
   return up_ ? Target::kReady : Target::kLooking;
+}
+
+std::string Bus::Warning(Transport via, std::string_view target) {
+  return via == Transport::kStan ? "" : egress_->Warning(via, target);
 }
 
 // Headers there are none.

@@ -38,10 +38,13 @@ class Egress {
   // False when nothing was sent: not connected, or the socket's buffer is
   // full; no answer comes then. Over core NATS nobody needs to take the message,
   // and it is answered with kAck once the server has it and said nothing against
-  // it.
+  // it. So it is for a stream that never confirms (no_ack).
   [[nodiscard]] virtual bool Publish(uint64_t attempt, Transport via,
                                      std::string_view target, const HeaderViews& headers,
                                      std::string_view body) = 0;
+  // What a person should know of how messages for `target` are confirmed, in one
+  // sentence; "" = nothing.
+  [[nodiscard]] virtual std::string Warning(Transport, std::string_view) { return ""; }
   // Pushes what was published to the socket; called once per batch.
   virtual void Flush() = 0;
   // An attempt the core no longer waits for: its answer will only be counted.

@@ -213,6 +213,7 @@ absl::Status Scheduler::AnswerGet(GetRequest* request) {
            "no job is known as " + JobName(job.rule, job.key));
     return absl::OkStatus();
   }
+  const std::optional<OutletIndex> outlet = outlets_.Find(job.rule);
   JobInfo info;
   info.rule = job.rule;
   info.key = job.key;
@@ -234,7 +235,7 @@ absl::Status Scheduler::AnswerGet(GetRequest* request) {
       ASSIGN_OR_RETURN(const bool found, store_->GetJob(*known->job, &row));
       if (!found) row.clear();  // held back by a full disk
     }
-    if (!outlets_.Find(job.rule)) info.state = "held";
+    if (!outlet) info.state = "held";
     if (known->job->key_ms != *info.due_ms) info.next_ms = known->job->key_ms;
   } else if (known->state == JobState::kDead) {
     std::string value;
@@ -253,6 +254,10 @@ absl::Status Scheduler::AnswerGet(GetRequest* request) {
     info.last_error = view.last_error;
   }
   if (!reason.empty()) info.last_error = reason;
+  std::string warning;
+  if (info.target && outlet)
+    warning = egress_->Warning(outlets_[*outlet].via, *info.target);
+  info.warning = warning;
   if (known->state == JobState::kFired) {
     info.times = known->times;
     info.collision = known->collision;

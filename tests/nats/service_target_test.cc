@@ -192,6 +192,31 @@ rules:
   EXPECT_EQ(world_.service().Status("retrying"), 0);
 }
 
+TEST_F(ServiceTarget, AStreamThatNeverConfirmsGetsOneCopyAndEverybodyIsWarned) {
+  // With the shortest window, so that a second copy would be seen.
+  MakeNotifyStream(R"("no_ack":true,"duplicate_window":100000000)");
+  world_.service().StartReady();
+  ASSERT_TRUE(world_.service().WaitLog("a target's stream has no_ack"));
+  Slow("a", NowMs());
+  Slow("b", NowMs() + 3'600'000);
+  ASSERT_TRUE(world_.service().WaitCounter("fired", 1, kLongMs));
+  EXPECT_EQ(Notified(), std::vector<std::string>({R"({"slow":"a"})"}));
+  EXPECT_EQ(world_.service().Status("in_flight"), 0);
+  EXPECT_EQ(world_.service().Status("retrying"), 0);
+  EXPECT_EQ(world_.service().Status("published", "counters"), 1);
+  ASSERT_TRUE(world_.service().WaitCounter("scheduled", 2));
+  const auto job = world_.client().Request("expirer.v1.get", R"({"job":"slow/b"})");
+  EXPECT_THAT(job.value_or(""),
+              ::testing::HasSubstr(R"("warning":"the target's stream has no_ack)"));
+  const Outcome doctor = RunExpirer({"doctor", "-s", world_.server().url(), "--config",
+                                     world_.service().config_path()});
+  EXPECT_THAT(
+      doctor.output,
+      ::testing::HasSubstr("warn  rule slow, target notify.slow: NOTIFY has no_ack"));
+  EXPECT_THAT(doctor.output,
+              ::testing::HasSubstr("ok    rule good, target done.good: DONE"));
+}
+
 class ServiceForbidden : public ServiceTarget {
  protected:
   ServiceForbidden()

@@ -128,7 +128,7 @@ void Service::Start() {
   if (running()) Die("expirer runs already");
   std::vector<std::string> args = {"serve", "--store", options_.store};
   if (!options_.config.empty()) {
-    const std::string path = dir_.path() + "/config.yaml";
+    const std::string path = config_path();
     std::ofstream(path) << options_.config;
     args.insert(args.end(), {"--config", path});
   }

@@ -94,6 +94,8 @@ class Service {
 
   [[nodiscard]] const std::string& store() const { return options_.store; }
   [[nodiscard]] std::string log_path() const { return dir_.path() + "/log"; }
+  // Where a config of its own is, once it was started.
+  [[nodiscard]] std::string config_path() const { return dir_.path() + "/config.yaml"; }
   [[nodiscard]] std::string status_path() const {
     return options_.store + "/status.json";
   }

@@ -335,6 +335,75 @@ TEST_F(EgressServer, WhatAStreamCanNeverStoreIsToldApartFromWhatItMayStoreLater)
   EXPECT_EQ(answers_[3].kind, PubAnswer::Kind::kAck);
 }
 
+constexpr char kUpdateToNoAck[] =
+    R"({"name":"OUT","subjects":["out.*"],"retention":"limits","storage":"file",)"
+    R"("max_consumers":-1,"max_msgs":-1,"max_bytes":-1,"discard":"old",)"
+    R"("num_replicas":1,"no_ack":true})";
+
+TEST_F(EgressServer, AStreamThatNeverConfirmsIsTreatedAsACoreTarget) {
+  NatsServer server;
+  TestClient client(server.url());
+  client.CreateStream("OUT", {"out.*"}, "\"no_ack\":true");
+  client.CreateStream("OTHER", {"other"});
+  Connect(server);
+  ASSERT_EQ(LookedUp("out.a"), Egress::Target::kReady);
+  ASSERT_EQ(LookedUp("other"), Egress::Target::kReady);
+  EXPECT_NE(egress_->Warning(Transport::kJetStream, "out.a"), "");
+  EXPECT_NE(egress_->Warning(Transport::kJetStream, "out.not-seen-yet"), "");
+  EXPECT_EQ(egress_->Warning(Transport::kJetStream, "other"), "");
+  EXPECT_EQ(egress_->Warning(Transport::kCore, "out.a"), "");
+  ASSERT_TRUE(Send(1, "out.a", "x"));
+  ASSERT_EQ(LookedUp("out.b"), Egress::Target::kReady);  // by its stream's subjects
+  ASSERT_TRUE(Send(2, "out.b", "y"));
+  ASSERT_TRUE(Send(3, "other", "z"));
+  egress_->Flush();
+  ASSERT_TRUE(WaitFor([&] { return Answered(1) && Answered(2) && Answered(3); }));
+  EXPECT_EQ(answers_[1].kind, PubAnswer::Kind::kAck);
+  EXPECT_EQ(answers_[2].kind, PubAnswer::Kind::kAck);
+  EXPECT_EQ(answers_[3].kind, PubAnswer::Kind::kAck);
+  EXPECT_EQ(answers_[1].stream_seq, 0U);
+  EXPECT_GT(answers_[3].stream_seq, 0U);
+  EXPECT_EQ(client.ReadStream("OUT").size(), 2U);
+}
+
+TEST_F(EgressServer, NoAckThatIsSetLaterIsFoundOutAfterOneUnansweredAttempt) {
+  NatsServer server;
+  TestClient client(server.url());
+  client.CreateStream("OUT", {"out.*"});
+  Connect(server);
+  ASSERT_EQ(LookedUp("out.a"), Egress::Target::kReady);
+  (void)client.Api("STREAM.UPDATE.OUT", kUpdateToNoAck);
+  ASSERT_TRUE(Send(1, "out.a", "x"));
+  egress_->Flush();
+  // The server has it and says nothing; then the core gives the attempt up.
+  ASSERT_TRUE(WaitFor([&] { return client.ReadStream("OUT").size() == 1; }));
+  Collect();
+  EXPECT_EQ(answers_.count(1), 0U);
+  egress_->Forget(1, "out.a", /*timed_out=*/true);
+  ASSERT_EQ(LookedUp("out.a"), Egress::Target::kReady);
+  ASSERT_TRUE(Send(2, "out.a", "x"));
+  egress_->Flush();
+  ASSERT_TRUE(WaitFor([&] { return Answered(2); }));
+  EXPECT_EQ(answers_[2].kind, PubAnswer::Kind::kAck);
+  EXPECT_EQ(client.ReadStream("OUT").size(), 1U) << "by the same id, one copy";
+}
+
+TEST_F(EgressServer, WhatIsKnownOfATargetsStreamIsLookedAtAgain) {
+  NatsServer server;
+  TestClient client(server.url());
+  client.CreateStream("OUT", {"out.*"});
+  Connect(server);
+  ASSERT_EQ(LookedUp("out.a"), Egress::Target::kReady);
+  EXPECT_EQ(egress_->Warning(Transport::kJetStream, "out.a"), "");
+  (void)client.Api("STREAM.UPDATE.OUT", kUpdateToNoAck);
+  EXPECT_TRUE(WaitFor(
+      [&] { return !egress_->Warning(Transport::kJetStream, "out.a").empty(); }, 60'000));
+  // Nothing would tell that a message to it was stored by nobody.
+  client.DeleteStream("OUT");
+  EXPECT_TRUE(
+      WaitFor([&] { return LookedUp("out.a") == Egress::Target::kRefused; }, 60'000));
+}
+
 TEST_F(EgressServer, AMessageThatNatsCTakesForInvalidStopsNoOther) {
   NatsServer server;
   TestClient client(server.url());

@@ -742,5 +742,15 @@ TEST(SchedulerApi, ARoundTripIsStoredFiresOverCoreNatsAndIsClosed) {
   EXPECT_EQ(w.Last().code, 409);
 }
 
+TEST(Api, GetTellsWhatThereIsToKnowOfTheTarget) {
+  ApiWorld w;
+  w.bus_->SetWarning("out", "it never confirms");
+  w.Schedule("a", kNow + 60'000, {1});
+  w.Schedule("b", kNow + 60'000, {2}, "{}", "other");
+  w.Run();
+  EXPECT_THAT(w.Get("a"), HasSubstr(R"("warning":"it never confirms")"));
+  EXPECT_THAT(w.Get("b"), Not(HasSubstr("warning")));
+}
+
 }  // namespace
 }  // namespace expirer
