@@ -198,6 +198,7 @@ class Server {
                                            LiteralTargets(config_.rules));
     ASSIGN_OR_RETURN(auto floors, StoredFloors());
     IngressOptions ingress = IngressFrom(options_, store_->id());
+    ingress.job_limits.targets = egress_.get();
     ASSIGN_OR_RETURN(ingress.read_marks, Streams::ReadUpTo(*store_));
     ASSIGN_OR_RETURN(const Rebuild rebuild, Rebuild::Load(*store_));
     ingress.rebuilding = rebuild.open;
@@ -206,8 +207,10 @@ class Server {
     Egress* egress = egress_.get();
     Inbound* inbound = ingress_.get();
     if (UsesStan(config_.rules)) {
-      ASSIGN_OR_RETURN(stan_, MakeStan(StanFrom(config_), &config_.rules, &inbox_,
-                                       &clock_, egress, inbound));
+      StanOptions stan = StanFrom(config_);
+      stan.job_limits.targets = egress_.get();
+      ASSIGN_OR_RETURN(stan_, MakeStan(std::move(stan), &config_.rules, &inbox_, &clock_,
+                                       egress, inbound));
       egress = stan_.get();
       inbound = stan_.get();
     }
@@ -248,6 +251,7 @@ class Server {
     options.version = Version();
     options.store_id = store_->id();
     options.job_limits = config_.job_limits();
+    options.job_limits.targets = egress_.get();
     options.data = [this] {
       MutexLock lock(&mutex_);
       return fmt::format("{{{}}}", TotalsJson(stats_, clock_.NowMs()));

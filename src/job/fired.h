@@ -40,6 +40,9 @@ struct FiredNames {
 [[nodiscard]] std::string MsgId(const FiredNames& names, std::string_view stream,
                                 const JobView& job);
 
+// The largest block of headers that a stream of JetStream stores.
+inline constexpr size_t kStreamHeaderBytesMax = 65'535;
+
 // What a block of headers has on the wire: "NATS/1.0", a line for each of `headers`
 // (name, value), and the empty line. No headers, no block.
 template <typename NamesAndValues>

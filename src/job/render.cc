@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "job/fired.h"
+
 namespace expirer {
 namespace {
 
@@ -23,6 +25,8 @@ JobRenderer::JobRenderer(const Publish& publish, std::string_view outlet,
       outlet_bytes_(outlet.size()),
       reserved_(limits.service.empty() ? "" : limits.service + "."),
       place_(std::move(place)),
+      via_(publish.via),
+      targets_(limits.targets),
       target_(publish.target),
       body_(publish.body),
       headers_(publish.headers) {}
@@ -111,15 +115,27 @@ absl::Status JobRenderer::CheckSize(const Job& job) const {
   size_t bytes = job.body.size() + kOwn + reserved_.size() + 2 * (outlet_bytes_ + 1);
   for (const auto& [name, value] : job.headers)
     bytes += name.size() + value.size() + kLine;
-  if (bytes + 6 * job.key.size() <= payload_bytes_) return absl::OkStatus();
+  if (Fits(job, bytes + 6 * job.key.size()).ok()) return absl::OkStatus();
   std::string encoded;
   AppendPercentEncoded(job.key, &encoded);
-  bytes += 2 * encoded.size();
-  if (bytes <= payload_bytes_) return absl::OkStatus();
-  return MakeStatus(
-      absl::StatusCode::kOutOfRange,
-      fmt::format("the job's body and headers have {} bytes, limits.payload is {}", bytes,
-                  payload_bytes_));
+  return Fits(job, bytes + 2 * encoded.size());
+}
+
+// `bytes`: of the whole message.
+absl::Status JobRenderer::Fits(const Job& job, size_t bytes) const {
+  if (bytes > payload_bytes_)
+    return MakeStatus(
+        absl::StatusCode::kOutOfRange,
+        fmt::format("the job's body and headers have {} bytes, limits.payload is {}",
+                    bytes, payload_bytes_));
+  const size_t header_bytes = bytes - job.body.size();
+  if (via_ == Transport::kJetStream && header_bytes > kStreamHeaderBytesMax)
+    return MakeStatus(absl::StatusCode::kOutOfRange,
+                      fmt::format("the job's headers have {} bytes with expirer's own, a "
+                                  "stream stores {} at most",
+                                  header_bytes, kStreamHeaderBytesMax));
+  if (targets_ == nullptr) return absl::OkStatus();
+  return targets_->Fits(via_, job.target, bytes);
 }
 
 }  // namespace expirer

@@ -24,7 +24,7 @@ class JobRenderer {
   void Bind(JsonPointers* pointers);
   // Fills target, headers and body of `job`, whose key and due time are there.
   // On error the message names the part (kOutOfRange: it is over
-  // limits.payload); `job` is then of no use.
+  // limits.payload, or too large for its target); `job` is then of no use.
   [[nodiscard]] absl::Status Render(const EventView& event, const JsonReader& json,
                                     Job* job) const;
 
@@ -34,11 +34,14 @@ class JobRenderer {
   [[nodiscard]] absl::Status RenderHeaders(const RenderContext& context,
                                            const Headers* passing, Headers* out) const;
   [[nodiscard]] absl::Status CheckSize(const Job& job) const;
+  [[nodiscard]] absl::Status Fits(const Job& job, size_t bytes) const;
 
   const size_t payload_bytes_;
   const size_t outlet_bytes_;
   const std::string reserved_;  // "<service>.", or empty
   const std::string place_;
+  const Transport via_;
+  TargetLimits* const targets_;  // may be null
   // Own copies, bound to the evaluator's slots.
   Template target_;
   std::optional<Template> body_;

@@ -103,6 +103,16 @@ struct Rule {
   std::string durable;
 };
 
+// What is known of the limits of those who take what is published. Thread-safe.
+class TargetLimits {
+ public:
+  virtual ~TargetLimits() = default;
+  // kOutOfRange, with the size, the limit and its name, when a message of `bytes`,
+  // its headers included, can never reach `target`. What is not known is no limit.
+  [[nodiscard]] virtual absl::Status Fits(Transport via, std::string_view target,
+                                          size_t bytes) = 0;
+};
+
 // Bounds that a job must keep; a violation rejects the message.
 struct JobLimits {
   // Body and headers as they go over the wire, with the headers that expirer
@@ -111,6 +121,8 @@ struct JobLimits {
   int64_t horizon_ms = kDueMaxMs;  // due at most this far after now
   // The service's name: no job is published to <name>.… ; empty = none.
   std::string service;
+  // Looked at beside these; null = nothing is known. Outlives whoever has it.
+  TargetLimits* targets = nullptr;
 };
 
 // A message as it came in; views live for the call.
@@ -151,7 +163,7 @@ enum class RejectKind : uint8_t {
   kHorizon,  // due beyond limits.horizon
   kVersion,
   kContent,  // target, headers or body cannot be made of it
-  kPayload,  // over limits.payload
+  kPayload,  // over limits.payload, or too large for its target
   kStale,    // due longer ago than store.history remembers
   kHeaders,  // cannot be read (job/header_block.h)
 };

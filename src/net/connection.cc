@@ -256,6 +256,11 @@ void Connection::Tick() {
   const int64_t now_ms = NowMs();
   if (now_ms < next_tick_ms_) return;
   next_tick_ms_ = now_ms + kTickMs;
+  {
+    // An account's own limit comes a little after the connection.
+    MutexLock lock(&mutex_);
+    if (nc_ != nullptr) max_payload_ = natsConnection_GetMaxPayload(nc_);
+  }
   if (handlers_.tick) handlers_.tick();
 }
 

@@ -239,6 +239,8 @@ absl::StatusOr<StreamInfo> JetStream::ReadStream(std::string_view text) {
   const size_t mirror = reply.Want("/config/mirror");
   const size_t sources = reply.Want("/config/sources");
   const size_t no_ack = reply.Want("/config/no_ack");
+  const size_t max_msg_size = reply.Want("/config/max_msg_size");
+  const size_t max_bytes = reply.Want("/config/max_bytes");
   RETURN_IF_ERROR(reply.Read(text));
   StreamInfo info{reply.Text(name), reply.Texts(subjects), reply.Text(created),
                   reply.Integer<uint64_t>(first), reply.Integer<uint64_t>(last)};
@@ -250,6 +252,8 @@ absl::StatusOr<StreamInfo> JetStream::ReadStream(std::string_view text) {
   if (info.sourced) RETURN_IF_ERROR(ReadOrigins(text, &info));
   ASSIGN_OR_RETURN(info.transform, ReadTransform(text, "/config/subject_transform"));
   info.no_ack = reply.Raw(no_ack) == "true";
+  info.max_msg_size = reply.Integer(max_msg_size, int64_t{-1});
+  info.max_bytes = reply.Integer(max_bytes, int64_t{-1});
   return info;
 }
 

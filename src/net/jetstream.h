@@ -49,6 +49,8 @@ struct StreamInfo {
   std::optional<SubjectTransform> transform = {};  // of all that it stores
   std::vector<StreamOrigin> origins = {};
   bool no_ack = false;         // it never confirms a message
+  int64_t max_msg_size = -1;   // of a message, its headers included; -1 = no limit
+  int64_t max_bytes = -1;      // of all messages; -1 = no limit
 };
 
 struct ConsumerInfo {

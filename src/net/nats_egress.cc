@@ -57,6 +57,29 @@ std::string NatsEgress::Warning(Transport via, std::string_view target) {
   return via == Transport::kJetStream ? routes_.Warning(target) : "";
 }
 
+absl::Status NatsEgress::Fits(Transport via, std::string_view target, size_t bytes) {
+  if (via == Transport::kStan) return absl::OkStatus();
+  const int64_t max_payload = connection_.max_payload();
+  if (max_payload > 0 && bytes > static_cast<uint64_t>(max_payload))
+    return MakeStatus(absl::StatusCode::kOutOfRange,
+                      fmt::format("the message has {} bytes, max_payload of the NATS "
+                                  "server is {}",
+                                  bytes, max_payload));
+  return via == Transport::kJetStream ? routes_.Fits(target, bytes) : absl::OkStatus();
+}
+
+// Of a stream that never says a word.
+absl::Status NatsEgress::FitsUnasked(std::string_view target, const HeaderViews& headers,
+                                     std::string_view body) {
+  const size_t header_bytes = HeaderBytes(headers);
+  if (header_bytes > kStreamHeaderBytesMax)
+    return MakeStatus(absl::StatusCode::kOutOfRange,
+                      fmt::format("the message has {} bytes of headers, a stream stores "
+                                  "{} at most",
+                                  header_bytes, kStreamHeaderBytesMax));
+  return routes_.Fits(target, header_bytes + body.size());
+}
+
 void NatsEgress::SetReply(std::string_view before, uint64_t attempt) {
   char digits[20];
   const auto end = std::to_chars(digits, digits + sizeof digits, attempt).ptr;
@@ -66,13 +89,18 @@ void NatsEgress::SetReply(std::string_view before, uint64_t attempt) {
 bool NatsEgress::Publish(uint64_t attempt, Transport via, std::string_view target,
                          const HeaderViews& headers, std::string_view body) {
   if (!connection_.up()) return false;
-  const bool core = via == Transport::kCore || routes_.NoAck(target);
+  const bool no_ack = via == Transport::kJetStream && routes_.NoAck(target);
+  const bool core = via == Transport::kCore || no_ack;
   subject_.assign(target);
   SetReply(core ? "c" : "", attempt);
   {
     // Before the first byte leaves, so that a loss cannot overlook it.
     MutexLock lock(&mutex_);
     in_flight_[attempt] = subject_;
+  }
+  if (no_ack) {
+    const absl::Status fits = FitsUnasked(target, headers, body);
+    if (!fits.ok()) return Refuse(attempt, PubAnswer::Kind::kNever, Message(fits));
   }
   if (!core) {
     const Connection::Sent sent = connection_.Publish(subject_, reply_, headers, body);

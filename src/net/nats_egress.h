@@ -33,7 +33,7 @@ namespace expirer {
 
 // Calls as Egress says: core thread. Answers are posted to the inbox from the
 // connection's threads.
-class NatsEgress final : public Egress {
+class NatsEgress final : public Egress, public TargetLimits {
  public:
   // The inbox must outlive it. `targets`: whose streams are looked for as soon as
   // it is connected.
@@ -54,6 +54,9 @@ class NatsEgress final : public Egress {
   void Flush() override;
   void Forget(uint64_t attempt, std::string_view target, bool timed_out) override;
 
+  // Any thread.
+  [[nodiscard]] absl::Status Fits(Transport via, std::string_view target,
+                                  size_t bytes) override;
   [[nodiscard]] bool up() const { return connection_.up(); }
   // As Connection's. Any thread.
   [[nodiscard]] uint64_t connects() const { return connection_.generation(); }
@@ -75,6 +78,9 @@ class NatsEgress final : public Egress {
                            const HeaderViews& headers, std::string_view body);
   [[nodiscard]] std::optional<uint64_t> TakeTooLong(const std::string& why)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  [[nodiscard]] absl::Status FitsUnasked(std::string_view target,
+                                         const HeaderViews& headers,
+                                         std::string_view body);
   bool Refuse(uint64_t attempt, PubAnswer::Kind kind, std::string why);
   // False when the attempt was not in flight (any more).
   bool Take(uint64_t attempt);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "base/clock.h"
 #include "base/log.h"
 #include "job/json_view.h"
@@ -38,19 +40,38 @@ const std::string* Routes::Covering(std::string_view target) const {
   return nullptr;
 }
 
-const Routes::Stream* Routes::StreamOf(std::string_view target) const {
+const std::pair<const std::string, Routes::Stream>* Routes::StreamOf(
+    std::string_view target) const {
   const auto route = routes_.find(target);
   const std::string* name =
       route != routes_.end() ? &route->second.stream : Covering(target);
   if (name == nullptr) return nullptr;
   const auto found = streams_.find(*name);
-  return found != streams_.end() ? &found->second : nullptr;
+  return found != streams_.end() ? &*found : nullptr;
 }
 
 bool Routes::NoAck(std::string_view target) {
   MutexLock lock(&mutex_);
-  const Stream* const stream = StreamOf(target);
-  return stream != nullptr && stream->no_ack;
+  const auto* const stream = StreamOf(target);
+  return stream != nullptr && stream->second.no_ack;
+}
+
+absl::Status Routes::Fits(std::string_view target, size_t bytes) {
+  MutexLock lock(&mutex_);
+  const auto* const found = StreamOf(target);
+  if (found == nullptr) return absl::OkStatus();
+  const auto over = [&](std::string_view limit, int64_t max) {
+    return MakeStatus(absl::StatusCode::kOutOfRange,
+                      fmt::format("the message has {} bytes, {} of the stream {} is {}",
+                                  bytes, limit, found->first, max));
+  };
+  const auto& [name, stream] = *found;
+  if (stream.max_msg_size >= 0 && bytes > static_cast<uint64_t>(stream.max_msg_size))
+    return over("max_msg_size", stream.max_msg_size);
+  // A stream that discards the old would confirm it and discard it at once.
+  if (stream.max_bytes >= 0 && bytes >= static_cast<uint64_t>(stream.max_bytes))
+    return over("max_bytes", stream.max_bytes);
+  return absl::OkStatus();
 }
 
 std::string Routes::Warning(std::string_view target) {
@@ -140,7 +161,8 @@ void Routes::Ready(const std::string& target, uint64_t number, const std::string
 }
 
 void Routes::Learn(const std::string& name, const StreamInfo& info) {
-  Stream learnt{info.subjects, info.no_ack, NowMs() + kRefreshMs, 0};
+  Stream learnt{info.subjects,  info.no_ack,          info.max_msg_size,
+                info.max_bytes, NowMs() + kRefreshMs, 0};
   if (learnt.subjects.size() > kTargetsMax) learnt.subjects.resize(kTargetsMax);
   const std::vector<std::string> before = std::exchange(streams_[name].subjects, {});
   subjects_ -= before.size();

@@ -34,7 +34,9 @@ class Routes {
   [[nodiscard]] Egress::Target Look(std::string_view target, std::string* why);
   // Whether the stream that takes `target` is known never to confirm a message.
   [[nodiscard]] bool NoAck(std::string_view target);
-  // The same in a sentence; "" = it confirms, or nothing is known.
+  // As TargetLimits::Fits, by the limits of the stream that takes `target`.
+  [[nodiscard]] absl::Status Fits(std::string_view target, size_t bytes);
+  // NoAck in a sentence; "" = it confirms, or nothing is known.
   [[nodiscard]] std::string Warning(std::string_view target);
   // Asks what is to be known by now, a few questions a call. Often, while connected.
   void Refresh();
@@ -65,6 +67,8 @@ class Routes {
     // forgotten, until it is looked at again.
     std::vector<std::string> subjects;
     bool no_ack = false;
+    int64_t max_msg_size = -1;  // -1 = no limit; likewise max_bytes
+    int64_t max_bytes = -1;
     int64_t refresh_ms = 0;  // when to look at it again
     uint64_t asked = 0;      // as Route's; 0 = no question is out
   };
@@ -89,8 +93,9 @@ class Routes {
   // The name of a stream one of whose subjects matches; null when none is known.
   [[nodiscard]] const std::string* Covering(std::string_view target) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  [[nodiscard]] const Stream* StreamOf(std::string_view target) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The stream that takes `target`; null when it is not known.
+  [[nodiscard]] const std::pair<const std::string, Stream>* StreamOf(
+      std::string_view target) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   Requests* const requests_;
   const std::string prefix_;

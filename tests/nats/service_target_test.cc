@@ -217,6 +217,75 @@ TEST_F(ServiceTarget, AStreamThatNeverConfirmsGetsOneCopyAndEverybodyIsWarned) {
               ::testing::HasSubstr("ok    rule good, target done.good: DONE"));
 }
 
+class ServiceTooLarge : public ServiceTarget {
+ protected:
+  // What is published is the event itself.
+  ServiceTooLarge()
+      : ServiceTarget({.config = R"(
+rules:
+  - name: slow
+    schedule: { subject: slow.created, key: /id, due: /expiresAt }
+    publish: { subject: notify.slow }
+)"}) {}
+  void Event(const std::string& id, int64_t due_ms, size_t bytes) {
+    const std::string order = OrderJson(id, due_ms);
+    world_.Publish("slow.created", order + std::string(bytes, ' '));
+  }
+  void LimitNotify(int64_t bytes) {
+    const std::string reply = world_.client().Api(
+        "STREAM.UPDATE.NOTIFY",
+        R"({"name":"NOTIFY","subjects":["notify.>"],"retention":"limits",)"
+        R"("storage":"file","max_consumers":-1,"max_msgs":-1,"max_bytes":-1,)"
+        R"("discard":"old","num_replicas":1,"max_msg_size":)" +
+            std::to_string(bytes) + "}");
+    ASSERT_EQ(reply.find("\"error\""), std::string::npos) << reply;
+  }
+  std::string Ask(const std::string& verb, const std::string& body) {
+    return world_.client().Request("expirer.v1." + verb, body, 10'000).value_or("");
+  }
+};
+
+TEST_F(ServiceTooLarge, ContentOverTheStreamsLimitIsRejectedWhenScheduledAndRequeued) {
+  MakeNotifyStream(R"("max_msg_size":1000)");
+  world_.service().StartReady();
+  // The limit becomes known a moment after the start; until then they are taken.
+  int sent = 0;
+  ASSERT_TRUE(WaitFor(
+      [&] {
+        Event("big" + std::to_string(++sent), NowMs() + 3'600'000, 1'000);
+        return world_.service().WaitCounter("rejected", 1, 1'100);
+      },
+      kLongMs));
+  const std::string dead = Ask("dead.list", "{}");
+  EXPECT_THAT(dead, ::testing::HasSubstr("max_msg_size of the stream NOTIFY is 1000"));
+  ASSERT_NO_FATAL_FAILURE(LimitNotify(100'000));
+  ASSERT_TRUE(WaitFor(
+      [&] {
+        return Ask("dead.requeue", "{}").find(R"("still_rejected":0)") !=
+               std::string::npos;
+      },
+      kLongMs));
+  EXPECT_TRUE(world_.service().WaitStatus(
+      "pending", "", [&](int64_t now) { return now == sent; }, kLongMs));
+}
+
+TEST_F(ServiceTooLarge, WhatALimitThatShrankRefusesIsDeadAtOnceAndRequeued) {
+  MakeNotifyStream();
+  world_.service().StartReady();
+  Event("a", NowMs() + 2'000, 1'000);
+  ASSERT_TRUE(world_.service().WaitCounter("scheduled", 1));
+  ASSERT_NO_FATAL_FAILURE(LimitNotify(1'000));
+  ASSERT_TRUE(world_.service().WaitCounter("dead", 1, kLongMs));
+  EXPECT_EQ(world_.service().Status("published", "counters"), 1);
+  const std::string job = R"({"job":"slow/a"})";
+  EXPECT_THAT(Ask("get", job),
+              ::testing::HasSubstr("can never be delivered: message size exceeds "
+                                   "maximum allowed (10054)"));
+  ASSERT_NO_FATAL_FAILURE(LimitNotify(-1));
+  EXPECT_THAT(Ask("dead.requeue", job), ::testing::HasSubstr(R"("requeued":1)"));
+  ASSERT_TRUE(world_.WaitStored("notify.slow", 1, "NOTIFY"));
+}
+
 class ServiceForbidden : public ServiceTarget {
  protected:
   ServiceForbidden()

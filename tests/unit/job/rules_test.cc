@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "job/header_block.h"
@@ -780,6 +781,58 @@ TEST(RuleEvaluator, AnEntryThatNamesAStreamTakesItsEventsOnly) {
   EXPECT_EQ(in("out.a", "M", true), ignored) << "a stream that does not carry it";
   EXPECT_EQ(in("in.a", "M", true), scheduled);
   EXPECT_EQ(in("in.a", ""), cancelled) << "nobody knows the stream: the first that fits";
+}
+
+// A target that takes so many bytes.
+class OneLimit : public TargetLimits {
+ public:
+  explicit OneLimit(size_t bytes) : bytes_(bytes) {}
+  absl::Status Fits(Transport, std::string_view target, size_t bytes) override {
+    target_ = target;
+    asked_ = bytes;
+    if (bytes <= bytes_) return absl::OkStatus();
+    return MakeStatus(absl::StatusCode::kOutOfRange, "the message is too large for it");
+  }
+  size_t bytes_;
+  size_t asked_ = 0;
+  std::string target_;
+};
+
+constexpr char kOrder[] = R"({"id":"1","expiresAt":"2026-11-22T18:00:00Z"})";
+
+TEST(RuleEvaluator, WhatItsTargetCannotTakeIsRejectedInTheTargetsWords) {
+  OneLimit target(1'000);
+  JobLimits limits;
+  limits.targets = &target;
+  Rule rule = Ticketing();
+  EXPECT_TRUE(std::holds_alternative<ScheduleIntent>(
+      Evaluate(rule, "order:created", kOrder, {}, limits)));
+  EXPECT_EQ(target.target_, "expiration:complete");
+  // Our own headers count, and those of every later attempt.
+  EXPECT_GT(target.asked_, std::string(R"({"orderId":"1"})").size() + 100);
+  target.bytes_ = 100;
+  const Intent intent = Evaluate(rule, "order:created", kOrder, {}, limits);
+  ASSERT_TRUE(std::holds_alternative<RejectIntent>(intent));
+  EXPECT_EQ(std::get<RejectIntent>(intent).reason, "the message is too large for it");
+  EXPECT_EQ(std::get<RejectIntent>(intent).kind, RejectKind::kPayload);
+}
+
+TEST(RuleEvaluator, HeadersBeyondWhatAStreamStoresAreRejectedButOverCoreNats) {
+  Rule rule = Ticketing();
+  const Headers large = {{"H", std::string(65'535 - 100, 'x')}};
+  const Intent intent = Evaluate(rule, "order:created", kOrder, large);
+  ASSERT_TRUE(std::holds_alternative<RejectIntent>(intent));
+  EXPECT_THAT(
+      std::get<RejectIntent>(intent).reason,
+      testing::HasSubstr("bytes with expirer's own, a stream stores 65535 at most"));
+  EXPECT_EQ(std::get<RejectIntent>(intent).kind, RejectKind::kPayload);
+  rule.publish[0].via = Transport::kCore;
+  EXPECT_TRUE(std::holds_alternative<ScheduleIntent>(
+      Evaluate(rule, "order:created", kOrder, large)));
+  rule.publish[0].via = Transport::kJetStream;
+  const Headers small = {{"H", std::string(65'535 - 1'000, 'x')}};
+  EXPECT_TRUE(std::holds_alternative<ScheduleIntent>(
+      Evaluate(rule, "order:created", kOrder, small)));
 }
 
 }  // namespace

@@ -28,13 +28,13 @@ class EgressServer : public testing::Test {
   void SetUp() override {
     if (test::NatsServerBinary().empty()) GTEST_SKIP() << "no nats-server";
   }
-  void Connect(const NatsServer& server, const std::string& user = "",
-               const std::string& password = "") {
+  void Connect(const NatsServer& server, const std::vector<std::string>& targets = {},
+               const std::string& user = "", const std::string& password = "") {
     ConnectionOptions options;
     options.servers = {server.url()};
     options.user = user;
     options.password = password;
-    egress_ = std::make_unique<NatsEgress>(options, &inbox_);
+    egress_ = std::make_unique<NatsEgress>(options, &inbox_, targets);
     egress_->Start();
     ASSERT_TRUE(WaitFor([&] { return Up(); }));
   }
@@ -226,7 +226,7 @@ TEST_F(EgressServer, AForbiddenTargetIsRefusedByName) {
   NatsServer server(options);
   TestClient client(server.url(), "admin", "a");
   client.CreateStream("OUT", {"allowed", "denied"});
-  Connect(server, "x", "y");
+  Connect(server, {}, "x", "y");
   ASSERT_EQ(LookedUp("denied"), Egress::Target::kReady);
   ASSERT_TRUE(Send(1, "denied", "x"));
   ASSERT_TRUE(Send(2, "allowed", "y"));
@@ -402,6 +402,60 @@ TEST_F(EgressServer, WhatIsKnownOfATargetsStreamIsLookedAtAgain) {
   client.DeleteStream("OUT");
   EXPECT_TRUE(
       WaitFor([&] { return LookedUp("out.a") == Egress::Target::kRefused; }, 60'000));
+}
+
+TEST_F(EgressServer, TheLimitsOfServerAndStreamAreKnownBeforeAnythingIsSent) {
+  NatsServer::Options options;
+  options.config = "max_payload: 8192";
+  NatsServer server(options);
+  TestClient client(server.url());
+  client.CreateStream("OUT", {"out.*"}, "\"max_msg_size\":4096");
+  client.CreateStream("SMALL", {"small"}, "\"max_bytes\":2048");
+  client.CreateStream("FREE", {"free"});
+  Connect(server, {"out.a", "small", "free"});
+  const auto fits = [&](std::string_view target, size_t bytes,
+                        Transport via = Transport::kJetStream) {
+    const absl::Status status = egress_->Fits(via, target, bytes);
+    EXPECT_TRUE(status.ok() || absl::IsOutOfRange(status)) << status;
+    return Message(status);
+  };
+  // Nobody looks them up, and they become known all the same.
+  ASSERT_TRUE(WaitFor([&] { return !fits("out.a", 4'097).empty(); }));
+  ASSERT_TRUE(WaitFor([&] { return !fits("small", 2'048).empty(); }));
+  EXPECT_EQ(fits("out.a", 4'097),
+            "the message has 4097 bytes, max_msg_size of the stream OUT is 4096");
+  EXPECT_EQ(fits("out.a", 4'096), "");
+  EXPECT_EQ(fits("out.other", 4'097), fits("out.a", 4'097));
+  EXPECT_EQ(fits("small", 2'048),
+            "the message has 2048 bytes, max_bytes of the stream SMALL is 2048");
+  for (const Transport via : {Transport::kJetStream, Transport::kCore}) {
+    EXPECT_EQ(fits("free", 8'193, via),
+              "the message has 8193 bytes, max_payload of the NATS server is 8192");
+    EXPECT_EQ(fits("free", 8'192, via), "");
+  }
+  EXPECT_EQ(fits("out.a", 4'097, Transport::kCore), "");
+  EXPECT_EQ(fits("nobody.knows", 8'192), "");
+  EXPECT_EQ(fits("free", 1 << 20, Transport::kStan), "") << "another server";
+}
+
+TEST_F(EgressServer, WhatAStreamThatNeverConfirmsCannotStoreIsNotSent) {
+  NatsServer server;
+  TestClient client(server.url());
+  client.CreateStream("OUT", {"out"}, "\"no_ack\":true,\"max_msg_size\":1000");
+  client.CreateStream("ANY", {"any"}, "\"no_ack\":true");
+  Connect(server);
+  ASSERT_EQ(LookedUp("out"), Egress::Target::kReady);
+  ASSERT_EQ(LookedUp("any"), Egress::Target::kReady);
+  const std::string large(1'001, 'x');
+  const std::string huge(65'536, 'x');
+  ASSERT_TRUE(egress_->Publish(1, Transport::kJetStream, "out", {}, large));
+  ASSERT_TRUE(egress_->Publish(2, Transport::kJetStream, "any", {{"H", huge}}, "{}"));
+  ASSERT_TRUE(Answered(1));
+  EXPECT_EQ(answers_[1].kind, PubAnswer::Kind::kNever);
+  EXPECT_EQ(answers_[1].text,
+            "the message has 1001 bytes, max_msg_size of the stream OUT is 1000");
+  ASSERT_TRUE(Answered(2));
+  EXPECT_EQ(answers_[2].kind, PubAnswer::Kind::kNever);
 }
 
 TEST_F(EgressServer, AMessageThatNatsCTakesForInvalidStopsNoOther) {
