@@ -57,7 +57,7 @@ class Core {
                                              committer_.get(), &bus_, &bus_);
     CHECK(scheduler_->Load(Now()).ok());
     inbox_.Complete(EgressChanged{true});
-    inbox_.Complete(RuleSettled{0, true});
+    inbox_.Complete(RuleRead{0, RuleRead::State::kCaughtUp, Now()});
     Step();
   }
   ~Core() {

@@ -48,9 +48,9 @@ struct StreamInfo {
   int64_t created_ns = 0;      // 0 = not told
   std::optional<SubjectTransform> transform = {};  // of all that it stores
   std::vector<StreamOrigin> origins = {};
-  bool no_ack = false;         // it never confirms a message
-  int64_t max_msg_size = -1;   // of a message, its headers included; -1 = no limit
-  int64_t max_bytes = -1;      // of all messages; -1 = no limit
+  bool no_ack = false;        // it never confirms a message
+  int64_t max_msg_size = -1;  // of a message, its headers included; -1 = no limit
+  int64_t max_bytes = -1;     // of all messages; -1 = no limit
 };
 
 struct ConsumerInfo {

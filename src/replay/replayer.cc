@@ -331,9 +331,9 @@ void Replayer::MendLink() {
 
 void Replayer::PostSettled(bool settled) {
   for (size_t i = 0; i < rules_.size(); ++i)
-    process_->inbox.Complete(RuleRead{
-        static_cast<RuleIndex>(i),
-        settled ? RuleRead::State::kCaughtUp : RuleRead::State::kAway, Now()});
+    process_->inbox.Complete(
+        RuleRead{static_cast<RuleIndex>(i),
+                 settled ? RuleRead::State::kCaughtUp : RuleRead::State::kAway, Now()});
 }
 
 void Replayer::Deliver(const Waiting& waiting) {

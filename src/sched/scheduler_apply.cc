@@ -485,7 +485,7 @@ absl::Status Scheduler::KeepReject(MessageRequest* message, std::string_view nam
     return absl::OkStatus();
   }
   const std::string& rule = rules_[message->rule].name;
-  const std::string stream = streams_.NameOf(position.stream);
+  const std::string stream(streams_.NameOf(position.stream));
   const std::string key = DeadRejectKey(name, position);
   std::string existing;
   ASSIGN_OR_RETURN(const bool known, FindDead(key, &existing));

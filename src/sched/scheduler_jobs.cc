@@ -124,8 +124,7 @@ void Scheduler::OpenJob(OutletIndex outlet, const std::string& id, Job job,
   const int64_t late_ms = now_.wall_ms - job.due_ms;
   const bool too_late =
       attempt == nullptr && !job.late_judged && late.action != LateAction::kFire &&
-      late_ms > 0 &&
-      late_ms > late.after_ms &&
+      late_ms > 0 && late_ms > late.after_ms &&
       (late.action != LateAction::kDead || counts_.dead() < options_.dead);
   job.late_judged = job.late_judged || late_ms > 0;
   reg.job = key;

@@ -93,7 +93,7 @@ void Reject(uint64_t n, Counts* counts, WriteSet* set) {
   dead.source = {1, 1, n, kNowMs, {}};
   dead.payload = std::string(n % 300, 'x');
   set->PutDead(DeadRejectKey(kRule, dead.source), EncodeDead(dead));
-  ++counts->Change(kRule).rejected;
+  counts->Add(kRule, &RuleCounts::rejected, +1);
 }
 
 }  // namespace

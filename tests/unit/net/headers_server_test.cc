@@ -8,7 +8,6 @@
 #include <string>
 #include <string_view>
 
-#include "absl/strings/escaping.h"
 #include "base/mutex.h"
 #include "job/header_block.h"
 #include "net/connection.h"
@@ -20,23 +19,9 @@ namespace {
 
 using test::NatsServer;
 using test::PublishRaw;
+using test::StoredBlock;
 using test::TestClient;
 using test::WaitFor;
-using testing::HasSubstr;
-
-// The header block of a stored message, byte for byte.
-std::string StoredBlock(TestClient& client, const std::string& stream, uint64_t seq) {
-  const std::string reply =
-      client.Api("STREAM.MSG.GET." + stream, "{\"seq\":" + std::to_string(seq) + "}");
-  const std::string before = "\"hdrs\":\"";
-  const size_t at = reply.find(before);
-  if (at == reply.npos) return "";
-  const size_t begin = at + before.size();
-  std::string block;
-  EXPECT_TRUE(
-      absl::Base64Unescape(reply.substr(begin, reply.find('"', begin) - begin), &block));
-  return block;
-}
 
 class HeadersServer : public testing::Test {
  protected:
