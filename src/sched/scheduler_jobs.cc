@@ -105,10 +105,8 @@ void Scheduler::OpenJob(OutletIndex outlet, const std::string& id, Job job,
   const Register* from = known ? &*known : nullptr;
   // An attempt at the same due time is out: this job waits for how it ends. Should
   // this process end before that, it is a job like any other.
-  InFlight* const attempt =
-      known && known->job && known->schedule && known->schedule->due_ms == job.due_ms
-          ? AttemptOf(*known->job)
-          : nullptr;
+  InFlight* attempt = known && known->job ? AttemptOf(*known->job) : nullptr;
+  if (attempt != nullptr && attempt->due_ms != job.due_ms) attempt = nullptr;
   if (known && !IsClosed(known->state)) {
     TakeAway(outlet, job.key, *known, InFlight::Fate::kReplaced);
     ++stats_.moved;

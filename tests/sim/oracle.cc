@@ -299,7 +299,12 @@ void Oracle::Sent(const MemoryBus::Published& message, Instant now) {
   CheckInStep(event, outlet);
   // One that waited for an attempt at its due time is late by that.
   const bool first = sent_dues_.emplace(outlet, event.key, DueOf(event, entry)).second;
-  if (first && message.Header("Expirer-Attempt") == "1") CheckOrder(event, outlet);
+  // Nor does one that came late the first time stand at its due time.
+  const bool in_time = std::none_of(found.begin(), found.end(), [&](const Event* e) {
+    return e->handed_at_ms > DueOf(event, entry);
+  });
+  if (first && in_time && message.Header("Expirer-Attempt") == "1")
+    CheckOrder(event, outlet);
 }
 
 // Nothing that the process knows of the key outranks the event.
@@ -341,7 +346,6 @@ void Oracle::CheckInStep(const Event& event, OutletIndex outlet) {
 void Oracle::CheckOrder(const Event& event, OutletIndex outlet) {
   const size_t entry = outlet - outlets_.Entries(event.rule).first;
   const int64_t due_ms = DueOf(event, entry);
-  if (event.handed_at_ms > due_ms) return;
   SentLast& last = sent_last_[outlet];
   if (last.event != nullptr) {
     // One whose content was asked for twice stands where it was asked for first.
@@ -399,20 +403,22 @@ void Oracle::AtRest(const Store& store, Instant now, const Ready& ready,
        at != waiting_.end() && std::get<0>(*at) <= now.wall_ms;) {
     const OutletIndex outlet = std::get<2>(*at);
     const Event& event = events_[std::get<1>(*at) - 1];
-    if (!ready(outlet) || attempts.contains({outlet, event.key, event.due_ms})) {
+    if (!ready(outlet)) {
       ++at;
       continue;
     }
     bool gone = false;
     const bool due = IsDue(store, event, outlet, now, &gone);
-    if (due && event.durable) late.emplace(outlet, &event);
+    const bool waits = attempts.contains({outlet, event.key, event.due_ms});
+    if (due && event.durable && !waits) late.emplace(outlet, &event);
     // Also one that was taken away since: the core finds that when it is durable.
     if (!event.durable) held.insert(outlet);
     at = gone && event.durable ? waiting_.erase(at) : std::next(at);
   }
   for (const auto& [outlet, event] : late)
     if (!held.contains(outlet))
-      Fail("I3: due and free to go, but not sent: " + Tell(*event));
+      Fail(fmt::format("I3: due and free to go, but not sent by {}: {} at {}",
+                       now.wall_ms, Tell(*event), outlets_[outlet].name));
 }
 
 // ---- The store as a whole.

@@ -274,8 +274,10 @@ void World::Step() {
   const bool pushed_back = Happens(odds_.push_back);
   process.bus.RefuseNextPublishes(pushed_back ? 1 + draws_.Below(3) : 0);
   oracle_->BeginStep();
+  // The Step that hears of it may send already.
   for (size_t i = 0; i < rules_.size(); ++i)
-    if (MayGiveUp(readings_[i])) oracle_->InStep(static_cast<RuleIndex>(i));
+    if (MayGiveUp(readings_[i]) || readings_[i].settled())
+      oracle_->InStep(static_cast<RuleIndex>(i));
   const auto wake = Armed([&] {
     return process.scheduler.Step(Now(), &process.completions, &process.requests);
   });

@@ -244,6 +244,8 @@ TEST(OneId, ItTakesTheJobsPlaceWhenTheLinkIsLost) {
   w.Run();
   w.bus_->SetConnected(true);
   w.Run();
+  w.Settle();
+  w.Run();
   w.Confirm();
   EXPECT_THAT(StoredBodies(w), ElementsAre("second"));
 }
