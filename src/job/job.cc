@@ -340,6 +340,10 @@ absl::StatusOr<Register> DecodeRegister(std::string_view bytes) {
     return Malformed("register", bytes);
   if (IsLive(reg.state) && (!reg.job || !reg.schedule))
     return Corrupt("register of a live job names no row");
+  // What reads registers counts on these (sched/registers.cc).
+  if (reg.state == JobState::kCancelled ? !reg.cancel : !reg.schedule)
+    return Corrupt("register of a key that is " + std::string(Name(reg.state)) +
+                   " does not say by which event");
   return reg;
 }
 

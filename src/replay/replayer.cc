@@ -109,7 +109,8 @@ void Replayer::CountProcess(const Stats& stats) {
   summary_.dead += stats.dead;
   summary_.rejected += stats.rejected + stats.dropped + stats.stale_dropped;
   const Outlets& outlets = process_->scheduler.outlets();
-  // The last is not a rule's: of `doctor --round-trip`.
+  // The last is not a rule's: of `doctor --round-trip`. A replay's store is empty
+  // when it begins, so there are no orphans behind it.
   CHECK(outlets.RoundTrips() + 1U == outlets.size());
   summary_.outlets.resize(outlets.RoundTrips());
   for (size_t i = 0; i < summary_.outlets.size(); ++i) {

@@ -115,6 +115,7 @@ absl::Status Lanes::Load(const Store& store, Outlets* all, Orphans orphans,
 }
 
 LaneState& Lanes::Numbered(Lane lane) {
+  // Asked for lanes of attempts and of rows just staged: never a held one's.
   CHECK(lane < index_by_number_.size() && index_by_number_[lane] >= 0);
   return lanes_[static_cast<size_t>(index_by_number_[lane])];
 }

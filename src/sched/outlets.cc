@@ -107,6 +107,8 @@ std::optional<RuleIndex> Outlets::Owner(std::string_view name) const {
 }
 
 OutletIndex Outlets::LateCancels(RuleIndex rule) const {
+  // Only cancels of entries with `late` have anything to publish, and these rules
+  // are those of the evaluator that made them.
   CHECK(by_rule_[rule].late_cancels.has_value());
   return *by_rule_[rule].late_cancels;
 }

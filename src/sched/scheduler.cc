@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <limits>
 
-#include "base/check.h"
 #include "base/coding.h"
 #include "base/log.h"
 #include "base/mutant.h"
@@ -54,7 +53,7 @@ absl::Status Scheduler::Load(Instant now) {
   std::string value;
   ASSIGN_OR_RETURN(const bool found, store_->GetMeta(kMetaNextSeq, &value));
   if (found) next_seq_ = Reader(value).Varint();
-  CHECK(next_seq_ > 0);
+  if (next_seq_ == 0) return Corrupt("the entry next_seq of meta is malformed");
   // What an earlier process wrote was recovered from the log or made durable
   // when the store was opened.
   durable_seq_ = next_seq_;

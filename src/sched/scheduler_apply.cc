@@ -361,6 +361,7 @@ absl::Status Scheduler::ApplyScheduleIntent(MessageRequest* message,
                                             ScheduleIntent intent,
                                             const Position& position) {
   const Outlets::Range entries = outlets_.Entries(message->rule);
+  // The evaluator that made the intent has the same rules.
   CHECK(intent.more.size() + 1 == entries.count);
   ASSIGN_OR_RETURN(std::string stale,
                    ScheduleJob(message, entries.first, std::move(intent.job), position));

@@ -173,6 +173,7 @@ void Scheduler::TakeAwayOf(std::string_view rule, std::string_view key,
     DropDead(DeadJobKey(rule, key));
     return;
   }
+  // No caller has a closed one, and DecodeRegister refuses a live one without row.
   CHECK(IsLive(known.state) && known.job);
   staged_.DeleteJob(*known.job);
   unanswered_.erase(known.job->seq);

@@ -244,6 +244,20 @@ TEST(JobBytes, LiveRegisterMustNameItsRow) {
   EXPECT_TRUE(absl::IsDataLoss(DecodeRegister(EncodeRegister(reg)).status()));
 }
 
+TEST(JobBytes, ClosedOrDeadRegisterMustSayByWhichEvent) {
+  for (const JobState state : {JobState::kFired, JobState::kSkipped, JobState::kDead}) {
+    Register reg = Fired();
+    reg.state = state;
+    EXPECT_TRUE(DecodeRegister(EncodeRegister(reg)).ok());
+    reg.schedule.reset();
+    EXPECT_TRUE(absl::IsDataLoss(DecodeRegister(EncodeRegister(reg)).status()));
+  }
+  Register cancelled = Cancelled();
+  EXPECT_TRUE(DecodeRegister(EncodeRegister(cancelled)).ok());
+  cancelled.cancel.reset();
+  EXPECT_TRUE(absl::IsDataLoss(DecodeRegister(EncodeRegister(cancelled)).status()));
+}
+
 TEST(JobBytes, HeaderCountBeyondTheBytesIsDataLossNotAnAllocation) {
   std::string bytes = EncodeJob(Job());
   bytes.replace(bytes.size() - 2, 2, "\xff\xff\xff\xff\xff\xff\xff\xff\x7f");
@@ -305,8 +319,9 @@ class Draw {
   Register ARegister() {
     Register reg;
     reg.state = static_cast<JobState>(1 + random_() % 6);
-    if (IsLive(reg.state) || Coin()) reg.schedule = Register::Schedule{APosition(), Ms()};
-    if (Coin()) reg.cancel = APosition();
+    const bool cancelled = reg.state == JobState::kCancelled;
+    if (!cancelled || Coin()) reg.schedule = Register::Schedule{APosition(), Ms()};
+    if (cancelled || Coin()) reg.cancel = APosition();
     if (IsLive(reg.state) || Coin()) reg.job = AKey();
     if (Coin()) reg.times = Times{Ms(), Ms(), Ms(), Ms()};
     if (IsLive(reg.state) && Coin()) reg.brief = JobBrief{Bytes(), Number(), Bytes()};

@@ -72,6 +72,7 @@ class StoreTest : public testing::Test {
 Register Closed(int64_t expires_ms) {
   Register reg;
   reg.state = JobState::kFired;
+  reg.schedule.emplace();
   reg.expires_ms = expires_ms;
   return reg;
 }
