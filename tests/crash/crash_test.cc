@@ -232,6 +232,14 @@ class CrashRun {
     return std::clamp<int64_t>(Number(info, "num_ack_pending"), 0, in_this_life);
   }
 
+  // What the target could not take in a spell is dead, or was rejected, until somebody
+  // takes it back. Whether there was any.
+  bool TakeBackDead() {
+    const std::string reply =
+        client_.Request("expirer.v1.dead.requeue", "{}", 5'000).value_or("");
+    return Number(reply, "requeued") > 0;
+  }
+
   // Lets expirer finish all there is, undisturbed.
   void Settle() {
     service_.Kill9();
@@ -252,6 +260,10 @@ class CrashRun {
           const auto retrying = service_.Status("retrying");
           if (pending != 0 || retrying != 0 || service_.Status("in_flight") != 0)
             return false;
+          if (TakeBackDead()) {
+            quiet_since_.reset();
+            return false;
+          }
           // The status file is up to 1.5 s old.
           const auto written = service_.Status("mono_ms");
           if (!quiet_since_) quiet_since_ = written;
