@@ -44,6 +44,10 @@ class HeadersServer : public testing::Test {
     connection_->Subscribe("in", [this](const Delivery& d) { OnDelivery(d); });
     connection_->Start();
     ASSERT_TRUE(WaitFor([&] { return connection_->up(); }));
+    // What comes back over this connection shows that the server has its subscription.
+    ASSERT_EQ(connection_->Publish("in", "", "here"), Connection::Sent::kOk);
+    connection_->Flush();
+    ASSERT_TRUE(Come().has_value());
   }
   void TearDown() override {
     if (connection_ != nullptr) connection_->Stop(0);
@@ -59,15 +63,22 @@ class HeadersServer : public testing::Test {
     MutexLock lock(&mutex_);
     came_ = std::move(message);
   }
-  // The message as it is delivered to a subscriber.
-  Message Deliver(const std::string& block, const std::string& payload = "payload") {
-    PublishRaw(server_->port(), "in", block, payload);
+  // The next message; nothing if none comes.
+  std::optional<Message> Come() {
     std::optional<Message> message;
-    EXPECT_TRUE(WaitFor([&] {
+    (void)WaitFor([&] {
       MutexLock lock(&mutex_);
       message.swap(came_);
       return message.has_value();
-    }));
+    });
+    return message;
+  }
+  // The message as it is delivered to a subscriber.
+  Message Deliver(const std::string& block, const std::string& payload = "payload") {
+    PublishRaw(server_->port(), "in", block, payload);
+    const std::optional<Message> message = Come();
+    EXPECT_TRUE(message.has_value());
+    if (!message) return {};
     EXPECT_EQ(message->payload, payload);
     return *message;
   }
