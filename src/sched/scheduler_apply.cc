@@ -86,7 +86,9 @@ void Scheduler::ApplyRead(const RuleRead& event) {
     return;
   }
   gate.reading = true;
-  gate.read_to_ms = event.at.wall_ms;
+  // By the clock of today: it may have stepped back since.
+  const int64_t ago_ms = std::max<int64_t>(now_.mono_ms - event.at.mono_ms, 0);
+  gate.read_to_ms = std::min(event.at.wall_ms, now_.wall_ms - ago_ms);
   const bool caught_up = event.state == RuleRead::State::kCaughtUp ||
                          (event.at.mono_ms > 0 && Mutant("first_mark_opens"));
   // What was found out before the gate closed says nothing of the time up to then.

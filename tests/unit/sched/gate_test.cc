@@ -278,6 +278,24 @@ TEST(Gate, AMovedKeyFiresOnceAfterAGapAlsoWhenItMayNotReopen) {
   EXPECT_THAT(w.Fires(), ElementsAre(HasSubstr(std::to_string(kNow + 3'000))));
 }
 
+// Found by the simulation.
+TEST(Gate, WhatWasReadBeforeTheClockSteppedBackIsTakenByTheClockOfToday) {
+  World w;
+  w.Schedule("paid", kNow + 1'000, {1});
+  w.Schedule("unpaid", kNow + 1'000, {2});
+  w.Run();
+  Away(&w);
+  Reading(&w);
+  const Instant ahead{kNow + 5'000, w.clock_.MonotonicMs()};
+  w.inbox_->Complete(RuleRead{0, State::kReading, ahead});
+  w.Advance(1'500);
+  EXPECT_THAT(w.bus_->published(), IsEmpty());
+  Pay(&w);
+  w.Settle();
+  w.Run();
+  EXPECT_THAT(w.Fires(), ElementsAre(HasSubstr("/unpaid/")));
+}
+
 TEST(Gate, HowFarWasReadIsNoHigherThanAClockThatSteppedBack) {
   World w;
   w.Schedule("a", kNow + 1'000, {1});
