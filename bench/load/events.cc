@@ -13,11 +13,13 @@ namespace expirer::load {
 namespace {
 
 constexpr size_t kPayloadBytes = 200;
-constexpr std::string_view kServiceName = "expirer";
 
-// An id up to its source, which a stored event's place decides.
-std::string WithoutSource(std::string_view msg_id) {
-  return std::string(msg_id.substr(0, msg_id.rfind('/')));
+// The part <rule>/<key>/<due ms> of an id. Its service has a name of its own in each
+// run, and its source is decided by the place at which the event is stored.
+std::string JobPart(std::string_view msg_id) {
+  const size_t begin = std::min(msg_id.find('/'), msg_id.size());
+  const size_t end = std::max(msg_id.rfind('/'), begin);
+  return std::string(msg_id.substr(begin, end - begin));
 }
 
 // SplitMix64 (Steele, Lea, Flood): a good mix of a counter.
@@ -71,18 +73,18 @@ std::string Jobs::MsgId(uint64_t n) const {
   const std::string key = Key(n);
   job.key = key;
   job.due_ms = DueMs(n);
-  return expirer::MsgId({kServiceName, kRule, kRule}, "", job);
+  return expirer::MsgId({"load", kRule, kRule}, "", job);
 }
 
 FireCheck::FireCheck(const Jobs& jobs) : jobs_(jobs), seen_(jobs.count(), 0) {
   numbers_.reserve(jobs.count());
   for (uint64_t n = 0; n < jobs.count(); ++n)
-    numbers_.emplace(WithoutSource(jobs.MsgId(n)), n);
+    numbers_.emplace(JobPart(jobs.MsgId(n)), n);
 }
 
 void FireCheck::Add(std::string_view msg_id, std::string_view body, int64_t time_ns) {
   last_ns_ = std::max(last_ns_, time_ns);
-  const auto found = numbers_.find(WithoutSource(msg_id));
+  const auto found = numbers_.find(JobPart(msg_id));
   if (found == numbers_.end()) {
     ++unknown_;
     return;

@@ -29,7 +29,7 @@ class Jobs {
   // 200 bytes of JSON, as an order service might write it; it is the body of
   // the fired message, too.
   [[nodiscard]] std::string Payload(uint64_t n) const;
-  // As expirer's, but for its last part, the source.
+  // As expirer's, but for its first part, the service's name, and its last, the source.
   [[nodiscard]] std::string MsgId(uint64_t n) const;
 
  private:
