@@ -78,8 +78,7 @@ std::string Jobs::MsgId(uint64_t n) const {
 
 FireCheck::FireCheck(const Jobs& jobs) : jobs_(jobs), seen_(jobs.count(), 0) {
   numbers_.reserve(jobs.count());
-  for (uint64_t n = 0; n < jobs.count(); ++n)
-    numbers_.emplace(JobPart(jobs.MsgId(n)), n);
+  for (uint64_t n = 0; n < jobs.count(); ++n) numbers_.emplace(JobPart(jobs.MsgId(n)), n);
 }
 
 void FireCheck::Add(std::string_view msg_id, std::string_view body, int64_t time_ns) {

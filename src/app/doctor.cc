@@ -100,7 +100,9 @@ class Doctor {
     const std::string check = fmt::format("rule {}, target {}", rule.name, target);
     const auto names = js_.StreamNames(target);
     if (!names.ok()) return Say(kFail, check, Message(names.status()));
-    if (names->empty()) return SayMissing(kWarn, check, target);
+    if (names->empty())
+      return SayMissing(publish.target.is_literal() ? kFail : kWarn, check, target,
+                        "; its jobs are tried again until one has it");
     for (const std::string& name : *names) {
       const auto stream = js_.Stream(name);
       if (!stream.ok())
@@ -125,20 +127,19 @@ class Doctor {
       streams->insert(names->begin(), names->end());
       return;
     }
-    SayMissing(kFail, check, filter);
+    SayMissing(kFail, check, filter,
+               "; one that stores it as a mirror, from a source or by a transform is "
+               "named by `stream`");
   }
 
-  void SayMissing(Result result, const std::string& check, const std::string& filter) {
+  void SayMissing(Result result, const std::string& check, const std::string& filter,
+                  std::string_view then) {
     for (const StreamConfig& stream : config_.streams)
       for (const std::string& subject : stream.subjects)
         if (SubjectCovers(subject, filter))
           return Say(kWarn, check, "none yet; serve makes " + stream.name);
-    constexpr char kNone[] = "no stream has it, and none of `streams` would";
-    if (result != kFail) return Say(result, check, kNone);
-    Say(kFail, check,
-        std::string(kNone) +
-            "; one that stores it as a mirror, from a source or by a transform is named "
-            "by `stream`");
+    Say(result, check,
+        std::string("no stream has it, and none of `streams` would").append(then));
   }
 
   void CheckConsumer(const std::string& stream, const std::string& durable) {
@@ -188,6 +189,42 @@ class Doctor {
       for (const std::string_view wanted : {"pending", "retrying", "dead", "rejected"})
         if (name == wanted) told += fmt::format(", {} {}", value.raw, name);
     Say(kOk, "service", config_.name + " answers" + told);
+    JsonPointers pointers;
+    const size_t open = pointers.Add("/intake_open");
+    const size_t free = pointers.Add("/store/free_bytes");
+    const size_t limit = pointers.Add("/store/disk_free_limit_bytes");
+    const size_t rules = pointers.Add("/rules");
+    JsonReader reader;
+    if (!reader.Read(*stats, pointers).ok()) return;
+    if (reader.value(open).raw == "false")
+      Say(kWarn, "service",
+          fmt::format("takes no input: {} bytes are free, less than limits.disk_free, {}",
+                      reader.value(free).raw, reader.value(limit).raw));
+    CheckJobs(std::string(reader.value(rules).raw));
+  }
+
+  // Those of each rule that somebody must do something about.
+  void CheckJobs(const std::string& rules) {
+    const auto members = JsonMembers(rules);
+    if (!members.ok()) return;
+    for (const auto& [rule, counts] : *members) {
+      const auto count = [&counts = counts](std::string_view name) {
+        const auto found = JsonMembers(counts.raw);
+        for (const auto& [key, value] : found.ok() ? *found : std::vector<JsonMember>())
+          if (key == name) return std::string(value.raw);
+        return std::string("0");
+      };
+      const std::string check = "jobs of " + rule;
+      if (const std::string retrying = count("retrying"); retrying != "0")
+        Say(kWarn, check,
+            fmt::format("{} tried again and again: `expirer ls --rule {} --state "
+                        "retrying` has the reasons",
+                        retrying, rule));
+      if (const std::string dead = count("dead"); dead != "0")
+        Say(kWarn, check,
+            fmt::format("{} dead: `expirer dead ls --rule {}` has the reasons", dead,
+                        rule));
+    }
   }
 
   // A job that is stored, fires and comes back, as any other would.
@@ -219,6 +256,9 @@ class Doctor {
   void CheckStore() {
     const std::string path = config_.StatusFile();
     const Health health = ReadHealth(path, SystemClock().MonotonicMs());
+    if (health.ready && !health.intake_open)
+      return Say(kWarn, "store",
+                 "takes no input: less than limits.disk_free is free; by " + path);
     if (health.ready) return Say(kOk, "store", "ready, by " + path);
     const bool runs = health.live && health.why != "stopped";
     Say(runs ? kFail : kWarn, "store", health.why);

@@ -82,7 +82,7 @@ constexpr Scalar kScalars[] = {
     {"expirer_jobs_due_uncounted", kGauge,
      [](const Status& s) { return Number(s.stats.overdue.more); },
      "1 when more jobs are due than expirer_jobs_due counts: beyond the window, or "
-     "beyond 10000 a lane."},
+     "beyond 10000 a lane and 10000 tried again."},
     {"expirer_next_due_timestamp_seconds", kGauge,
      [](const Status& s) { return Seconds(s.stats.next_due_ms); },
      "When the next job is due, or was, since 1970; 0 when there is none."},
@@ -95,9 +95,6 @@ constexpr Scalar kScalars[] = {
     {"expirer_dispatch_attempts_total", kCounter,
      [](const Status& s) { return Number(s.stats.published); },
      "Attempts to publish that were begun."},
-    {"expirer_dispatch_retries_total", kCounter,
-     [](const Status& s) { return Number(s.stats.retries); },
-     "Jobs put off to a later attempt."},
     {"expirer_cancels_too_late_total", kCounter,
      [](const Status& s) { return Number(s.stats.too_late); },
      "Cancels that found the job in flight or fired."},
@@ -191,6 +188,8 @@ constexpr std::array<const char*, kRejectKinds> kRejectReasons = {
     "bad_content", "too_large", "stale",   "bad_headers"};
 constexpr std::array<const char*, kDeadKinds> kDeadReasons = {
     "refused", "too_late", "may_have_fired", "malformed", "undeliverable"};
+constexpr std::array<const char*, kFailureKinds> kFailureReasons = {
+    "no_stream", "refused", "try_again", "timeout", "connection_lost"};
 constexpr std::array<const char*, 5> kOverdueFrom = {"0s", "1s", "10s", "1m", "10m"};
 
 // Families in the making.
@@ -209,8 +208,9 @@ class Sheet {
     families_.back().metric.push_back(std::move(metric));
   }
   // Of a histogram; `scale` makes the metric's unit of what was counted.
-  void AddBuckets(const Buckets& buckets, double scale) {
+  void AddBuckets(Labels labels, const Buckets& buckets, double scale) {
     ClientMetric metric;
+    metric.label = std::move(labels);
     uint64_t count = 0;
     for (size_t i = 0; i < buckets.bounds().size(); ++i) {
       count += buckets.counts()[i];
@@ -329,6 +329,8 @@ void AddOutcomes(const Status& status, Sheet* sheet) {
               "Jobs fired: published and confirmed.", sheet);
   AddByOutlet(status, "expirer_jobs_skipped_total", &Outcomes::skipped,
               "Jobs not fired because they were too late by the rule's `late`.", sheet);
+  AddByOutlet(status, "expirer_dispatch_retries_total", &Outcomes::retries,
+              "Jobs put off to a later attempt.", sheet);
 }
 
 void AddReasons(const Status& status, Sheet* sheet) {
@@ -352,16 +354,13 @@ void AddReasons(const Status& status, Sheet* sheet) {
   }
 }
 
-void AddFailures(const Stats& s, Sheet* sheet) {
-  sheet->Begin("expirer_dispatch_failures_total", kCounter, "reason",
+void AddFailures(const Status& status, Sheet* sheet) {
+  sheet->Begin("expirer_dispatch_failures_total", kCounter, "rule, reason",
                "Attempts that ended without a confirmation; every job is tried again.");
-  const std::pair<const char*, uint64_t> reasons[] = {{"no_stream", s.no_stream},
-                                                      {"refused", s.refused},
-                                                      {"try_again", s.asked_again},
-                                                      {"timeout", s.timeouts},
-                                                      {"connection_lost", s.lost}};
-  for (const auto& [reason, count] : reasons)
-    sheet->Add({{"reason", reason}}, Number(count));
+  for (size_t i = 0; i < CountedOutlets(status); ++i)
+    for (size_t kind = 0; kind < kFailureKinds; ++kind)
+      sheet->Add({{"rule", status.outlets[i]}, {"reason", kFailureReasons[kind]}},
+                 Number(status.stats.outcomes[i].failed_by[kind]));
 }
 
 void AddHistograms(const Status& status, Sheet* sheet) {
@@ -371,10 +370,13 @@ void AddHistograms(const Status& status, Sheet* sheet) {
   const auto histogram = [sheet](const char* name, const Buckets& buckets, double scale,
                                  const char* help) {
     sheet->Begin(name, MetricType::Histogram, "", help);
-    sheet->AddBuckets(buckets, scale);
+    sheet->AddBuckets({}, buckets, scale);
   };
-  histogram("expirer_dispatch_lateness_seconds", s.lateness_ms, kMs,
-            "From due to the publish of a job's first attempt, in whole milliseconds.");
+  sheet->Begin(
+      "expirer_dispatch_lateness_seconds", MetricType::Histogram, "rule",
+      "From due to the publish of a job's first attempt, in whole milliseconds.");
+  for (size_t i = 0; i < CountedOutlets(status); ++i)
+    sheet->AddBuckets({{"rule", status.outlets[i]}}, s.outcomes[i].lateness_ms, kMs);
   histogram("expirer_dispatch_ack_seconds", s.answer_ms, kMs,
             "From an attempt's publish to its confirmation.");
   histogram("expirer_ingest_commit_seconds", s.commit_ms, kMs,
@@ -469,7 +471,7 @@ Sheet Filled(const Status& status, const Config& config, const HttpCounts& http)
   AddIngested(status.stats, &sheet);
   AddOutcomes(status, &sheet);
   AddReasons(status, &sheet);
-  AddFailures(status.stats, &sheet);
+  AddFailures(status, &sheet);
   AddHistograms(status, &sheet);
   AddNats(status, &sheet);
   AddStore(status, &sheet);

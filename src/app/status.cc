@@ -108,6 +108,7 @@ Health ReadHealth(const std::string& path, int64_t mono_ms) {
   const size_t ready = pointers.Add("/ready");
   const size_t why = pointers.Add("/not_ready_why");
   const size_t pid = pointers.Add("/pid");
+  const size_t intake = pointers.Add("/intake_open");
   JsonReader reader;
   if (const absl::Status read = reader.Read(*text, pointers); !read.ok())
     return {false, false, path + " is no status file: " + Message(read)};
@@ -115,6 +116,7 @@ Health ReadHealth(const std::string& path, int64_t mono_ms) {
       Judge(Whole(reader, pid), Whole(reader, beat), Whole(reader, written), mono_ms);
   if (!health.live) return health;
   health.ready = reader.value(ready).raw == "true";
+  health.intake_open = reader.value(intake).raw != "false";
   if (health.ready) return health;
   std::string scratch;
   const auto sentence = JsonText(reader.value(why), &scratch);

@@ -70,7 +70,8 @@ void RemoveStatusFile(const std::string& path);
 struct Health {
   bool live = false;
   bool ready = false;
-  std::string why;  // when not: one sentence
+  std::string why;          // when not: one sentence
+  bool intake_open = true;  // false: limits.disk_free
 };
 // A process is live when its core turned in the last kBeatMaxMs; liveness
 // never depends on NATS. `mono_ms` is the host's monotonic clock now.

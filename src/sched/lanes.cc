@@ -126,7 +126,9 @@ size_t Lanes::held() const {
   return held;
 }
 
-absl::StatusOr<bool> Lanes::Refill(const Store& store, size_t window_max) {
+absl::StatusOr<bool> Lanes::Refill(const Store& store, size_t window_max,
+                                   OverdueRows* overdue) {
+  JobView view;
   // A lane never starves for another's size: each may load when it runs low.
   constexpr size_t kLow = kBlockRows / 4;
   size_t total = held();
@@ -135,7 +137,12 @@ absl::StatusOr<bool> Lanes::Refill(const Store& store, size_t window_max) {
     if (lane.window.complete()) continue;
     if (lane.window.size() >= kLow && total + kBlockRows > window_max) continue;
     const size_t before = lane.window.size();
-    RETURN_IF_ERROR(lane.window.Refill(store, kBlockRows));
+    const auto seen = [&](const JobKey& key, std::string_view row) {
+      // One that is malformed is told when its turn comes.
+      if (DecodeJob(row, &view).ok() && view.due_ms < key.key_ms)
+        overdue->Add(key.seq, view.due_ms, lane.retry);
+    };
+    RETURN_IF_ERROR(lane.window.Refill(store, kBlockRows, seen));
     total += lane.window.size() - before;
     more = more || !lane.window.complete();
   }

@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "job/rules.h"
 #include "sched/outlets.h"
+#include "sched/overdue.h"
 #include "sched/timer_window.h"
 #include "store/store.h"
 
@@ -65,8 +66,10 @@ class Lanes {
   [[nodiscard]] size_t held() const;
   // Loads blocks where a lane runs low, or while everything fits under
   // `window_max`; trims the largest lane when it does not. False = nothing
-  // left to load at present.
-  [[nodiscard]] absl::StatusOr<bool> Refill(const Store& store, size_t window_max);
+  // left to load at present. Rows that were due before their time in the store are
+  // added to `overdue`.
+  [[nodiscard]] absl::StatusOr<bool> Refill(const Store& store, size_t window_max,
+                                            OverdueRows* overdue);
 
   // A row is about to be written at `key_ms`: lowers the stored bound first
   // where the clock stepped back behind it.

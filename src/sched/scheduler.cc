@@ -91,7 +91,8 @@ absl::StatusOr<int64_t> Scheduler::Step(Instant now, std::vector<Completion>* co
   CountAnew();
   Release();
   RETURN_IF_ERROR(Dispatch());
-  ASSIGN_OR_RETURN(const bool refilling, lanes_.Refill(*store_, options_.window));
+  ASSIGN_OR_RETURN(const bool refilling,
+                   lanes_.Refill(*store_, options_.window, &overdue_rows_));
   loaded_ = true;
   inbound_->Flush();
   next_work_ms_ = NextWork(refilling);
@@ -338,10 +339,13 @@ Stats Scheduler::Snapshot(int64_t now_ms) const {
     if (known && (stats.next_due_ms == 0 || lowest.key_ms < stats.next_due_ms))
       stats.next_due_ms = lowest.key_ms;
     if (!known || lowest.key_ms >= now_ms) continue;
-    ++stats.overdue_rules;
     if (stats.oldest_due_ms == 0 || lowest.key_ms < stats.oldest_due_ms)
       stats.oldest_due_ms = lowest.key_ms;
   }
+  const int64_t oldest_ms = overdue_rows_.oldest_due_ms();
+  if (oldest_ms == 0 || oldest_ms > now_ms) return stats;
+  for (int64_t* told_ms : {&stats.next_due_ms, &stats.oldest_due_ms})
+    if (*told_ms == 0 || oldest_ms < *told_ms) *told_ms = oldest_ms;
   return stats;
 }
 

@@ -31,6 +31,7 @@
 #include "sched/in_flight.h"
 #include "sched/lanes.h"
 #include "sched/outlets.h"
+#include "sched/overdue.h"
 #include "sched/pace.h"
 #include "sched/rebuild.h"
 #include "sched/recount.h"
@@ -97,7 +98,7 @@ class Scheduler {
 
   // All but `overdue`.
   [[nodiscard]] Stats Snapshot(int64_t now_ms) const;
-  // O(overdue), at most Overdue::kVisitsMax a lane.
+  // O(overdue), at most Overdue::kVisitsMax a lane, and as many tried again.
   [[nodiscard]] Overdue CountOverdue(int64_t now_ms) const;
 
  private:
@@ -230,7 +231,7 @@ class Scheduler {
                                    std::string_view why);
   void MoveToRetry(const InFlight& attempt, Job job, const RetryAt& when);
   void CloseSkipped(const InFlight& attempt);
-  void CountFailure(AttemptEnd end);
+  void CountFailure(OutletIndex outlet, FailureKind kind);
   void CountDead(OutletIndex outlet, DeadKind kind);
   void CloseDead(const InFlight& attempt, DeadKind kind, std::string row,
                  std::string reason);
@@ -264,7 +265,8 @@ class Scheduler {
   void Quarantine(const LaneState& lane, const JobKey& key, std::string_view row,
                   const absl::Status& why);
   [[nodiscard]] Register LiveRegister(const InFlight& attempt);
-  void StageRow(LaneState* lane, const JobKey& key, std::string_view row);
+  void StageRow(LaneState* lane, const JobKey& key, int64_t due_ms, std::string_view row);
+  void DropRow(const JobKey& key);
   [[nodiscard]] RegisterPolicy Policy(OutletIndex outlet) const;
   [[nodiscard]] Outcomes& OutcomesOf(OutletIndex outlet) {
     return stats_.outcomes[outlet];
@@ -314,6 +316,7 @@ class Scheduler {
 
   Instant now_;
   Lanes lanes_;
+  OverdueRows overdue_rows_;
   Streams streams_;
   Rebuild rebuild_;
   Counts counts_;

@@ -26,18 +26,15 @@ std::string OutcomeJson(const JobRef& job, std::string_view outcome) {
                      JsonQuoted(JobName(job.rule, job.key)), outcome);
 }
 
-void CountLane(const LaneState& lane, int64_t now_ms, Overdue* overdue) {
+void CountLane(const LaneState& lane, const OverdueRows& told, int64_t now_ms,
+               Overdue* overdue) {
   size_t visits = 0;
   const auto count = [&](const TimerEntry& entry) {
     if (++visits > Overdue::kVisitsMax) {
       overdue->more = true;
       return false;
     }
-    size_t bucket = 0;
-    while (bucket + 1 < Overdue::kFromMs.size() &&
-           now_ms - entry.key_ms >= Overdue::kFromMs[bucket + 1])
-      ++bucket;
-    ++overdue->jobs[bucket];
+    if (!told.Holds(entry.seq)) overdue->Add(entry.key_ms, now_ms);
     return true;
   };
   for (const TimerEntry& entry : lane.in_flight)
@@ -316,7 +313,17 @@ void Scheduler::AnswerStats(StatsRequest* request) {
 
 Overdue Scheduler::CountOverdue(int64_t now_ms) const {
   Overdue overdue;
-  for (const LaneState& lane : lanes_.all()) CountLane(lane, now_ms, &overdue);
+  overdue_rows_.Count(now_ms, &overdue);
+  uint64_t retrying = 0;
+  for (const LaneState& lane : lanes_.all()) {
+    if (!lane.retry) {
+      CountLane(lane, overdue_rows_, now_ms, &overdue);
+      continue;
+    }
+    const auto counts = counts_.rules().find(outlets_[lane.outlet].name);
+    if (counts != counts_.rules().end()) retrying += counts->second.retrying;
+  }
+  if (retrying > overdue_rows_.retrying()) overdue.more = true;
   return overdue;
 }
 
@@ -480,7 +487,7 @@ absl::StatusOr<Scheduler::DeadOutcome> Scheduler::RequeueJob(std::string_view ru
   job->late_judged = true;  // a person wants it sent, late as it is
   if (job->unanswered) staged_unanswered_.insert(row.seq);
   DropDead(DeadJobKey(rule, key));
-  StageRow(&lane, row, EncodeJob(*job));
+  StageRow(&lane, row, job->due_ms, EncodeJob(*job));
   Register to = *known;
   to.state = JobState::kPending;
   to.job = row;

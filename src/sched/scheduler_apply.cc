@@ -203,6 +203,7 @@ absl::Status Scheduler::ApplyAnswer(const PubAnswer& answer) {
   lane.in_flight.erase(entry);
   if (answer.kind == PubAnswer::Kind::kLost) {
     ++stats_.lost;
+    CountFailure(lane.outlet, FailureKind::kLost);
     ReleaseSuccessor(*attempt);
     if (attempt->fate == InFlight::Fate::kCurrent) unanswered_.insert(entry.seq);
     // To be sent again in its place as soon as there is a connection.

@@ -176,7 +176,7 @@ absl::StatusOr<bool> Scheduler::DispatchRow(LaneState* lane, const JobKey& key,
       now_.wall_ms - (outlet.late_cancels ? view_.stored_ms : view_.due_ms);
   stats_.sent_late_ms.Add(late_ms);
   // Else one job that fails for hours would look like many that are late.
-  if (view_.sends == 0) stats_.lateness_ms.Add(late_ms);
+  if (view_.sends == 0) OutcomesOf(lane->outlet).lateness_ms.Add(late_ms);
   return true;
 }
 

@@ -15,6 +15,15 @@ bool IsRefusal(AttemptEnd end) {
   return end == AttemptEnd::kRefused || end == AttemptEnd::kNever;
 }
 
+FailureKind KindOf(AttemptEnd end) {
+  switch (end) {
+    case AttemptEnd::kNoStream: return FailureKind::kNoStream;
+    case AttemptEnd::kRetry: return FailureKind::kTryAgain;
+    case AttemptEnd::kTimedOut: return FailureKind::kTimedOut;
+    default: return FailureKind::kRefused;
+  }
+}
+
 }  // namespace
 
 RegisterPolicy Scheduler::Policy(OutletIndex outlet) const {
@@ -51,12 +60,19 @@ Register Scheduler::LiveRegister(const InFlight& attempt) {
   return reg;
 }
 
-void Scheduler::StageRow(LaneState* lane, const JobKey& key, std::string_view row) {
+void Scheduler::StageRow(LaneState* lane, const JobKey& key, int64_t due_ms,
+                         std::string_view row) {
+  if (due_ms < key.key_ms) overdue_rows_.Add(key.seq, due_ms, lane->retry);
   lanes_.LowerBound(lane, key.key_ms, &staged_);
   staged_.PutJob(key, row);
   staged_rows_.push_back({key.lane, TimerEntry{key.key_ms, key.seq},
                           staged_.bytes() - row.size(), row.size()});
   next_seq_dirty_ = true;
+}
+
+void Scheduler::DropRow(const JobKey& key) {
+  staged_.DeleteJob(key);
+  overdue_rows_.Drop(key.seq);
 }
 
 absl::StatusOr<bool> Scheduler::ReadRow(const JobKey& key, std::string* row) const {
@@ -134,7 +150,7 @@ void Scheduler::OpenJob(OutletIndex outlet, const std::string& id, Job job,
     attempt->successor = key;
     waiting_[key.seq] = attempt->row.seq;
   }
-  StageRow(&lane, key, EncodeJob(job));
+  StageRow(&lane, key, job.due_ms, EncodeJob(job));
   reg.brief = BriefOf(job);
   Remember(outlet, id, from, reg);
 }
@@ -175,7 +191,7 @@ void Scheduler::TakeAwayOf(std::string_view rule, std::string_view key,
   }
   // No caller has a closed one, and DecodeRegister refuses a live one without row.
   CHECK(IsLive(known.state) && known.job);
-  staged_.DeleteJob(*known.job);
+  DropRow(*known.job);
   unanswered_.erase(known.job->seq);
   const auto waiting = waiting_.find(known.job->seq);
   if (waiting == waiting_.end()) {
@@ -201,7 +217,7 @@ absl::Status Scheduler::CloseSuccessor(const InFlight& attempt) {
   if (!known || known->job != row)
     return Corrupt("the register of " + JobName(outlets_[lane.outlet].name, attempt.key) +
                    " names another row than the one that waits for its attempt");
-  staged_.DeleteJob(row);
+  DropRow(row);
   Register to = *known;
   to.state = JobState::kFired;
   to.job = attempt.row;
@@ -228,7 +244,7 @@ void Scheduler::NoteFire(const InFlight& attempt, Register* reg) const {
 
 void Scheduler::CloseFired(const InFlight& attempt) {
   const LaneState& lane = lanes_.Numbered(attempt.row.lane);
-  staged_.DeleteJob(attempt.row);
+  DropRow(attempt.row);
   const Register from = LiveRegister(attempt);
   Register to = from;
   to.state = JobState::kFired;
@@ -317,23 +333,21 @@ absl::Status Scheduler::DecideLateCancel(const InFlight& attempt, bool fired) {
   if (!found) return absl::OkStatus();
   LaneState& late_lane = lanes_.First(outlet);
   to.job = JobKey{late_lane.lane, std::max(attempt.due_ms, now_.wall_ms), next_seq_++};
-  staged_.DeleteJob(*known->job);
-  StageRow(&late_lane, *to.job, row);
+  DropRow(*known->job);
+  StageRow(&late_lane, *to.job, attempt.due_ms, row);
   Remember(outlet, id, &*known, to);
   return absl::OkStatus();
 }
 
-// Time-outs and lost connections are counted where they are noticed.
-void Scheduler::CountFailure(AttemptEnd end) {
-  if (end == AttemptEnd::kNoStream) ++stats_.no_stream;
-  if (IsRefusal(end)) ++stats_.refused;
-  if (end == AttemptEnd::kRetry) ++stats_.asked_again;
+void Scheduler::CountFailure(OutletIndex outlet, FailureKind kind) {
+  ++OutcomesOf(outlet).failed_by[static_cast<size_t>(kind)];
 }
 
 // An attempt ended without a confirmation.
 absl::Status Scheduler::Retry(const InFlight& attempt, AttemptEnd end,
                               std::string_view why) {
-  CountFailure(end);
+  LaneState& lane = lanes_.Numbered(attempt.row.lane);
+  CountFailure(lane.outlet, KindOf(end));
   ReleaseSuccessor(attempt);
   // Cancelled or replaced meanwhile: no further attempt of this generation.
   if (attempt.fate != InFlight::Fate::kCurrent) {
@@ -341,7 +355,6 @@ absl::Status Scheduler::Retry(const InFlight& attempt, AttemptEnd end,
     const bool refused = end == AttemptEnd::kNoStream || IsRefusal(end);
     return refused ? DecideLateCancel(attempt, false) : absl::OkStatus();
   }
-  LaneState& lane = lanes_.Numbered(attempt.row.lane);
   const Outlet& outlet = outlets_[lane.outlet];
   std::string row;
   ASSIGN_OR_RETURN(const bool found, store_->GetJob(attempt.row, &row));
@@ -381,13 +394,14 @@ void Scheduler::MoveToRetry(const InFlight& attempt, Job job, const RetryAt& whe
   LaneState& retry = lanes_.Retry(lane.outlet);
   const Register from = LiveRegister(attempt);
   ++stats_.retries;
+  ++OutcomesOf(lane.outlet).retries;
   job.burned += when.burned ? 1 : 0;
   // The due time, too: the clock may have stepped back behind it (I6).
   const JobKey key{retry.lane, std::max({when.at_ms, job.due_ms, now_.wall_ms}),
                    next_seq_++};
   if (job.unanswered) staged_unanswered_.insert(key.seq);
-  staged_.DeleteJob(attempt.row);
-  StageRow(&retry, key, EncodeJob(job));
+  DropRow(attempt.row);
+  StageRow(&retry, key, job.due_ms, EncodeJob(job));
   Register to = from;
   to.state = JobState::kRetrying;
   to.job = key;
@@ -399,7 +413,7 @@ void Scheduler::CloseSkipped(const InFlight& attempt) {
   const LaneState& lane = lanes_.Numbered(attempt.row.lane);
   ++stats_.skipped;
   ++OutcomesOf(lane.outlet).skipped;
-  staged_.DeleteJob(attempt.row);
+  DropRow(attempt.row);
   const Register from = LiveRegister(attempt);
   Register to = from;
   to.state = JobState::kSkipped;
@@ -415,7 +429,7 @@ void Scheduler::Quarantine(const LaneState& lane, const JobKey& key, std::string
   CountDead(lane.outlet, DeadKind::kMalformed);
   Log(Level::kError, "a stored job cannot be read and is kept in the dead store",
       {{"rule", rule}, {"key_ms", key.key_ms}, {"seq", key.seq}, {"why", Message(why)}});
-  staged_.DeleteJob(key);
+  DropRow(key);
   PutDead(DeadJobKey(rule, "malformed-" + std::to_string(key.seq)),
           {false, Message(why), now_.wall_ms, {}, "", {}, std::string(row), ""});
   // Whose key it was nobody knows, so its register stays live, and counted so,
@@ -451,7 +465,7 @@ void Scheduler::KeepAsDead(const InFlight& attempt, DeadKind kind, std::string r
   const LaneState& lane = lanes_.Numbered(attempt.row.lane);
   const std::string& rule = outlets_[lane.outlet].name;
   CountDead(lane.outlet, kind);
-  staged_.DeleteJob(attempt.row);
+  DropRow(attempt.row);
   if (attempt.unanswered) {
     MarkUnanswered(&row);
     staged_unanswered_.insert(attempt.row.seq);

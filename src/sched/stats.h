@@ -12,19 +12,9 @@
 #include "base/histogram.h"
 #include "job/rules.h"
 #include "sched/counts.h"
+#include "sched/overdue.h"
 
 namespace expirer {
-
-// Jobs that are due and not confirmed, by how long they have been due: each is
-// in the last bucket whose bound it has reached.
-struct Overdue {
-  static constexpr std::array<int64_t, 5> kFromMs = {0, 1'000, 10'000, 60'000, 600'000};
-  std::array<uint64_t, 5> jobs{};
-  // There are more: beyond the window, or beyond what is counted (kVisitsMax a
-  // lane). A cancelled job may count until its turn.
-  bool more = false;
-  static constexpr size_t kVisitsMax = 10'000;
-};
 
 // Why a job went to the dead store.
 enum class DeadKind : uint8_t {
@@ -36,18 +26,15 @@ enum class DeadKind : uint8_t {
 };
 inline constexpr size_t kDeadKinds = 5;
 
-// The part of Stats that is told apart by outlet.
-struct Outcomes {
-  uint64_t scheduled = 0;
-  uint64_t moved = 0;
-  uint64_t cancelled = 0;
-  uint64_t fired = 0;
-  uint64_t skipped = 0;
-  uint64_t dead = 0;
-  uint64_t rejected = 0;  // of a rule's events, with its first outlet
-  std::array<uint64_t, kDeadKinds> dead_by{};        // sums to dead
-  std::array<uint64_t, kRejectKinds> rejected_by{};  // sums to rejected
+// Why an attempt ended without a confirmation.
+enum class FailureKind : uint8_t {
+  kNoStream,  // nobody took it, or it was never begun for that
+  kRefused,   // by the stream or a permission
+  kTryAgain,  // the broker put it off, or answered strangely
+  kTimedOut,
+  kLost,  // its connection went
 };
+inline constexpr size_t kFailureKinds = 5;
 
 // Upper bounds of the counts below. Lateness reaches to the backlog of a restart;
 // an answer is given up after 5 s.
@@ -58,6 +45,22 @@ inline constexpr std::array<int64_t, 13> kAnswerBoundsMs = {
     1, 2, 5, 10, 20, 50, 100, 200, 500, 1'000, 2'000, 5'000, 10'000};
 inline constexpr std::array<int64_t, 12> kBatchBounds = {1,  2,   4,   8,   16,    32,
                                                          64, 128, 256, 512, 1'024, 4'096};
+
+// The part of Stats that is told apart by outlet.
+struct Outcomes {
+  uint64_t scheduled = 0;
+  uint64_t moved = 0;
+  uint64_t cancelled = 0;
+  uint64_t fired = 0;
+  uint64_t skipped = 0;
+  uint64_t dead = 0;
+  uint64_t rejected = 0;  // of a rule's events, with its first outlet
+  uint64_t retries = 0;
+  std::array<uint64_t, kDeadKinds> dead_by{};        // sums to dead
+  std::array<uint64_t, kRejectKinds> rejected_by{};  // sums to rejected
+  std::array<uint64_t, kFailureKinds> failed_by{};
+  Buckets lateness_ms{kLatenessBoundsMs};  // due -> handed to the socket, first attempts
+};
 
 // Since the process started, but for what says otherwise.
 struct Stats {
@@ -82,32 +85,27 @@ struct Stats {
   uint64_t retries = 0;         // moves to the retry lane
   uint64_t timeouts = 0;
   uint64_t lost = 0;             // attempts whose connection went
-  uint64_t no_stream = 0;        // attempts nobody took, or never begun for that
-  uint64_t refused = 0;          // attempts the stream or a permission refused
-  uint64_t asked_again = 0;      // attempts the broker put off, or answered strangely
   uint64_t strange_answers = 0;  // to attempts unknown or given up
   uint64_t collisions = 0;       // first attempts whose id the stream had already
   uint64_t settle_timeouts = 0;
-  uint64_t standstills = 0;                // times the process stood still
-  uint64_t gaps = 0;                       // shorter ones
-  uint64_t forgotten = 0;                  // closed keys forgotten early (limits.history)
-  uint64_t no_space = 0;                   // times a write found no space
-  uint64_t miscounts = 0;                  // counts found to disagree with the store
-  Histogram sent_late_ms;                  // due -> handed to the socket
-  Histogram acked_late_ms;                 // due -> PubAck
-  Buckets lateness_ms{kLatenessBoundsMs};  // as sent_late_ms, first attempts only
-  Buckets answer_ms{kAnswerBoundsMs};      // handed to the socket -> PubAck
-  Buckets commit_ms{kAnswerBoundsMs};      // message received -> durable, ack leaves
-  Buckets batch{kBatchBounds};             // messages applied in a turn that had any
-  std::vector<Outcomes> outcomes;          // as Outlets
+  uint64_t standstills = 0;            // times the process stood still
+  uint64_t gaps = 0;                   // shorter ones
+  uint64_t forgotten = 0;              // closed keys forgotten early (limits.history)
+  uint64_t no_space = 0;               // times a write found no space
+  uint64_t miscounts = 0;              // counts found to disagree with the store
+  Histogram sent_late_ms;              // due -> handed to the socket
+  Histogram acked_late_ms;             // due -> PubAck
+  Buckets answer_ms{kAnswerBoundsMs};  // handed to the socket -> PubAck
+  Buckets commit_ms{kAnswerBoundsMs};  // message received -> durable, ack leaves
+  Buckets batch{kBatchBounds};         // messages applied in a turn that had any
+  std::vector<Outcomes> outcomes;      // as Outlets
   // Now.
   std::map<std::string, RuleCounts, std::less<>> rules;  // of the whole store
   uint64_t closed = 0;                                   // keys in history
   uint64_t in_flight = 0;
   uint64_t window = 0;        // entries held in memory
-  int64_t oldest_due_ms = 0;  // of what is overdue; 0 = nothing is
+  int64_t oldest_due_ms = 0;  // true due time of what is overdue; 0 = nothing is
   int64_t next_due_ms = 0;    // of all that is not confirmed; 0 = nothing is known of
-  uint64_t overdue_rules = 0;
   Overdue overdue;
   bool egress_up = false;
   bool intake_open = true;

@@ -10,7 +10,7 @@ namespace expirer {
 TimerWindow::TimerWindow(Lane lane, int64_t low_bound_ms)
     : lane_(lane), horizon_{std::max<int64_t>(low_bound_ms, 0), 0} {}
 
-absl::Status TimerWindow::Refill(const Store& store, size_t rows_max) {
+absl::Status TimerWindow::Refill(const Store& store, size_t rows_max, Seen seen) {
   if (complete()) return absl::OkStatus();
   auto scan = store.ScanDue(lane_);
   scan->Seek(JobKey{lane_, horizon_.key_ms, horizon_.seq + 1});
@@ -25,6 +25,7 @@ absl::Status TimerWindow::Refill(const Store& store, size_t rows_max) {
     const JobKey key = scan->key();
     horizon_ = TimerEntry{key.key_ms, key.seq};
     heap_.Push(horizon_);
+    seen(key, scan->value());
   }
   return absl::OkStatus();
 }

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "absl/functional/function_ref.h"
 #include "base/status.h"
 #include "sched/timer_heap.h"
 #include "store/store.h"
@@ -43,8 +44,10 @@ class TimerWindow {
   [[nodiscard]] bool complete() const { return horizon_ == kForever; }
   [[nodiscard]] const TimerEntry& horizon() const { return horizon_; }
 
-  // Loads at most `rows_max` further rows from the horizon on.
-  [[nodiscard]] absl::Status Refill(const Store& store, size_t rows_max);
+  using Seen = absl::FunctionRef<void(const JobKey& key, std::string_view row)>;
+  // Loads at most `rows_max` further rows from the horizon on, and calls `seen` with
+  // each.
+  [[nodiscard]] absl::Status Refill(const Store& store, size_t rows_max, Seen seen);
   // Forgets all but the `count` earliest entries and lowers the horizon to the
   // last of them. REQUIRES: 0 < count <= size().
   void Trim(size_t count) { horizon_ = heap_.KeepLeast(count); }

@@ -129,7 +129,7 @@ TEST(ServiceMetrics, TellWhatBecameOfOrders) {
   EXPECT_TRUE(WaitMetric(
       port, R"(expirer_jobs_rejected_total{rule="order-expiration",reason="not_json"})",
       1));
-  EXPECT_EQ(Metric(port, "expirer_dispatch_lateness_seconds_count"), 1);
+  EXPECT_EQ(Metric(port, "expirer_dispatch_lateness_seconds_count" + rule), 1);
   EXPECT_EQ(Metric(port, "expirer_dispatch_ack_seconds_count"), 1);
   // An ack for each; and for the fire, where one filter reads the whole stream.
   EXPECT_TRUE(WaitFor(

@@ -190,6 +190,9 @@ rules:
   EXPECT_TRUE(world_.service().WaitLog("a job is given up and kept in the dead store"));
   EXPECT_EQ(world_.service().Status("dead", "rules"), 1);
   EXPECT_EQ(world_.service().Status("retrying"), 0);
+  const Outcome doctor = RunExpirer({"doctor", "-s", world_.server().url(), "--config",
+                                     world_.service().config_path()});
+  EXPECT_THAT(doctor.output, ::testing::HasSubstr("warn  jobs of slow: 1 dead"));
 }
 
 TEST_F(ServiceTarget, AStreamThatNeverConfirmsGetsOneCopyAndEverybodyIsWarned) {
@@ -215,6 +218,53 @@ TEST_F(ServiceTarget, AStreamThatNeverConfirmsGetsOneCopyAndEverybodyIsWarned) {
       ::testing::HasSubstr("warn  rule slow, target notify.slow: NOTIFY has no_ack"));
   EXPECT_THAT(doctor.output,
               ::testing::HasSubstr("ok    rule good, target done.good: DONE"));
+}
+
+TEST_F(ServiceTarget, DoctorNamesTheTargetThatNoStreamTakesAndTheJobsThatWaitForIt) {
+  world_.service().StartReady();
+  Slow("a", NowMs() - 3'600'000);
+  const auto told = [this](std::string_view name) {
+    return world_.service().Status(name);
+  };
+  ASSERT_TRUE(WaitFor([&] { return told("retrying") == 1; }, kLongMs));
+  EXPECT_TRUE(WaitFor([&] { return told("oldest_overdue_ms") >= 3'600'000; }, kLongMs));
+  const std::vector<std::string> asks = {"doctor", "-s", world_.server().url(),
+                                         "--config", world_.service().config_path()};
+  const Environment here = {{"EXPIRER_STORE", world_.service().store()}};
+  const Outcome doctor = RunExpirer(asks, here);
+  EXPECT_EQ(doctor.code, 1) << doctor.output;
+  for (const char* line :
+       {"FAIL  rule slow, target notify.slow: no stream has it",
+        "ok    rule good, target", "warn  jobs of slow: 1 tried again and again"})
+    EXPECT_THAT(doctor.output, ::testing::HasSubstr(line));
+  EXPECT_THAT(doctor.output, ::testing::Not(::testing::HasSubstr("jobs of good")));
+  MakeNotifyStream();
+  ASSERT_TRUE(world_.WaitStored("notify.slow", 1, "NOTIFY"));
+  ASSERT_TRUE(WaitFor([&] { return told("oldest_overdue_ms") == 0; }, kLongMs));
+  EXPECT_EQ(RunExpirer(asks, here).code, 0);
+}
+
+TEST(ServiceIntake, DoctorWarnsOfAnIntakeClosedForWantOfSpace) {
+  World world({.config = std::string("limits: { disk_free: 1TB }\n") + kTwoTargets});
+  world.client().CreateStream("EVENTS", {"slow.*", "good.*"});
+  world.client().CreateStream("DONE", {"done.>", "notify.>"});
+  world.service().StartReady();
+  Outcome doctor;
+  const auto tells = [&](std::string_view line) {
+    return doctor.output.find(line) != std::string::npos;
+  };
+  // The status file is up to 1.5 s old.
+  EXPECT_TRUE(WaitFor(
+      [&] {
+        doctor = RunExpirer({"doctor", "-s", world.server().url(), "--config",
+                             world.service().config_path()},
+                            {{"EXPIRER_STORE", world.service().store()}});
+        return tells("warn  service: takes no input") &&
+               tells("warn  store: takes no input");
+      },
+      kLongMs))
+      << doctor.output;
+  EXPECT_EQ(doctor.code, 0) << "a warning is no failure";
 }
 
 class ServiceTooLarge : public ServiceTarget {

@@ -99,6 +99,27 @@ TEST(Metrics, TellOutcomesByOutletAndReasonsByRule) {
   EXPECT_THAT(text, Not(HasSubstr(R"(rejected_total{rule="")")));
 }
 
+TEST(Metrics, TellFailuresRetriesAndLatenessByOutlet) {
+  Status status = Example();
+  Outcomes& outcomes = status.stats.outcomes[2];
+  outcomes.failed_by[static_cast<size_t>(FailureKind::kNoStream)] = 121;
+  outcomes.retries = 120;
+  outcomes.lateness_ms.Add(3);
+  const std::string text = Text(status);
+  EXPECT_EQ(
+      Value(text,
+            R"(expirer_dispatch_failures_total{rule="trial.second",reason="no_stream"})"),
+      "121");
+  EXPECT_EQ(
+      Value(text, R"(expirer_dispatch_failures_total{rule="cart",reason="timeout"})"),
+      "0");
+  EXPECT_EQ(Value(text, R"(expirer_dispatch_retries_total{rule="trial.second"})"), "120");
+  EXPECT_EQ(
+      Value(text, R"(expirer_dispatch_lateness_seconds_count{rule="trial.second"})"),
+      "1");
+  EXPECT_EQ(Value(text, R"(expirer_dispatch_lateness_seconds_count{rule="cart"})"), "0");
+}
+
 TEST(Metrics, TellOfNatsStreamingWhereARuleUsesIt) {
   Status status = Example();
   const std::string connected = R"(expirer_nats_connected{connection="stan"})";
@@ -131,11 +152,14 @@ TEST(Metrics, IngestedAddsUpToWhatCameIn) {
 
 TEST(Metrics, HistogramsAreCumulativeAndInSeconds) {
   Status status = Example();
-  for (const int64_t ms : {0, 1, 3, 150, 7'200'000}) status.stats.lateness_ms.Add(ms);
+  for (const int64_t ms : {0, 1, 3, 150, 7'200'000})
+    status.stats.outcomes[1].lateness_ms.Add(ms);
   status.sync_us.Add(250);
   const std::string text = Text(status);
   const auto lateness = [&text](const std::string& le) {
-    return Value(text, "expirer_dispatch_lateness_seconds_bucket{le=\"" + le + "\"}");
+    return Value(
+        text, R"(expirer_dispatch_lateness_seconds_bucket{rule="trial.first",le=")" + le +
+                  "\"}");
   };
   EXPECT_EQ(lateness("0.001"), "2");
   EXPECT_EQ(lateness("0.002"), "2");
@@ -144,8 +168,10 @@ TEST(Metrics, HistogramsAreCumulativeAndInSeconds) {
   EXPECT_EQ(lateness("0.2"), "4");
   EXPECT_EQ(lateness("3600"), "4");
   EXPECT_EQ(lateness("+Inf"), "5");
-  EXPECT_EQ(Value(text, "expirer_dispatch_lateness_seconds_count"), "5");
-  EXPECT_EQ(Value(text, "expirer_dispatch_lateness_seconds_sum"), "7200.154");
+  EXPECT_EQ(Value(text, R"(expirer_dispatch_lateness_seconds_count{rule="trial.first"})"),
+            "5");
+  EXPECT_EQ(Value(text, R"(expirer_dispatch_lateness_seconds_sum{rule="trial.first"})"),
+            "7200.154");
   EXPECT_EQ(Value(text, R"(expirer_store_sync_seconds_bucket{le="0.0002"})"), "0");
   EXPECT_EQ(Value(text, R"(expirer_store_sync_seconds_bucket{le="0.0005"})"), "1");
   EXPECT_EQ(Value(text, R"(expirer_ingest_batch_jobs_bucket{le="1024"})"), "0");
@@ -187,9 +213,10 @@ TEST(Metrics, HaveNoMoreSeriesThanTheConfigHasOutlets) {
   status.outlets.push_back("more");
   status.outlet_rules.push_back("more");
   status.stats.outcomes.resize(5);
-  // pending, retrying, 2 dead, 4 outcomes, 9 reject reasons, 5 dead reasons.
-  EXPECT_EQ(lines(Text(status)) - before, 22);
-  EXPECT_LT(before, 400);
+  // pending, retrying, 2 dead, 5 outcomes, 9 reject reasons, 5 dead reasons, 5 of
+  // failures, 21 of the lateness.
+  EXPECT_EQ(lines(Text(status)) - before, 49);
+  EXPECT_LT(before, 500);
 }
 
 TEST(Metrics, NothingIsSaidTwice) {
@@ -213,7 +240,7 @@ TEST(Metrics, PromtoolFindsNothingToMend) {
   const TempDir dir;
   const std::string path = dir.path() + "/metrics";
   Status status = Example();
-  status.stats.lateness_ms.Add(3);
+  status.stats.outcomes[0].lateness_ms.Add(3);
   std::ofstream(path) << Text(status);
   const std::string command = "$(" + find + ") check metrics <" + path + " 2>&1";
   FILE* const promtool = popen(command.c_str(), "r");

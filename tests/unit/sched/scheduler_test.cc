@@ -78,9 +78,7 @@ TEST(Scheduler, CountsAttemptsThatFailAndJobsGivenUpByTheirReason) {
   w.bus_->Answer(w.bus_->published()[0].attempt, PubAnswer::Kind::kRefused, "no");
   w.bus_->Answer(w.bus_->published()[1].attempt, PubAnswer::Kind::kNoStream, "nobody");
   w.Run();
-  EXPECT_EQ(w.stats().refused, 1u);
-  EXPECT_EQ(w.stats().no_stream, 1u);
-  EXPECT_EQ(w.stats().asked_again, 0u);
+  EXPECT_THAT(w.stats().outcomes[0].failed_by, ElementsAre(1, 1, 0, 0, 0));
   EXPECT_EQ(w.stats().dead, 1u);
   EXPECT_EQ(w.stats().outcomes[0].dead_by[static_cast<size_t>(DeadKind::kRefused)], 1u);
   w.Push(RejectIntent{"no key", RejectKind::kKey}, {3});
@@ -102,8 +100,8 @@ TEST(Scheduler, CountsHowLongEachStageTookByBounds) {
   EXPECT_EQ(w.stats().commit_ms.counts()[2], 2u) << "up to 5 ms";
   EXPECT_EQ(w.stats().batch.counts()[1], 1u) << "one turn with two messages";
   w.Advance(207);  // 200 ms late
-  EXPECT_EQ(w.stats().lateness_ms.sum(), 400u);
-  EXPECT_EQ(w.stats().lateness_ms.counts()[7], 2u) << "up to 200 ms";
+  EXPECT_EQ(w.stats().outcomes[0].lateness_ms.sum(), 400u);
+  EXPECT_EQ(w.stats().outcomes[0].lateness_ms.counts()[7], 2u) << "up to 200 ms";
   w.clock_.Advance(1);
   w.Confirm();
   EXPECT_EQ(w.stats().answer_ms.sum(), 2u);
@@ -119,7 +117,57 @@ TEST(Scheduler, CountsTheLatenessOfAJobOnceHoweverOftenItIsTried) {
   w.Run();
   w.Advance(60'000);
   ASSERT_THAT(w.bus_->published(), SizeIs(2));
-  EXPECT_EQ(w.stats().lateness_ms.sum(), 3u);
+  EXPECT_EQ(w.stats().outcomes[0].lateness_ms.sum(), 3u);
+}
+
+// Due 17 minutes ago, and tried since: so it is told, whenever it is tried next.
+TEST(Scheduler, OverdueCountsFromDueHoweverOftenAJobIsTriedAgain) {
+  World w;
+  w.bus_->SetStream("nowhere", false);
+  w.Schedule("a", kNow + 10, {1}, "{}", "nowhere");
+  w.Schedule("b", kNow + 1'000'000, {2}, "{}", "nowhere");
+  w.Run();
+  w.Advance(10);
+  for (int minute = 0; minute < 17; ++minute) w.Advance(60'000);
+  const auto expect = [&w] {
+    EXPECT_EQ(w.stats().oldest_due_ms, kNow + 10);
+    const Overdue overdue = w.scheduler_->CountOverdue(w.clock_.NowMs());
+    EXPECT_THAT(overdue.jobs, ElementsAre(0, 0, 1, 0, 1));
+    EXPECT_FALSE(overdue.more);
+  };
+  EXPECT_EQ(w.State("a"), JobState::kRetrying);
+  expect();
+  w.Stop();
+  w.Start();
+  w.bus_->SetStream("nowhere", false);
+  expect();
+  w.bus_->SetStream("nowhere", true);
+  w.Advance(RetryPolicy().max_ms);
+  w.Confirm();
+  EXPECT_EQ(w.State("a"), JobState::kFired);
+  EXPECT_EQ(w.State("b"), JobState::kFired);
+  EXPECT_EQ(w.stats().oldest_due_ms, 0);
+  EXPECT_THAT(w.scheduler_->CountOverdue(w.clock_.NowMs()).jobs,
+              ElementsAre(0, 0, 0, 0, 0));
+}
+
+TEST(Scheduler, OverdueCountsFromDueAlsoForAJobThatCameTooLate) {
+  World w;
+  w.bus_->SetConnected(false);
+  w.Run();
+  w.Schedule("a", kNow - 3'600'000, {1});
+  w.Schedule("b", kNow - 3'500'000, {2});
+  w.Run();
+  w.Advance(1'000);
+  const auto expect = [&w](uint64_t jobs) {
+    EXPECT_EQ(w.stats().oldest_due_ms, kNow - 3'600'000);
+    EXPECT_THAT(w.scheduler_->CountOverdue(w.clock_.NowMs()).jobs,
+                ElementsAre(0, 0, 0, 0, jobs));
+  };
+  expect(2);
+  w.Stop();
+  w.StartApart();
+  expect(2);
 }
 
 TEST(Scheduler, TellsWhenTheNextJobIsDueWhetherOrNotItIs) {

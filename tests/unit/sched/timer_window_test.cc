@@ -45,7 +45,8 @@ class Rows {
     EXPECT_TRUE(store_->Write(&set).ok());
   }
   void Refill(size_t rows_max) {
-    const absl::Status status = window_.Refill(*store_, rows_max);
+    const absl::Status status =
+        window_.Refill(*store_, rows_max, [](const JobKey&, std::string_view) {});
     EXPECT_TRUE(status.ok()) << status;
   }
   // Times of everything held, emptying the window.
