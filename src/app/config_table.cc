@@ -150,10 +150,12 @@ constexpr Key kKeys[] = {
     Must("rules[].schedule[].key", KeyType::kTexts,
          "The user's own id: JSON pointer, subject:N, header:Name, or a list of them."),
     Text("rules[].schedule[].due", "",
-         "JSON pointer or header:Name of the absolute time."),
+         "JSON pointer or header:Name of the absolute time: RFC 3339, or a number."),
     {"rules[].schedule[].delay", KeyType::kDuration, "", 0, kMillennia,
-     "Instead of due: counted from the event's JetStream time; a duration, or a JSON "
-     "pointer or header:Name of one or of a number."},
+     "Instead of due: counted from the event's JetStream time; a duration (90s, PT15M), "
+     "or a JSON pointer or header:Name of one or of a number. A negative one in the "
+     "event "
+     "means now."},
     Choice("rules[].schedule[].unit", "ms", "ms|s",
            "What numbers in due and delay count."),
     Text("rules[].schedule[].version", "",

@@ -44,12 +44,10 @@ std::optional<int64_t> ParseNumber(const Key& key, std::string_view text) {
     if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
     return value;
   }
-  const bool negative = key.min < 0 && text.starts_with('-');
-  if (negative || (key.min < 0 && text.starts_with('+'))) text.remove_prefix(1);
-  const absl::StatusOr<int64_t> value =
-      key.type == KeyType::kDuration ? ParseDuration(text) : ParseBytes(text);
-  if (!value.ok()) return std::nullopt;
-  return negative ? -*value : *value;
+  const absl::StatusOr<int64_t> value = key.type != KeyType::kDuration ? ParseBytes(text)
+                                        : key.min < 0 ? ParseSignedDuration(text)
+                                                      : ParseDuration(text);
+  return value.ok() ? std::optional(*value) : std::nullopt;
 }
 
 bool IsChoice(std::string_view choices, std::string_view word) {

@@ -1,5 +1,6 @@
 #include "base/duration.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <iterator>
 #include <optional>
@@ -34,7 +35,7 @@ bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 bool IsLetter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
 absl::Status BadDuration() {
-  return Invalid("expected a duration such as 90s, 15m, 168h or 1h30m");
+  return Invalid("expected a duration such as 90s, 15m, 1h30m or PT15M");
 }
 absl::Status BadBytes() {
   return Invalid("expected a size such as 512MB, 64MiB or 1048576");
@@ -77,9 +78,99 @@ std::optional<int64_t> Part(std::string_view digits, int64_t size) {
   return numerator * size / denominator;
 }
 
+absl::Status TooLong() { return Invalid("expected a duration below 292 million years"); }
+
+struct IsoUnit {
+  char name;
+  bool time;     // stands after the T
+  int64_t size;  // 0: of no fixed length
+};
+constexpr IsoUnit kIsoUnits[] = {{'Y', false, 0},           {'M', false, 0},
+                                 {'W', false, 604'800'000}, {'D', false, 86'400'000},
+                                 {'H', true, 3'600'000},    {'M', true, 60'000},
+                                 {'S', true, 1'000}};
+
+// The decimal part 0.`digits` of `size` milliseconds, rounded up.
+int64_t PartRoundedUp(std::string_view digits, int64_t size) {
+  int64_t numerator = 0;
+  int64_t denominator = 1;
+  for (size_t i = 0; i < digits.size() && i < 10; ++i) {
+    numerator = numerator * 10 + (digits[i] - '0');
+    denominator *= 10;
+  }
+  const bool rest =
+      digits.substr(std::min<size_t>(digits.size(), 10)).find_first_not_of('0') !=
+      digits.npos;
+  const int64_t product = numerator * size;  // below 10^10 x a week of ms
+  return product / denominator + (product % denominator != 0 || rest ? 1 : 0);
+}
+
+// What follows the P of an ISO 8601 duration.
+absl::StatusOr<int64_t> ParseIso(std::string_view text) {
+  int64_t total = 0;
+  bool time = false;
+  bool last = false;  // decimals end it
+  bool varies = false;
+  std::optional<bool> negative;
+  size_t smallest = 0;  // units from here on are still allowed
+  while (!text.empty()) {
+    if (text[0] == 'T' && !time) {
+      time = true;
+      text.remove_prefix(1);
+      if (text.empty()) return BadDuration();
+    }
+    const bool minus = text[0] == '-';
+    if (last || (negative && *negative != minus)) return BadDuration();
+    negative = minus;
+    if (minus) text.remove_prefix(1);
+    const std::string_view whole = TakeWhile(&text, IsDigit);
+    std::string_view decimals;
+    if (!text.empty() && (text[0] == '.' || text[0] == ',')) {
+      text.remove_prefix(1);
+      decimals = TakeWhile(&text, IsDigit);
+      last = true;
+      if (decimals.empty()) return BadDuration();
+    }
+    size_t unit = smallest;
+    while (
+        unit < std::size(kIsoUnits) &&
+        (text.empty() || kIsoUnits[unit].name != text[0] || kIsoUnits[unit].time != time))
+      ++unit;
+    if (whole.empty() || unit == std::size(kIsoUnits)) return BadDuration();
+    text.remove_prefix(1);
+    smallest = unit + 1;
+    const int64_t size = kIsoUnits[unit].size;
+    varies = varies || size == 0;
+    const std::optional<int64_t> scaled = Scale(whole, size);
+    if (!scaled || __builtin_add_overflow(total, *scaled, &total) ||
+        __builtin_add_overflow(total, PartRoundedUp(decimals, size), &total))
+      return TooLong();
+  }
+  if (smallest == 0) return BadDuration();
+  if (varies)
+    return Invalid(
+        "expected a duration in weeks, days, hours, minutes and seconds (years and "
+        "months "
+        "have no fixed length)");
+  return *negative ? -total : total;
+}
+
 }  // namespace
 
+absl::StatusOr<int64_t> ParseSignedDuration(std::string_view text) {
+  const bool negative = text.starts_with('-');
+  const bool has_sign = negative || text.starts_with('+');
+  if (has_sign) text.remove_prefix(1);
+  if (!has_sign && text.starts_with('P')) return ParseIso(text.substr(1));
+  ASSIGN_OR_RETURN(const int64_t ms, ParseDuration(text));
+  return negative ? -ms : ms;
+}
+
 absl::StatusOr<int64_t> ParseDuration(std::string_view text) {
+  if (text.starts_with('P')) {
+    if (text.find('-') != text.npos) return BadDuration();
+    return ParseIso(text.substr(1));
+  }
   if (text.empty()) return BadDuration();
   int64_t total = 0;
   size_t smallest = 0;  // units from here on are still allowed
@@ -101,7 +192,7 @@ absl::StatusOr<int64_t> ParseDuration(std::string_view text) {
     if (!part) return Invalid("expected a whole number of milliseconds");
     if (!scaled || __builtin_add_overflow(total, *scaled, &total) ||
         __builtin_add_overflow(total, *part, &total)) {
-      return Invalid("expected a duration below 292 million years");
+      return TooLong();
     }
   }
   return total;

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/check.h"
+#include "base/duration.h"
 #include "base/rfc3339.h"
 #include "job/header_block.h"
 #include "job/json.h"
@@ -341,7 +342,10 @@ absl::StatusOr<int64_t> RuleEvaluator::State::ReadDue(const Plan& plan,
     ASSIGN_OR_RETURN(const int64_t delay_ms, ReadDelay(plan, event));
     int64_t due_ms = EventMs(event);
     if (__builtin_add_overflow(due_ms, delay_ms, &due_ms))
-      return Invalid("delay: it ends outside 1970 to 9999");
+      return Invalid(fmt::format(
+          "{}: {} from the message's time is outside 1970 to 9999",
+          entry.delay ? "delay " + entry.delay->Spelling() : std::string("delay"),
+          FormatDuration(delay_ms)));
     return due_ms;
   }
   const auto read = [&]() -> absl::StatusOr<int64_t> {

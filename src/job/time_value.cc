@@ -1,7 +1,8 @@
 #include "job/time_value.h"
 
 #include <algorithm>
-#include <charconv>
+#include <cstddef>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -18,97 +19,164 @@ constexpr int64_t kSecondsBelow = 100'000'000'000;
 
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
-bool LooksLikeNumber(std::string_view text) {
-  return !text.empty() && text.find_first_not_of("0123456789.-") == text.npos;
+// A number as JSON writes it.
+struct Decimal {
+  bool negative = false;
+  std::string_view whole;
+  std::string_view decimals;
+  int64_t exponent = 0;  // far beyond what fits at most
+
+  [[nodiscard]] char Digit(int64_t at) const {
+    const auto index = static_cast<size_t>(at);
+    if (at < 0 || index >= whole.size() + decimals.size()) return '0';
+    return index < whole.size() ? whole[index] : decimals[index - whole.size()];
+  }
+  [[nodiscard]] int64_t digits() const {
+    return static_cast<int64_t>(whole.size() + decimals.size());
+  }
+};
+
+std::string_view TakeDigits(std::string_view* text) {
+  size_t count = 0;
+  while (count < text->size() && IsDigit((*text)[count])) ++count;
+  const std::string_view digits = text->substr(0, count);
+  text->remove_prefix(count);
+  return digits;
 }
 
-// A number in plain digits, times `unit_ms`, rounded up.
-absl::StatusOr<int64_t> Scaled(std::string_view text, int64_t unit_ms,
-                               std::string_view range) {
-  if (text.find_first_of("eE") != text.npos)
-    return Invalid(Quote(text) + " is not in plain digits");
-  const std::string_view whole = text.substr(0, text.find('.'));
-  const bool has_point = whole.size() != text.size();
-  const std::string_view decimals =
-      has_point ? text.substr(whole.size() + 1) : std::string_view();
-  if (!std::all_of(decimals.begin(), decimals.end(), IsDigit) ||
-      (decimals.empty() && has_point)) {
-    return Invalid(Quote(text) + " is not a number");
+std::optional<Decimal> ReadDecimal(std::string_view text) {
+  Decimal number;
+  number.negative = text.starts_with('-');
+  if (number.negative) text.remove_prefix(1);
+  number.whole = TakeDigits(&text);
+  if (number.whole.empty()) return std::nullopt;
+  if (text.starts_with('.')) {
+    text.remove_prefix(1);
+    number.decimals = TakeDigits(&text);
+    if (number.decimals.empty()) return std::nullopt;
   }
-  int64_t ms = 0;
-  const char* const end = whole.data() + whole.size();
-  const auto [stop, error] = std::from_chars(whole.data(), end, ms);
-  const bool fits = error == std::errc() && stop == end && !whole.starts_with('-') &&
-                    !__builtin_mul_overflow(ms, unit_ms, &ms);
-  if (!fits) return Invalid(fmt::format("{} is outside {}", Quote(text), range));
-  int64_t place = unit_ms / 10;  // what a digit at this place counts
-  bool up = false;
-  for (const char c : decimals) {
-    up = up || (place == 0 && c != '0');
-    if (ms <= INT64_MAX - unit_ms) ms += place * (c - '0');
-    place /= 10;
-  }
-  return up && ms < INT64_MAX ? ms + 1 : ms;
+  if (text.empty()) return number;
+  if (text[0] != 'e' && text[0] != 'E') return std::nullopt;
+  text.remove_prefix(1);
+  const bool down = text.starts_with('-');
+  if (down || text.starts_with('+')) text.remove_prefix(1);
+  const std::string_view exponent = TakeDigits(&text);
+  if (exponent.empty() || !text.empty()) return std::nullopt;
+  for (const char c : exponent)
+    number.exponent = std::min<int64_t>(number.exponent * 10 + (c - '0'), INT32_MAX);
+  if (down) number.exponent = -number.exponent;
+  return number;
 }
 
-absl::StatusOr<int64_t> DueFromNumber(std::string_view text, int64_t unit_ms) {
-  ASSIGN_OR_RETURN(const int64_t ms, Scaled(text, unit_ms, "1970 to 9999"));
-  // By the digits too, before a part was rounded up.
-  const bool short_of = ms < kSecondsBelow || text.substr(0, text.find('.')).size() < 12;
-  if (unit_ms == 1 && short_of)
-    return Invalid(fmt::format("{} looks like seconds, expected ms or unit: s", text));
-  if (unit_ms > 1 && ms > kDueMaxMs)
+struct Scaled {
+  int64_t ms = 0;   // rounded down; INT64_MAX where it does not fit
+  bool up = false;  // there is a part of one more
+};
+
+// The number without its sign, times `unit_ms`.
+Scaled Scale(const Decimal& number, int64_t unit_ms) {
+  const int64_t digits = number.digits();
+  int64_t first = 0;
+  while (first < digits && number.Digit(first) == '0') ++first;
+  if (first == digits) return {};
+  const int64_t point = static_cast<int64_t>(number.whole.size()) + number.exponent;
+  Scaled scaled;
+  for (int64_t at = first; at < point; ++at)
+    if (__builtin_mul_overflow(scaled.ms, int64_t{10}, &scaled.ms) ||
+        __builtin_add_overflow(scaled.ms, int64_t{number.Digit(at) - '0'}, &scaled.ms))
+      return {INT64_MAX, false};
+  if (__builtin_mul_overflow(scaled.ms, unit_ms, &scaled.ms)) return {INT64_MAX, false};
+  int64_t at = point;
+  for (int64_t place = unit_ms / 10; place > 0; place /= 10, ++at)
+    if (__builtin_add_overflow(scaled.ms, place * (number.Digit(at) - '0'), &scaled.ms))
+      return {INT64_MAX, false};
+  for (at = std::max(at, first); at < digits && !scaled.up; ++at)
+    scaled.up = number.Digit(at) != '0';
+  return scaled;
+}
+
+// How numbers are counted.
+std::string_view UnitName(int64_t unit_ms) { return unit_ms == 1 ? "ms" : "seconds"; }
+
+// A number for an error message.
+std::string Shown(std::string_view number) {
+  return number.size() <= 32 ? std::string(number) : Quote(number);
+}
+
+absl::StatusOr<int64_t> DueFromNumber(const Decimal& number, std::string_view text,
+                                      int64_t unit_ms) {
+  const auto [ms, up] = Scale(number, unit_ms);
+  const bool negative = number.negative && (ms > 0 || up);
+  if (negative || ms == INT64_MAX)
+    return Invalid(fmt::format("{} is outside 1970 to 9999", Shown(text)));
+  // Before a part was rounded up.
+  if (unit_ms == 1 && ms < kSecondsBelow)
     return Invalid(
-        fmt::format("{} is outside 1970 to 9999 in seconds, it looks like ms", text));
-  return ms;
+        fmt::format("{} looks like seconds, expected ms or unit: s", Shown(text)));
+  if (unit_ms > 1 && ms > kDueMaxMs)
+    return Invalid(fmt::format("{} is outside 1970 to 9999 in seconds, it looks like ms",
+                               Shown(text)));
+  return up ? ms + 1 : ms;
 }
 
-absl::StatusOr<int64_t> DueFromText(std::string_view text) {
+absl::StatusOr<int64_t> DueFromText(std::string_view text, int64_t unit_ms) {
+  if (const std::optional<Decimal> number = ReadDecimal(text))
+    return DueFromNumber(*number, text, unit_ms);
   absl::StatusOr<int64_t> ms = ParseRfc3339(text);
   if (ms.ok()) return ms;
-  return Invalid(
-      fmt::format("{} is not an RFC 3339 time: {}", Quote(text), Message(ms.status())));
+  return Invalid(fmt::format("expected an RFC 3339 time or a number of {}, found {}: {}",
+                             UnitName(unit_ms), Quote(text), Message(ms.status())));
 }
 
-constexpr std::string_view kDelayRange = "0 to 292 million years";
-
-absl::StatusOr<int64_t> DelayFromText(std::string_view text) {
-  absl::StatusOr<int64_t> ms = ParseDuration(text);
-  if (ms.ok()) return ms;
-  return Invalid(fmt::format("{}, found {}", Message(ms.status()), Quote(text)));
+absl::StatusOr<int64_t> DelayFromText(std::string_view text, int64_t unit_ms) {
+  if (const std::optional<Decimal> number = ReadDecimal(text)) {
+    const auto [ms, up] = Scale(*number, unit_ms);
+    if (number->negative) return 0;
+    if (ms == INT64_MAX)
+      return Invalid(
+          fmt::format("{} is too long, expected a delay that ends before the year 10000",
+                      Shown(text)));
+    return up ? ms + 1 : ms;
+  }
+  const absl::StatusOr<int64_t> ms = ParseSignedDuration(text);
+  if (ms.ok()) return std::max<int64_t>(*ms, 0);
+  const std::string expected = Message(ms.status());
+  const bool plain = expected.ends_with("or PT15M");
+  return Invalid(fmt::format(
+      "{}{}, found {}", expected,
+      plain ? fmt::format(", or a number of {}", UnitName(unit_ms)) : "", Quote(text)));
 }
 
 }  // namespace
 
 absl::StatusOr<int64_t> DueMs(const JsonValue& value, int64_t unit_ms,
                               std::string* scratch) {
-  if (value.kind == JsonValue::Kind::kNumber) return DueFromNumber(value.raw, unit_ms);
+  if (value.kind == JsonValue::Kind::kNumber) return DueFromText(value.raw, unit_ms);
   if (value.kind != JsonValue::Kind::kString) {
     return Invalid(fmt::format("it is {}, expected an RFC 3339 time or a number of {}",
-                               Name(value.kind), unit_ms == 1 ? "ms" : "seconds"));
+                               Name(value.kind), UnitName(unit_ms)));
   }
   ASSIGN_OR_RETURN(const std::string_view text, JsonText(value, scratch));
-  return DueFromText(text);
+  return DueFromText(text, unit_ms);
 }
 
 absl::StatusOr<int64_t> DueMs(std::string_view text, int64_t unit_ms) {
-  return LooksLikeNumber(text) ? DueFromNumber(text, unit_ms) : DueFromText(text);
+  return DueFromText(text, unit_ms);
 }
 
 absl::StatusOr<int64_t> DelayMs(const JsonValue& value, int64_t unit_ms,
                                 std::string* scratch) {
-  if (value.kind == JsonValue::Kind::kNumber)
-    return Scaled(value.raw, unit_ms, kDelayRange);
+  if (value.kind == JsonValue::Kind::kNumber) return DelayFromText(value.raw, unit_ms);
   if (value.kind != JsonValue::Kind::kString) {
     return Invalid(fmt::format("it is {}, expected a duration or a number of {}",
-                               Name(value.kind), unit_ms == 1 ? "ms" : "seconds"));
+                               Name(value.kind), UnitName(unit_ms)));
   }
   ASSIGN_OR_RETURN(const std::string_view text, JsonText(value, scratch));
-  return DelayFromText(text);
+  return DelayFromText(text, unit_ms);
 }
 
 absl::StatusOr<int64_t> DelayMs(std::string_view text, int64_t unit_ms) {
-  return LooksLikeNumber(text) ? Scaled(text, unit_ms, kDelayRange) : DelayFromText(text);
+  return DelayFromText(text, unit_ms);
 }
 
 }  // namespace expirer

@@ -42,6 +42,42 @@ TEST(Duration, TakesDecimalsThatAreExact) {
               "expected a whole number of milliseconds");
 }
 
+TEST(Duration, ReadsIso8601) {
+  EXPECT_EQ(Ms("PT15M"), 900'000);
+  EXPECT_EQ(Ms("P2DT3H"), 183'600'000);
+  EXPECT_EQ(Ms("P1W"), 604'800'000);
+  EXPECT_EQ(Ms("P1DT2H3M4.005S"), 93'784'005);
+  EXPECT_EQ(Ms("PT0S"), 0);
+  EXPECT_EQ(Ms("PT1,5H"), 5'400'000);
+  EXPECT_EQ(Ms("PT0.123456789S"), 124) << "as clocks write it; parts of one round up";
+  for (const char* text :
+       {"P",      "PT",   "P1",    "P1T",       "P1H",     "PT1D", "PT1H1D",
+        "PT1M1H", "P1S",  "PT1.H", "PT.5H",     "PT1h",    "pt1h", "T1H",
+        "P-",     "P1DT", "PT1M ", "PT1.5H30M", "P1W2D3W", "PT1S1"})
+    EXPECT_FALSE(ParseDuration(text).ok()) << text;
+  for (const char* text : {"P1Y", "P1M", "P1Y2M3DT4H"})
+    EXPECT_EQ(Message(ParseDuration(text).status()),
+              "expected a duration in weeks, days, hours, minutes and seconds (years and "
+              "months have no fixed length)");
+  EXPECT_FALSE(ParseDuration("P99999999999999D").ok());
+}
+
+TEST(Duration, ASignedOneMayBeNegative) {
+  const auto signed_ms = [](std::string_view text) {
+    return ParseSignedDuration(text).value_or(INT64_MIN);
+  };
+  EXPECT_EQ(signed_ms("90s"), 90'000);
+  EXPECT_EQ(signed_ms("+90s"), 90'000);
+  EXPECT_EQ(signed_ms("-72h"), -259'200'000);
+  EXPECT_EQ(signed_ms("-PT15M"), -900'000);
+  EXPECT_EQ(signed_ms("PT-15M"), -900'000) << "as Java writes it";
+  EXPECT_EQ(signed_ms("-PT-15M"), INT64_MIN);
+  EXPECT_EQ(signed_ms("PT1H-30M"), INT64_MIN);
+  EXPECT_EQ(signed_ms("--1s"), INT64_MIN);
+  for (const char* text : {"-90s", "-PT15M", "PT-15M", "+PT15M"})
+    EXPECT_FALSE(ParseDuration(text).ok()) << text;
+}
+
 TEST(Duration, RefusesWhatIsNoDuration) {
   for (const char* text :
        {"",     " ",      "90",    "s",    "90 s", " 90s",  "90s ",  "-90s",
