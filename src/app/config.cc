@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "app/config_limits.h"
 #include "app/config_rules.h"
 #include "app/section.h"
 #include "app/yaml.h"
@@ -221,7 +222,9 @@ Config ReadConfig(const Section& root, bool alone, std::vector<YamlIssue>* warni
   const std::vector<Section> streams = root.List("streams");
   for (const Section& section : streams) config.streams.push_back(ReadStream(section));
   CheckStreams(config, streams);
-  config.limits = ReadLimits(root.Map("limits"));
+  const Section limits = root.Map("limits");
+  config.limits = ReadLimits(limits);
+  CheckMemory(config.limits, limits, MemoryBytes());
   config.status_file = root.Text("status_file");
   const Section log = root.Map("log");
   config.log = {log.Choice("level"), log.Choice("format")};
@@ -229,6 +232,8 @@ Config ReadConfig(const Section& root, bool alone, std::vector<YamlIssue>* warni
   const std::vector<Section> rules = root.List("rules");
   for (const Section& section : rules) config.rules.push_back(ReadRule(section));
   *warnings = CheckRules(config, rules);
+  for (YamlIssue& issue : CheckReach(config, rules))
+    warnings->push_back(std::move(issue));
   WarnOfHistory(config, streams, warnings);
   return config;
 }

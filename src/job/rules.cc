@@ -387,7 +387,9 @@ absl::Status RuleEvaluator::State::CheckDue(const Entry& entry, int64_t due_ms,
   }
   if (due_ms > now_ms && due_ms - now_ms > limits.horizon_ms) {
     stage = RejectKind::kHorizon;
-    return refuse(fmt::format("{} is beyond limits.horizon", FormatRfc3339Ms(due_ms)));
+    return refuse(fmt::format("{} is beyond limits.horizon, {} from now",
+                              FormatRfc3339Ms(due_ms),
+                              FormatDuration(limits.horizon_ms)));
   }
   return absl::OkStatus();
 }

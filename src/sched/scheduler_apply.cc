@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "base/check.h"
+#include "base/duration.h"
 #include "base/log.h"
 #include "base/mutant.h"
 #include "base/rfc3339.h"
@@ -413,7 +414,8 @@ absl::StatusOr<std::string> Scheduler::ScheduleJob(MessageRequest* message,
     }
     case ScheduleEffect::kStale: {
       std::string why = std::string(kStaleReason) + "due " + FormatRfc3339Ms(job.due_ms) +
-                        " is longer ago than store.history remembers";
+                        " is longer ago than store.history remembers, " +
+                        FormatDuration(options_.history_ms);
       RETURN_IF_ERROR(KeepReject(message, outlets_[outlet].name, position,
                                  RejectIntent{why, RejectKind::kStale}, EncodeJob(job)));
       return why;

@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "app/config_limits.h"
 #include "app/config_show.h"
 #include "app/config_table.h"
 #include "app/yaml.h"
@@ -286,6 +287,78 @@ TEST(Config, UnquotedTemplatesAreRefusedWithTheMend) {
         testing::Contains(HasSubstr("a text with ${ must stand in quotes: '...'")))
         << body;
   }
+}
+
+// Each value alone is fine.
+TEST(Config, ValuesThatCanNeverWorkTogetherAreRefusedAtTheirPlace) {
+  const auto rule = [](const std::string& schedule, const std::string& publish,
+                       const std::string& more = "") {
+    return more + WithRule("    schedule: { subject: in.a, key: /id, " + schedule +
+                           " }\n    publish: { subject: out.a, " + publish + " }\n");
+  };
+  const std::string week = "limits: { horizon: 168h }\n";
+  const std::string rejected =
+      " every event is beyond limits.horizon and is rejected; expected at most 168h, or "
+      "a "
+      "larger limits.horizon";
+  EXPECT_EQ(Error(rule("delay: 10d", "body: x", week)),
+            "f:4:49: rules[0].schedule[0].delay: with a delay of 240h" + rejected);
+  EXPECT_EQ(Error(rule("delay: 6d", "offset: 2d", week)),
+            "f:5:40: rules[0].publish[0].offset: with delay and offset, 192h together," +
+                rejected);
+  EXPECT_EQ(Error(rule("due: /at", "offset: 8d", week)),
+            "f:5:40: rules[0].publish[0].offset: with an offset of 192h" + rejected);
+  EXPECT_THAT(Errors(rule("delay: 8d", "offset: -1d", week)), IsEmpty());
+  EXPECT_EQ(
+      Error(rule("due: /at", "late: { after: 168h, action: skip }")),
+      "f:4:47: rules[0].publish[0].late.after: an event that is due longer ago than "
+      "store.history (168h) is rejected as stale, so this is never judged; expected "
+      "less");
+  EXPECT_THAT(Errors(rule("due: /at", "late: { after: 168h, action: fire }")), IsEmpty());
+  EXPECT_EQ(
+      Error(rule("delay: 1h", "offset: -3h, late: { after: 1h, action: dead }")),
+      "f:4:40: rules[0].publish[0].offset: with delay and offset, -2h together, every "
+      "job is due before its event, by more than late.after (1h), so none fires; "
+      "expected a smaller negative offset");
+  EXPECT_THAT(
+      ParseConfig(rule("delay: 1h", "offset: -3h"), "f").warnings,
+      ElementsAre("f:4:40: rules[0].publish[0].offset: with delay and offset, -2h "
+                  "together, every job is due before its event and fires at once"));
+  EXPECT_EQ(
+      Error(rule("due: /at", "body: '" + std::string(300, 'x') + "'",
+                 "limits: { payload: 256 }\n")),
+      "f:5:38: rules[0].publish[0].body: it has 300 bytes, more than limits.payload "
+      "(256), so every event is rejected; expected less, or a larger limits.payload");
+  EXPECT_EQ(
+      Error("store: { history: 0s }\n" + Good("    reopen: false\n")),
+      "f:10:13: rules[0].reopen: with a store.history of 0s no closed key is "
+      "remembered, so each may be scheduled again; expected a longer store.history");
+}
+
+TEST(Config, LimitsThatMemoryDoesNotAllowAreRefused) {
+  constexpr char kText[] = "limits:\n  window: 1000000000\n  inflight: 1000000\n";
+  const auto judged = [&](int64_t memory_bytes) {
+    ConfigReport report;
+    const Yaml tree = ParseYaml(kText, &report.issues);
+    const Section root(&tree, "", &tree, &report);
+    CheckMemory(ParseConfig(kText, "f").config.limits, root.Map("limits"), memory_bytes);
+    std::vector<std::string> told;
+    for (const YamlIssue& issue : report.issues)
+      told.push_back(
+          fmt::format("{}:{}: {}: {}", issue.line, issue.column, issue.path, issue.what));
+    return told;
+  };
+  EXPECT_THAT(judged(16'000'000'000), IsEmpty());
+  EXPECT_THAT(
+      judged(1'000'000'000),
+      ElementsAre("2:11: limits.window: 1000000000 of 16 bytes each are more than "
+                  "the 1000000000 bytes of memory there are; expected at most "
+                  "62500000",
+                  "3:13: limits.inflight: 1000000 of 1024 bytes each are more than "
+                  "the 1000000000 bytes of memory there are; expected at most "
+                  "976562"));
+  EXPECT_GT(MemoryBytes(), 0);
+  EXPECT_EQ(Errors(kText).empty(), MemoryBytes() >= 16'000'000'000);
 }
 
 TEST(Config, WhatIsNoYamlIsRefusedWithItsPlace) {

@@ -259,8 +259,9 @@ TEST(Rules, TheHorizonCountsFromNow) {
   limits.horizon_ms = 1'000;
   EXPECT_EQ(Scheduled(Due(std::to_string(kNowMs + 1'000), limits)).due_ms,
             kNowMs + 1'000);
-  EXPECT_EQ(Reason(Due(std::to_string(kNowMs + 1'001), limits)),
-            "due /expiresAt: 2026-11-22T17:36:41.001Z is beyond limits.horizon");
+  EXPECT_EQ(
+      Reason(Due(std::to_string(kNowMs + 1'001), limits)),
+      "due /expiresAt: 2026-11-22T17:36:41.001Z is beyond limits.horizon, 1s from now");
 }
 
 TEST(Rules, AHeaderHoldsADueTimeOfEitherKind) {

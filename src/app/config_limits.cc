@@ -1,0 +1,134 @@
+#include "app/config_limits.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <limits>
+
+#include <fmt/format.h>
+
+#include "base/duration.h"
+
+namespace expirer {
+namespace {
+
+std::string Signed(int64_t ms) {
+  return (ms < 0 ? "-" : "") + FormatDuration(ms < 0 ? -ms : ms);
+}
+
+// Of a delay that stands in the config, or of neither due nor delay.
+std::optional<int64_t> ConstantDelayMs(const Entry& entry) {
+  if (entry.due || entry.delay) return std::nullopt;
+  return entry.delay_ms.value_or(0);
+}
+
+// Where one publish entry puts the jobs of one schedule entry.
+void CheckPlace(const Config& config, const Entry& entry, const Section& schedule,
+                const Publish& publish, const Section& section,
+                std::vector<YamlIssue>* warnings) {
+  const int64_t horizon_ms = config.limits.horizon_ms;
+  const std::optional<int64_t> delay_ms = ConstantDelayMs(entry);
+  const int64_t ms = delay_ms.value_or(0) + publish.offset_ms;
+  const bool by_offset = publish.offset_ms != 0;
+  const std::string with =
+      !delay_ms    ? "an offset of " + Signed(publish.offset_ms)
+      : !by_offset ? "a delay of " + Signed(*delay_ms)
+                   : fmt::format("delay and offset, {} together,", Signed(ms));
+  const Section& where = by_offset ? section : schedule;
+  const char* const key = by_offset ? "offset" : "delay";
+  if (ms > horizon_ms)
+    return where.Fail(key,
+                      fmt::format("with {} every event is beyond limits.horizon and is "
+                                  "rejected; expected at most {}, or a larger "
+                                  "limits.horizon",
+                                  with, FormatDuration(horizon_ms)));
+  if (!delay_ms || ms >= 0) return;
+  const bool judged = publish.late.action != LateAction::kFire;
+  if (judged && -ms > publish.late.after_ms)
+    where.Fail(key, fmt::format("with {} every job is due before its event, by more than "
+                                "late.after ({}), so none fires; expected a smaller "
+                                "negative offset",
+                                with, FormatDuration(publish.late.after_ms)));
+  else
+    warnings->push_back(where.Issue(
+        key, fmt::format("with {} every job is due before its event and fires at once",
+                         with)));
+}
+
+void CheckPublish(const Config& config, const Publish& publish, const Section& section) {
+  if (publish.body && publish.body->is_literal() &&
+      static_cast<int64_t>(publish.body->literal().size()) > config.limits.payload_bytes)
+    section.Fail(
+        "body",
+        fmt::format("it has {} bytes, more than limits.payload ({}), so every event "
+                    "is rejected; expected less, or a larger limits.payload",
+                    publish.body->literal().size(),
+                    FormatBytes(config.limits.payload_bytes)));
+  const int64_t history_ms = config.store.history_ms;
+  if (publish.late.action != LateAction::kFire && publish.late.after_ms >= history_ms)
+    section.Map("late").Fail(
+        "after", fmt::format("an event that is due longer ago than store.history ({}) is "
+                             "rejected as stale, so this is never judged; expected less",
+                             FormatDuration(history_ms)));
+}
+
+int64_t ReadLimit(const char* path) {
+  std::ifstream file(path);
+  int64_t bytes = 0;
+  return file >> bytes && bytes > 0 ? bytes : std::numeric_limits<int64_t>::max();
+}
+
+}  // namespace
+
+std::vector<YamlIssue> CheckReach(const Config& config,
+                                  const std::vector<Section>& rules) {
+  std::vector<YamlIssue> warnings;
+  for (size_t i = 0; i < rules.size(); ++i) {
+    const Rule& rule = config.rules[i];
+    if (!rule.reopen && config.store.history_ms == 0)
+      rules[i].Fail(
+          "reopen",
+          "with a store.history of 0s no closed key is remembered, so each may be "
+          "scheduled again; expected a longer store.history");
+    const std::vector<Section> schedules = rules[i].List("schedule");
+    const std::vector<Section> publishes = rules[i].List("publish");
+    for (size_t p = 0; p < publishes.size(); ++p) {
+      CheckPublish(config, rule.publish[p], publishes[p]);
+      for (size_t s = 0; s < schedules.size(); ++s)
+        CheckPlace(config, rule.schedule[s], schedules[s], rule.publish[p], publishes[p],
+                   &warnings);
+    }
+  }
+  return warnings;
+}
+
+void CheckMemory(const Limits& limits, const Section& section, int64_t memory_bytes) {
+  struct Kept {
+    const char* name;
+    int64_t count;
+    int64_t bytes;  // each, beside what they hold
+  };
+  const Kept all[] = {{"window", limits.window, 16},
+                      {"inflight", limits.inflight, 1'024},
+                      {"inbox", limits.inbox, 400}};
+  for (const Kept& kept : all)
+    if (kept.count > memory_bytes / kept.bytes)
+      section.Fail(
+          kept.name,
+          fmt::format(
+              "{} of {} bytes each are more than the {} bytes of memory there are; "
+              "expected at most {}",
+              kept.count, kept.bytes, memory_bytes, memory_bytes / kept.bytes));
+}
+
+int64_t MemoryBytes() {
+  const auto pages = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES));
+  const auto page = static_cast<int64_t>(sysconf(_SC_PAGESIZE));
+  const int64_t machine =
+      pages > 0 && page > 0 ? pages * page : std::numeric_limits<int64_t>::max();
+  return std::min({machine, ReadLimit("/sys/fs/cgroup/memory.max"),
+                   ReadLimit("/sys/fs/cgroup/memory/memory.limit_in_bytes")});
+}
+
+}  // namespace expirer
