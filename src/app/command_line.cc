@@ -194,7 +194,7 @@ void AddServeCommand(CLI::App* app, Flags* flags, int* code) {
           "start although the consumers belong to another store, are unfit or were acked "
           "beyond what this store has read; rebuild: replace them and read the streams "
           "anew before anything fires, new: go on where they stand, without the jobs "
-          "read before")
+          "read before, and without a stream that is gone")
       ->check(CLI::IsMember({"rebuild", "new"}));
   serve->add_flag("--fire-overdue", flags->fire_overdue,
                   "with --adopt=rebuild: also fire what fell due before, which may have "

@@ -30,7 +30,8 @@ Admission::Admission(Options options, Requests* requests, JetStream* js)
     : options_(std::move(options)),
       requests_(requests),
       js_(js),
-      replace_all_(!options_.rebuilding) {}
+      replace_all_(!options_.rebuilding),
+      given_up_(options_.given_up) {}
 
 // Before our own service listens: whoever answers is somebody else. Silence and
 // "no responders" are the same: a killed process's subscriptions may outlive it.
@@ -44,6 +45,35 @@ absl::Status Admission::LookForOthers() {
       "`name`",
       options_.name, other.id,
       other.store_id.empty() ? "" : ", store " + other.store_id));
+}
+
+absl::StatusOr<std::string> Admission::ExamineMark(
+    const std::string& rule, const std::vector<WishedSource>& sources) {
+  const std::string prefix = SourceKey(rule, "");
+  for (auto mark = options_.read_marks.lower_bound(prefix);
+       mark != options_.read_marks.end() && mark->first.starts_with(prefix); ++mark) {
+    const std::string stream = mark->first.substr(prefix.size());
+    if (given_up_.contains(mark->first)) continue;
+    if (std::any_of(sources.begin(), sources.end(),
+                    [&stream](const WishedSource& s) { return s.stream.name == stream; }))
+      continue;
+    const absl::Status found = js_->Stream(stream).status();
+    if (found.ok()) continue;
+    if (JetStreamCode(found) != kStreamNotFound) return found;
+    if (options_.adopt == Adopt::kNew) {
+      given_up_.insert(mark->first);
+      Log(Level::kWarn, "--adopt=new: going on without a stream that was read before",
+          {{"stream", stream}, {"rule", rule}});
+      continue;
+    }
+    return fmt::format(
+        "stream {}, which rule {} has read up to {}, is not there: is this "
+        "login another account's, or was the stream deleted? Log in to the account that "
+        "has it, or start with --adopt=new to go on without it and fire the stored jobs "
+        "here",
+        stream, rule, mark->second);
+  }
+  return std::string();
 }
 
 absl::StatusOr<std::string> Admission::Examine(const WishedSource& source) {
@@ -86,13 +116,21 @@ absl::StatusOr<std::string> Admission::Examine(const WishedSource& source) {
 }
 
 absl::StatusOr<Admission::Verdict> Admission::Judge(
-    const std::vector<WishedSource>& sources) {
+    const std::vector<Rule>& rules, const std::vector<WishedSource>& sources) {
   if (!alone_) {
     if (const absl::Status alone = LookForOthers(); !alone.ok()) {
       why_ = Message(alone);
       return Verdict::kRefused;
     }
     alone_ = true;
+  }
+  for (const Rule& rule : rules) {
+    if (rule.source != Transport::kJetStream) continue;
+    ASSIGN_OR_RETURN(std::string objection, ExamineMark(rule.name, sources));
+    if (objection.empty()) continue;
+    // There is nothing of it that a rebuild could read.
+    why_ = std::move(objection);
+    return Verdict::kRefused;
   }
   for (const WishedSource& source : sources) {
     ASSIGN_OR_RETURN(std::string objection, Examine(source));

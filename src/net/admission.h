@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,8 @@ class Admission {
     bool rebuilding = false;  // a rebuild of an earlier process is open
     // How far the store has read, by SourceKey.
     std::map<std::string, uint64_t> read_marks;
+    // Of these the streams were gone, and --adopt=new went on without them.
+    std::set<std::string> given_up;
   };
   Admission(Options options, Requests* requests, JetStream* js);
 
@@ -50,19 +53,26 @@ class Admission {
     kRefused,  // why() says what stands against it and which flag decides
     kRebuild,  // Replace is to be called once the store noted the rebuild
   };
-  // Asks who else lives under the name, unless that was answered, and looks at
-  // the sources' consumers. `sources` also with those there are none of yet.
+  // Asks who else lives under the name, unless that was answered, whether every
+  // stream that `rules` have read is there, and looks at the sources' consumers.
+  // `sources` also with those there are none of yet.
   // Errors: kUnavailable etc.; ask again.
-  [[nodiscard]] absl::StatusOr<Verdict> Judge(const std::vector<WishedSource>& sources);
+  [[nodiscard]] absl::StatusOr<Verdict> Judge(const std::vector<Rule>& rules,
+                                              const std::vector<WishedSource>& sources);
   // Puts fresh consumers in the place of the old. Errors: call again.
   [[nodiscard]] absl::Status Replace(const std::vector<WishedSource>& sources);
 
   [[nodiscard]] const std::string& why() const { return why_; }
+  // Admitted: those of the marks whose streams are gone, as Options::given_up.
+  [[nodiscard]] const std::set<std::string>& given_up() const { return given_up_; }
 
  private:
   // An answer to PING within this comes from a living service.
   static constexpr int64_t kPingMs = 1'000;
   [[nodiscard]] absl::Status LookForOthers();
+  // What stands against a mark: its stream is gone; "" = nothing.
+  [[nodiscard]] absl::StatusOr<std::string> ExamineMark(
+      const std::string& rule, const std::vector<WishedSource>& sources);
   // What stands against a source; "" = nothing.
   [[nodiscard]] absl::StatusOr<std::string> Examine(const WishedSource& source);
 
@@ -71,6 +81,7 @@ class Admission {
   JetStream* const js_;
   bool alone_ = false;
   bool replace_all_ = true;  // else only those missing or objected to
+  std::set<std::string> given_up_;
   std::string why_;
 };
 

@@ -49,6 +49,16 @@ std::vector<StreamSpec> Unread(std::vector<StreamSpec> all,
   return all;
 }
 
+// A floor of no stream: it was gone, and --adopt=new went on without it.
+const FloorMark kGivenUp{"", 0};
+
+std::set<std::string> GivenUp(const std::map<std::string, std::string>& floors) {
+  std::set<std::string> keys;
+  for (const auto& [key, value] : floors)
+    if (value == EncodeFloor(kGivenUp)) keys.insert(key);
+  return keys;
+}
+
 }  // namespace
 
 Ingress::Ingress(IngressOptions options, const std::vector<Rule>* rules, Inbox* inbox,
@@ -68,7 +78,7 @@ Ingress::Ingress(IngressOptions options, const std::vector<Rule>* rules, Inbox* 
       js_(&requests_, options_.connection.domain),
       target_streams_(&js_, Unread(options_.streams, *rules)),
       admission_({options_.name, options_.store_id, options_.adopt, options_.rebuilding,
-                  options_.read_marks},
+                  options_.read_marks, GivenUp(floors)},
                  &requests_, &js_),
       floors_(std::move(floors)),
       rebuild_begun_(options_.rebuilding),
@@ -292,7 +302,8 @@ bool Ingress::KeepAdmission() {
 absl::Status Ingress::Admit() {
   ASSIGN_OR_RETURN(const std::vector<WishedSource> sources, WishedSources());
   if (phase_ == Phase::kJudging) {
-    ASSIGN_OR_RETURN(const Admission::Verdict verdict, admission_.Judge(sources));
+    ASSIGN_OR_RETURN(const Admission::Verdict verdict,
+                     admission_.Judge(*rules_, sources));
     MutexLock lock(&mutex_);
     // What was asked over a link that is gone says nothing.
     if (link_epoch_ != epoch_ || stopping_) return absl::OkStatus();
@@ -323,6 +334,8 @@ absl::Status Ingress::Admit() {
 
 void Ingress::EndAdmission() {
   phase_ = Phase::kAdmitted;
+  for (const std::string& key : admission_.given_up())
+    PostFloor(key, EncodeFloor(kGivenUp));
   inbox_->Complete(Admitted{});
   if (outcome_.admitted) outcome_.admitted();
 }
@@ -824,10 +837,12 @@ void Ingress::NoteFloor(Source* source, const ConsumerInfo& info) {
 }
 
 void Ingress::PostFloor(const Source& source, const FloorMark& mark) {
-  const std::string key = SourceKey((*rules_)[source.rule].name, source.stream);
-  std::string value = EncodeFloor(mark);
+  PostFloor(SourceKey((*rules_)[source.rule].name, source.stream), EncodeFloor(mark));
+}
+
+void Ingress::PostFloor(const std::string& key, const std::string& value) {
   floors_[key] = value;
-  inbox_->Complete(ConsumerFloor{key, std::move(value)});
+  inbox_->Complete(ConsumerFloor{key, value});
 }
 
 // A stream may lose messages, or be restored from an older copy, and its consumer

@@ -219,6 +219,7 @@ class Ingress final : public Inbound {
   // Whether the stream still is the one the consumer reads, and goes as far.
   [[nodiscard]] bool EndsWell(Source* source, const ConsumerInfo& consumer);
   void PostFloor(const Source& source, const FloorMark& mark);
+  void PostFloor(const std::string& key, const std::string& value);
   void TakeMarks();
   void NotePoll(Source* source, const absl::StatusOr<ConsumerInfo>& info, Instant asked);
   void NoteRead(Source* source, const ConsumerInfo& info, Instant asked);

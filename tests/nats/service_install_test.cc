@@ -166,6 +166,74 @@ TEST(ServiceInstall, ARestoredVolumeIsRefusedAndRebuilt) {
   ExpectExpiration(world.WaitFired("new"), "new", due_ms);
 }
 
+// Two accounts on one server: streams of one are not seen from the other.
+constexpr char kTwoAccounts[] = R"(
+accounts {
+  A { jetstream: enabled, users: [{ user: a, password: a }] }
+  B { jetstream: enabled, users: [{ user: b, password: b }] }
+})";
+Environment Login(const std::string& user) {
+  return {{"NATS_USER", user}, {"NATS_PASSWORD", user}};
+}
+
+TEST(ServiceInstall, AnotherAccountsCredentialsAreRefusedUnlessToldToGoOn) {
+  World world({.server_config = kTwoAccounts,
+               .environment = Login("a"),
+               .user = "a",
+               .password = "a"});
+  world.service().StartReady();
+  world.Order("mine", NowMs() + 3'600'000);
+  ASSERT_TRUE(world.service().WaitCounter("scheduled", 1));
+  ASSERT_EQ(world.service().Term(), 0);
+
+  Service stranger({.store = world.service().store(),
+                    .url = world.server().url(),
+                    .environment = Login("b")});
+  ExpectRefused(&stranger,
+                "stream TICKETING, which rule order-expiration has read up to");
+  ExpectRefused(&stranger, "--adopt=new");
+  stranger.SetFlags({"--adopt=rebuild"});
+  ExpectRefused(&stranger,
+                "stream TICKETING, which rule order-expiration has read up to");
+  TestClient there(world.server().url(), "b", "b");
+  EXPECT_EQ(there.Api("STREAM.INFO.TICKETING").find("TICKETING"), std::string::npos)
+      << "made in a stranger's account";
+  stranger.SetFlags({"--adopt=new"});
+  stranger.StartReady();
+  EXPECT_EQ(stranger.Term(), 0);
+  // Back where it belongs all is as it was.
+  world.service().StartReady();
+  EXPECT_TRUE(world.service().WaitStatus("pending", "",
+                                         [](int64_t pending) { return pending == 1; }));
+  world.WaitForAnotherOrder();
+}
+
+TEST(ServiceInstall, AStreamThatIsGoneIsToldOnceAndMadeAgainWhereToldTo) {
+  World world({.config = R"(
+rules:
+  - name: r
+    schedule: { subject: old.in, key: /id, due: /expiresAt }
+    publish: { subject: out.r, body: '{}' }
+)"});
+  world.client().CreateStream("OLD", {"old.in"});
+  world.client().CreateStream("OUT", {"out.>"});
+  world.service().StartReady();
+  world.Publish("old.in", OrderJson("1", NowMs()));
+  ASSERT_TRUE(world.WaitStored("out.r", 1, "OUT"));
+  ASSERT_EQ(world.service().Term(), 0);
+  world.client().DeleteStream("OLD");
+  world.client().CreateStream("NEW", {"old.in"});
+  ExpectRefused(&world.service(),
+                "stream OLD, which rule r has read up to 1, is not there");
+  world.service().SetFlags({"--adopt=new"});
+  world.service().StartReady();
+  ASSERT_EQ(world.service().Term(), 0);
+  world.service().SetFlags({});
+  world.service().StartReady();
+  world.Publish("old.in", OrderJson("2", NowMs()));
+  EXPECT_TRUE(world.WaitStored("out.r", 2, "OUT"));
+}
+
 TEST(ServiceInstall, AnUnfitDurableIsRefusedAndReplaced) {
   World world;
   world.client().CreateStream("TICKETING", {"order:created", "order:cancelled",
