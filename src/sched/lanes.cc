@@ -114,10 +114,18 @@ absl::Status Lanes::Load(const Store& store, Outlets* all, Orphans orphans,
   return absl::OkStatus();
 }
 
+bool Lanes::Has(Lane lane) const {
+  return lane < index_by_number_.size() && index_by_number_[lane] >= 0;
+}
+
 LaneState& Lanes::Numbered(Lane lane) {
   // Asked for lanes of attempts and of rows just staged: never a held one's.
-  CHECK(lane < index_by_number_.size() && index_by_number_[lane] >= 0);
+  CHECK(Has(lane));
   return lanes_[static_cast<size_t>(index_by_number_[lane])];
+}
+
+void Lanes::Forget(const JobKey& row) {
+  if (Has(row.lane)) Numbered(row.lane).window.Forget({row.key_ms, row.seq});
 }
 
 size_t Lanes::held() const {

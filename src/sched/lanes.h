@@ -59,6 +59,9 @@ class Lanes {
   }
   // The lane numbered so in the store. REQUIRES: of a configured outlet.
   [[nodiscard]] LaneState& Numbered(Lane lane);
+  // The row is about to be deleted, as its key was moved or cancelled. Also one of a
+  // rule that is not configured.
+  void Forget(const JobKey& row);
   [[nodiscard]] std::vector<LaneState>& all() { return lanes_; }
   [[nodiscard]] const std::vector<LaneState>& all() const { return lanes_; }
 
@@ -81,6 +84,8 @@ class Lanes {
   static constexpr size_t kBlockRows = 16'384;
 
  private:
+  [[nodiscard]] bool Has(Lane lane) const;
+
   std::vector<LaneState> lanes_;          // two an outlet, in their order
   std::vector<int32_t> index_by_number_;  // lane number -> index, -1 = none
 };

@@ -50,7 +50,8 @@ absl::Status Scheduler::Dispatch() {
            lane.window.top().key_ms <= std::min(now_.wall_ms, OpenTo(lane)) &&
            GateOf(lane).pace.Allows(now_.mono_ms) && Durable(lane.window.top());
   };
-  // One scan a lane, kept while lanes take turns.
+  // One scan a lane, kept while lanes take turns. It ends where this turn does: beyond,
+  // rows that were moved away before their time stand by the hundred thousand.
   absl::flat_hash_map<Lane, std::unique_ptr<DueScan>> scans;
   while (budget > 0) {
     LaneState* least = nullptr;
@@ -66,7 +67,8 @@ absl::Status Scheduler::Dispatch() {
     }
     if (least == nullptr) break;
     auto& scan = scans[least->lane];
-    if (scan == nullptr) scan = store_->ScanDue(least->lane);
+    if (scan == nullptr)
+      scan = store_->ScanDue(least->lane, std::min(now_.wall_ms, OpenTo(*least)));
     ASSIGN_OR_RETURN(const LaneEnd end, DispatchLane(least, next, scan.get(), &budget));
     if (end == LaneEnd::kFull) break;
   }

@@ -192,6 +192,7 @@ void Scheduler::TakeAwayOf(std::string_view rule, std::string_view key,
   // No caller has a closed one, and DecodeRegister refuses a live one without row.
   CHECK(IsLive(known.state) && known.job);
   DropRow(*known.job);
+  lanes_.Forget(*known.job);
   unanswered_.erase(known.job->seq);
   const auto waiting = waiting_.find(known.job->seq);
   if (waiting == waiting_.end()) {
@@ -334,6 +335,7 @@ absl::Status Scheduler::DecideLateCancel(const InFlight& attempt, bool fired) {
   LaneState& late_lane = lanes_.First(outlet);
   to.job = JobKey{late_lane.lane, std::max(attempt.due_ms, now_.wall_ms), next_seq_++};
   DropRow(*known->job);
+  lanes_.Forget(*known->job);
   StageRow(&late_lane, *to.job, attempt.due_ms, row);
   Remember(outlet, id, &*known, to);
   return absl::OkStatus();

@@ -30,4 +30,14 @@ absl::Status TimerWindow::Refill(const Store& store, size_t rows_max, Seen seen)
   return absl::OkStatus();
 }
 
+void TimerWindow::Forget(TimerEntry entry) {
+  if (entry > horizon_) return;
+  gone_.insert(entry.seq);
+  if (gone_.size() >= kSweepMin && gone_.size() > heap_.size() / 2) {
+    heap_.Remove([this](const TimerEntry& one) { return gone_.contains(one.seq); });
+    gone_.clear();
+  }
+  SkipGone();
+}
+
 }  // namespace expirer

@@ -1,13 +1,15 @@
 // The part of one lane that is held in memory: every row of the lane at or
 // before the horizon (I3). A hint of where to look; the store is the truth. A
-// row that was cancelled or moved stays in the window until its time and is
-// then found missing (lazy deletion).
+// row that was cancelled or moved is noted as gone, never stands at the top, and
+// leaves the heap when half of it is gone: so neither memory nor wake-ups grow with
+// how often keys are moved.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/functional/function_ref.h"
 #include "base/status.h"
 #include "sched/timer_heap.h"
@@ -23,21 +25,32 @@ class TimerWindow {
 
   // A row was written. Held when at or before the horizon, else left on disk.
   void Insert(TimerEntry entry) {
-    if (entry <= horizon_) heap_.Push(entry);
+    if (entry <= horizon_) PutBack(entry);
   }
   // A row that was taken out is to be found again (its attempt was lost).
-  void PutBack(TimerEntry entry) { heap_.Push(entry); }
+  void PutBack(TimerEntry entry) {
+    heap_.Push(entry);
+    SkipGone();
+  }
+  // A row is about to be deleted, and is not written again: whether it is held or
+  // not, it is not found any more. One that is not noted here is found missing later.
+  void Forget(TimerEntry entry);
 
   [[nodiscard]] bool empty() const { return heap_.empty(); }
   [[nodiscard]] size_t size() const { return heap_.size(); }
   // REQUIRES: not empty.
   [[nodiscard]] const TimerEntry& top() const { return heap_.top(); }
-  void Pop() { heap_.Pop(); }
+  void Pop() {
+    heap_.Pop();
+    SkipGone();
+  }
 
   // As TimerHeap::VisitUntil.
   template <typename Visit>
   void VisitUntil(int64_t key_ms, Visit visit) const {
-    heap_.VisitUntil(key_ms, visit);
+    heap_.VisitUntil(key_ms, [&](const TimerEntry& entry) {
+      return gone_.contains(entry.seq) || visit(entry);
+    });
   }
 
   // Nothing of the lane is only on disk.
@@ -50,7 +63,10 @@ class TimerWindow {
   [[nodiscard]] absl::Status Refill(const Store& store, size_t rows_max, Seen seen);
   // Forgets all but the `count` earliest entries and lowers the horizon to the
   // last of them. REQUIRES: 0 < count <= size().
-  void Trim(size_t count) { horizon_ = heap_.KeepLeast(count); }
+  void Trim(size_t count) {
+    horizon_ = heap_.KeepLeast(count);
+    SkipGone();
+  }
 
   // No row of the lane stands before this, whatever was taken out but not yet
   // deleted aside.
@@ -62,8 +78,17 @@ class TimerWindow {
  private:
   static constexpr TimerEntry kForever{std::numeric_limits<int64_t>::max(),
                                        std::numeric_limits<uint64_t>::max()};
+  // Of so few it is not worth while.
+  static constexpr size_t kSweepMin = 1'024;
+
+  void SkipGone() {
+    while (!gone_.empty() && !heap_.empty() && gone_.erase(heap_.top().seq) > 0)
+      heap_.Pop();
+  }
+
   const Lane lane_;
   TimerHeap heap_;
+  absl::flat_hash_set<uint64_t> gone_;  // by seq; held, but for what a Trim let go
   TimerEntry horizon_;
 };
 

@@ -226,12 +226,14 @@ absl::Status DueScan::status() const {
   return FromRocks(rep_->it->status(), "scanning due");
 }
 
-std::unique_ptr<DueScan> Store::ScanDue(Lane lane) const {
+std::unique_ptr<DueScan> Store::ScanDue(Lane lane, int64_t until_ms) const {
   auto rep = std::make_unique<DueScan::Rep>();
   rep->lane = lane;
   rocksdb::ReadOptions read;
-  if (lane != UINT16_MAX) {
-    rep->end = EncodeJobKey({static_cast<Lane>(lane + 1), 0, 0});
+  if (until_ms != kToEnd || lane != UINT16_MAX) {
+    rep->end =
+        EncodeJobKey(until_ms != kToEnd ? JobKey{lane, until_ms + 1, 0}
+                                        : JobKey{static_cast<Lane>(lane + 1), 0, 0});
     rep->bound = rep->end;
     read.iterate_upper_bound = &rep->bound;
   }

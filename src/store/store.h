@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -179,7 +180,11 @@ class Store {
   // Reads every table whole. kDataLoss, naming the first file, where a checksum
   // does not fit.
   [[nodiscard]] absl::Status VerifyTables() const;
-  [[nodiscard]] std::unique_ptr<DueScan> ScanDue(Lane lane) const;
+  // Ends at `until_ms`, inclusive. Whoever needs no later row says so: a Seek or Next
+  // walks all that was deleted before the row it finds.
+  static constexpr int64_t kToEnd = std::numeric_limits<int64_t>::max();
+  [[nodiscard]] std::unique_ptr<DueScan> ScanDue(Lane lane,
+                                                 int64_t until_ms = kToEnd) const;
   [[nodiscard]] std::unique_ptr<EntryScan> ScanDead() const;
   // Expired ones, too.
   [[nodiscard]] std::unique_ptr<EntryScan> ScanRegisters() const;

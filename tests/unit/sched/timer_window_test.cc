@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <set>
@@ -48,6 +49,12 @@ class Rows {
     const absl::Status status =
         window_.Refill(*store_, rows_max, [](const JobKey&, std::string_view) {});
     EXPECT_TRUE(status.ok()) << status;
+  }
+  // Lets a window over the empty lane see its end.
+  void Complete(TimerWindow* window) {
+    const auto ignore = [](const JobKey&, std::string_view) {};
+    ASSERT_TRUE(window->Refill(*store_, 1, ignore).ok());
+    ASSERT_TRUE(window->complete());
   }
   // Times of everything held, emptying the window.
   std::vector<int64_t> Drain() {
@@ -195,6 +202,74 @@ TEST(TimerWindow, EveryRowComesOnceAndInOrderUnderRandomOperations) {
     }
     EXPECT_THAT(model, IsEmpty()) << "rows that never came";
     EXPECT_TRUE(std::is_sorted(taken.begin(), taken.end()));
+  }
+}
+
+TEST(TimerWindow, RowsMovedAwayDoNotStandAtItsTop) {
+  Rows rows;
+  rows.Refill(1);
+  const TimerEntry first = rows.Write(10);
+  const TimerEntry second = rows.Write(20);
+  rows.Write(30);
+  rows.window_.Forget(second);
+  rows.window_.Forget(first);
+  EXPECT_EQ(rows.window_.Lowest().key_ms, 30);
+  EXPECT_THAT(rows.Drain(), ElementsAre(30));
+}
+
+TEST(TimerWindow, ARowThatIsGoneBeforeItIsHeldIsNotFound) {
+  Rows rows;
+  rows.Refill(1);
+  rows.window_.Forget({10, 7});
+  rows.window_.Insert({10, 7});
+  EXPECT_TRUE(rows.window_.empty());
+}
+
+TEST(TimerWindow, OneKeyMovedAMillionTimesTakesNoMoreRoomThanAFewThousand) {
+  TimerWindow window(kLane, 0);
+  Rows rows;
+  rows.Complete(&window);
+  size_t most = 0;
+  for (uint64_t seq = 1; seq <= 1'000'000; ++seq) {
+    window.Insert({static_cast<int64_t>(seq), seq});
+    if (seq > 1) window.Forget({static_cast<int64_t>(seq - 1), seq - 1});
+    most = std::max(most, window.size());
+  }
+  EXPECT_EQ(window.top().seq, 1'000'000u);
+  EXPECT_LE(most, 4'096u);
+}
+
+TEST(TimerWindow, AgreesWithASetWhereMostRowsAreMovedAway) {
+  Draws draws;
+  Rows rows;
+  for (int round = 0; round < 20; ++round) {
+    TimerWindow window(kLane, 0);
+    rows.Complete(&window);
+    std::set<TimerEntry> model;
+    uint64_t seq = 0;
+    for (int step = 0; step < 20'000; ++step) {
+      if (model.empty() || draws.Chance(55)) {
+        const TimerEntry entry{draws.Between(0, 5'000), ++seq};
+        window.Insert(entry);
+        model.insert(entry);
+      } else if (draws.Chance(85)) {
+        auto moved = model.lower_bound({draws.Between(0, 5'000), 0});
+        if (moved == model.end()) moved = model.begin();
+        window.Forget(*moved);
+        model.erase(moved);
+      } else {
+        window.Pop();
+        model.erase(model.begin());
+      }
+      ASSERT_EQ(window.empty(), model.empty());
+      if (model.empty()) continue;
+      ASSERT_EQ(window.top(), *model.begin());
+    }
+    for (const TimerEntry& entry : model) {
+      ASSERT_EQ(window.top(), entry);
+      window.Pop();
+    }
+    EXPECT_TRUE(window.empty());
   }
 }
 

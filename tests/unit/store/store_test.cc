@@ -20,6 +20,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "rocksdb/db.h"
+#include "rocksdb/perf_context.h"
 #include "store/committer.h"
 #include "store/meta.h"
 #include "support/page_fs.h"
@@ -233,6 +234,28 @@ TEST_F(StoreTest, ScanSeesTheStoreAsItWasWhenMade) {
   EXPECT_EQ(scan->value(), "old");
   scan->Next();
   EXPECT_FALSE(scan->Valid());
+}
+
+TEST_F(StoreTest, AScanToATimeDoesNotWalkWhatWasDeletedAfterIt) {
+  MustOpen();
+  set_.PutJob({1, 10, 1}, "");
+  for (uint64_t seq = 2; seq < 2'000; ++seq) set_.PutJob({1, 20, seq}, "");
+  for (uint64_t seq = 2; seq < 2'000; ++seq) set_.DeleteJob({1, 20, seq});
+  ASSERT_TRUE(Write().ok());
+  const auto walked = [&](int64_t until_ms) {
+    const auto scan = store_->ScanDue(1, until_ms);
+    rocksdb::SetPerfLevel(rocksdb::PerfLevel::kEnableCount);
+    rocksdb::get_perf_context()->Reset();
+    scan->Seek({1, 10, 1});
+    EXPECT_TRUE(scan->Valid());
+    scan->Next();
+    EXPECT_FALSE(scan->Valid());
+    EXPECT_TRUE(scan->status().ok());
+    rocksdb::SetPerfLevel(rocksdb::PerfLevel::kDisable);
+    return rocksdb::get_perf_context()->internal_delete_skipped_count;
+  };
+  EXPECT_EQ(walked(19), 0u);
+  EXPECT_EQ(walked(20), 1'998u);
 }
 
 TEST_F(StoreTest, VisitKeepsToThePrefixAndStopsWhenTold) {
