@@ -281,12 +281,12 @@ class Server {
     const StoreSizes sizes = store_->Sizes();
     return fmt::format(
         R"(,"inbox":{{"used":{},"max":{}}},"requests":{{"used":{},"max":{}}},)"
-        R"("replies_failed":{},"store":{{"id":"{}","disk_bytes":{},"memtable_bytes":{},"free_bytes":{},)"
+        R"("replies_failed":{},"replies_refused":{},"store":{{"id":"{}","disk_bytes":{},"memtable_bytes":{},"free_bytes":{},)"
         R"("disk_free_limit_bytes":{}}},"version":"{}","started":"{}")",
         inbox_.requests(), config_.limits.inbox, inbox_.asks(), config_.limits.requests,
-        RepliesFailed(), store_->id(), sizes.disk_bytes, sizes.memtable_bytes,
-        disk_free_.load(), config_.limits.disk_free_bytes, Version(),
-        FormatRfc3339Ms(started_ms_));
+        RepliesFailed(), api_->replies_refused(), store_->id(), sizes.disk_bytes,
+        sizes.memtable_bytes, disk_free_.load(), config_.limits.disk_free_bytes,
+        Version(), FormatRfc3339Ms(started_ms_));
   }
 
   uint64_t RepliesFailed() const {
@@ -485,6 +485,7 @@ class Server {
     }
     status.slow_consumers = ingress_->slow_consumers();
     status.replies_failed = RepliesFailed();
+    status.replies_refused = api_->replies_refused();
     status.consumers_ahead = ingress_->consumers_ahead();
     if (committer_) status.sync_us = committer_->sync_us();
 #ifdef EXPIRER_HTTP

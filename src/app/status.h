@@ -54,7 +54,8 @@ struct Status {
   bool stan_up = false;
   uint64_t stan_connects = 0;
   uint64_t slow_consumers = 0;
-  uint64_t replies_failed = 0;  // of the API, and announcements
+  uint64_t replies_failed = 0;   // of the API, and announcements
+  uint64_t replies_refused = 0;  // for their subjects
   uint64_t consumers_ahead = 0;
   Buckets sync_us{kSyncBoundsUs};
   std::string listen;  // where metrics are served; "" = nowhere

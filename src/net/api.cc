@@ -24,6 +24,21 @@ absl::StatusOr<StreamNames> NamesIn(const Store& store) {
   };
 }
 
+// What the rules read and what they publish to.
+std::vector<std::string> SubjectsOf(const std::vector<Rule>& rules) {
+  std::vector<std::string> subjects;
+  for (const Rule& rule : rules) {
+    for (const std::vector<Entry>* entries : {&rule.schedule, &rule.cancel})
+      for (const Entry& entry : *entries) {
+        subjects.push_back(entry.subject);
+        if (entry.late) subjects.push_back(entry.late->target.Filter());
+      }
+    for (const Publish& publish : rule.publish)
+      subjects.push_back(publish.target.Filter());
+  }
+  return subjects;
+}
+
 }  // namespace
 
 Api::Api(ApiOptions options, Connection* connection, Inbox* inbox, const Store* store,
@@ -36,7 +51,7 @@ Api::Api(ApiOptions options, Connection* connection, Inbox* inbox, const Store* 
       clock_(clock),
       connection_(connection),
       micro_({options_.name, options_.version, "Durable delayed messages.",
-              options_.store_id, options_.data},
+              options_.store_id, options_.data, SubjectsOf(*rules)},
              connection) {
   AddEndpoints();
 }

@@ -58,6 +58,7 @@ class Api {
   void Reply(const Caller& caller, int code, const std::string& body);
   // Any thread; see Micro.
   [[nodiscard]] uint64_t replies_failed() const { return micro_.replies_failed(); }
+  [[nodiscard]] uint64_t replies_refused() const { return micro_.replies_refused(); }
 
  private:
   // What the reader does for one request.

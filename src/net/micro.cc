@@ -1,5 +1,6 @@
 #include "net/micro.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -9,6 +10,7 @@
 #include "base/rfc3339.h"
 #include "base/stopwatch.h"
 #include "job/json_view.h"
+#include "job/rules.h"
 #include "net/random_id.h"
 
 namespace expirer {
@@ -16,6 +18,7 @@ namespace {
 
 // What STATS tells of an endpoint's last error.
 constexpr size_t kLastErrorMax = 200;
+constexpr int64_t kComplainEveryMs = 60'000;
 
 // A header's value is one line of printable ASCII.
 std::string HeaderText(std::string_view text) {
@@ -34,6 +37,20 @@ std::string_view Why(Connection::Sent sent) {
 }
 
 }  // namespace
+
+// A server of another cluster puts a prefix of three tokens before the reply subject.
+bool MayReplyTo(std::string_view subject, const std::string& service,
+                const std::vector<std::string>& filters) {
+  if (subject.starts_with("_GR_."))
+    for (int token = 0; token < 3; ++token)
+      subject.remove_prefix(std::min(subject.find('.'), subject.size() - 1) + 1);
+  if (subject.starts_with("_INBOX.") || subject.starts_with("_R_.")) return true;
+  return !subject.empty() && !subject.starts_with('$') &&
+         !SubjectsOverlap(service + ".>", subject) &&
+         std::none_of(filters.begin(), filters.end(), [subject](const std::string& f) {
+           return SubjectsOverlap(f, subject);
+         });
+}
 
 std::string ErrorJson(int code, std::string_view message) {
   return fmt::format(R"({{"error":{{"code":{},"message":{}}}}})", code,
@@ -114,6 +131,10 @@ int Micro::Send(const std::string& reply, std::string_view endpoint, int code,
                 const std::string& body) {
   constexpr int kAtLimit = 429;
   constexpr size_t kTextShort = 100;
+  if (!MayReplyTo(reply, options_.name, options_.no_replies_to)) {
+    NoteRefused(endpoint, reply);
+    return code;
+  }
   const Connection::Sent sent =
       code == 0 ? connection_->Publish(reply, "", body) : SendError(reply, code, body);
   if (sent == Connection::Sent::kOk) return code;
@@ -131,8 +152,22 @@ int Micro::Send(const std::string& reply, std::string_view endpoint, int code,
   return code;
 }
 
+void Micro::NoteRefused(std::string_view endpoint, const std::string& reply) {
+  const int64_t now_ms = SystemClock().MonotonicMs();
+  uint64_t refused = 0;
+  {
+    MutexLock lock(&mutex_);
+    refused = ++replies_refused_;
+    if (told_refused_ms_ != 0 && now_ms - told_refused_ms_ < kComplainEveryMs) return;
+    told_refused_ms_ = now_ms;
+  }
+  Log(Level::kWarn,
+      "a request asked for its reply on a subject that is not for replies: it is not "
+      "answered",
+      {{"endpoint", endpoint}, {"reply", reply}, {"refused_so_far", refused}});
+}
+
 void Micro::NoteFailed(std::string_view endpoint, size_t bytes, Connection::Sent sent) {
-  constexpr int64_t kComplainEveryMs = 60'000;
   const int64_t now_ms = SystemClock().MonotonicMs();
   uint64_t failed = 0;
   {
@@ -152,6 +187,11 @@ void Micro::NoteFailed(std::string_view endpoint, size_t bytes, Connection::Sent
 uint64_t Micro::replies_failed() const {
   MutexLock lock(&mutex_);
   return replies_failed_;
+}
+
+uint64_t Micro::replies_refused() const {
+  MutexLock lock(&mutex_);
+  return replies_refused_;
 }
 
 void Micro::Reply(const Caller& caller, int code, const std::string& body) {

@@ -26,6 +26,9 @@ class Micro {
     std::string store_id;  // shown in the metadata
     // JSON object for the `data` of the endpoint called stats; may be empty.
     std::function<std::string()> data;
+    // Filters beside $… and <name>.> whose subjects get no reply, whatever a request
+    // asks for: what the service reads and what it publishes to.
+    std::vector<std::string> no_replies_to = {};
   };
   // The request's payload lives for the call. Answer by Reply, once.
   using Handler = std::function<void(Caller caller, std::string_view payload)>;
@@ -45,6 +48,10 @@ class Micro {
   // Any thread. Replies that did not leave as they were: too large, too much waiting
   // for the socket, no connection. Each is logged, at most one a minute.
   [[nodiscard]] uint64_t replies_failed() const;
+
+  // Any thread. Replies not sent because of their subject: a request could have made
+  // the service publish what its sender may not. Logged likewise.
+  [[nodiscard]] uint64_t replies_refused() const;
 
   // The three answers of discovery, as JSON.
   [[nodiscard]] std::string PingJson() const;
@@ -78,6 +85,7 @@ class Micro {
            const std::string& body);
   [[nodiscard]] Connection::Sent SendError(const std::string& reply, int code,
                                            const std::string& text);
+  void NoteRefused(std::string_view endpoint, const std::string& reply);
   void NoteFailed(std::string_view endpoint, size_t bytes, Connection::Sent sent);
 
   const Options options_;
@@ -89,8 +97,15 @@ class Micro {
   mutable Mutex mutex_;
   std::vector<Count> counts_ ABSL_GUARDED_BY(mutex_);
   uint64_t replies_failed_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t replies_refused_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t complained_ms_ ABSL_GUARDED_BY(mutex_) = 0;  // monotonic; 0 = never
+  int64_t told_refused_ms_ ABSL_GUARDED_BY(mutex_) = 0;
 };
+
+// Whether a request's reply may go there: to inboxes, and elsewhere not to $…,
+// <service>.> or what one of `filters` matches.
+[[nodiscard]] bool MayReplyTo(std::string_view subject, const std::string& service,
+                              const std::vector<std::string>& filters);
 
 // Who answered a PING; empty where the answer does not say.
 struct ServiceIdentity {

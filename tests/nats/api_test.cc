@@ -82,6 +82,25 @@ TEST(ServiceApi, GetListAndCancelOfAPendingJob) {
   EXPECT_THAT(world.Ask("list", "{}").body, HasSubstr(R"({"jobs":[]})"));
 }
 
+// Whoever may only ask must not publish by the service's rights.
+TEST(ServiceApi, AReplySubjectIsNoLever) {
+  ApiService world;
+  world.service().StartReady();
+  world.OrderKnown("a", NowMs() + kFarMs);
+  world.client().CreateStream("OTHER", {"other"});
+  ASSERT_GT(world.client().Publish("other", "kept"), 0u);
+  for (const char* request : {"$SRV.PING.expirer", "$SRV.STATS", "expirer.v1.get"})
+    for (const char* reply : {"$JS.API.STREAM.PURGE.OTHER", "order:cancelled",
+                              "expiration:complete", "expirer.v1.dead.purge"})
+      world.client().PublishRequest(request, reply, JobBody("a"));
+  EXPECT_TRUE(WaitFor(
+      [&] { return Number(world.Ask("stats", "").body, "replies_refused") == 12; },
+      kLongMs));
+  EXPECT_EQ(world.client().StreamMessages("OTHER"), 1u) << "purged by expirer";
+  EXPECT_EQ(world.client().StreamMessages("TICKETING"), 1u) << "published by expirer";
+  EXPECT_THAT(world.Ask("get", JobBody("a")).body, HasSubstr(R"("state":"pending")"));
+}
+
 TEST(ServiceApi, FiredJobTellsItsLatenessAndIsTooLateToCancel) {
   ApiService world;
   world.service().StartReady();

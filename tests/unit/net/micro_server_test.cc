@@ -1,6 +1,8 @@
 // Replies of the service protocol over a real server.
 #include <gmock/gmock.h>
 
+#include <set>
+
 #include "net/micro.h"
 #include "unit/net/net_world.h"
 
@@ -27,8 +29,9 @@ class MicroServer : public testing::Test {
     ConnectionOptions to;
     to.servers = {server_->url()};
     connection_ = std::make_unique<Connection>(to, "test", Connection::Handlers{});
-    micro_ = std::make_unique<Micro>(Micro::Options{"svc", "1.0.0", "A service.", "", {}},
-                                     connection_.get());
+    Micro::Options of{"svc", "1.0.0", "A service.", "", {}};
+    of.no_replies_to = {"orders.*", "out.expired"};
+    micro_ = std::make_unique<Micro>(std::move(of), connection_.get());
     micro_->AddEndpoint("get", "svc.get", [this](const Caller& caller, std::string_view) {
       bytes_max_ = caller.bytes_max;
       micro_->Reply(caller, code_, body_);
@@ -98,6 +101,32 @@ TEST_F(MicroServer, ErrorIsToldByItsBodyWhereTheServerTakesNoHeaders) {
   EXPECT_THAT(Ask(404, "no such job"),
               HasSubstr(R"({"error":{"code":404,"message":"no such job"}})"));
   EXPECT_EQ(Header("Nats-Service-Error-Code"), "");
+  EXPECT_EQ(micro_->replies_failed(), 0u);
+}
+
+// A request must not make the service publish where its sender may not.
+TEST_F(MicroServer, RepliesLeaveOnlyForSubjectsThatAreForReplies) {
+  client_->Subscribe(">");
+  const std::vector<std::string> refused = {
+      "$JS.API.STREAM.PURGE.X", "$SYS.REQ.X", "svc.v1.cancel",
+      "orders.created",         "orders.>",   "out.expired"};
+  const std::vector<std::string> sent = {"_INBOX.a.b", "_INBOX_app.a",
+                                         "orders.created.too", "answers.here"};
+  body_ = "the answer";
+  for (const std::string& reply : refused)
+    for (const char* request : {"svc.get", "$SRV.PING.svc"})
+      client_->PublishRequest(request, reply, "");
+  for (const std::string& reply : sent) client_->PublishRequest("svc.get", reply, "");
+  std::multiset<std::string> answered;
+  ASSERT_TRUE(WaitFor([&] {
+    while (const auto next = client_->Next(10))
+      if (next->payload == "the answer" || next->payload.starts_with("{\"type\""))
+        answered.insert(next->subject);
+    return answered.contains("answers.here") && micro_->replies_refused() >= 12;
+  })) << micro_->replies_refused();
+  std::multiset<std::string> expected(sent.begin(), sent.end());
+  EXPECT_EQ(answered, expected);
+  EXPECT_EQ(micro_->replies_refused(), 12u);
   EXPECT_EQ(micro_->replies_failed(), 0u);
 }
 

@@ -5,6 +5,7 @@
 #include "net/connection.h"
 #include "net/consumer_setup.h"
 #include "net/jetstream.h"
+#include "net/micro.h"
 #include "net/nats_egress.h"
 #include "net/pub_ack.h"
 #include "net/pull_source.h"
@@ -378,6 +379,22 @@ TEST(RuleFilters, AreOfAnyStreamOrOfTheOneNamed) {
 TEST(RandomId, IsLongAndNeverTheSame) {
   EXPECT_EQ(RandomId().size(), 22U);
   EXPECT_NE(RandomId(), RandomId());
+}
+
+TEST(ReplySubject, IsAnInboxOrNobodysOfOurs) {
+  const std::vector<std::string> filters = {"orders.*", "out.expired"};
+  const auto may = [&filters](std::string_view subject) {
+    return MayReplyTo(subject, "svc", filters);
+  };
+  for (const char* subject :
+       {"_INBOX.a", "_R_.a.b", "_INBOX_app.a", "orders.created.too", "svcs.v1.cancel",
+        "_GR_.cluster.server._INBOX.a", "_GR_.cluster.server.answers.here"})
+    EXPECT_TRUE(may(subject)) << subject;
+  for (const char* subject :
+       {"$JS.API.STREAM.PURGE.X", "$JS.ACK.S.C.1", "svc.v1.cancel", "orders.created",
+        "orders.>", "*.created", ">", "out.expired", "_GR_.cluster.server.$JS.API.X",
+        "_GR_.cluster.server.orders.created", "_GR_.$JS"})
+    EXPECT_FALSE(may(subject)) << subject;
 }
 
 }  // namespace
