@@ -51,6 +51,7 @@ std::string FromEnvironment(const char* name) {
 }
 
 int Report(const std::vector<std::string>& errors) {
+  FlushLog();  // warnings come first
   for (const std::string& error : errors) std::fprintf(stderr, "%s\n", error.c_str());
   return kUsage;
 }
@@ -107,7 +108,7 @@ int LoadConfig(const Flags& flags, Purpose purpose, Config* config, bool* built_
   return errors.empty() ? kDone : Report(errors);
 }
 
-int RunServe(const Flags& flags) {
+int StartService(const Flags& flags) {
   ServeOptions options;
   const int code =
       LoadConfig(flags, Purpose::kConnect, &options.config, &options.built_in);
@@ -125,6 +126,13 @@ int RunServe(const Flags& flags) {
   if (flags.adopt == "rebuild") options.adopt = Adopt::kRebuild;
   options.fire_overdue = flags.fire_overdue;
   return Serve(options);
+}
+
+int RunServe(const Flags& flags) {
+  LogInBackground();
+  const int code = StartService(flags);
+  FlushLog();
+  return code;
 }
 
 int RunConfigCheck(const Flags& flags) {

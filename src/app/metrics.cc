@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "app/version.h"
+#include "base/log.h"
 #include "net/library.h"
 #include "store/library.h"
 
@@ -177,6 +178,9 @@ constexpr Scalar kScalars[] = {
     {"expirer_rocksdb_write_stopped", kGauge,
      [](const Status& s) { return Number(s.sizes.write_stopped); },
      "1 while RocksDB lets no write in until compactions have caught up."},
+    {"expirer_log_dropped_total", kCounter,
+     [](const Status& /*status*/) { return Number(LogUse().dropped); },
+     "Lines of the log dropped because stderr was not read in time."},
     {"process_resident_memory_bytes", kGauge,
      [](const Status& s) { return Number(s.rss_bytes); }, "Resident memory."},
     {"process_cpu_seconds_total", kCounter, CpuSeconds, "User and system time."},
@@ -186,13 +190,6 @@ constexpr Scalar kScalars[] = {
 
 // ---- Metrics with labels.
 
-constexpr std::array<const char*, kRejectKinds> kRejectReasons = {
-    "not_json",    "bad_key",   "bad_due", "too_far",    "bad_version",
-    "bad_content", "too_large", "stale",   "bad_headers"};
-constexpr std::array<const char*, kDeadKinds> kDeadReasons = {
-    "refused", "too_late", "may_have_fired", "malformed", "undeliverable"};
-constexpr std::array<const char*, kFailureKinds> kFailureReasons = {
-    "no_stream", "refused", "try_again", "timeout", "connection_lost"};
 constexpr std::array<const char*, 5> kOverdueFrom = {"0s", "1s", "10s", "1m", "10m"};
 
 // Families in the making.
@@ -438,11 +435,12 @@ void AddLimits(const Status& status, const Config& config, const HttpCounts& htt
       {"requests", l.requests, status.requests_used},
       {"dead", l.dead, dead},
       {"history", l.history, s.closed},
+      {"log", kLogLinesMax, LogUse().queued},
       {"http_clients", static_cast<int64_t>(HttpServer::Options().clients_max),
        http.clients}};
   sheet->Begin("expirer_limit", kGauge, "limit",
                "How many entries each of the config's limits allows, and how many "
-               "clients of metrics.listen there may be.");
+               "clients of metrics.listen and lines of the log that wait there may be.");
   for (const Limit& one : limits) sheet->Add({{"limit", one.name}}, Number(one.max));
   sheet->Begin("expirer_limit_used", kGauge, "limit", "How many of them are taken.");
   for (const Limit& one : limits) sheet->Add({{"limit", one.name}}, Number(one.used));

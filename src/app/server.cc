@@ -279,14 +279,16 @@ class Server {
   // What the core does not know of itself.
   std::string MoreStats() const {
     const StoreSizes sizes = store_->Sizes();
+    const LogCounts log = LogUse();
     return fmt::format(
         R"(,"inbox":{{"used":{},"max":{}}},"requests":{{"used":{},"max":{}}},)"
         R"("replies_failed":{},"replies_refused":{},"store":{{"id":"{}","disk_bytes":{},"memtable_bytes":{},"free_bytes":{},)"
-        R"("disk_free_limit_bytes":{}}},"version":"{}","started":"{}")",
+        R"("disk_free_limit_bytes":{}}},"log":{{"used":{},"max":{},"dropped":{}}},)"
+        R"("version":"{}","started":"{}")",
         inbox_.requests(), config_.limits.inbox, inbox_.asks(), config_.limits.requests,
         RepliesFailed(), api_->replies_refused(), store_->id(), sizes.disk_bytes,
         sizes.memtable_bytes, disk_free_.load(), config_.limits.disk_free_bytes,
-        Version(), FormatRfc3339Ms(started_ms_));
+        log.queued, kLogLinesMax, log.dropped, Version(), FormatRfc3339Ms(started_ms_));
   }
 
   uint64_t RepliesFailed() const {
@@ -317,6 +319,7 @@ class Server {
   // I7: what was not synced may be gone; only a restart knows.
   [[noreturn]] static void Die(std::string_view what, const absl::Status& status) {
     Log(Level::kError, what, {{"error", Message(status)}, {"exit", 1}});
+    FlushLog();
     _exit(1);
   }
 
@@ -437,6 +440,7 @@ class Server {
           inbox_.Complete(DiskSpace{*free});
         }
         WriteStatus(/*stopped=*/false);
+        TickLog();
       }
       std::this_thread::sleep_for(std::chrono::milliseconds(50));
     }

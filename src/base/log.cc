@@ -1,14 +1,29 @@
 #include "base/log.h"
 
+#include <poll.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
 #include <ctime>
 #include <iterator>
 #include <memory>
+#include <mutex>
+#include <span>
+#include <thread>
 
 #include <fmt/format.h>
-#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/async_logger.h>
+#include <spdlog/details/thread_pool.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
 
 #include "base/clock.h"
+#include "base/log_gatherer.h"
+#include "base/thread_name.h"
+#include "base/visible.h"
 
 namespace expirer {
 namespace {
@@ -19,68 +34,23 @@ std::string_view LevelName(Level level) {
   return kLevelNames[static_cast<size_t>(level)];
 }
 
-// The length of the well-formed UTF-8 sequence at the front of `text`, or 0
-// (overlong forms, surrogates and code points past U+10FFFF are malformed).
-size_t Utf8Length(std::string_view text) {
-  const auto byte = [&](size_t i) -> unsigned {
-    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0;
-  };
-  const auto tail = [&](size_t i) { return (byte(i) & 0xC0) == 0x80; };
-  const unsigned first = byte(0);
-  if (first < 0x80) return 1;
-  if (first >= 0xC2 && first <= 0xDF) return tail(1) ? 2 : 0;
-  if (first >= 0xE0 && first <= 0xEF) {
-    if (first == 0xE0 && byte(1) < 0xA0) return 0;
-    if (first == 0xED && byte(1) > 0x9F) return 0;
-    return tail(1) && tail(2) ? 3 : 0;
-  }
-  if (first >= 0xF0 && first <= 0xF4) {
-    if (first == 0xF0 && byte(1) < 0x90) return 0;
-    if (first == 0xF4 && byte(1) > 0x8F) return 0;
-    return tail(1) && tail(2) && tail(3) ? 4 : 0;
-  }
-  return 0;
-}
-
-void AppendEscapedByte(unsigned char c, std::string* out) {
-  switch (c) {
-    case '"': *out += "\\\""; return;
-    case '\\': *out += "\\\\"; return;
-    case '\n': *out += "\\n"; return;
-    case '\r': *out += "\\r"; return;
-    case '\t': *out += "\\t"; return;
-    default: *out += fmt::format("\\u{:04x}", c);
-  }
-}
-
-bool NeedsEscape(unsigned char c) {
-  return c < 0x20 || c == 0x7F || c == '"' || c == '\\';
-}
-
-// In double quotes, escaped as JSON wants it, which logfmt readers take too.
+// In double quotes, escaped as JSON wants it, which logfmt readers take too; no longer
+// than kLogValueBytesMax before that.
 void AppendQuoted(std::string_view text, std::string* out) {
-  out->push_back('"');
-  while (!text.empty()) {
-    const size_t length = Utf8Length(text);
-    const auto first = static_cast<unsigned char>(text[0]);
-    if (length == 0) {
-      *out += "\xEF\xBF\xBD";  // U+FFFD
-    } else if (length == 2 && first == 0xC2 &&
-               static_cast<unsigned char>(text[1]) < 0xA0) {
-      AppendEscapedByte(static_cast<unsigned char>(text[1]), out);  // C1 controls
-    } else if (length == 1 && NeedsEscape(first)) {
-      AppendEscapedByte(first, out);
-    } else {
-      out->append(text.substr(0, length));
-    }
-    text.remove_prefix(length == 0 ? 1 : length);
+  const bool cut = text.size() > kLogValueBytesMax;
+  if (cut) {
+    size_t end = kLogValueBytesMax;  // not within a character
+    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+    text = text.substr(0, end);
   }
   out->push_back('"');
+  AppendVisible(text, /*in_quotes=*/true, out);
+  *out += cut ? "...\"" : "\"";
 }
 
 // Printable ASCII without what would make a logfmt value ambiguous.
 bool PlainValue(std::string_view text) {
-  if (text.empty()) return false;
+  if (text.empty() || text.size() > kLogValueBytesMax) return false;
   for (const char c : text) {
     if (c <= 0x20 || c >= 0x7F || c == '"' || c == '=' || c == '\\') return false;
   }
@@ -101,7 +71,7 @@ std::string Rfc3339(int64_t now_ms) {
 }
 
 std::string TextLine(int64_t now_ms, Level level, std::string_view message,
-                     std::initializer_list<Field> fields) {
+                     std::span<const Field> fields) {
   std::string line =
       fmt::format("time={} level={} msg=", Rfc3339(now_ms), LevelName(level));
   AppendQuoted(message, &line);
@@ -119,7 +89,7 @@ std::string TextLine(int64_t now_ms, Level level, std::string_view message,
 }
 
 std::string JsonLine(int64_t now_ms, Level level, std::string_view message,
-                     std::initializer_list<Field> fields) {
+                     std::span<const Field> fields) {
   std::string line = fmt::format(
       "{{\"time\":\"{}\",\"level\":\"{}\",\"msg\":", Rfc3339(now_ms), LevelName(level));
   AppendQuoted(message, &line);
@@ -137,21 +107,76 @@ std::string JsonLine(int64_t now_ms, Level level, std::string_view message,
   return line;
 }
 
-struct Logger {
-  Logger() : spd("expirer", std::make_shared<spdlog::sinks::stderr_sink_mt>()) {
-    spd.set_pattern("%v");
-    spd.set_level(spdlog::level::trace);
-    spd.flush_on(spdlog::level::trace);
+std::string Line(LogFormat format, int64_t now_ms, Level level, std::string_view message,
+                 std::span<const Field> fields) {
+  return format == LogFormat::kJson ? JsonLine(now_ms, level, message, fields)
+                                    : TextLine(now_ms, level, message, fields);
+}
+
+// Past stdio, whose lock exit() may wait for.
+class StderrSink final : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  [[nodiscard]] uint64_t written() const { return written_; }
+
+ private:
+  // Also a line that could not be written is done with.
+  void sink_it_(const spdlog::details::log_msg& line) override {
+    std::string_view left(line.payload.data(), line.payload.size());
+    while (!left.empty()) {
+      const ssize_t wrote = write(STDERR_FILENO, left.data(), left.size());
+      pollfd full{STDERR_FILENO, POLLOUT, 0};  // who started us made it non-blocking
+      if (wrote < 0 && errno == EAGAIN) (void)poll(&full, 1, -1);
+      if (wrote < 0 && errno != EAGAIN && errno != EINTR) break;
+      if (wrote > 0) left.remove_prefix(static_cast<size_t>(wrote));
+    }
+    ++written_;
   }
-  spdlog::logger spd;
+  void flush_() override {}
+
+  std::atomic<uint64_t> written_{0};
+};
+
+// The thread that writes takes none of the process's signals.
+std::shared_ptr<spdlog::details::thread_pool> MakePool() {
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  auto pool = std::make_shared<spdlog::details::thread_pool>(kLogLinesMax, 1,
+                                                             [] { NameThread("log"); });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return pool;
+}
+
+struct Logger {
+  std::shared_ptr<StderrSink> sink = std::make_shared<StderrSink>();
+  std::shared_ptr<spdlog::logger> spd = std::make_shared<spdlog::logger>("expirer", sink);
+  std::shared_ptr<spdlog::details::thread_pool> pool;  // null: the caller writes
   Level least = Level::kInfo;
   LogFormat format = LogFormat::kText;
+  std::atomic<uint64_t> lines{0};  // handed to spdlog
+  std::atomic<uint64_t> told_lost{0};
 };
 
 Logger& TheLogger() {
-  // Never destroyed: threads of libraries may log while the process exits.
+  // Never destroyed: threads of libraries may log while the process exits, and the
+  // one that writes may be blocked for ever.
   static Logger* const logger = new Logger;
   return *logger;
+}
+
+void LogFields(Level level, std::string_view message, std::span<const Field> fields) {
+  Logger& logger = TheLogger();
+  if (level < logger.least) return;
+  std::string line = Line(logger.format, SystemClock().NowMs(), level, message, fields);
+  line += '\n';
+  ++logger.lines;
+  logger.spd->log(spdlog::level::info, spdlog::string_view_t(line.data(), line.size()));
+}
+
+LogGatherer& TheGatherer() {
+  static LogGatherer* const gatherer = new LogGatherer(LogFields);
+  return *gatherer;
 }
 
 }  // namespace
@@ -161,12 +186,58 @@ void SetLog(Level least, LogFormat format) {
   TheLogger().format = format;
 }
 
-void Log(Level level, std::string_view message, std::initializer_list<Field> fields) {
+void LogInBackground() {
   Logger& logger = TheLogger();
-  if (level < logger.least) return;
-  const std::string line =
-      FormatLogLine(logger.format, SystemClock().NowMs(), level, message, fields);
-  logger.spd.log(spdlog::level::info, spdlog::string_view_t(line.data(), line.size()));
+  logger.pool = MakePool();
+  logger.spd = std::make_shared<spdlog::async_logger>(
+      "expirer", logger.sink, logger.pool, spdlog::async_overflow_policy::overrun_oldest);
+}
+
+void Log(Level level, std::string_view message, std::initializer_list<Field> fields) {
+  LogFields(level, message, {fields.begin(), fields.size()});
+}
+
+void LogGathered(Level level, std::string_view message, std::string_view rule,
+                 std::string_view reason, std::initializer_list<Field> fields) {
+  if (level < TheLogger().least) return;
+  TheGatherer().Add(SystemClock().MonotonicMs(), level, message, rule, reason,
+                    {fields.begin(), fields.size()});
+}
+
+void TickLog() {
+  const uint64_t lost = LogUse().dropped;
+  if (TheLogger().told_lost.exchange(lost) != lost)
+    LogGathered(Level::kWarn,
+                "lines of the log are lost: what reads stderr does not keep up", "", "",
+                {{"lost", lost}});
+  TheGatherer().Tick(SystemClock().MonotonicMs());
+}
+
+void FlushLog() {
+  TheGatherer().Flush();
+  constexpr int64_t kStandstillMs = 300;
+  constexpr int64_t kMostMs = 2'000;
+  const SystemClock clock;
+  const int64_t began_ms = clock.MonotonicMs();
+  int64_t moved_ms = began_ms;
+  uint64_t queued = LogUse().queued;
+  while (queued > 0) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    const int64_t now_ms = clock.MonotonicMs();
+    const uint64_t left = LogUse().queued;
+    if (left < queued) moved_ms = now_ms;
+    queued = left;
+    if (now_ms - moved_ms > kStandstillMs || now_ms - began_ms > kMostMs) return;
+  }
+}
+
+LogCounts LogUse() {
+  Logger& logger = TheLogger();
+  const uint64_t written = logger.sink->written();
+  const uint64_t dropped = logger.pool ? logger.pool->overrun_counter() : 0;
+  const uint64_t done = written + dropped;
+  const uint64_t lines = logger.lines;
+  return {lines > done ? lines - done : 0, dropped};
 }
 
 bool ParseLevel(std::string_view text, Level* level) {
@@ -180,8 +251,7 @@ bool ParseLevel(std::string_view text, Level* level) {
 
 std::string FormatLogLine(LogFormat format, int64_t now_ms, Level level,
                           std::string_view message, std::initializer_list<Field> fields) {
-  return format == LogFormat::kJson ? JsonLine(now_ms, level, message, fields)
-                                    : TextLine(now_ms, level, message, fields);
+  return Line(format, now_ms, level, message, {fields.begin(), fields.size()});
 }
 
 }  // namespace expirer

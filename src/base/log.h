@@ -5,6 +5,8 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
+#include <cstdint>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -30,10 +32,34 @@ struct Field {
 
 // Process-wide; before the first Log, or from one thread.
 void SetLog(Level least, LogFormat format);
-// Thread-safe. Control bytes, quotes and backslashes in the text and the
-// values are escaped, invalid UTF-8 is replaced: a hostile value cannot forge
-// a line.
+// From now on no Log waits for stderr: lines go through a queue of kLogLinesMax to a
+// thread that writes them. Where it is full the oldest one is dropped, and counted.
+// Before the first Log of another thread. Once.
+void LogInBackground();
+// Thread-safe. Control characters, bidirectional marks, quotes and backslashes in the
+// text and the values are escaped (base/visible.h), invalid UTF-8 is replaced, values
+// are cut at kLogValueBytesMax: a hostile value cannot forge a line.
 void Log(Level level, std::string_view message, std::initializer_list<Field> fields = {});
+// For what may come by the thousand: the first line of its (message, rule, reason)
+// goes out at once, what follows is one line a minute, with the values of the newest
+// and `more`, how many came since the last one. `rule` and `reason` may be "".
+void LogGathered(Level level, std::string_view message, std::string_view rule,
+                 std::string_view reason, std::initializer_list<Field> fields = {});
+// Writes what LogGathered owes, and whether lines were dropped; about once a second.
+void TickLog();
+// Before the process ends: writes what LogGathered owes and waits for the queue, up to
+// 2 s, or 0.3 s in which no line left.
+void FlushLog();
+
+// Of LogInBackground's queue.
+struct LogCounts {
+  uint64_t queued = 0;
+  uint64_t dropped = 0;
+};
+[[nodiscard]] LogCounts LogUse();
+inline constexpr size_t kLogLinesMax = 2'048;
+inline constexpr size_t kLogValueBytesMax = 2'048;
+
 // "debug", "info", "warn", "error"; false for anything else.
 [[nodiscard]] bool ParseLevel(std::string_view text, Level* level);
 

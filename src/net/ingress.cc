@@ -70,8 +70,8 @@ Ingress::Ingress(IngressOptions options, const std::vector<Rule>* rules, Inbox* 
       connection_(options_.connection, "ingress",
                   {[this] { OnUp(); }, [this](const std::string&) { OnDown(); },
                    [](const std::string& text) {
-                     Log(Level::kWarn, "NATS reports an error",
-                         {{"connection", "ingress"}, {"error", text}});
+                     LogGathered(Level::kWarn, "NATS reports an error", "", text,
+                                 {{"connection", "ingress"}});
                    },
                    [this] { OnTick(); }}),
       requests_(&connection_),
@@ -146,8 +146,8 @@ void Ingress::Announce(const std::string& subject, const std::string& payload) {
   if (sent == Connection::Sent::kOk) return;
   ++announcements_lost_;
   if (sent == Connection::Sent::kTooLarge)
-    Log(Level::kWarn, "an announcement exceeds the server's max_payload",
-        {{"subject", subject}, {"bytes", payload.size()}});
+    LogGathered(Level::kWarn, "an announcement exceeds the server's max_payload", "", "",
+                {{"subject", subject}, {"bytes", payload.size()}});
 }
 
 void Ingress::Flush() { connection_.Flush(); }
@@ -423,8 +423,8 @@ void Ingress::ListenToCore(RuleIndex index, const std::vector<std::string>& filt
         Connection::Handlers{[this] { Wake(); },
                              [this](const std::string&) { Wake(); },
                              [](const std::string& text) {
-                               Log(Level::kWarn, "NATS reports an error",
-                                   {{"connection", "core"}, {"error", text}});
+                               LogGathered(Level::kWarn, "NATS reports an error", "",
+                                           text, {{"connection", "core"}});
                              },
                              {}});
   }

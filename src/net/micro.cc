@@ -18,7 +18,6 @@ namespace {
 
 // What STATS tells of an endpoint's last error.
 constexpr size_t kLastErrorMax = 200;
-constexpr int64_t kComplainEveryMs = 60'000;
 
 // A header's value is one line of printable ASCII.
 std::string HeaderText(std::string_view text) {
@@ -153,35 +152,25 @@ int Micro::Send(const std::string& reply, std::string_view endpoint, int code,
 }
 
 void Micro::NoteRefused(std::string_view endpoint, const std::string& reply) {
-  const int64_t now_ms = SystemClock().MonotonicMs();
-  uint64_t refused = 0;
   {
     MutexLock lock(&mutex_);
-    refused = ++replies_refused_;
-    if (told_refused_ms_ != 0 && now_ms - told_refused_ms_ < kComplainEveryMs) return;
-    told_refused_ms_ = now_ms;
+    ++replies_refused_;
   }
-  Log(Level::kWarn,
-      "a request asked for its reply on a subject that is not for replies: it is not "
-      "answered",
-      {{"endpoint", endpoint}, {"reply", reply}, {"refused_so_far", refused}});
+  LogGathered(Level::kWarn,
+              "a request asked for its reply on a subject that is not for replies: it is "
+              "not answered",
+              "", "", {{"endpoint", endpoint}, {"reply", reply}});
 }
 
 void Micro::NoteFailed(std::string_view endpoint, size_t bytes, Connection::Sent sent) {
-  const int64_t now_ms = SystemClock().MonotonicMs();
-  uint64_t failed = 0;
   {
     MutexLock lock(&mutex_);
-    failed = ++replies_failed_;
-    if (complained_ms_ != 0 && now_ms - complained_ms_ < kComplainEveryMs) return;
-    complained_ms_ = now_ms;
+    ++replies_failed_;
   }
-  Log(Level::kWarn, "a reply could not be sent",
-      {{"endpoint", endpoint},
-       {"bytes", bytes},
-       {"max_payload", connection_->max_payload()},
-       {"why", Why(sent)},
-       {"failed_so_far", failed}});
+  LogGathered(Level::kWarn, "a reply could not be sent", "", Why(sent),
+              {{"endpoint", endpoint},
+               {"bytes", bytes},
+               {"max_payload", connection_->max_payload()}});
 }
 
 uint64_t Micro::replies_failed() const {

@@ -98,8 +98,6 @@ class Micro {
   std::vector<Count> counts_ ABSL_GUARDED_BY(mutex_);
   uint64_t replies_failed_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t replies_refused_ ABSL_GUARDED_BY(mutex_) = 0;
-  int64_t complained_ms_ ABSL_GUARDED_BY(mutex_) = 0;  // monotonic; 0 = never
-  int64_t told_refused_ms_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 // Whether a request's reply may go there: to inboxes, and elsewhere not to $…,

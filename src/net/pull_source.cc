@@ -171,8 +171,8 @@ void PullSource::OnDelivery(const Delivery& delivery) {
 void PullSource::OnMessage(const Delivery& delivery) {
   const auto ack = ParseAckSubject(delivery.reply());
   if (!ack.has_value()) {
-    Log(Level::kWarn, "a delivery without a JetStream ack subject was dropped",
-        {{"stream", *options_.stream}, {"reply", delivery.reply()}});
+    LogGathered(Level::kWarn, "a delivery without a JetStream ack subject was dropped",
+                "", "", {{"stream", *options_.stream}, {"reply", delivery.reply()}});
     return;
   }
   delivery.CopyHeaders(&headers_);

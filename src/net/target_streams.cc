@@ -9,25 +9,19 @@ namespace {
 
 constexpr int64_t kLookEveryMs = 60'000;
 constexpr int64_t kRetryMs = 5'000;
-constexpr int64_t kComplainEveryMs = 60'000;
 
 }  // namespace
 
 int64_t TargetStreams::Keep(int64_t mono_ms) {
   if (mono_ms < next_ms_) return next_ms_;
   int64_t wait_ms = kLookEveryMs;
-  bool well = true;
   for (const StreamSpec& spec : specs_) {
     const auto kept = KeepOne(spec, mono_ms);
     wait_ms = std::min(wait_ms, kept.ok() ? *kept : kRetryMs);
     if (kept.ok()) continue;
-    well = false;
-    if (warned_ms_ != 0 && mono_ms - warned_ms_ < kComplainEveryMs) continue;
-    warned_ms_ = mono_ms;
-    Log(Level::kWarn, "cannot make a stream, trying on",
-        {{"stream", spec.name}, {"why", Message(kept.status())}});
+    LogGathered(Level::kWarn, "cannot make a stream, trying on", "",
+                Message(kept.status()), {{"stream", spec.name}});
   }
-  if (well) warned_ms_ = 0;
   next_ms_ = mono_ms + wait_ms;
   return next_ms_;
 }

@@ -39,7 +39,6 @@ class TargetStreams {
   JetStream* const js_;
   const std::vector<StreamSpec> specs_;
   int64_t next_ms_ = 0;
-  int64_t warned_ms_ = 0;  // 0 = all was well
   // Since when a stream is gone that was there; 0 = it is there.
   std::map<std::string, int64_t> gone_since_ms_;
 };

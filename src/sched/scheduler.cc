@@ -117,8 +117,9 @@ void Scheduler::StageHousekeeping() {
     const uint64_t early = counts_.Expire(now_.wall_ms);
     if (early > 0) {
       stats_.forgotten += early;
-      Log(Level::kWarn, "history is full: the oldest closed keys are forgotten early",
-          {{"forgotten", early}, {"limit", options_.history_keys}});
+      LogGathered(Level::kWarn,
+                  "history is full: the oldest closed keys are forgotten early", "", "",
+                  {{"forgotten", early}, {"limit", options_.history_keys}});
     }
   }
   TellStale(kStaleTellMs);

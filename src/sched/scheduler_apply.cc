@@ -243,9 +243,11 @@ void Scheduler::NoteCollision(const PubAnswer& answer, InFlight* attempt) {
   if (!attempt->collision) return;
   ++stats_.collisions;
   const Outlet& outlet = outlets_[lanes_.Numbered(attempt->row.lane).outlet];
-  Log(Level::kWarn,
+  LogGathered(
+      Level::kWarn,
       "the target's stream already holds another message with the id of this job, and "
       "did not store this one",
+      outlet.name, "",
       {{"job", JobName(outlet.name, attempt->key)}, {"target", attempt->target}});
 }
 
@@ -503,13 +505,14 @@ absl::Status Scheduler::KeepReject(MessageRequest* message, std::string_view nam
     DropStale(stream, position.seq);
   } else if (dead >= 2 * options_.dead) {
     ++stats_.dropped;
-    Log(Level::kError, "the dead store is full: a rejected message is dropped",
-        {{"rule", rule},
-         {"stream", stream},
-         {"sequence", position.seq},
-         {"reason", reject.reason}});
+    LogGathered(Level::kError, "the dead store is full: a rejected message is dropped",
+                rule, kRejectReasons[static_cast<size_t>(reject.kind)],
+                {{"stream", stream}, {"sequence", position.seq}, {"why", reject.reason}});
   } else {
     ++stats_.rejected;
+    LogGathered(Level::kWarn, "an event was rejected and is kept in the dead store", rule,
+                kRejectReasons[static_cast<size_t>(reject.kind)],
+                {{"stream", stream}, {"sequence", position.seq}, {"why", reject.reason}});
     Outcomes& outcomes = OutcomesOf(outlets_.Entries(message->rule).first);
     ++outcomes.rejected;
     ++outcomes.rejected_by[static_cast<size_t>(reject.kind)];

@@ -382,11 +382,11 @@ absl::Status Scheduler::Retry(const InFlight& attempt, AttemptEnd end,
   job.unanswered =
       attempt.unanswered || end == AttemptEnd::kTimedOut || end == AttemptEnd::kRetry;
   job.last_error = why.substr(0, kErrorBytesMax);
-  if (attempt.sends == 0)
-    Log(Level::kWarn, "an attempt failed: to be retried",
-        {{"job", JobName(outlet.name, attempt.key)},
-         {"target", attempt.target},
-         {"why", why}});
+  LogGathered(Level::kWarn, "an attempt failed: to be retried", outlet.name,
+              kFailureReasons[static_cast<size_t>(KindOf(end))],
+              {{"job", JobName(outlet.name, attempt.key)},
+               {"target", attempt.target},
+               {"why", why}});
   MoveToRetry(attempt, std::move(job), std::get<RetryAt>(decision));
   return absl::OkStatus();
 }
@@ -429,8 +429,9 @@ void Scheduler::Quarantine(const LaneState& lane, const JobKey& key, std::string
                            const absl::Status& why) {
   const std::string& rule = outlets_[lane.outlet].name;
   CountDead(lane.outlet, DeadKind::kMalformed);
-  Log(Level::kError, "a stored job cannot be read and is kept in the dead store",
-      {{"rule", rule}, {"key_ms", key.key_ms}, {"seq", key.seq}, {"why", Message(why)}});
+  LogGathered(Level::kError, "a stored job cannot be read and is kept in the dead store",
+              rule, kDeadReasons[static_cast<size_t>(DeadKind::kMalformed)],
+              {{"key_ms", key.key_ms}, {"seq", key.seq}, {"why", Message(why)}});
   DropRow(key);
   PutDead(DeadJobKey(rule, "malformed-" + std::to_string(key.seq)),
           {false, Message(why), now_.wall_ms, {}, "", {}, std::string(row), ""});
@@ -449,7 +450,9 @@ void Scheduler::CountDead(OutletIndex outlet, DeadKind kind) {
 void Scheduler::CloseDead(const InFlight& attempt, DeadKind kind, std::string row,
                           std::string reason) {
   const std::string& rule = outlets_[lanes_.Numbered(attempt.row.lane).outlet].name;
-  Log(Level::kError, "a job is given up and kept in the dead store",
+  LogGathered(
+      Level::kError, "a job is given up and kept in the dead store", rule,
+      kDeadReasons[static_cast<size_t>(kind)],
       {{"job", JobName(rule, attempt.key)}, {"target", attempt.target}, {"why", reason}});
   KeepAsDead(attempt, kind, std::move(row), std::move(reason));
 }

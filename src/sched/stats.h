@@ -36,6 +36,15 @@ enum class FailureKind : uint8_t {
 };
 inline constexpr size_t kFailureKinds = 5;
 
+// As metrics and the log name them.
+inline constexpr std::array<const char*, kDeadKinds> kDeadReasons = {
+    "refused", "too_late", "may_have_fired", "malformed", "undeliverable"};
+inline constexpr std::array<const char*, kRejectKinds> kRejectReasons = {
+    "not_json",    "bad_key",   "bad_due", "too_far",    "bad_version",
+    "bad_content", "too_large", "stale",   "bad_headers"};
+inline constexpr std::array<const char*, kFailureKinds> kFailureReasons = {
+    "no_stream", "refused", "try_again", "timeout", "connection_lost"};
+
 // Upper bounds of the counts below. Lateness reaches to the backlog of a restart;
 // an answer is given up after 5 s.
 inline constexpr std::array<int64_t, 18> kLatenessBoundsMs = {

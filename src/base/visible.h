@@ -1,0 +1,20 @@
+// The one escaper of text that people read: in tables, errors and the log. What
+// comes from keys, targets or servers could else move a terminal's cursor, colour
+// it, turn the reading direction, or begin a line of its own.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace expirer {
+
+// Appends `text`. Control characters (U+0000 to U+001F, U+007F to U+009F), line and
+// paragraph separators and the marks of bidirectional text become \n, \r, \t or
+// \uXXXX; bytes that are not UTF-8 become U+FFFD. `in_quotes`: quotes and backslashes
+// are escaped too, as JSON wants it.
+void AppendVisible(std::string_view text, bool in_quotes, std::string* out);
+
+// For a terminal. JSON that is printed stays as it is.
+[[nodiscard]] std::string Visible(std::string_view text);
+
+}  // namespace expirer
