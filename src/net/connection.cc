@@ -27,7 +27,6 @@ constexpr int64_t kBackOffFirstMs = 100;
 constexpr int64_t kBackOffMaxMs = 3'000;
 // A connection that lived shorter was no success: it does not reset back-off.
 constexpr int64_t kProvenMs = 2'000;
-constexpr int64_t kComplainEveryMs = 60'000;
 // Read in one go; larger than nats.c's 32 KB to spare system calls.
 constexpr int kIoBufferBytes = 128 << 10;
 
@@ -50,19 +49,6 @@ std::string Identity(const ConnectionOptions& options) {
   if (!options.user.empty()) return " with a user and password";
   if (!options.token.empty()) return " with a token";
   return " without credentials";
-}
-
-// What is wrong with one message must not look like a connection that is gone:
-// then everything would wait behind it.
-Connection::Sent SentBy(natsStatus status) {
-  switch (status) {
-    case NATS_OK: return Connection::Sent::kOk;
-    case NATS_MAX_PAYLOAD: return Connection::Sent::kTooLarge;
-    case NATS_INVALID_ARG:
-    case NATS_INVALID_SUBJECT: return Connection::Sent::kInvalid;
-    case NATS_NO_SERVER_SUPPORT: return Connection::Sent::kNoHeaders;
-    default: return Connection::Sent::kDown;
-  }
 }
 
 // A line end in a text would begin another header. Rules let neither it nor a zero
@@ -229,10 +215,9 @@ void Connection::Run() {
       if (NowMs() - since_ms >= kProvenMs) back_off_ms = kBackOffFirstMs;
     } else if (handlers_.failed) {
       handlers_.failed(Message(connected));
-    } else if (logged_ms_ < 0 || NowMs() - logged_ms_ >= kComplainEveryMs) {
-      logged_ms_ = NowMs();
-      Log(Level::kWarn, "cannot connect to NATS, trying on",
-          {{"connection", name_}, {"why", Message(connected)}});
+    } else {
+      LogGathered(Level::kWarn, "cannot connect to NATS, trying on", "",
+                  Message(connected), {{"connection", name_}});
     }
     BackOff(Jitter(back_off_ms));
     back_off_ms = std::min(back_off_ms * 2, kBackOffMaxMs);
@@ -323,7 +308,6 @@ absl::Status Connection::Connect() {
     for (Subscription& subscription : subscriptions_) SubscribeNow(&subscription);
   }
   up_ = true;
-  logged_ms_ = -1;
   const std::string_view server(url);
   // A URL may carry a password before its last @.
   Log(Level::kInfo, "connected to NATS",
@@ -506,6 +490,21 @@ void Connection::TearDown(const std::string& why) {
   if (handlers_.down) handlers_.down(text);
 }
 
+// What is wrong with one message must not look like a connection that is gone:
+// then everything would wait behind it.
+Connection::Sent Connection::SentBy(int nats_status) {
+  const auto status = static_cast<natsStatus>(nats_status);
+  if (IsLinkGone(status)) return Sent::kDown;
+  switch (status) {
+    case NATS_OK: return Sent::kOk;
+    case NATS_MAX_PAYLOAD: return Sent::kTooLarge;
+    case NATS_INVALID_ARG:
+    case NATS_INVALID_SUBJECT: return Sent::kInvalid;
+    case NATS_NO_SERVER_SUPPORT: return Sent::kNoHeaders;
+    default: return Sent::kError;
+  }
+}
+
 Connection::Sent Connection::Publish(const std::string& subject, const std::string& reply,
                                      std::string_view payload) {
   static const HeaderViews kNone;
@@ -513,8 +512,8 @@ Connection::Sent Connection::Publish(const std::string& subject, const std::stri
 }
 
 Connection::Sent Connection::Publish(const std::string& subject, const std::string& reply,
-                                     const HeaderViews& headers,
-                                     std::string_view payload) {
+                                     const HeaderViews& headers, std::string_view payload,
+                                     const char** error) {
   MutexLock lock(&mutex_);
   if (nc_ == nullptr || closed_) return Sent::kDown;
   if (natsConnection_Buffered(nc_) > kBufferBytesMax) return Sent::kFull;
@@ -536,6 +535,7 @@ Connection::Sent Connection::Publish(const std::string& subject, const std::stri
   }
   publishing = false;
   if (s == NATS_MAX_PAYLOAD) max_payload_ = natsConnection_GetMaxPayload(nc_);
+  if (error != nullptr) *error = natsStatus_GetText(s);
   return SentBy(s);
 }
 

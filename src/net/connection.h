@@ -63,7 +63,10 @@ class Connection {
     kTooLarge,   // over the server's max_payload: can never be sent
     kInvalid,    // no message by nats.c's rules: can never be sent
     kNoHeaders,  // the server has headers switched off
+    kError,      // nats.c failed otherwise: nothing was sent
   };
+  // What the natsStatus that a publish came to means.
+  [[nodiscard]] static Sent SentBy(int nats_status);
 
   // `role` ends the connection's name.
   Connection(ConnectionOptions options, const std::string& role, Handlers handlers);
@@ -90,9 +93,11 @@ class Connection {
   // the loop's next turn. Never wait for the network. `reply` may be "".
   [[nodiscard]] Sent Publish(const std::string& subject, const std::string& reply,
                              std::string_view payload);
-  // Headers leave in their order.
+  // Headers leave in their order. `error` may be null; it gets nats.c's name of what
+  // the message met, where nats.c was asked.
   [[nodiscard]] Sent Publish(const std::string& subject, const std::string& reply,
-                             const HeaderViews& headers, std::string_view payload);
+                             const HeaderViews& headers, std::string_view payload,
+                             const char** error = nullptr);
   // Writes what was published to the socket, as far as it takes it at once.
   void Flush();
 
@@ -184,7 +189,6 @@ class Connection {
   int64_t turned_ms_ = 0;   // its last turn
   int64_t checked_ms_ = 0;  // deliveries
   bool stalled_ = false;    // as found then
-  int64_t logged_ms_ = -1;
   std::thread thread_;
 };
 

@@ -102,17 +102,15 @@ bool NatsEgress::Publish(uint64_t attempt, Transport via, std::string_view targe
     const absl::Status fits = FitsUnasked(target, headers, body);
     if (!fits.ok()) return Refuse(attempt, PubAnswer::Kind::kNever, Message(fits));
   }
-  if (!core) {
-    const Connection::Sent sent = connection_.Publish(subject_, reply_, headers, body);
-    return Began(attempt, sent, headers, body);
-  }
-  const Connection::Sent sent = connection_.Publish(subject_, "", headers, body);
+  const char* error = "";
+  const Connection::Sent sent =
+      connection_.Publish(subject_, core ? "" : reply_, headers, body, &error);
   // An echo that finds no room is no loss: the core times the attempt out.
-  if (sent == Connection::Sent::kOk) (void)connection_.Publish(reply_, "", "");
-  return Began(attempt, sent, headers, body);
+  if (core && sent == Connection::Sent::kOk) (void)connection_.Publish(reply_, "", "");
+  return Began(attempt, sent, error, headers, body);
 }
 
-bool NatsEgress::Began(uint64_t attempt, Connection::Sent sent,
+bool NatsEgress::Began(uint64_t attempt, Connection::Sent sent, const char* error,
                        const HeaderViews& headers, std::string_view body) {
   switch (sent) {
     case Connection::Sent::kOk: return true;
@@ -128,6 +126,11 @@ bool NatsEgress::Began(uint64_t attempt, Connection::Sent sent,
     case Connection::Sent::kNoHeaders:
       return Refuse(attempt, PubAnswer::Kind::kRefused,
                     "the NATS server has headers switched off (no_header_support)");
+    case Connection::Sent::kError:
+      LogGathered(Level::kWarn, "nats.c could not take a message", "", error,
+                  {{"target", subject_}});
+      return Refuse(attempt, PubAnswer::Kind::kRefused,
+                    fmt::format("nats.c could not take it: {}", error));
     case Connection::Sent::kDown:
     case Connection::Sent::kFull: break;
   }
@@ -249,8 +252,8 @@ void NatsEgress::OnDown(const std::string& why) {
 void NatsEgress::OnError(const std::string& text) {
   const std::string subject = DeniedSubject(text);
   if (subject.empty()) {
-    Log(Level::kWarn, "NATS reports an error",
-        {{"connection", "egress"}, {"error", text}});
+    LogGathered(Level::kWarn, "NATS reports an error", "", text,
+                {{"connection", "egress"}});
     return;
   }
   // Our own inbox: the echo of a message over core NATS, whose attempt would
@@ -267,7 +270,7 @@ void NatsEgress::OnError(const std::string& text) {
     for (const uint64_t attempt : denied) in_flight_.erase(attempt);
   }
   if (denied.empty()) return;
-  Log(Level::kWarn, "no permission to publish", {{"target", subject}});
+  LogGathered(Level::kWarn, "no permission to publish", "", "", {{"target", subject}});
   if (!echo) routes_.Deny(subject, "no permission to publish to " + subject, kDeniedMs);
   std::sort(denied.begin(), denied.end());
   for (const uint64_t attempt : denied) {

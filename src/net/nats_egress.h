@@ -74,7 +74,7 @@ class NatsEgress final : public Egress, public TargetLimits {
   void OnEcho(std::string_view attempt);
   void SetReply(std::string_view before, uint64_t attempt);
   // What became of handing the attempt's message to the connection.
-  [[nodiscard]] bool Began(uint64_t attempt, Connection::Sent sent,
+  [[nodiscard]] bool Began(uint64_t attempt, Connection::Sent sent, const char* error,
                            const HeaderViews& headers, std::string_view body);
   [[nodiscard]] std::optional<uint64_t> TakeTooLong(const std::string& why)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

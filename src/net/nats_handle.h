@@ -23,6 +23,13 @@ using NatsMessage = NatsHandle<natsMsg, natsMsg_Destroy>;
 using NatsSubscription = NatsHandle<natsSubscription, natsSubscription_Destroy>;
 using NatsConnection = NatsHandle<natsConnection, natsConnection_Destroy>;
 
+// What a call failed with says that there is no connection any more; any other error
+// is about what was called for.
+[[nodiscard]] inline bool IsLinkGone(natsStatus status) {
+  return status == NATS_CONNECTION_CLOSED || status == NATS_CONNECTION_DISCONNECTED ||
+         status == NATS_STALE_CONNECTION || status == NATS_DRAINING;
+}
+
 // OK, or kUnavailable with `context` and nats.c's text for this thread.
 [[nodiscard]] inline absl::Status FromNats(natsStatus status,
                                            const std::string& context) {

@@ -37,7 +37,8 @@ void Requests::Ask(const std::string& subject, const std::string& body,
   failed(Unavailable(sent == Connection::Sent::kTooLarge
                          ? "the request exceeds the server's max_payload"
                      : sent == Connection::Sent::kFull ? "too much waits for the socket"
-                                                       : "not connected to NATS"));
+                     : sent == Connection::Sent::kDown ? "not connected to NATS"
+                                                       : "nats.c does not take it"));
 }
 
 absl::StatusOr<std::string> Requests::Call(const std::string& subject,

@@ -48,7 +48,6 @@ constexpr int64_t kBackOffFirstMs = 100;
 constexpr int64_t kBackOffMaxMs = 3'000;
 // A connection that lived shorter was no success: it does not reset back-off.
 constexpr int64_t kProvenMs = 2'000;
-constexpr int64_t kComplainEveryMs = 60'000;
 // A look into an empty channel is never answered: so long it is silent.
 constexpr int64_t kSilenceMs = 2'000;
 constexpr int64_t kIdleMs = 1'000;
@@ -219,8 +218,6 @@ class Bus final : public StanBus {
 
   // Control thread only.
   bool subscribed_ = false;
-  int64_t warned_ms_ = 0;
-  bool warned_ = false;
 
   mutable Mutex mutex_;
   std::deque<Reader> readers_;  // progress and looks: mutex_; the rest constant
@@ -460,12 +457,20 @@ void Bus::Send(const Outgoing& out) {
     readers_[out.ack.reader].progress.Acked(out.ack.seq);
     return;
   }
-  switch (link_.Publish(out.attempt, out.channel, out.body)) {
+  std::string error;
+  switch (link_.Publish(out.attempt, out.channel, out.body, &error)) {
     case StanLink::Sent::kOk: return;
     case StanLink::Sent::kTooLarge:
       if (TakeFromFlight(out.attempt))
         inbox_->Complete(PubAnswer{out.attempt, PubAnswer::Kind::kNever, 0,
                                    "larger than max_payload of the NATS server"});
+      return;
+    case StanLink::Sent::kError:
+      LogGathered(Level::kWarn, "nats.c could not take a message", "", error,
+                  {{"channel", out.channel}});
+      if (TakeFromFlight(out.attempt))
+        inbox_->Complete(PubAnswer{out.attempt, PubAnswer::Kind::kRefused, 0,
+                                   "nats.c could not take it: " + error});
       return;
     case StanLink::Sent::kDown:
       // Answered when the link is taken down.
@@ -505,14 +510,7 @@ void Bus::Complain(const std::string& why) {
     MutexLock lock(&mutex_);
     trouble_ = why;
   }
-  const int64_t now_ms = NowMs();
-  if (why.empty()) {
-    warned_ = false;
-  } else if (!warned_ || now_ms - warned_ms_ >= kComplainEveryMs) {
-    warned_ = true;
-    warned_ms_ = now_ms;
-    Log(Level::kWarn, "no NATS Streaming, trying on", {{"why", why}});
-  }
+  if (!why.empty()) LogGathered(Level::kWarn, "no NATS Streaming, trying on", "", why);
 }
 
 absl::Status Bus::Connect() {

@@ -119,10 +119,8 @@ struct StanLink::Callbacks {
     // Names the subject of a permission that is missing.
     const char* detail = nullptr;
     (void)natsConnection_GetLastError(nc, &detail);
-    Log(Level::kWarn, "NATS reports an error",
-        {{"connection", "stan"},
-         {"error", natsStatus_GetText(status)},
-         {"detail", detail == nullptr ? "" : detail}});
+    LogGathered(Level::kWarn, "NATS reports an error", "", natsStatus_GetText(status),
+                {{"connection", "stan"}, {"detail", detail == nullptr ? "" : detail}});
   }
 };
 
@@ -338,7 +336,7 @@ void StanLink::Receive(size_t channel, stanMsg* message) {
 }
 
 StanLink::Sent StanLink::Publish(uint64_t attempt, const std::string& channel,
-                                 std::string_view body) {
+                                 std::string_view body, std::string* error) {
   MutexLock lock(&mutex_);
   if (sc_ == nullptr) return Sent::kDown;
   auto closure =
@@ -350,7 +348,10 @@ StanLink::Sent StanLink::Publish(uint64_t attempt, const std::string& channel,
     (void)closure.release();  // nats.c answers each attempt once
     return Sent::kOk;
   }
-  return s == NATS_MAX_PAYLOAD ? Sent::kTooLarge : Sent::kDown;
+  *error = natsStatus_GetText(s);
+  if (s == NATS_MAX_PAYLOAD) return Sent::kTooLarge;
+  // A time-out: too many messages wait for a server that does not answer.
+  return IsLinkGone(s) || s == NATS_TIMEOUT ? Sent::kDown : Sent::kError;
 }
 
 void StanLink::Ack(size_t channel, uint64_t seq) {

@@ -60,7 +60,12 @@ class StanLink {
     // May come more than once.
     std::function<void(const std::string& why)> lost;
   };
-  enum class Sent { kOk, kDown, kTooLarge };
+  enum class Sent {
+    kOk,
+    kDown,      // the link is gone, or hangs
+    kTooLarge,  // over max_payload
+    kError,     // nats.c failed otherwise: nothing was sent
+  };
 
   StanLink(Options options, std::vector<Channel> channels, Handlers handlers);
   ~StanLink();
@@ -85,10 +90,10 @@ class StanLink {
   [[nodiscard]] absl::Status Look(size_t channel);
   void EndLook(size_t channel);
 
-  // `published` follows for kOk, unless the link is closed before. Waits for the
-  // socket at most kWriteMs.
+  // `published` follows for kOk, unless the link is closed before; else `error`
+  // gets nats.c's name of what went wrong. Waits for the socket at most kWriteMs.
   [[nodiscard]] Sent Publish(uint64_t attempt, const std::string& channel,
-                             std::string_view body);
+                             std::string_view body, std::string* error);
   // Of a message of this life; another one's does nothing.
   void Ack(size_t channel, uint64_t seq);
 

@@ -1,5 +1,6 @@
 // The texts of the broker: ack subjects, PubAcks, statuses, errors, replies.
 #include <gtest/gtest.h>
+#include <nats/nats.h>
 
 #include "net/ack_subject.h"
 #include "net/connection.h"
@@ -14,6 +15,21 @@
 
 namespace expirer {
 namespace {
+
+TEST(Publish, OnlyALostConnectionIsTakenForOne) {
+  using Sent = Connection::Sent;
+  for (const natsStatus gone : {NATS_CONNECTION_CLOSED, NATS_CONNECTION_DISCONNECTED,
+                                NATS_STALE_CONNECTION, NATS_DRAINING})
+    EXPECT_EQ(Connection::SentBy(gone), Sent::kDown) << natsStatus_GetText(gone);
+  for (const natsStatus error :
+       {NATS_ERR, NATS_NO_MEMORY, NATS_INSUFFICIENT_BUFFER, NATS_SYS_ERROR, NATS_TIMEOUT,
+        NATS_NOT_PERMITTED, NATS_ILLEGAL_STATE, NATS_PROTOCOL_ERROR, NATS_IO_ERROR})
+    EXPECT_EQ(Connection::SentBy(error), Sent::kError) << natsStatus_GetText(error);
+  EXPECT_EQ(Connection::SentBy(NATS_OK), Sent::kOk);
+  EXPECT_EQ(Connection::SentBy(NATS_MAX_PAYLOAD), Sent::kTooLarge);
+  EXPECT_EQ(Connection::SentBy(NATS_INVALID_SUBJECT), Sent::kInvalid);
+  EXPECT_EQ(Connection::SentBy(NATS_NO_SERVER_SUPPORT), Sent::kNoHeaders);
+}
 
 TEST(AckSubject, Version1HasNineTokens) {
   const auto ack = ParseAckSubject(
