@@ -9,12 +9,17 @@
 
 namespace expirer {
 
-// Written beside its path, under another name, and renamed by Commit; without
-// one it leaves nothing behind. An empty path is stdout, which holds what was
-// written also without Commit.
+// Who may read a file: as the umask says, or its owner alone.
+enum class FileAccess { kAsUsual, kPrivate };
+
+// Written beside its path, under another name, synced and renamed by Commit; without
+// one it leaves nothing behind. A symbolic link is followed. What is there and no
+// regular file (a device, a FIFO) is written through, as is stdout, which an empty path
+// means: it holds what was written also without Commit.
 class OutFile {
  public:
-  explicit OutFile(std::string path) : path_(std::move(path)) {}
+  explicit OutFile(std::string path, FileAccess access = FileAccess::kAsUsual)
+      : path_(std::move(path)), access_(access) {}
   ~OutFile();
   OutFile(const OutFile&) = delete;
   OutFile& operator=(const OutFile&) = delete;
@@ -24,10 +29,10 @@ class OutFile {
   // A failure is told by Commit; good() knows of those that were noticed.
   void Write(std::string_view bytes);
   [[nodiscard]] bool good() const { return good_; }
-  [[nodiscard]] absl::Status Commit() { return CommitAs(path_); }
+  [[nodiscard]] absl::Status Commit() { return CommitAs(target_); }
   // Instead of Commit, what is there of a file that did not become whole: under
   // its path with ".part" behind it, or ".part.2" and so on where that is taken;
-  // the name is returned, "" for stdout.
+  // the name is returned, "" for stdout, and the path for what is written through.
   [[nodiscard]] absl::StatusOr<std::string> CommitPart();
 
  private:
@@ -35,9 +40,19 @@ class OutFile {
   [[nodiscard]] absl::Status Failed(const std::string& what) const;
 
   const std::string path_;
-  std::string written_;  // the name it has until Commit
+  const FileAccess access_;
+  std::string target_;   // path_ without links
+  std::string written_;  // the name it has until Commit; "" = written through
   std::FILE* file_ = nullptr;
   bool good_ = true;
 };
+
+// `path`, or where the symbolic link there leads in the end, if that is a place for a
+// regular file or holds one. "" = there is something else, which a file must not
+// replace.
+[[nodiscard]] std::string RegularFilePath(const std::string& path);
+
+// Makes the names in a directory durable.
+[[nodiscard]] absl::Status SyncDirectory(const std::string& path);
 
 }  // namespace expirer

@@ -578,6 +578,7 @@ int Serve(const ServeOptions& options) {
   const sigset_t set = StopSignals();
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
+  umask(0077);  // the store and the status file are their owner's alone
   return Server(options).Run();
 }
 

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include <cstring>
 #include <fstream>
 
+#include "app/out_file.h"
 #include "base/read_file.h"
 #include "base/rfc3339.h"
 #include "job/json.h"
@@ -77,18 +79,26 @@ std::string FormatStatus(const Status& status) {
 
 absl::Status WriteStatusFile(const std::string& path, const Status& status) {
   const std::string text = FormatStatus(status);
-  const std::string next = path + ".next";
-  const int fd = open(next.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  const std::string target = RegularFilePath(path);  // "" = written through
+  const std::string next = target.empty() ? path : target + ".next";
+  const int make = target.empty() ? 0 : O_CREAT | O_TRUNC;
+  // A FIFO that nobody reads is no file to wait for.
+  const int fd = open(next.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC | make, 0600);
   if (fd < 0) return Failed("write", next);
+  if (!target.empty()) fchmod(fd, 0600);  // also one that an older version left
   const ssize_t written = write(fd, text.data(), text.size());
   const bool closed = close(fd) == 0;
   if (written != static_cast<ssize_t>(text.size()) || !closed)
     return Failed("write", next);
-  if (rename(next.c_str(), path.c_str()) != 0) return Failed("replace", path);
+  if (!target.empty() && rename(next.c_str(), target.c_str()) != 0)
+    return Failed("replace", path);
   return absl::OkStatus();
 }
 
-void RemoveStatusFile(const std::string& path) { unlink(path.c_str()); }
+void RemoveStatusFile(const std::string& path) {
+  if (const std::string target = RegularFilePath(path); !target.empty())
+    unlink(target.c_str());
+}
 
 Health HealthOf(const Status& status, int64_t mono_ms) {
   Health health = Judge(status.pid, status.beat_mono_ms, status.mono_ms, mono_ms);

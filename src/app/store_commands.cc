@@ -1,5 +1,7 @@
 #include "app/store_commands.h"
 
+#include <sys/stat.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
@@ -295,7 +297,7 @@ int RunDump(const StoreFlags& flags, const std::string& path) {
   const auto store = OpenStopped(path);
   if (!store.ok()) return Fail(store.status());
   TellNote(**store);
-  OutFile out(flags.out);
+  OutFile out(flags.out, FileAccess::kPrivate);
   if (const absl::Status opened = out.Open(); !opened.ok()) return Fail(opened);
   const auto counts =
       DumpStore(**store, [&out](std::string_view piece) { out.Write(piece); });
@@ -306,6 +308,7 @@ int RunDump(const StoreFlags& flags, const std::string& path) {
 }
 
 int RunLoad(const StoreFlags& flags, const std::string& path) {
+  umask(0077);  // the store is its owner's alone
   for (const int signal : {SIGINT, SIGTERM})
     std::signal(signal, [](int) { interrupted = true; });
   LoadOptions options;

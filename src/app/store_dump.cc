@@ -1,6 +1,5 @@
 #include "app/store_dump.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -14,6 +13,7 @@
 
 #include <fmt/format.h>
 
+#include "app/out_file.h"
 #include "job/json_view.h"
 #include "sched/audit.h"
 #include "store/meta.h"
@@ -122,15 +122,6 @@ class Lines {
   char* buffer_ = nullptr;  // of getline
   size_t buffer_bytes_ = 0;
 };
-
-absl::Status SyncDirectory(const std::string& path) {
-  const int directory = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const bool synced = directory >= 0 && fsync(directory) == 0;
-  const int error = errno;
-  if (directory >= 0) close(directory);
-  if (synced) return absl::OkStatus();
-  return Internal(path + ": cannot be synced: " + std::strerror(error));
-}
 
 // The directory a store is loaded into, and the one below it where it is built.
 class Workplace {

@@ -1,4 +1,6 @@
 // Opening: who has the store, is it one, is it whole, is it of our format.
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <chrono>
 #include <random>
@@ -52,7 +54,9 @@ absl::Status MakeDirectory(rocksdb::FileSystem* files, const std::string& path,
         files->CreateDirIfMissing(path.substr(0, slash), IOOptions(), nullptr);
     if (!s.ok())
       return Refused(fmt::format("store {} cannot be created: {}", path, s.ToString()));
-    if (slash == std::string::npos) return absl::OkStatus();
+    if (slash != std::string::npos) continue;
+    chmod(path.c_str(), 0700);  // its owner's alone, whatever the umask
+    return absl::OkStatus();
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -61,6 +62,49 @@ TEST_F(OutFileTest, LeavesNothingWithoutCommit) {
     file.Write("text");
   }
   EXPECT_THAT(Files(), IsEmpty());
+}
+
+TEST_F(OutFileTest, ALinkIsFollowedAlsoWhereItLeadsToNothingYet) {
+  std::filesystem::create_symlink("middle", path_);
+  std::filesystem::create_symlink(dir_.path() + "/real", dir_.path() + "/middle");
+  for (const char* text : {"one", "two"}) {
+    OutFile file(path_);
+    ASSERT_TRUE(file.Open().ok());
+    file.Write(text);
+    ASSERT_TRUE(file.Commit().ok());
+    EXPECT_THAT(Files(), ElementsAre("middle", "out", "real"));
+    EXPECT_TRUE(std::filesystem::is_symlink(path_));
+    EXPECT_EQ(Text("real"), text);
+  }
+}
+
+// As a device is, which a test must not put at risk.
+TEST_F(OutFileTest, AFifoIsWrittenThrough) {
+  ASSERT_EQ(mkfifo(path_.c_str(), 0600), 0);
+  std::filesystem::create_symlink(path_, dir_.path() + "/link");
+  const int reader = open(path_.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC);
+  for (const char* name : {"out", "link"}) {
+    OutFile file(dir_.path() + "/" + name);
+    ASSERT_TRUE(file.Open().ok());
+    file.Write("text");
+    ASSERT_TRUE(file.Commit().ok());
+    char got[10] = {};
+    EXPECT_EQ(read(reader, got, sizeof got), 4);
+    EXPECT_STREQ(got, "text");
+    EXPECT_TRUE(std::filesystem::is_fifo(path_));
+    EXPECT_THAT(Files(), ElementsAre("link", "out"));
+  }
+  close(reader);
+}
+
+TEST_F(OutFileTest, APrivateFileIsItsOwnersAloneWhateverTheUmask) {
+  const mode_t before = umask(0);
+  OutFile file(path_, FileAccess::kPrivate);
+  ASSERT_TRUE(file.Open().ok());
+  ASSERT_TRUE(file.Commit().ok());
+  umask(before);
+  EXPECT_EQ(std::filesystem::status(path_).permissions(),
+            std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
 }
 
 TEST_F(OutFileTest, KeepsAPartUnderANameOfItsOwn) {

@@ -1,5 +1,10 @@
 #include "app/status.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
 #include <fstream>
 
 #include <gmock/gmock.h>
@@ -71,6 +76,34 @@ TEST(StatusFile, OfAnEmptyStoreIsAllZeroes) {
   EXPECT_EQ(At(text, {"pending"}), "0");
   EXPECT_EQ(At(text, {"oldest_overdue_ms"}), "0");
   EXPECT_EQ(At(text, {"lateness_ms", "acked", "p99"}), "0");
+}
+
+TEST(StatusFile, IsItsOwnersAloneAndFollowsALink) {
+  const TempDir dir;
+  const std::string path = dir.path() + "/status.json";
+  const std::string real = dir.path() + "/real";
+  std::filesystem::create_symlink("real", path);
+  const mode_t before = umask(0);
+  EXPECT_TRUE(WriteStatusFile(path, Example()).ok());
+  umask(before);
+  EXPECT_TRUE(std::filesystem::is_symlink(path));
+  EXPECT_EQ(std::filesystem::status(real).permissions(),
+            std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+  RemoveStatusFile(path);
+  EXPECT_FALSE(std::filesystem::exists(real));
+}
+
+// As a device is, which a test must not put at risk.
+TEST(StatusFile, AFifoIsWrittenThroughAndNotWaitedFor) {
+  const TempDir dir;
+  const std::string path = dir.path() + "/status.json";
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  EXPECT_FALSE(WriteStatusFile(path, Example()).ok()) << "nobody reads";
+  const int reader = open(path.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC);
+  EXPECT_TRUE(WriteStatusFile(path, Example()).ok());
+  RemoveStatusFile(path);
+  EXPECT_TRUE(std::filesystem::is_fifo(path));
+  close(reader);
 }
 
 TEST(Health, IsLiveByTheCoresLastTurnAndReadyByItsWord) {
