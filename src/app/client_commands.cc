@@ -1,7 +1,6 @@
 #include "app/client_commands.h"
 
 #include <CLI/CLI.hpp>
-#include <cstdio>
 #include <cstdlib>
 #include <functional>
 #include <memory>
@@ -14,8 +13,10 @@
 #include "app/client.h"
 #include "app/client_flags.h"
 #include "app/context.h"
+#include "app/output.h"
 #include "app/table.h"
 #include "base/log.h"
+#include "base/visible.h"
 #include "job/json_view.h"
 #include "job/request.h"
 
@@ -39,26 +40,24 @@ struct ClientArgs {
   bool stale = false;
 };
 
-int Say(const absl::Status& status) {
-  std::fprintf(stderr, "%s\n", Message(status).c_str());
+int Fail(const absl::Status& status) {
+  Say(Message(status));
   return absl::IsInvalidArgument(status) ? kUsage : kFailed;
 }
-
-void Print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
 // Runs `work` with a connected client.
 int WithClient(const ClientArgs& args, const std::function<int(Client*)>& work) {
   SetLog(Level::kError, LogFormat::kText);
   const auto timeout_ms = ParseTimeout(args.timeout);
-  if (!timeout_ms.ok()) return Say(timeout_ms.status());
+  if (!timeout_ms.ok()) return Fail(timeout_ms.status());
   auto options =
       ClientOptions(args.connection, [](const char* name) { return std::getenv(name); });
   if (!options.ok()) {
-    (void)Say(options.status());
+    (void)Fail(options.status());
     return kUsage;
   }
   Client client(*std::move(options), args.name, *timeout_ms);
-  if (const absl::Status up = client.Connect(); !up.ok()) return Say(up);
+  if (const absl::Status up = client.Connect(); !up.ok()) return Fail(up);
   return work(&client);
 }
 
@@ -87,7 +86,7 @@ void PrintMembers(const std::string& before, std::string_view json) {
     if (value.kind == JsonValue::Kind::kObject)
       PrintMembers(before + name + ".", value.raw);
     else
-      Print(fmt::format("{}{}: {}\n", before, name, Shown(value)));
+      PrintOut(Visible(fmt::format("{}{}: {}", before, name, Shown(value))) + "\n");
   }
 }
 
@@ -127,18 +126,18 @@ int RunListing(const ClientArgs& args, const Listing& listing) {
       const uint64_t left = args.limit == 0 ? kPageMax : args.limit - shown;
       const auto reply = client->Ask(
           listing.endpoint, FilterJson(args, std::min<uint64_t>(left, kPageMax), cursor));
-      if (!reply.ok()) return Say(reply.status());
+      if (!reply.ok()) return Fail(reply.status());
       const auto members = JsonMembers(*reply);
       cursor.clear();
       for (const auto& [name, value] : members.ok() ? *members : Row()) {
         if (name == "cursor") cursor = Shown(value);
         if (name != listing.items) continue;
         const auto items = JsonItems(value.raw);
-        if (!items.ok()) return Say(Internal("the reply is not what a list replies"));
+        if (!items.ok()) return Fail(Internal("the reply is not what a list replies"));
         for (const JsonValue& item : *items) {
           ++shown;
           if (args.json) {
-            Print(std::string(item.raw) + "\n");
+            PrintOut(std::string(item.raw) + "\n");
             continue;
           }
           const auto row = JsonMembers(item.raw);
@@ -149,9 +148,8 @@ int RunListing(const ClientArgs& args, const Listing& listing) {
         }
       }
     } while (!cursor.empty() && (args.limit == 0 || shown < args.limit));
-    if (!args.json) Print(table.Format(TerminalColumns()));
-    if (!cursor.empty())
-      std::fprintf(stderr, "there are more: --limit 0 shows all of them\n");
+    if (!args.json) PrintOut(table.Format(TerminalColumns()));
+    if (!cursor.empty()) Say("there are more: --limit 0 shows all of them");
     return kDone;
   });
 }
@@ -162,11 +160,11 @@ int RunGet(const ClientArgs& args) {
     for (const std::string& job : args.jobs) {
       const auto reply = client->Ask("get", JobJson(job));
       if (!reply.ok()) {
-        code = Say(reply.status());
+        code = Fail(reply.status());
         continue;
       }
       if (args.json)
-        Print(*reply + "\n");
+        PrintOut(*reply + "\n");
       else
         PrintMembers("", *reply);
     }
@@ -180,13 +178,13 @@ int RunCancel(const ClientArgs& args) {
     for (const std::string& job : args.jobs) {
       const auto reply = client->Ask("cancel", JobJson(job));
       if (!reply.ok()) {
-        code = Say(reply.status());
+        code = Fail(reply.status());
         continue;
       }
       const auto members = JsonMembers(*reply);
       const std::string outcome = members.ok() ? Cell(*members, "outcome") : "";
       if (outcome != "cancelled") code = kFailed;
-      Print(args.json ? *reply + "\n" : fmt::format("{}: {}\n", job, outcome));
+      PrintOut((args.json ? *reply : Visible(job + ": " + outcome)) + "\n");
     }
     return code;
   });
@@ -199,11 +197,11 @@ int RunStats(const ClientArgs& args) {
       const std::string body =
           cursor.empty() ? "" : "{\"cursor\":" + JsonQuoted(cursor) + "}";
       const auto reply = client->Ask("stats", body);
-      if (!reply.ok()) return Say(reply.status());
+      if (!reply.ok()) return Fail(reply.status());
       const auto members = JsonMembers(*reply);
       const Row row = members.ok() ? *members : Row();
       if (args.json)
-        Print(*reply + "\n");
+        PrintOut(*reply + "\n");
       else if (cursor.empty())
         PrintMembers("", *reply);
       else
@@ -219,7 +217,7 @@ int RunStats(const ClientArgs& args) {
 int RunDead(const ClientArgs& args, const std::string& verb) {
   const bool one = !args.jobs.empty() || !args.id.empty();
   if (!one && args.rule.empty() && args.prefix.empty() && !args.all)
-    return Say(
+    return Fail(
         Invalid("dead " + verb + ": name jobs, give --id, --rule or --prefix, or --all"));
   return WithClient(args, [&](Client* client) {
     std::vector<std::string> bodies;
@@ -232,11 +230,11 @@ int RunDead(const ClientArgs& args, const std::string& verb) {
     for (size_t i = 0; i < bodies.size(); ++i) {
       const auto reply = client->Ask("dead." + verb, bodies[i]);
       if (!reply.ok()) {
-        code = Say(reply.status());
+        code = Fail(reply.status());
         continue;
       }
       if (args.json)
-        Print(*reply + "\n");
+        PrintOut(*reply + "\n");
       else
         PrintMembers("", *reply);
       const auto members = JsonMembers(*reply);

@@ -1,7 +1,7 @@
 #include "app/command_line.h"
 
 #include <CLI/CLI.hpp>
-#include <cstdio>
+#include <csignal>
 #include <cstdlib>
 #include <string>
 
@@ -11,6 +11,7 @@
 #include "app/config_show.h"
 #include "app/context.h"
 #include "app/doctor.h"
+#include "app/output.h"
 #include "app/record_command.h"
 #include "app/replay_command.h"
 #include "app/server.h"
@@ -20,6 +21,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/read_file.h"
+#include "base/visible.h"
 
 namespace expirer {
 namespace {
@@ -52,7 +54,7 @@ std::string FromEnvironment(const char* name) {
 
 int Report(const std::vector<std::string>& errors) {
   FlushLog();  // warnings come first
-  for (const std::string& error : errors) std::fprintf(stderr, "%s\n", error.c_str());
+  for (const std::string& error : errors) Say(error);
   return kUsage;
 }
 
@@ -108,7 +110,8 @@ int LoadConfig(const Flags& flags, Purpose purpose, Config* config, bool* built_
   return errors.empty() ? kDone : Report(errors);
 }
 
-int StartService(const Flags& flags) {
+int RunServe(const Flags& flags) {
+  LogInBackground();
   ServeOptions options;
   const int code =
       LoadConfig(flags, Purpose::kConnect, &options.config, &options.built_in);
@@ -128,13 +131,6 @@ int StartService(const Flags& flags) {
   return Serve(options);
 }
 
-int RunServe(const Flags& flags) {
-  LogInBackground();
-  const int code = StartService(flags);
-  FlushLog();
-  return code;
-}
-
 int RunConfigCheck(const Flags& flags) {
   const std::string path =
       flags.file.empty() ? FromEnvironment("EXPIRER_CONFIG") : flags.file;
@@ -143,10 +139,10 @@ int RunConfigCheck(const Flags& flags) {
   const auto text = ReadFile(path);
   if (!text.ok()) return Report({Message(text.status())});
   const ConfigResult result = ParseConfig(*text, path);
-  for (const std::string& warning : result.warnings)
-    std::fprintf(stderr, "warning: %s\n", warning.c_str());
+  for (const std::string& warning : result.warnings) Say("warning: " + warning);
   if (!result.errors.empty()) return Report(result.errors);
-  std::printf("%s: ok, %zu rules\n", path.c_str(), result.config.rules.size());
+  PrintOut(Visible(path) + ": ok, " + std::to_string(result.config.rules.size()) +
+           " rules\n");
   return kDone;
 }
 
@@ -165,7 +161,7 @@ int RunConfigShow(const Flags& flags) {
   }
   const auto overrides = AllOverrides(flags, Purpose::kConnect);
   if (!overrides.ok()) return Report({Message(overrides.status())});
-  std::fputs(ShowConfig(text, built_in ? "built-in" : path, *overrides).c_str(), stdout);
+  PrintOut(ShowConfig(text, built_in ? "built-in" : path, *overrides));
   return kDone;
 }
 
@@ -180,7 +176,7 @@ int RunHealth(const Flags& flags) {
   }
   const Health health = ReadHealth(path, SystemClock().MonotonicMs());
   const bool good = flags.ready ? health.ready : health.live;
-  if (!good) std::fprintf(stderr, "%s\n", health.why.c_str());
+  if (!good) Say(health.why);
   return good ? kDone : kFailed;
 }
 
@@ -224,7 +220,7 @@ void AddConfigCommands(CLI::App* app, Flags* flags, int* code) {
   check->add_option("FILE", flags->file, "the file (EXPIRER_CONFIG)");
   check->callback([flags, code] { *code = RunConfigCheck(*flags); });
   config->add_subcommand("default", "print the built-in configuration, commented")
-      ->callback([] { std::fputs(std::string(DefaultConfigText()).c_str(), stdout); });
+      ->callback([] { PrintOut(DefaultConfigText()); });
 
   CLI::App* show = config->add_subcommand(
       "show", "print every value in effect and where it came from; secrets are hidden");
@@ -288,14 +284,15 @@ int RunCommandLine(int argc, char** argv) {
   doctor->callback([&] { code = RunDoctorCommand(flags); });
 
   app.add_subcommand("version", "version, commit and linked libraries")->callback([] {
-    std::fputs(VersionText().c_str(), stdout);
+    PrintOut(VersionText());
   });
 
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kDone : kUsage;
+    code = app.exit(error) == 0 ? kDone : kUsage;
   }
+  FlushLog();
   return code;
 }
 

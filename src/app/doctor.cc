@@ -10,10 +10,12 @@
 
 #include "app/client.h"
 #include "app/context.h"
+#include "app/output.h"
 #include "app/status.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/rfc3339.h"
+#include "base/visible.h"
 #include "job/json_view.h"
 #include "net/jetstream.h"
 #include "net/random_id.h"
@@ -53,8 +55,7 @@ class Doctor {
   enum Result { kOk, kWarn, kFail };
   void Say(Result result, std::string_view check, std::string_view found) {
     constexpr const char* kWords[] = {"ok  ", "warn", "FAIL"};
-    const std::string line = fmt::format("{}  {}: {}\n", kWords[result], check, found);
-    std::fputs(line.c_str(), stdout);
+    PrintOut(Visible(fmt::format("{}  {}: {}", kWords[result], check, found)) + "\n");
     failed_ = failed_ || result == kFail;
   }
 

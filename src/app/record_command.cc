@@ -2,7 +2,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 #include <deque>
 #include <limits>
@@ -19,10 +18,12 @@
 #include "app/context.h"
 #include "app/interrupt.h"
 #include "app/out_file.h"
+#include "app/output.h"
 #include "app/progress.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/rfc3339.h"
+#include "base/visible.h"
 #include "job/json.h"
 #include "job/rules.h"
 #include "net/jetstream.h"
@@ -56,8 +57,6 @@ struct Span {
   int64_t since_ns = 0;
   int64_t until_ns = std::numeric_limits<int64_t>::max();
 };
-
-void Say(std::string_view text) { fmt::print(stderr, "{}\n", text); }
 
 int Misused(const std::string& what) {
   Say(what);
@@ -230,8 +229,9 @@ class Recording {
   void Write(const TraceLine& line) {
     if (const absl::Status fits = CheckTraceable(line); !fits.ok()) {
       if (++left_out_ <= kLeftOutTold)
-        told_ +=
-            fmt::format("{} {} is left out: {}\n", line.stream, line.seq, Message(fits));
+        told_ += Visible(fmt::format("{} {} is left out: {}", line.stream, line.seq,
+                                     Message(fits))) +
+                 "\n";
       return;
     }
     if (line.at_ns != last_ns_) Flush();
@@ -268,19 +268,19 @@ class Recording {
   }
 
   void Tell() {
-    fmt::print(stderr, "{}", told_);
-    if (left_out_ > kLeftOutTold) fmt::print(stderr, "… {} in all\n", left_out_);
+    PrintErr(told_);
+    if (left_out_ > kLeftOutTold) Say(fmt::format("… {} in all", left_out_));
     if (raised_ > 0)
-      fmt::print(stderr,
-                 "{} messages have an earlier time than the one before them in their "
-                 "stream: here they have that one's\n",
-                 raised_);
-    fmt::print(stderr, "{:<10}{}\n", "messages", messages_);
+      Say(
+          fmt::format("{} messages have an earlier time than the one before them in "
+                      "their stream: here they have that one's",
+                      raised_));
+    Say(fmt::format("{:<10}{}", "messages", messages_));
     if (messages_ == 0) return;
     const int64_t end_ns = std::min(std::max(newest_ns_, last_ns_), span_.until_ns);
-    fmt::print(stderr, "{:<10}{}\n{:<10}{}\n{:<10}{}\n", "first",
-               FormatRfc3339Ns(first_ns_), "last", FormatRfc3339Ns(last_ns_), "next",
-               FormatRfc3339Ns(end_ns + 1));
+    PrintErr(fmt::format("{:<10}{}\n{:<10}{}\n{:<10}{}\n", "first",
+                         FormatRfc3339Ns(first_ns_), "last", FormatRfc3339Ns(last_ns_),
+                         "next", FormatRfc3339Ns(end_ns + 1)));
   }
 
   const RecordFlags& flags_;
@@ -308,7 +308,7 @@ absl::Status CheckStreams(const std::vector<std::string>& names) {
   for (size_t i = 0; i < names.size(); ++i) {
     const std::string& name = names[i];
     if (name.empty() || !CheckMessageSubject(name).ok() || !IsUtf8(name) ||
-        name.find_first_of("./\\") != name.npos)
+        name.find_first_of("./\\*>") != name.npos)
       return Invalid("--stream " + name + ": no stream can have this name");
     if (std::find(names.begin(), names.begin() + static_cast<ptrdiff_t>(i), name) !=
         names.begin() + static_cast<ptrdiff_t>(i))

@@ -4,7 +4,6 @@
 
 #include <CLI/CLI.hpp>
 #include <array>
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
@@ -17,11 +16,13 @@
 #include "app/config.h"
 #include "app/interrupt.h"
 #include "app/out_file.h"
+#include "app/output.h"
 #include "app/progress.h"
 #include "app/scheduler_from.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/rfc3339.h"
+#include "base/visible.h"
 #include "replay/diff.h"
 #include "replay/explain.h"
 #include "replay/replayer.h"
@@ -41,8 +42,6 @@ struct ReplayFlags {
   std::string config, trace, store, until, out, report, diff;
   std::vector<std::string> event;  // SUBJECT JSON
 };
-
-void Say(std::string_view text) { fmt::print(stderr, "{}\n", text); }
 
 int Fail(const absl::Status& status) {
   Say(Message(status));
@@ -174,8 +173,9 @@ class TraceRun {
                                 const Intent& intent) {
       const auto* reject = std::get_if<RejectIntent>(&intent);
       if (reject == nullptr || ++rejects_ > kRejectsTold) return;
-      told_ += fmt::format("{}:{}: {} rejects it: {}\n", flags_.trace, line.number,
-                           rule.name, reject->reason);
+      told_ += Visible(fmt::format("{}:{}: {} rejects it: {}", flags_.trace, line.number,
+                                   rule.name, reject->reason)) +
+               "\n";
     };
     if (!flags_.report.empty())
       options->on_passed = [this](int64_t now_ms, uint64_t pending) {
@@ -209,13 +209,13 @@ class TraceRun {
   }
 
   void Tell() {
-    fmt::print(stderr, "{}", told_);
-    if (rejects_ > kRejectsTold) fmt::print(stderr, "… {} in all\n", rejects_);
+    PrintErr(told_);
+    if (rejects_ > kRejectsTold) Say(fmt::format("… {} in all", rejects_));
     for (const auto& half : halves_) {
       if (halves_.size() > 1) Say(half->name + ":");
-      fmt::print(stderr, "{}", SummaryText(half->replayer->summary()));
+      PrintErr(SummaryText(half->replayer->summary()));
     }
-    if (!flags_.diff.empty()) fmt::print(stderr, "jobs that differ: {}\n", diff_.size());
+    if (!flags_.diff.empty()) Say(fmt::format("jobs that differ: {}", diff_.size()));
   }
 
   const ReplayFlags& flags_;
@@ -265,7 +265,7 @@ int RunEvent(const ReplayFlags& flags, const Config& config) {
   const TempStore temp;
   const auto text = ExplainEvent(OptionsFor(config, temp.path()), config.rules, line);
   if (!text.ok()) return Fail(text.status());
-  fmt::print("{}", *text);
+  PrintOut(*text);
   return kDone;
 }
 

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <atomic>
 #include <csignal>
-#include <cstdio>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -18,11 +17,13 @@
 
 #include "app/config.h"
 #include "app/out_file.h"
+#include "app/output.h"
 #include "app/store_dump.h"
 #include "app/table.h"
 #include "base/coding.h"
 #include "base/log.h"
 #include "base/rfc3339.h"
+#include "base/visible.h"
 #include "job/json_view.h"
 #include "sched/audit.h"
 #include "sched/counts.h"
@@ -47,7 +48,10 @@ struct StoreFlags {
   bool json = false;
 };
 
-void Say(std::string_view text) { fmt::print(stderr, "{}\n", text); }
+template <typename... Args>
+void Print(fmt::format_string<Args...> format, Args&&... args) {
+  PrintOut(fmt::format(format, std::forward<Args>(args)...));
+}
 
 int Fail(const absl::Status& status) {
   Say(Message(status));
@@ -84,7 +88,7 @@ int RunVerify(const StoreFlags& flags, const std::string& path) {
   const auto found = [&](const std::string& what) {
     if (++findings > kFindingsTold) return;
     if (flags.json)
-      fmt::print("{{\"error\":{}}}\n", JsonQuoted(what));
+      Print("{{\"error\":{}}}\n", JsonQuoted(what));
     else
       Say(fmt::format("{}: {}", path, what));
   };
@@ -103,13 +107,13 @@ int RunVerify(const StoreFlags& flags, const std::string& path) {
     Say("note: a rule is being renamed, so names and counts were not compared; start the "
         "service with the same rules to end it");
   if (flags.json)
-    fmt::print("{{\"ok\":{},\"errors\":{},\"jobs\":{},\"registers\":{},\"dead\":{}}}\n",
-               findings == 0, findings, totals.jobs, totals.registers, totals.dead);
+    Print("{{\"ok\":{},\"errors\":{},\"jobs\":{},\"registers\":{},\"dead\":{}}}\n",
+          findings == 0, findings, totals.jobs, totals.registers, totals.dead);
   else if (findings == 0)
-    fmt::print("{}: ok, {} jobs, {} keys, {} dead\n", path, totals.jobs, totals.registers,
-               totals.dead);
+    Print("{}: ok, {} jobs, {} keys, {} dead\n", Visible(path), totals.jobs,
+          totals.registers, totals.dead);
   else
-    fmt::print("{}: not whole\n", path);
+    Print("{}: not whole\n", Visible(path));
   return findings == 0 ? kDone : kFailed;
 }
 
@@ -236,12 +240,12 @@ void PrintJson(const Store& store, const Numbers& numbers) {
                         JsonQuoted(stream), mark.epoch, mark.high_seq,
                         FormatRfc3339Ns(mark.high_time_ns));
   }
-  fmt::print("{}]}}\n", json);
+  Print("{}]}}\n", json);
 }
 
 void PrintText(const Store& store, const Numbers& numbers) {
   const auto line = [](std::string_view name, const auto& value) {
-    fmt::print("{:<10}{}\n", name, value);
+    Print("{:<10}{}\n", name, value);
   };
   const RuleRow sum = SumOf(numbers);
   line("id", store.id());
@@ -259,14 +263,14 @@ void PrintText(const Store& store, const Numbers& numbers) {
     rules.Add({row.name, std::to_string(row.counts.pending),
                std::to_string(row.counts.retrying), std::to_string(row.counts.dead_jobs),
                std::to_string(row.counts.rejected), TimeOrNothing(row.next_ms)});
-  if (!rules.empty()) fmt::print("\n{}", rules.Format(TerminalColumns()));
+  if (!rules.empty()) Print("\n{}", rules.Format(TerminalColumns()));
   Table read({"rule", "has read", "epoch", "seq", "time"});
   for (const auto& [source, mark] : numbers.read) {
     const auto [rule, stream] = SplitSource(source);
     read.Add({rule, stream, std::to_string(mark.epoch), std::to_string(mark.high_seq),
               FormatRfc3339Ns(mark.high_time_ns)});
   }
-  if (!read.empty()) fmt::print("\n{}", read.Format(TerminalColumns()));
+  if (!read.empty()) Print("\n{}", read.Format(TerminalColumns()));
 }
 
 int RunStats(const StoreFlags& flags, const std::string& path) {
@@ -286,8 +290,8 @@ int RunStats(const StoreFlags& flags, const std::string& path) {
 
 void TellCounts(const DumpCounts& counts, bool json) {
   if (json)
-    fmt::print("{{\"jobs\":{},\"registers\":{},\"dead\":{}}}\n", counts.jobs,
-               counts.registers, counts.dead);
+    Print("{{\"jobs\":{},\"registers\":{},\"dead\":{}}}\n", counts.jobs, counts.registers,
+          counts.dead);
   else
     Say(fmt::format("{} jobs, {} keys, {} dead", counts.jobs, counts.registers,
                     counts.dead));

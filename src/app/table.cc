@@ -5,6 +5,9 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
+
+#include "base/visible.h"
 
 namespace expirer {
 namespace {
@@ -20,13 +23,6 @@ size_t Width(const std::string& cell) {
       std::count_if(cell.begin(), cell.end(), [](char c) { return !Continues(c); }));
 }
 
-std::string Plain(const std::string& cell) {
-  std::string out = cell;
-  for (char& c : out)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
-  return out;
-}
-
 std::string Cut(const std::string& cell, size_t width) {
   if (Width(cell) <= width) return cell;
   std::string out;
@@ -39,6 +35,11 @@ std::string Cut(const std::string& cell, size_t width) {
 }
 
 }  // namespace
+
+void Table::Add(std::vector<std::string> row) {
+  for (std::string& cell : row) cell = Visible(cell);
+  rows_.push_back(std::move(row));
+}
 
 std::string Table::Format(size_t columns) const {
   std::vector<size_t> widths;
@@ -57,7 +58,7 @@ std::string Table::Format(size_t columns) const {
   std::string out;
   const auto write = [&](const std::vector<std::string>& row) {
     for (size_t i = 0; i < row.size(); ++i) {
-      const std::string cell = Cut(Plain(row[i]), widths[i]);
+      const std::string cell = Cut(row[i], widths[i]);
       out += cell;
       if (i + 1 < row.size()) out.append(widths[i] - Width(cell) + kGap, ' ');
     }

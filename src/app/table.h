@@ -11,12 +11,11 @@ namespace expirer {
 class Table {
  public:
   explicit Table(std::vector<std::string> head) : head_(std::move(head)) {}
-  // REQUIRES: as many cells as the head has.
-  void Add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
+  // REQUIRES: as many cells as the head has. They are escaped (base/visible.h), so
+  // that no job can write to the terminal in its own way.
+  void Add(std::vector<std::string> row);
   [[nodiscard]] bool empty() const { return rows_.empty(); }
   // Lines with a newline each. `columns` = the terminal's width; 0 = no limit.
-  // Control bytes of cells are shown as '?', so that no job can write to the
-  // terminal in its own way.
   [[nodiscard]] std::string Format(size_t columns) const;
 
  private:

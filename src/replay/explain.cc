@@ -8,6 +8,7 @@
 
 #include "absl/strings/escaping.h"
 #include "base/rfc3339.h"
+#include "base/visible.h"
 #include "job/json.h"
 
 namespace expirer {
@@ -15,13 +16,15 @@ namespace {
 
 std::string Fired(const Fire& fire) {
   const MemoryBus::Published& message = *fire.message;
-  std::string text = fmt::format("  {} fires at {} to {}\n", fire.job,
-                                 FormatRfc3339Ms(fire.at_ms), message.target);
+  std::string text = Visible(fmt::format("  {} fires at {} to {}", fire.job,
+                                         FormatRfc3339Ms(fire.at_ms), message.target)) +
+                     "\n";
   for (const auto& [name, value] : SentHeaders(message))
-    text += fmt::format("    {}: {}\n", name, value);
+    text += "    " + Visible(fmt::format("{}: {}", name, value)) + "\n";
   const bool plain = IsUtf8(message.body);
   return text + "    " +
-         (plain ? message.body : "base64: " + absl::Base64Escape(message.body)) + "\n";
+         (plain ? Visible(message.body) : "base64: " + absl::Base64Escape(message.body)) +
+         "\n";
 }
 
 struct Explained {
@@ -90,11 +93,11 @@ absl::StatusOr<std::string> ExplainEvent(ReplayOptions options,
   for (const Rule& rule : rules) {
     const auto known = by_rule.find(rule.name);
     if (known == by_rule.end()) {
-      text += fmt::format("{} does not read {}\n", rule.name, line.subject);
+      text += Visible(fmt::format("{} does not read {}", rule.name, line.subject)) + "\n";
       continue;
     }
     const Explained& of = known->second;
-    text += rule.name + " " + of.verdict + "\n" + of.fires;
+    text += Visible(rule.name + " " + of.verdict) + "\n" + of.fires;
     if (of.schedules) text += NotFired(replayer.summary(), rule);
   }
   return text;

@@ -52,6 +52,25 @@ TEST(ServiceClient, GetListAndCancelPrintAndSayHowItWent) {
   EXPECT_EQ(world.Run({"get", "order-expiration/b"}).code, 1);
 }
 
+TEST(ServiceClient, NoControlCharacterOfAKeyReachesTheTerminalAndJsonIsExact) {
+  ClientWorld world;
+  const std::string key = "a\x1b[2J\xC2\x9B\xE2\x80\xAE\nb";
+  const std::string shown = R"(order-expiration/a\u001b[2J\u009b\u202e\nb)";
+  world.Publish("order:created", R"({"id":"a\u001b[2J\u009b\u202e\nb","expiresAt":")" +
+                                     Iso(NowMs() + 3'600'000) + "\"}");
+  ASSERT_TRUE(world.service().WaitCounter("scheduled", 1));
+  const std::string job = "order-expiration/" + key;
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{"ls"}, {"get", job}, {"cancel", job}}) {
+    const Outcome run = world.Run(command);
+    EXPECT_EQ(run.code, 0) << run.output;
+    EXPECT_THAT(run.output, HasSubstr(shown)) << command[0];
+    for (const char* raw : {"\x1b", "\xC2\x9B", "\xE2\x80\xAE"})
+      EXPECT_THAT(run.output, Not(HasSubstr(raw))) << command[0];
+  }
+  EXPECT_THAT(world.Run({"get", "--json", job}).output, HasSubstr("\xE2\x80\xAE\\nb\""));
+}
+
 TEST(ServiceClient, ListGoesThroughAllPages) {
   ClientWorld world;
   world.client().PublishMany("order:created", 2'500, [](size_t i) {

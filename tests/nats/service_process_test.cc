@@ -1,6 +1,9 @@
 // The service as a process: exit codes, probes, SIGTERM, one process a store.
 
+#include <sys/stat.h>
+
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 
 #include "nats/service_world.h"
@@ -96,6 +99,28 @@ TEST(ServiceProcess, SigtermUnderLoadEndsCleanlyAndLosesNothing) {
   ASSERT_TRUE(world.WaitStored("expiration:complete", kOrders, "TICKETING"));
   world.WaitForAnotherOrder();
   EXPECT_EQ(world.Stored("expiration:complete").size(), kOrders + 1);
+}
+
+TEST(ServiceProcess, Sigusr1IsIgnored) {
+  World world;
+  world.service().StartReady();
+  world.service().Signal(SIGUSR1);
+  world.WaitForAnotherOrder();
+  EXPECT_EQ(world.service().Term(), 0) << world.service().Log();
+}
+
+TEST(ServiceProcess, ItsStoreAndStatusFileAreTheirOwnersAloneWhateverTheUmask) {
+  World world;
+  const mode_t before = umask(0);
+  world.service().StartReady();
+  umask(before);
+  const auto mode = [](const std::string& path) {
+    return static_cast<unsigned>(std::filesystem::status(path).permissions());
+  };
+  EXPECT_EQ(mode(world.service().store()), 0700u);
+  EXPECT_EQ(mode(world.service().status_path()), 0600u);
+  for (const auto& entry : std::filesystem::directory_iterator(world.service().store()))
+    EXPECT_EQ(mode(entry.path()), 0600u) << entry;
 }
 
 // As a terminal sends it that is closed; also where these tests are under nohup.

@@ -1,6 +1,10 @@
 // `expirer replay` as people run it: what it prints, where, and how it ends.
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -125,6 +129,51 @@ TEST_F(ReplayCommand, EndsWhereItIsTold) {
   EXPECT_EQ(run.code, 0);
   EXPECT_THAT(run.out, IsEmpty());
   EXPECT_THAT(run.err, HasSubstr("pending   2\n"));
+}
+
+// A due time and a line within the last millisecond, and behind the end.
+TEST_F(ReplayCommand, RunsNothingThatIsLaterThanAnEndWithAFraction) {
+  const Result before =
+      Replay(std::string("--trace ") + kTrace + " --until 2027-02-01T10:14:59.9991Z");
+  EXPECT_THAT(before.out, IsEmpty());
+  EXPECT_THAT(before.err, HasSubstr("pending   2\n"));
+  const std::string line = R"(","subject":"order:created","json":{"id":"a"}})";
+  Write("two.jsonl", R"({"at":"2027-02-01T10:00:00.0002Z)" + line + "\n" +
+                         R"({"at":"2027-02-01T10:00:00.0007Z)" + line + "\n");
+  const std::string until =
+      "--trace " + Path("two.jsonl") + " --until 2027-02-01T10:00:00";
+  EXPECT_THAT(Replay(until + ".0001Z").err, HasSubstr("events    0\n"));
+  EXPECT_THAT(Replay(until + ".0006Z").err, HasSubstr("events    1\n"));
+  EXPECT_THAT(Replay(until + ".0007Z").err, HasSubstr("events    2\n"));
+  EXPECT_EQ(Replay(until + ".0000000001Z").code, 2) << "finer than any line";
+}
+
+TEST_F(ReplayCommand, WritesThroughWhatIsNoFileAndFollowsALink) {
+  const std::string run = std::string("--trace ") + kTrace + " --out ";
+  ASSERT_EQ(mkfifo(Path("fifo").c_str(), 0600), 0);
+  const int reader = open(Path("fifo").c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC);
+  EXPECT_EQ(Replay(run + Path("fifo")).code, 0);
+  EXPECT_TRUE(std::filesystem::is_fifo(Path("fifo")));
+  std::string got(64'000, '\0');
+  got.resize(
+      static_cast<size_t>(std::max<ssize_t>(read(reader, got.data(), got.size()), 0)));
+  close(reader);
+  EXPECT_EQ(got, ReadWhole(kFires));
+  std::filesystem::create_symlink("real", Path("link"));
+  EXPECT_EQ(Replay(run + Path("link")).code, 0);
+  EXPECT_TRUE(std::filesystem::is_symlink(Path("link")));
+  EXPECT_EQ(ReadWhole(Path("real")), ReadWhole(kFires));
+}
+
+TEST_F(ReplayCommand, NoControlCharacterOfAnEventReachesTheTerminal) {
+  const std::string event = R"({"id":"a\u001b[2J\u009b\u202e\nb","expiresAt":")" +
+                            FormatRfc3339Ms(SystemClock().NowMs() + 3'600'000) + "\"}";
+  const Result told = Replay("--event order:created '" + event + "'");
+  EXPECT_EQ(told.code, 0) << told.err;
+  EXPECT_THAT(told.out,
+              HasSubstr("schedules the key a\\u001b[2J\\u009b\\u202e\\nb, due"));
+  for (const char* raw : {"\x1b", "\xC2\x9B", "\xE2\x80\xAE"})
+    EXPECT_THAT(told.out, Not(HasSubstr(raw)));
 }
 
 TEST_F(ReplayCommand, TellsWhichLinesWereRejectedAndWhy) {

@@ -1,5 +1,6 @@
 // `expirer store …` as people run it, on stores that `replay` made; and what a
 // dump carries over.
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <cstdlib>
@@ -73,6 +74,65 @@ class StoreCommand : public testing::Test {
 
   const TempDir dir_;
 };
+
+TEST_F(StoreCommand, AStoreAndItsDumpAreTheirOwnersAloneWhateverTheUmask) {
+  const mode_t before = umask(0);
+  MakeStore();
+  EXPECT_EQ(Store("load --store loaded dump").code, 0);
+  umask(before);
+  const auto mode = [this](const std::string& name) {
+    return static_cast<unsigned>(std::filesystem::status(Path(name)).permissions());
+  };
+  EXPECT_EQ(mode("dump"), 0600u);
+  EXPECT_EQ(mode("s"), 0700u);
+  EXPECT_EQ(mode("loaded"), 0700u);
+  for (const auto& entry : std::filesystem::directory_iterator(Path("loaded")))
+    EXPECT_EQ(mode("loaded/" + entry.path().filename().string()), 0600u) << entry;
+}
+
+TEST_F(StoreCommand, OutputThatDoesNotReachStdoutIsAFailure) {
+  MakeStore();
+  std::ofstream(Path("config.yaml")) << "name: shop\n";
+  for (const std::string command :
+       {"version", "--help", "config default", "config show", "config check config.yaml",
+        "store stats --store s", "store stats --json --store s", "store verify --store s",
+        "store dump --store s", "replay --event order:created '{}'"}) {
+    const Result full = Run(command + " >/dev/full 2>told; code=$?; exit $code");
+    EXPECT_EQ(full.code, 1) << command;
+    EXPECT_THAT(ReadWhole(Path("told")),
+                EndsWith("stdout: writing failed: No space left on device\n"))
+        << command;
+  }
+}
+
+TEST_F(StoreCommand, WithClosedStreamsNoFileTakesTheirPlace) {
+  MakeStore();
+  EXPECT_EQ(Run("store dump --store s >&- 2>told; code=$?; exit $code").code, 1);
+  EXPECT_THAT(ReadWhole(Path("told")), HasSubstr("stdout: writing failed"));
+  EXPECT_EQ(Run("store load --store l dump <&- >&- 2>&-; code=$?; exit $code").code, 0);
+  for (const char* store : {"s", "l"})
+    EXPECT_EQ(Store(std::string("verify --store ") + store).code, 0);
+  EXPECT_EQ(std::filesystem::file_size(Path("s/LOCK")), 0u);
+}
+
+TEST_F(StoreCommand, AnEmptyPathIsRefused) {
+  for (const std::string command :
+       {"store stats --store ''", "doctor --store ''", "health --store ''",
+        "config check ''", "replay --trace x --out ''"}) {
+    const Result run = Run(command);
+    EXPECT_EQ(run.code, 2) << command;
+    EXPECT_THAT(run.out + run.err, HasSubstr("expected a path, found nothing"))
+        << command;
+  }
+}
+
+TEST_F(StoreCommand, BeyondTheLimitOfAFilesSizeItSaysSo) {
+  MakeStore();
+  const std::string command = "cd " + dir_.path() + " && { ulimit -f 0; " + Binary() +
+                              " store dump --store s --out big; } 2>&1 | cat >told";
+  EXPECT_EQ(std::system(command.c_str()), 0);
+  EXPECT_EQ(ReadWhole(Path("told")), "big: writing failed: File too large\n");
+}
 
 TEST_F(StoreCommand, DumpOfALoadedDumpIsTheSameByteForByte) {
   MakeStore();
