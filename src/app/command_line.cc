@@ -241,9 +241,23 @@ int RunDoctorCommand(const Flags& flags) {
   return RunDoctor(config, *timeout_ms, flags.round_trip);
 }
 
+// An empty path is a script's variable that was not set: there is no default for it.
+void RefuseEmptyPaths(CLI::App* app) {
+  for (const char* name : {"--config", "--store", "--status-file", "--out", "--trace",
+                           "--report", "--diff", "FILE"})
+    if (CLI::Option* option = app->get_option_no_throw(name); option != nullptr)
+      option->check([](const std::string& text) {
+        return std::string(text.empty() ? "expected a path, found nothing" : "");
+      });
+  for (CLI::App* command : app->get_subcommands({})) RefuseEmptyPaths(command);
+}
+
 }  // namespace
 
 int RunCommandLine(int argc, char** argv) {
+  // Over the limit of a file's size a write fails with a sentence instead. SIGUSR1 asks
+  // for nothing, and would end the process.
+  for (const int ignored : {SIGXFSZ, SIGUSR1}) std::signal(ignored, SIG_IGN);
   CLI::App app{"expirer: durable delayed messages for NATS", "expirer"};
   app.require_subcommand(1);
   app.footer("Exit codes: 0 done, 1 failed at run time, 2 bad usage or config.");
@@ -287,6 +301,7 @@ int RunCommandLine(int argc, char** argv) {
     PrintOut(VersionText());
   });
 
+  RefuseEmptyPaths(&app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -128,7 +128,7 @@ NatsConfig ReadNats(const Section& section, bool alone) {
 StreamConfig ReadStream(const Section& section) {
   StreamConfig stream;
   stream.name = section.Text("name");
-  if (section.Has("name") && !IsName(stream.name))
+  if (!stream.name.empty() && !IsName(stream.name))
     section.Fail("name", std::string(kNameLetters));
   stream.subjects = section.Texts("subjects");
   for (const std::string& subject : stream.subjects) {

@@ -74,7 +74,7 @@ constexpr Key kKeys[] = {
     {"streams", KeyType::kList, "", 0, 0,
      "Streams made where no stream covers any of their subjects; never altered, never "
      "deleted."},
-    Must("streams[].name", KeyType::kText, "The stream's name."),
+    {"streams[].name", KeyType::kText, "", 1, 255, "The stream's name.", {}, true},
     Must("streams[].subjects", KeyType::kTexts, "Subjects the stream keeps."),
     {"streams[].replicas", KeyType::kInteger, "1", 1, 5, "Copies in the cluster."},
     Choice("streams[].storage", "file", "file|memory", "Where the stream is kept."),

@@ -259,7 +259,7 @@ int RunEvent(const ReplayFlags& flags, const Config& config) {
   line.payload = flags.event[1];
   line.stream = kFileStream;
   line.seq = 1;
-  if (const absl::Status fits = CheckSubjectFilter(line.subject); !fits.ok())
+  if (const absl::Status fits = CheckMessageSubject(line.subject); !fits.ok())
     return Misused("--event: " + Message(fits));
   if (config.rules.empty()) return Misused("there is no rule in the config");
   const TempStore temp;

@@ -342,7 +342,6 @@ void Ingress::EndAdmission() {
 
 void Ingress::Refuse(const std::string& why) {
   phase_ = Phase::kRefused;
-  for (RuleState& state : states_) Complain(&state, why);
   if (outcome_.refused) outcome_.refused(why);
 }
 

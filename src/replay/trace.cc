@@ -197,9 +197,16 @@ absl::Status CheckTogether(const Seen& seen) {
 }  // namespace
 
 absl::Status CheckMessageSubject(std::string_view subject) {
-  RETURN_IF_ERROR(CheckSubjectFilter(subject));
-  if (subject.find_first_of("*>") != subject.npos)
-    return Invalid("expected no * or > in the subject of a message");
+  for (size_t begin = 0; begin <= subject.size();) {
+    const size_t end = std::min(subject.find('.', begin), subject.size());
+    const std::string_view token = subject.substr(begin, end - begin);
+    if (token.empty()) return Invalid("expected tokens between dots that are not empty");
+    if (token == "*" || token == ">")
+      return Invalid("expected no * or > in the subject of a message");
+    if (token.find_first_of(" \t\r\n") != token.npos)
+      return Invalid("expected no white space in a subject");
+    begin = end + 1;
+  }
   return absl::OkStatus();
 }
 

@@ -47,7 +47,8 @@ struct TraceLine {
 // its name.
 inline constexpr std::string_view kFileStream = "of the file";
 
-// OK for the subject of a message, which has no wildcard.
+// OK for the subject of a message as a stream may hold it: tokens that are not empty, no
+// white space, and no token that is a wildcard; `a>b` is none.
 [[nodiscard]] absl::Status CheckMessageSubject(std::string_view subject);
 
 // One line, into a `*line` that is reused; the number stays as it is, and `seq`

@@ -21,6 +21,7 @@ void ExpectRefused(Service* service, const std::string& sentence) {
   const std::string log = service->LogOfThisStart();
   EXPECT_NE(log.find("expirer does not start"), std::string::npos) << log;
   EXPECT_NE(log.find(sentence), std::string::npos) << log;
+  EXPECT_EQ(log.find("cannot read a rule's streams"), std::string::npos) << log;
 }
 
 void CopyStore(const std::string& from, const std::string& to) {

@@ -118,12 +118,15 @@ TEST(TraceWriter, AZeroByteInAHeaderIsToldToo) {
 TEST(TraceWriter, KnowsWhatNoLineCanTell) {
   EXPECT_TRUE(CheckTraceable(Event("")).ok());
   TraceLine line = Event("");
-  for (const char* subject : {"a.*", "a..b", "", "a b", "\xff"}) {
+  for (const char* subject : {"a.*", "a.>", "a..b", "", "a b", "a.", "\xff"}) {
     line.subject = subject;
     EXPECT_FALSE(CheckTraceable(line).ok()) << subject;
   }
-  line.subject = "ä.b";
-  EXPECT_TRUE(CheckTraceable(line).ok());
+  for (const char* subject : {"ä.b", "a>b", "a.*b", ">>"}) {
+    line.subject = subject;
+    EXPECT_TRUE(CheckTraceable(line).ok()) << subject;
+    ExpectReadBack(line);
+  }
   line.headers = {{"\xff", "1"}};
   EXPECT_EQ(Message(CheckTraceable(line)), "the name of a header is no UTF-8");
 }

@@ -402,6 +402,14 @@ TEST(Config, ValuesOfAWrongTypeOrOutOfRangeAreRefused) {
             "f:9:13: rules[0].reopen: expected true or false, found \"true\"");
 }
 
+TEST(Config, AStreamsNameHasAtMost255Bytes) {
+  const auto stream = [](size_t bytes) {
+    return "streams: [{ name: " + std::string(bytes, 's') + ", subjects: [a] }]";
+  };
+  EXPECT_THAT(Error(stream(256)), HasSubstr("streams[0].name: expected"));
+  EXPECT_THAT(Error(stream(256)), HasSubstr("255"));
+}
+
 TEST(Config, KeysOfLaterReleasesAreRefusedByName) {
   const std::string later = ": this key is not in this release; expected it left out";
   EXPECT_EQ(Error("api: {}"), "f:1:1: api" + later);
