@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdlib>
 #include <filesystem>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -34,6 +35,8 @@ namespace {
 constexpr int kDone = 0;
 constexpr int kFailed = 1;
 constexpr int kUsage = 2;
+
+constexpr int64_t kNsInMs = 1'000'000;
 
 // Rejected lines that are told one by one.
 constexpr size_t kRejectsTold = 10;
@@ -110,11 +113,28 @@ std::string SummaryText(const ReplaySummary& summary) {
                             FormatRfc3339Ms(summary.last_ms));
 }
 
+// The end of a run, as ReplayOptions has it.
+struct Until {
+  int64_t ms = kNoEnd;
+  int64_t ns_of_ms = kNsInMs - 1;
+};
+
+// Never rounded up, as due times are: nothing after the end is run.
+absl::StatusOr<Until> ReadUntil(const std::string& text) {
+  if (text.empty()) return Until();
+  const auto ns = ParseRfc3339Ns(text);
+  if (ns.ok()) return Until{*ns / kNsInMs, *ns % kNsInMs};
+  ASSIGN_OR_RETURN(const int64_t ms, ParseRfc3339(text));
+  // Behind all nanoseconds there are no lines, but jobs may be due.
+  if (ms <= std::numeric_limits<int64_t>::max() / kNsInMs) return ns.status();
+  return Until{ms, kNsInMs - 1};
+}
+
 // One run of a trace, or two side by side.
 class TraceRun {
  public:
-  TraceRun(const ReplayFlags& flags, int64_t until_ms)
-      : flags_(flags), until_ms_(until_ms), out_(flags.out), report_file_(flags.report) {}
+  TraceRun(const ReplayFlags& flags, Until until)
+      : flags_(flags), until_(until), out_(flags.out), report_file_(flags.report) {}
 
   // The rules that count, and with --diff those beside them.
   void Add(const std::string& name, const Config& config) {
@@ -123,7 +143,8 @@ class TraceRun {
     half->name = name;
     ReplayOptions options = OptionsFor(
         config, flags_.store.empty() || side != 0 ? half->temp.path() : flags_.store);
-    options.until_ms = until_ms_;
+    options.until_ms = until_.ms;
+    options.until_ns_of_ms = until_.ns_of_ms;
     if (side == FireDiff::kBefore) Watch(&options);
     const bool diff = !flags_.diff.empty();
     options.on_fire = [this, side, diff](const Fire& fire) {
@@ -219,7 +240,7 @@ class TraceRun {
   }
 
   const ReplayFlags& flags_;
-  const int64_t until_ms_;
+  const Until until_;
   OutFile out_;
   OutFile report_file_;
   std::vector<std::unique_ptr<Half>> halves_;
@@ -253,7 +274,7 @@ bool IsEmptyOrAbsent(const std::string& path) {
 
 int RunEvent(const ReplayFlags& flags, const Config& config) {
   TraceLine line;
-  line.at_ns = SystemClock().NowMs() * 1'000'000;
+  line.at_ns = SystemClock().NowMs() * kNsInMs;
   line.number = 1;
   line.subject = flags.event[0];
   line.payload = flags.event[1];
@@ -270,15 +291,11 @@ int RunEvent(const ReplayFlags& flags, const Config& config) {
 }
 
 int RunTrace(const ReplayFlags& flags, const Config& config, const Config& other) {
-  int64_t until_ms = kNoEnd;
-  if (!flags.until.empty()) {
-    const auto until = ParseRfc3339(flags.until);
-    if (!until.ok()) return Misused("--until: " + Message(until.status()));
-    until_ms = *until;
-  }
+  const auto until = ReadUntil(flags.until);
+  if (!until.ok()) return Misused("--until: " + Message(until.status()));
   if (!flags.store.empty() && !IsEmptyOrAbsent(flags.store))
     return Misused("--store " + flags.store + ": expected an empty directory");
-  TraceRun run(flags, until_ms);
+  TraceRun run(flags, *until);
   run.Add(flags.config.empty() ? "the built-in configuration" : flags.config, config);
   if (!flags.diff.empty()) run.Add(flags.diff, other);
   const absl::Status status = run.Run();

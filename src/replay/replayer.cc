@@ -138,6 +138,9 @@ void Replayer::Noticed(int64_t ms) {
 
 absl::StatusOr<bool> Replayer::Take(TraceLine line) {
   if (line.at_ms() > options_.until_ms) return false;
+  if (line.at_ms() == options_.until_ms &&
+      line.at_ns % 1'000'000 > options_.until_ns_of_ms)
+    return false;
   if (!begun_) {
     begun_ = true;
     // A process is not born at the origin of its host's monotonic clock.
@@ -156,6 +159,7 @@ absl::Status Replayer::Finish() {
   RETURN_IF_ERROR(RunMillisecond());
   RETURN_IF_ERROR(
       RunBefore(options_.until_ms == kNoEnd ? kNoEnd : options_.until_ms + 1));
+  if (Owes()) RETURN_IF_ERROR(PassWhole());  // answers of what fired last
   CountProcess(process_->scheduler.Snapshot(clock_.NowMs()));
   summary_.pending = process_->scheduler.pending();
   if (options_.on_pending) RETURN_IF_ERROR(TellPending());

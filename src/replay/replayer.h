@@ -49,7 +49,10 @@ struct ReplayOptions {
   std::string store;  // a directory that is empty, or is not there yet
   SchedulerOptions scheduler;
   JobLimits job_limits;
-  int64_t until_ms = kNoEnd;  // the last millisecond that is run
+  // The last moment that is run: this millisecond, and of its lines those up to this
+  // nanosecond of it.
+  int64_t until_ms = kNoEnd;
+  int64_t until_ns_of_ms = 999'999;
   // Each may be empty. Of a fire, valid for the call.
   std::function<void(const Fire& fire)> on_fire;
   // What a rule made of a line that was delivered, not of one delivered again.

@@ -44,6 +44,17 @@ TEST(Replayer, RunsToTheEndThatIsSetAndThatMillisecondWhole) {
   EXPECT_EQ(RunTrace(DefaultConfig(), trace, Ms("09:00:00")).summary.events, 0u);
 }
 
+TEST(Replayer, WhereverItEndsItsSummaryAgreesWithItsFires) {
+  const auto trace = TraceOf({Created("10:00:00", "a1", "10:00:00.003"),
+                              Created("10:00:00", "a2", "10:00:00.004"),
+                              Created("10:00:00.006", "a3", "10:00:00.009"),
+                              Created("10:00:00.009", "a4", "10:00:00.030")});
+  for (int64_t ms = 0; ms < 35; ++ms) {
+    const Ran ran = RunTrace(DefaultConfig(), trace, Ms("10:00:00") + ms);
+    EXPECT_EQ(ran.summary.fired, Lines(ran.fires)) << ms;
+  }
+}
+
 TEST(Replayer, EndsWithJobsPendingWhenTheLinkStaysDown) {
   const Ran ran = RunTrace(
       DefaultConfig(),
