@@ -18,6 +18,7 @@ struct ServeSetup {
   std::string name;     // of the service
   std::string subject;  // of the events
   std::string target;
+  uint64_t rules = 1;  // all read `subject`
   [[nodiscard]] std::string StorePath() const { return dir + "/store"; }
 };
 // Writes the config that Start uses.

@@ -1,7 +1,8 @@
 // expirer-load: drives a real expirer over a real nats-server and measures it
 // beside what the server does by itself in the same run.
 //
-//   expirer-load ingest|storm|steady|asking|restart|all [flags]     --help tells more
+//   expirer-load ingest|catchup|storm|steady|asking|restart|all [flags]     --help tells
+//   more
 //
 // The figures of the request API (one caller, a hundred callers in flight)
 // wait for the release that brings it.
@@ -28,6 +29,8 @@ struct Flags {
   bool markdown = false;
   bool must = false;
   uint64_t ingest_jobs = 200'000;
+  uint64_t rules = 6;
+  uint64_t behind = 200'000;
   uint64_t storm_jobs = 100'000;
   uint64_t pending = 1'000'000;
   uint64_t rate = 0;  // 0 = both
@@ -94,6 +97,11 @@ void RunSteady(const Flags& flags, Runner* runner) {
 void RunAll(const CLI::App& app, const Flags& flags, Runner* runner) {
   const bool all = app.got_subcommand("all");
   if (all || app.got_subcommand("ingest")) RunIngest(flags, runner);
+  if (all || app.got_subcommand("catchup")) {
+    runner->Run("catchup", [&](Report* report) {
+      return CatchUp(flags.options, flags.rules, flags.behind, report);
+    });
+  }
   if (all || app.got_subcommand("storm")) {
     runner->Run("storm", [&](Report* report) {
       return Storm(flags.options, flags.storm_jobs, report);
@@ -135,6 +143,10 @@ void AddScenarios(CLI::App* app, Flags* flags) {
   ingest->add_option("--jobs", flags->ingest_jobs, "how many");
   ingest->add_option("--ids", flags->ids, "only these")
       ->check(CLI::IsMember({"ascending", "random"}));
+  CLI::App* catchup = app->add_subcommand(
+      "catchup", "memory while several rules read a long backlog of one stream");
+  catchup->add_option("--rules", flags->rules, "how many rules");
+  catchup->add_option("--events", flags->behind, "how many events they are behind");
   CLI::App* storm = app->add_subcommand("storm", "jobs all due at one instant");
   storm->add_option("--jobs", flags->storm_jobs, "how many");
   CLI::App* steady = app->add_subcommand("steady", "lateness at a steady rate");

@@ -26,9 +26,9 @@ struct Options {
 // Streams and a store of one run, gone with this object.
 class Stage {
  public:
-  // `label` tells this run's names from others'.
+  // `label` tells this run's names from others'; all `rules` read the same events.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<Stage>> Set(
-      const Options& options, const std::string& label);
+      const Options& options, const std::string& label, uint64_t rules = 1);
   ~Stage();
   Stage(const Stage&) = delete;
   Stage& operator=(const Stage&) = delete;
@@ -62,7 +62,8 @@ class Stage {
   using Done = std::function<absl::StatusOr<bool>()>;
   [[nodiscard]] absl::Status Poll(const std::string& what, int64_t every_ms,
                                   const Done& done);
-  [[nodiscard]] absl::StatusOr<std::string> ServiceConsumer();
+  // One for each rule.
+  [[nodiscard]] absl::StatusOr<std::vector<std::string>> ServiceConsumers();
 
   const Options options_;
   ServeSetup setup_;
@@ -88,6 +89,8 @@ void SleepUntilWall(int64_t wall_ms);
 [[nodiscard]] absl::Status Storm(const Options& options, uint64_t jobs, Report* report);
 [[nodiscard]] absl::Status Steady(const Options& options, uint64_t rate, uint64_t seconds,
                                   bool feed, Report* report);
+[[nodiscard]] absl::Status CatchUp(const Options& options, uint64_t rules,
+                                   uint64_t events, Report* report);
 [[nodiscard]] absl::Status Asking(const Options& options, uint64_t pending,
                                   Report* report);
 [[nodiscard]] absl::Status Restart(const Options& options, uint64_t pending,

@@ -40,7 +40,8 @@ absl::Status Fill(const Options& options, const ServeSetup& setup, uint64_t pend
 }
 
 absl::StatusOr<std::unique_ptr<Stage>> Stage::Set(const Options& options,
-                                                  const std::string& label) {
+                                                  const std::string& label,
+                                                  uint64_t rules) {
   static int count = 0;
   const std::string id = fmt::format("load{}-{}", getpid(), ++count);
   auto stage = std::unique_ptr<Stage>(new Stage(options));
@@ -51,6 +52,7 @@ absl::StatusOr<std::unique_ptr<Stage>> Stage::Set(const Options& options,
   setup.name = id;
   setup.subject = id + "-in.created";
   setup.target = id + "-out.due";
+  setup.rules = rules;
   RETURN_IF_ERROR(WriteConfig(setup));
   ASSIGN_OR_RETURN(stage->link_, Link::Connect(options.url));
   ASSIGN_OR_RETURN(stage->in_, stage->AddStream("IN", id + "-in.>"));
@@ -103,22 +105,23 @@ absl::Status Stage::AwaitReady() {
   });
 }
 
-absl::StatusOr<std::string> Stage::ServiceConsumer() {
+absl::StatusOr<std::vector<std::string>> Stage::ServiceConsumers() {
   std::vector<std::string> names;
-  RETURN_IF_ERROR(Poll("consumer of the service", 1, [&]() -> absl::StatusOr<bool> {
+  RETURN_IF_ERROR(Poll("consumers of the service", 1, [&]() -> absl::StatusOr<bool> {
     ASSIGN_OR_RETURN(names, link_->Consumers(in_));
-    return !names.empty();
+    return names.size() >= setup_.rules;
   }));
-  if (names.size() > 1) return Internal("the events' stream has several consumers");
-  return names[0];
+  if (names.size() > setup_.rules)
+    return Internal("the events' stream has further consumers");
+  return names;
 }
 
 absl::Status Stage::AwaitAcked(int64_t* started_ns) {
-  ASSIGN_OR_RETURN(const std::string consumer, ServiceConsumer());
+  ASSIGN_OR_RETURN(const std::vector<std::string> consumers, ServiceConsumers());
   int64_t before_ns = SteadyNs();
   const auto delivered = [&]() -> absl::StatusOr<bool> {
     const int64_t now_ns = SteadyNs();
-    ASSIGN_OR_RETURN(const ConsumerState state, link_->Consumer(in_, consumer));
+    ASSIGN_OR_RETURN(const ConsumerState state, link_->Consumer(in_, consumers[0]));
     if (state.delivered > 0) return true;
     before_ns = now_ns;
     return false;
@@ -126,8 +129,11 @@ absl::Status Stage::AwaitAcked(int64_t* started_ns) {
   RETURN_IF_ERROR(Poll("first delivery", 1, delivered));
   if (started_ns != nullptr) *started_ns = before_ns;
   return Poll("ack of every event", 5, [&]() -> absl::StatusOr<bool> {
-    ASSIGN_OR_RETURN(const ConsumerState state, link_->Consumer(in_, consumer));
-    return state.Done();
+    for (const std::string& consumer : consumers) {
+      ASSIGN_OR_RETURN(const ConsumerState state, link_->Consumer(in_, consumer));
+      if (!state.Done()) return false;
+    }
+    return true;
   });
 }
 

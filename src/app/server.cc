@@ -479,6 +479,8 @@ class Server {
     status.outlets = outlets_;
     status.outlet_rules = outlet_rules_;
     status.inbox_used = inbox_.requests();
+    status.inbox_bytes = inbox_.bytes();
+    status.inbox_bytes_max = inbox_.bytes_max();
     status.requests_used = inbox_.asks();
     status.ingress_connects = ingress_->connects();
     status.egress_connects = egress_->connects();

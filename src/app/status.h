@@ -47,6 +47,8 @@ struct Status {
   std::vector<std::string> outlets;       // names, as stats.outcomes
   std::vector<std::string> outlet_rules;  // names of their rules, "" = of none
   uint64_t inbox_used = 0;
+  uint64_t inbox_bytes = 0;  // waiting there, and asked for
+  uint64_t inbox_bytes_max = 0;
   uint64_t requests_used = 0;
   uint64_t ingress_connects = 0;  // how often it was connected
   uint64_t egress_connects = 0;

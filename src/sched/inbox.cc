@@ -39,22 +39,25 @@ size_t Bytes(const Request& request) {
 Inbox::Inbox(size_t requests_max, std::function<void()> wake, size_t asks_max)
     : capacity_(requests_max), wake_(std::move(wake)), asks_max_(asks_max) {}
 
-bool Inbox::Reserve(size_t count) {
+bool Inbox::Reserve(size_t count, size_t bytes) {
   MutexLock lock(&mutex_);
-  if (reserved_ + count > capacity_ || bytes_ > kBytesMax) {
+  const bool large = bytes_ + bytes > bytes_max_ && bytes_ > bytes_max_ / 2;
+  if (reserved_ + count > capacity_ || large) {
     starved_ = true;
     return false;
   }
   reserved_ += count;
+  bytes_ += bytes;
   return true;
 }
 
-void Inbox::Release(size_t count) {
+void Inbox::Release(size_t count, size_t bytes) {
   bool tell = false;
   {
     MutexLock lock(&mutex_);
-    CHECK(count <= reserved_);
+    CHECK(count <= reserved_ && bytes <= bytes_);
     reserved_ -= count;
+    bytes_ -= bytes;
     tell = std::exchange(starved_, false);
   }
   if (tell && room_) room_();
@@ -67,15 +70,23 @@ void Inbox::SetWakeAt(size_t count) {
   wake_at_ = count;
 }
 
-void Inbox::Push(Request request) {
-  bool tell = false;
-  const size_t bytes = Bytes(request);
+void Inbox::SetBytesMax(size_t bytes) {
   {
     MutexLock lock(&mutex_);
-    CHECK(requests_.size() - taken_ < reserved_);
-    tell = completions_.size() < wake_at_ && requests_.size() == taken_;
+    bytes_max_ = bytes;
+  }
+  Release(0);
+}
+
+void Inbox::Push(Request request, size_t bytes) {
+  bool tell = false;
+  const size_t own_bytes = Bytes(request);
+  {
+    MutexLock lock(&mutex_);
+    CHECK(requests_.size() < reserved_ && bytes <= bytes_);
+    tell = completions_.size() < wake_at_ && requests_.empty();
     requests_.push_back(std::move(request));
-    bytes_ += bytes;
+    bytes_ += own_bytes - bytes;
   }
   if (tell) wake_();
 }
@@ -114,7 +125,7 @@ void Inbox::Complete(Completion completion) {
   {
     MutexLock lock(&mutex_);
     completions_.push_back(std::move(completion));
-    tell = completions_.size() == wake_at_ && requests_.size() == taken_;
+    tell = completions_.size() == wake_at_ && requests_.empty();
   }
   if (tell) wake_();
 }
@@ -122,6 +133,7 @@ void Inbox::Complete(Completion completion) {
 void Inbox::Drain(size_t requests_max, std::vector<Completion>* completions,
                   std::vector<Request>* requests) {
   size_t count = 0;
+  size_t bytes = 0;
   {
     MutexLock lock(&mutex_);
     if (completions->empty()) {
@@ -131,27 +143,22 @@ void Inbox::Drain(size_t requests_max, std::vector<Completion>* completions,
                 std::back_inserter(*completions));
       completions_.clear();
     }
-    count = std::min(requests_max, requests_.size() - taken_);
-    const auto first = requests_.begin() + static_cast<ptrdiff_t>(taken_);
-    for (size_t i = 0; i < count; ++i) bytes_ -= Bytes(first[static_cast<ptrdiff_t>(i)]);
-    std::move(first, first + static_cast<ptrdiff_t>(count),
-              std::back_inserter(*requests));
-    taken_ += count;
-    if (taken_ == requests_.size()) {
-      requests_.clear();
-      taken_ = 0;
+    for (; count < requests_max && !requests_.empty(); ++count) {
+      bytes += Bytes(requests_.front());
+      requests->push_back(std::move(requests_.front()));
+      requests_.pop_front();
     }
     for (size_t i = 0; requests_max > 0 && i < kAsksPerDrain && !asks_.empty(); ++i) {
       requests->push_back(std::move(asks_.front()));
       asks_.pop_front();
     }
   }
-  if (count > 0) Release(count);
+  if (count > 0) Release(count, bytes);
 }
 
 bool Inbox::empty() const {
   MutexLock lock(&mutex_);
-  return completions_.empty() && asks_.empty() && requests_.size() == taken_;
+  return completions_.empty() && asks_.empty() && requests_.empty();
 }
 
 size_t Inbox::completions() const {
@@ -161,7 +168,17 @@ size_t Inbox::completions() const {
 
 size_t Inbox::requests() const {
   MutexLock lock(&mutex_);
-  return requests_.size() - taken_ + asks_.size();
+  return requests_.size() + asks_.size();
+}
+
+size_t Inbox::bytes() const {
+  MutexLock lock(&mutex_);
+  return bytes_;
+}
+
+size_t Inbox::bytes_max() const {
+  MutexLock lock(&mutex_);
+  return bytes_max_;
 }
 
 }  // namespace expirer

@@ -18,22 +18,24 @@ namespace expirer {
 // Thread-safe.
 class Inbox {
  public:
-  // Room for `requests_max` requests, and no further places once those that
-  // wait hold kBytesMax; and for `asks_max` requests of the API. `wake` is
-  // called, on the producer's thread, when something arrives in an empty inbox.
+  // Room for `requests_max` requests and kBytesMax bytes of them; and for
+  // `asks_max` requests of the API. `wake` is called, on the producer's thread,
+  // when something arrives in an empty inbox.
   Inbox(size_t requests_max, std::function<void()> wake, size_t asks_max = 256);
 
-  // Takes `count` places for requests yet to come; false when there are not
-  // that many free: then `room` will be called once there may be again.
-  [[nodiscard]] bool Reserve(size_t count);
-  // Gives back places that were reserved and not used.
-  void Release(size_t count);
+  // Takes `count` places for requests yet to come, and `bytes` for all of them;
+  // false when there are not that many free: then `room` will be called once
+  // there may be again. More bytes than there are in all are given while half
+  // of them is free, so that a message can be larger than every limit.
+  [[nodiscard]] bool Reserve(size_t count, size_t bytes = 0);
+  // Gives back what was reserved and not used.
+  void Release(size_t count, size_t bytes = 0);
   // Called (on the core thread) after places became free, if a Reserve failed
   // before. Set once, before the first Reserve.
   void OnRoom(std::function<void()> room);
 
-  // REQUIRES: a reserved place, which it uses.
-  void Push(Request request);
+  // REQUIRES: a reserved place, which it uses, and `bytes` reserved for it.
+  void Push(Request request, size_t bytes = 0);
   void Complete(Completion completion);
 
   // A request of the API. TakePlace first: false at the limit. The place is
@@ -59,10 +61,15 @@ class Inbox {
   [[nodiscard]] size_t requests() const;
   [[nodiscard]] size_t completions() const;
   [[nodiscard]] size_t capacity() const { return capacity_; }
+  // Bytes of what waits here and of what is reserved.
+  [[nodiscard]] size_t bytes() const;
+  // How many there may be. Any thread.
+  [[nodiscard]] size_t bytes_max() const;
+  void SetBytesMax(size_t bytes);
 
-  // What is under way when the limit is reached still comes: at most one
-  // pull's bytes for each that is outstanding.
-  static constexpr size_t kBytesMax = 64 << 20;
+  // Well below the 64 MB that a server lets wait for one connection by default
+  // (max_pending): all of it may be asked for at the same moment.
+  static constexpr size_t kBytesMax = 32 << 20;
   // One costs the core up to ~30 us (two cold reads): 2 ms a turn at most.
   static constexpr size_t kAsksPerDrain = 64;
 
@@ -77,9 +84,9 @@ class Inbox {
   bool starved_ ABSL_GUARDED_BY(mutex_) = false;
   size_t wake_at_ ABSL_GUARDED_BY(mutex_) = 1;
   std::vector<Completion> completions_ ABSL_GUARDED_BY(mutex_);
-  std::vector<Request> requests_ ABSL_GUARDED_BY(mutex_);
-  size_t taken_ ABSL_GUARDED_BY(mutex_) = 0;  // of requests_, already drained
-  size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // of those not drained yet
+  std::deque<Request> requests_ ABSL_GUARDED_BY(mutex_);
+  size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // of requests_, and reserved
+  size_t bytes_max_ ABSL_GUARDED_BY(mutex_) = kBytesMax;
   std::deque<Request> asks_ ABSL_GUARDED_BY(mutex_);
   size_t places_ ABSL_GUARDED_BY(mutex_) = 0;  // taken by asks not answered yet
 };
