@@ -302,9 +302,12 @@ absl::Status Connection::Connect() {
   ++generation_;
   char url[256] = {};
   (void)natsConnection_GetConnectedUrl(nc, url, sizeof url);
+  char server_id[256] = {};
+  (void)natsConnection_GetConnectedServerId(nc, server_id, sizeof server_id);
   {
     MutexLock lock(&mutex_);
     nc_ = nc;
+    server_id_ = server_id;
     for (Subscription& subscription : subscriptions_) SubscribeNow(&subscription);
   }
   up_ = true;
@@ -313,6 +316,11 @@ absl::Status Connection::Connect() {
   Log(Level::kInfo, "connected to NATS",
       {{"connection", name_}, {"server", server.substr(server.rfind('@') + 1)}});
   return absl::OkStatus();
+}
+
+std::string Connection::server_id() {
+  MutexLock lock(&mutex_);
+  return server_id_;
 }
 
 void Connection::Subscribe(const std::string& subject, MessageHandler handler) {

@@ -104,6 +104,8 @@ class Connection {
   [[nodiscard]] bool up() const { return up_.load(std::memory_order_acquire); }
   // 0 before the first connection.
   [[nodiscard]] int64_t max_payload() const { return max_payload_.load(); }
+  // The process at the other end; "" before the first connection.
+  [[nodiscard]] std::string server_id();
   // How often it has been connected.
   [[nodiscard]] uint64_t generation() const { return generation_.load(); }
   // How often a handler was so slow that messages were dropped (kPendingMax).
@@ -176,6 +178,7 @@ class Connection {
   Mutex flush_mutex_;
   Mutex mutex_;
   __natsConnection* nc_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  std::string server_id_ ABSL_GUARDED_BY(mutex_);
   std::deque<Subscription> subscriptions_ ABSL_GUARDED_BY(mutex_);
   std::string header_block_ ABSL_GUARDED_BY(mutex_);  // scratch
 

@@ -30,6 +30,10 @@ constexpr int64_t kFloorEveryMs = 5'000;
 constexpr int64_t kIdleMs = 1'000;
 // A new leader of a stream may not know its end for a moment.
 constexpr int64_t kAheadForMs = 1'000;
+// A message came so shortly before the connection went: it was busy with them.
+constexpr int64_t kReadingMs = 2'000;
+constexpr int64_t kLessForMs = 600'000;
+constexpr size_t kBytesMaxLeast = 1 << 20;
 // A stream or consumer that cannot be looked at keeps all rules from starting
 // for this long at most.
 constexpr int64_t kAdmissionMaxMs = 30'000;
@@ -191,6 +195,9 @@ std::string Ingress::Trouble(RuleIndex rule) const {
 }
 
 void Ingress::OnUp() {
+  const std::string server = connection_.server_id();
+  if (std::exchange(server_id_, server) == server && was_reading_) AskForLess();
+  was_reading_ = false;
   {
     MutexLock lock(&mutex_);
     ++link_epoch_;
@@ -199,7 +206,29 @@ void Ingress::OnUp() {
   Wake();
 }
 
+// A server ends a connection for which too much waits (max_pending) without a word.
+void Ingress::AskForLess() {
+  const size_t bytes = std::max(inbox_->bytes_max() / 2, kBytesMaxLeast);
+  if (bytes >= inbox_->bytes_max()) return;
+  Log(Level::kWarn,
+      "the server ended the connection while messages came, and is the same as before: "
+      "it does so with a slow consumer, for which more waits than its max_pending; "
+      "at most half as many bytes are asked for at a time from now on",
+      {{"bytes", bytes}});
+  inbox_->SetBytesMax(bytes);
+  less_since_ms_ = NowMs();
+}
+
+void Ingress::AskForMore() {
+  if (less_since_ms_ == 0 || NowMs() - less_since_ms_ < kLessForMs) return;
+  const size_t bytes = std::min(inbox_->bytes_max() * 2, Inbox::kBytesMax);
+  inbox_->SetBytesMax(bytes);
+  less_since_ms_ = bytes < Inbox::kBytesMax ? NowMs() : 0;
+}
+
 void Ingress::OnDown() {
+  LookForMessages();
+  was_reading_ = NowMs() - message_ms_ < kReadingMs;
   {
     MutexLock lock(&mutex_);
     ++link_epoch_;
@@ -222,6 +251,14 @@ void Ingress::PostAway() {
 void Ingress::OnTick() {
   requests_.Tick();
   TickSources();
+  LookForMessages();
+  AskForMore();
+}
+
+void Ingress::LookForMessages() {
+  uint64_t received = 0;
+  for (const PullSource* pull : Pulls()) received += pull->received();
+  if (std::exchange(received_, received) != received) message_ms_ = NowMs();
 }
 
 void Ingress::TickSources() {
@@ -714,11 +751,13 @@ void Ingress::OpenSources() {
   const size_t share =
       inbox_->capacity() / (2 * ready * static_cast<size_t>(options_.outstanding));
   const size_t batch = std::clamp<size_t>(share, 1, options_.batch);
+  const size_t bytes =
+      inbox_->bytes_max() / (2 * ready * static_cast<size_t>(options_.outstanding));
   for (auto& [key, source] : sources_) {
     if (!source->ready || source->broken) continue;
     MutexLock lock(&mutex_);
     // Under the lock: neither a loss nor Stop comes between.
-    if (link_epoch_ == epoch_ && intake_ && !stopping_) source->pull->Open(batch);
+    if (link_epoch_ == epoch_ && intake_ && !stopping_) source->pull->Open(batch, bytes);
   }
 }
 

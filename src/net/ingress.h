@@ -165,6 +165,10 @@ class Ingress final : public Inbound {
   void OnUp();
   void OnDown();
   void OnTick();
+  void LookForMessages();
+  // Of all pulls together: after a break for a slow consumer, and back in time.
+  void AskForLess();
+  void AskForMore();
   // Any thread.
   void Wake();
   void TickSources();
@@ -241,6 +245,13 @@ class Ingress final : public Inbound {
   Requests requests_;
   JetStream js_;
   Outcome outcome_;
+
+  // Loop thread only.
+  std::string server_id_;               // of the last connection
+  uint64_t received_ = 0;               // messages, of all sources, at the last tick
+  int64_t message_ms_ = INT64_MIN / 2;  // when a tick last saw some
+  bool was_reading_ = false;            // when the connection went
+  int64_t less_since_ms_ = 0;           // 0 = as much as may be is asked for
 
   // Control thread only.
   TargetStreams target_streams_;

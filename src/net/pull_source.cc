@@ -17,12 +17,13 @@ namespace {
 constexpr int64_t kDeadlineSlackMs = 2'000;
 constexpr int64_t kPauseFirstMs = 100;
 constexpr int64_t kPauseMaxMs = 2'000;
+constexpr size_t kPullsMax = 64;  // at a time; a consumer of ours takes 512
+constexpr size_t kBytesMin = 1'024;
+// One that was made larger than its share keeps it from the others no longer.
+constexpr int64_t kLargeExpiresMs = 2'000;
+constexpr int kLargesMax = 16;  // then those behind may be smaller again
 
 int64_t MonotonicMs() { return SystemClock().MonotonicMs(); }
-
-bool Contains(std::string_view text, std::string_view part) {
-  return text.find(part) != std::string_view::npos;
-}
 
 }  // namespace
 
@@ -30,32 +31,6 @@ bool MayBecomeDead(const Intent& intent) {
   if (std::holds_alternative<RejectIntent>(intent)) return true;
   const auto* cancel = std::get_if<CancelIntent>(&intent);
   return cancel != nullptr && cancel->late != nullptr && !cancel->late->trouble.empty();
-}
-
-PullStatus ReadPullStatus(const Delivery::Status& status) {
-  const std::string_view text = status.description;
-  switch (status.code) {
-    case 100: return PullStatus::kHeartbeat;
-    case 404:  // No Messages: only to a pull that would not wait
-      return PullStatus::kPause;
-    case 408:  // Request Timeout, Interest Expired, Requests Pending
-      return PullStatus::kEnded;
-    case 409:
-      if (Contains(text, "Consumer Deleted") || Contains(text, "push based")) {
-        return PullStatus::kBroken;
-      }
-      if (Contains(text, "MaxBytes") || Contains(text, "Batch Completed")) {
-        return PullStatus::kEnded;
-      }
-      // Exceeded MaxWaiting, Leadership Change, Server Shutdown, limits.
-      return PullStatus::kPause;
-    case 400:
-    case 412:
-    case 423:
-    case 503:  // nobody answers pulls: the consumer is not there
-      return PullStatus::kBroken;
-    default: return PullStatus::kUnknown;
-  }
 }
 
 PullSource::PullSource(Options options, Connection* connection, Inbox* inbox,
@@ -73,29 +48,48 @@ PullSource::PullSource(Options options, Connection* connection, Inbox* inbox,
                          [this](const Delivery& d) { OnDelivery(d); });
 }
 
-void PullSource::Open(size_t batch) {
+void PullSource::Open(size_t batch, size_t bytes) {
   MutexLock lock(&mutex_);
   batch_ = std::max<size_t>(batch, 1);
+  bytes_ = bytes;
   if (open_) return;
   open_ = true;
   heard_ms_ = MonotonicMs();
   pause_until_ms_ = 0;
+  limits_ = {};  // they may be others by now
   Pump();
 }
 
 void PullSource::Close(bool abandon) {
-  size_t unused = 0;
+  Credit unused;
   {
     MutexLock lock(&mutex_);
     open_ = false;
-    if (abandon) unused = Drop();
+    if (abandon) {
+      unused = Drop();
+      refusal_.clear();
+    }
   }
-  if (unused > 0) inbox_->Release(unused);
+  GiveBack(unused);
 }
 
-size_t PullSource::Drop() {
+PullSource::Credit PullSource::TakeOut(size_t places) {
+  places = std::min(places, credit_.places);
+  if (places == 0) return {};
+  const size_t bytes =
+      places == credit_.places ? credit_.bytes : credit_.bytes / credit_.places * places;
+  credit_.places -= places;
+  credit_.bytes -= bytes;
+  return {places, bytes};
+}
+
+PullSource::Credit PullSource::Drop() {
   pulls_.clear();
-  return std::exchange(credit_, 0);
+  return std::exchange(credit_, {});
+}
+
+void PullSource::GiveBack(const Credit& unused) {
+  if (unused.places > 0) inbox_->Release(unused.places, unused.bytes);
 }
 
 uint64_t PullSource::received() const {
@@ -103,34 +97,77 @@ uint64_t PullSource::received() const {
   return received_;
 }
 
+std::string PullSource::refusal() const {
+  MutexLock lock(&mutex_);
+  return refusal_;
+}
+
+bool PullSource::asking() const {
+  MutexLock lock(&mutex_);
+  return open_ && !starved_;
+}
+
 void PullSource::Pump() {
   if (!open_ || MonotonicMs() < pause_until_ms_) return;
-  const size_t most = static_cast<size_t>(options_.outstanding);
+  const Pull next = Next();
+  // As many messages asked for as there would be without a limit.
+  const size_t most =
+      next.large ? 1
+                 : std::min(kPullsMax, static_cast<size_t>(options_.outstanding) *
+                                           batch_ / next.batch);
   bool sent = false;
-  while (credit_ <= (most - 1) * batch_) {
-    if (!inbox_->Reserve(batch_)) break;  // Tick comes when there is room
+  while (credit_.places <= (most - 1) * next.batch) {
+    starved_ = !inbox_->Reserve(next.batch, next.bytes);
+    if (starved_) break;  // Tick comes when there is room
     // Counted also when it is not sent (the connection went, or its buffer is
     // full): the owner closes the source, or the deadline gives it back.
-    credit_ += batch_;
+    credit_.places += next.batch;
+    credit_.bytes += next.bytes;
     // A pull that was filled ends without a word: of many the oldest are such.
     if (pulls_.size() >= 4 * most) pulls_.pop_front();
-    SendPull();
+    Send(next);
     sent = true;
   }
   if (sent) connection_->Flush();
 }
 
-void PullSource::SendPull() {
-  const uint64_t token = next_token_++;
+// Two messages of the largest kind, since one with its headers and subjects takes
+// more than max_payload, which may have been lowered.
+size_t PullSource::BytesMax() const {
+  const size_t two = 2 * static_cast<size_t>(connection_->max_payload());
+  return std::min(std::max(bytes_, two), limits_.bytes);
+}
+
+bool PullSource::Grow(const Pull& pull) {
+  grown_bytes_ = std::min(std::max(2 * pull.bytes, grown_bytes_), BytesMax());
+  larges_ = kLargesMax;
+  return grown_bytes_ > pull.bytes;
+}
+
+// A larger one brings one message only: nats-server 2.9 sets a message that it is to
+// deliver again aside for ack_wait when it does not fit into what is left of a pull.
+PullSource::Pull PullSource::Next() {
+  Pull pull;
+  pull.batch = std::min(batch_, limits_.batch);
+  pull.bytes = std::min(std::max(bytes_ * pull.batch / batch_, kBytesMin), limits_.bytes);
+  pull.expires_ms = std::min(options_.expires_ms, limits_.expires_ms);
+  if (larges_ == 0 || grown_bytes_ <= pull.bytes) return pull;
+  return {0, 1, grown_bytes_, true, std::min(kLargeExpiresMs, limits_.expires_ms), 0};
+}
+
+void PullSource::Send(Pull pull) {
+  pull.token = next_token_++;
+  // Servers take no heartbeat above half of the duration.
+  const int64_t heartbeat_ms = std::min(options_.heartbeat_ms, pull.expires_ms / 2);
   const std::string body = fmt::format(
-      "{{\"batch\":{},\"max_bytes\":{},\"expires\":{},\"idle_heartbeat\":{}}}", batch_,
-      std::max(options_.bytes_max, 2 * connection_->max_payload()),
-      options_.expires_ms * 1'000'000, options_.heartbeat_ms * 1'000'000);
-  (void)connection_->Publish(next_subject_, fmt::format("{}.{}", options_.inbox, token),
-                             body);
+      "{{\"batch\":{},\"max_bytes\":{},\"expires\":{},\"idle_heartbeat\":{}}}",
+      pull.batch, pull.bytes, pull.expires_ms * 1'000'000, heartbeat_ms * 1'000'000);
+  (void)connection_->Publish(next_subject_,
+                             fmt::format("{}.{}", options_.inbox, pull.token), body);
   if (pulls_.empty()) heard_ms_ = MonotonicMs();
-  pulls_.push_back(
-      {token, batch_, MonotonicMs() + options_.expires_ms + kDeadlineSlackMs});
+  if (pull.large) --larges_;
+  pull.deadline_ms = MonotonicMs() + pull.expires_ms + kDeadlineSlackMs;
+  pulls_.push_back(pull);
 }
 
 void PullSource::PauseFor() {
@@ -140,20 +177,21 @@ void PullSource::PauseFor() {
 
 void PullSource::Tick() {
   std::string why;
-  size_t unused = 0;
+  Credit unused;
   {
     MutexLock lock(&mutex_);
     const int64_t now_ms = MonotonicMs();
     while (!pulls_.empty() && pulls_.front().deadline_ms <= now_ms) pulls_.pop_front();
     if (pulls_.empty()) unused = Drop();
-    if (open_ && credit_ > 0 && now_ms - heard_ms_ > 2 * options_.heartbeat_ms + 500) {
+    if (open_ && credit_.places > 0 &&
+        now_ms - heard_ms_ > 2 * options_.heartbeat_ms + 500) {
       why = "no heartbeat from the consumer";
       open_ = false;
-      unused += Drop();
+      unused = Drop();
     }
     Pump();
   }
-  if (unused > 0) inbox_->Release(unused);
+  GiveBack(unused);
   if (!why.empty()) broken_(why);
 }
 
@@ -194,13 +232,12 @@ void PullSource::OnMessage(const Delivery& delivery) {
   MutexLock lock(&mutex_);
   heard_ms_ = MonotonicMs();
   pause_ms_ = 0;
-  if (credit_ > 0) {
-    --credit_;
-  } else if (!inbox_->Reserve(1)) {
-    return;  // of an abandoned pull, and no room: it will be delivered again
-  }
+  refusal_.clear();
+  const Credit used = TakeOut(1);
+  // Of an abandoned pull, and no room: it will be delivered again.
+  if (used.places == 0 && !inbox_->Reserve(1)) return;
   ++received_;
-  inbox_->Push(std::move(request));
+  inbox_->Push(std::move(request), used.bytes);
   Pump();
 }
 
@@ -211,35 +248,59 @@ void PullSource::OnStatus(const Delivery& delivery, const Delivery::Status& stat
   (void)std::from_chars(token_text.data(), token_text.data() + token_text.size(), token);
   const PullStatus kind = ReadPullStatus(status);
   std::string why;
-  size_t left = 0;
+  Credit unused;
   {
     MutexLock lock(&mutex_);
-    const auto pull =
+    const auto found =
         std::find_if(pulls_.begin(), pulls_.end(),
                      [token](const Pull& one) { return one.token == token; });
-    if (pull == pulls_.end()) return;  // of an abandoned pull
+    if (found == pulls_.end()) return;  // of an abandoned pull
     heard_ms_ = MonotonicMs();
-    if (kind == PullStatus::kHeartbeat) return;
+    if (kind == PullStatus::kHeartbeat) {
+      refusal_.clear();
+      return;
+    }
+    const Pull pull = *found;
+    pulls_.erase(found);
     // The unfilled part; without the header no message of it was sent.
-    left = pull->batch;
+    size_t left = pull.batch;
     const std::string pending = delivery.Header("Nats-Pending-Messages");
     if (!pending.empty()) {
       (void)std::from_chars(pending.data(), pending.data() + pending.size(), left);
     }
-    pulls_.erase(pull);
-    left = std::min(left, credit_);
-    credit_ -= left;
+    unused = TakeOut(left);
+    const std::string words = fmt::format("{} {}", status.code, status.description);
     if (kind == PullStatus::kBroken) {
-      why = fmt::format("{} {}", status.code, status.description);
-      if (!std::exchange(open_, false)) why.clear();  // told already
-      left += Drop();
-    } else if (kind != PullStatus::kEnded) {
+      if (std::exchange(open_, false)) why = words;  // else told already
+      const Credit rest = Drop();
+      unused.places += rest.places;
+      unused.bytes += rest.bytes;
+    } else if (!Understood(kind, pull, left, status.description)) {
+      refusal_ = words;
       PauseFor();
     }
     Pump();
   }
-  if (left > 0) inbox_->Release(left);
+  GiveBack(unused);
   if (!why.empty()) broken_(why);
+}
+
+bool PullSource::Understood(PullStatus kind, const Pull& pull, size_t left,
+                            std::string_view words) {
+  switch (kind) {
+    case PullStatus::kEnded:
+      if (left > 0) larges_ = 0;  // nothing more waits
+      return true;
+    case PullStatus::kTooLarge: return left < pull.batch || Grow(pull);
+    // Of several that were on their way only the first tells anything new.
+    case PullStatus::kLimited: return limits_.Learn(words) || Exceeds(pull);
+    default: return false;
+  }
+}
+
+bool PullSource::Exceeds(const Pull& pull) const {
+  return pull.batch > limits_.batch || pull.bytes > limits_.bytes ||
+         pull.expires_ms > limits_.expires_ms;
 }
 
 }  // namespace expirer

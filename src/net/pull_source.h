@@ -5,7 +5,9 @@
 // places taken in the inbox are one sum for all pulls: a pull adds its batch,
 // a message uses one, a status that ends a pull gives back what it says was
 // left. A sum that went wrong (a pull lost without a word) heals at the last
-// deadline, when nothing more can come and the rest is given back.
+// deadline, when nothing more can come and the rest is given back. Bytes go with
+// the places, an equal share with each, since servers before 2.10 do not say
+// that a pull which was filled left some of its bytes.
 #pragma once
 
 #include <atomic>
@@ -19,22 +21,13 @@
 #include "base/mutex.h"
 #include "job/rules.h"
 #include "net/connection.h"
+#include "net/pull_status.h"
 #include "sched/inbox.h"
 
 namespace expirer {
 
 // Whether the message's own bytes may be kept in the dead store.
 [[nodiscard]] bool MayBecomeDead(const Intent& intent);
-
-// What the status that came to a pull's reply means.
-enum class PullStatus {
-  kHeartbeat,  // alive
-  kEnded,      // this pull is over, ask again
-  kPause,      // this pull is over, ask again in a while
-  kBroken,     // the consumer is gone or not what it was: look after it
-  kUnknown,
-};
-[[nodiscard]] PullStatus ReadPullStatus(const Delivery::Status& status);
 
 // Thread-safe. Gives places back without holding a lock, since the inbox may
 // then call Tick of any source.
@@ -51,7 +44,6 @@ class PullSource {
     int outstanding = 3;     // pulls at a time
     int64_t expires_ms = 30'000;
     int64_t heartbeat_ms = 5'000;
-    int64_t bytes_max = 16 << 20;  // of one pull; more than one message
   };
 
   // `evaluate` is called on the delivery thread of this source only. `broken`
@@ -60,8 +52,8 @@ class PullSource {
   PullSource(Options options, Connection* connection, Inbox* inbox, const Clock* clock,
              Evaluate evaluate, std::function<void(const std::string& why)> broken);
 
-  // Begins to pull, `batch` messages at a time; also to change the batch.
-  void Open(size_t batch);
+  // Begins to pull, `batch` messages and `bytes` at a time; also to change these.
+  void Open(size_t batch, size_t bytes);
   // No more pulls; what is under way still arrives until it expires. Then
   // drops the pulls when `abandon` (their consumer or connection is gone):
   // their places are given back, what arrives late finds its own or is left
@@ -72,20 +64,48 @@ class PullSource {
   void Tick();
 
   [[nodiscard]] uint64_t received() const;
+  // The server's words when it took no pull since the last one it took; "" when it
+  // takes them.
+  [[nodiscard]] std::string refusal() const;
+  // Whether it may pull, and the inbox has room for it.
+  [[nodiscard]] bool asking() const;
 
  private:
   struct Pull {
     uint64_t token = 0;
     size_t batch = 0;
+    size_t bytes = 0;
+    bool large = false;  // more bytes than its share
+    int64_t expires_ms = 0;
     int64_t deadline_ms = 0;
+  };
+  // What the inbox keeps for messages that may come.
+  struct Credit {
+    size_t places = 0;
+    size_t bytes = 0;
   };
   void OnDelivery(const Delivery& delivery);
   void OnMessage(const Delivery& delivery);
   void OnStatus(const Delivery& delivery, const Delivery::Status& status);
   void Pump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void SendPull() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Forgets all pulls; the places they held, for Release once unlocked.
-  [[nodiscard]] size_t Drop() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The next one, as large as it may be.
+  [[nodiscard]] Pull Next() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Send(Pull pull) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether what ended it needs no pause: the next one is another.
+  [[nodiscard]] bool Understood(PullStatus kind, const Pull& pull, size_t left,
+                                std::string_view words)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  [[nodiscard]] bool Exceeds(const Pull& pull) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // A message was too large for a pull that had brought nothing: the next are
+  // larger. False when they are as large as may be.
+  [[nodiscard]] bool Grow(const Pull& pull) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  [[nodiscard]] size_t BytesMax() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Takes so many places, and their bytes, out of what is held.
+  [[nodiscard]] Credit TakeOut(size_t places) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Forgets all pulls; what they held, for Release once unlocked.
+  [[nodiscard]] Credit Drop() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void GiveBack(const Credit& unused);
   void PauseFor() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Options options_;
@@ -100,8 +120,14 @@ class PullSource {
 
   mutable Mutex mutex_;
   bool open_ ABSL_GUARDED_BY(mutex_) = false;
-  size_t batch_ ABSL_GUARDED_BY(mutex_) = 0;
-  size_t credit_ ABSL_GUARDED_BY(mutex_) = 0;  // places held for what may come
+  size_t batch_ ABSL_GUARDED_BY(mutex_) = 1;
+  size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;        // of one pull
+  size_t grown_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // likewise, for a large message
+  int larges_ ABSL_GUARDED_BY(mutex_) = 0;          // how many may yet be so large
+  PullLimits limits_ ABSL_GUARDED_BY(mutex_);       // as refusals told
+  std::string refusal_ ABSL_GUARDED_BY(mutex_);
+  bool starved_ ABSL_GUARDED_BY(mutex_) = false;  // the inbox had no room
+  Credit credit_ ABSL_GUARDED_BY(mutex_);
   std::deque<Pull> pulls_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_token_ ABSL_GUARDED_BY(mutex_) = 1;
   int64_t heard_ms_ ABSL_GUARDED_BY(mutex_) = 0;

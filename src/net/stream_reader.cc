@@ -10,7 +10,7 @@
 #include "base/rfc3339.h"
 #include "job/json_view.h"
 #include "net/ack_subject.h"
-#include "net/pull_source.h"
+#include "net/pull_status.h"
 #include "net/random_id.h"
 
 namespace expirer {
@@ -18,7 +18,7 @@ namespace {
 
 constexpr int64_t kLookEveryMs = 100;
 constexpr int64_t kPauseMs = 100;
-constexpr int64_t kBytesMax = 4 << 20;  // of one pull; more than one message
+constexpr size_t kBytesMax = 4 << 20;  // of one pull; more than one message
 constexpr int64_t kInactiveNs = 300'000'000'000;
 
 int64_t NowMs() { return SystemClock().MonotonicMs(); }
@@ -158,15 +158,18 @@ void StreamReader::Pump() {
   if (idle || asked_ > 0 || queue_.size() > kBatch / 2) return;
   const int64_t now_ms = NowMs();
   if (now_ms < pause_until_ms_) return;
-  asked_ = kBatch;
+  asked_ = batch_ = std::min(kBatch, limits_.batch);
+  const size_t bytes =
+      std::min(std::max(kBytesMax, 2 * static_cast<size_t>(connection_->max_payload())),
+               limits_.bytes);
+  const int64_t expires_ms = std::min(options_.timeout_ms, limits_.expires_ms);
   heard_ms_ = now_ms;
   // Not sent: it goes unanswered, or the connection does.
   (void)connection_->Publish(
       js_->prefix() + "CONSUMER.MSG.NEXT." + options_.stream + "." + consumer_,
       fmt::format("{}.{}", inbox_, ++pull_),
-      fmt::format(R"({{"batch":{},"max_bytes":{},"expires":{}}})", kBatch,
-                  std::max(kBytesMax, 2 * connection_->max_payload()),
-                  options_.timeout_ms * 1'000'000));
+      fmt::format(R"({{"batch":{},"max_bytes":{},"expires":{}}})", batch_, bytes,
+                  expires_ms * 1'000'000));
   connection_->Flush();
 }
 
@@ -209,8 +212,12 @@ void StreamReader::OnStatus(const Delivery& delivery, const Delivery::Status& st
   switch (ReadPullStatus(status)) {
     case PullStatus::kHeartbeat: return;
     case PullStatus::kEnded:
+    case PullStatus::kTooLarge:
       // Another consumer knows whether anything is left: it may have been deleted.
-      if (asked_ == kBatch) trouble_ = "nothing came";
+      if (asked_ == batch_) trouble_ = "nothing came";
+      break;
+    case PullStatus::kLimited:
+      if (!limits_.Learn(status.description)) pause_until_ms_ = NowMs() + kPauseMs;
       break;
     case PullStatus::kBroken:
       trouble_ = fmt::format("{} {}", status.code, status.description);

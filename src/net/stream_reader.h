@@ -18,6 +18,7 @@
 #include "job/job.h"
 #include "net/connection.h"
 #include "net/jetstream.h"
+#include "net/pull_status.h"
 
 namespace expirer {
 
@@ -84,6 +85,8 @@ class StreamReader {
   std::string trouble_ ABSL_GUARDED_BY(mutex_);  // why another one is needed; "" = none
   uint64_t pull_ ABSL_GUARDED_BY(mutex_) = 0;    // number of the last one
   size_t asked_ ABSL_GUARDED_BY(mutex_) = 0;     // messages that it may still bring
+  size_t batch_ ABSL_GUARDED_BY(mutex_) = 0;     // those it asked for
+  PullLimits limits_ ABSL_GUARDED_BY(mutex_);
   int64_t heard_ms_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t pause_until_ms_ ABSL_GUARDED_BY(mutex_) = 0;
 };

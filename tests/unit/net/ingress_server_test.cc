@@ -741,6 +741,126 @@ TEST_F(IngressServer, AFullInboxStopsThePullsAndGoesOnWithRoom) {
   core.Stop();
 }
 
+// What is asked for at the same moment stays below what a server lets wait for one
+// connection (64 MB by default).
+class LargeEvents : public IngressServer {
+ protected:
+  // Of so many rules, each behind by so many events of 400 KB in one stream.
+  void Behind(TestClient& client, size_t rules, size_t events) {
+    client.CreateStream("ORDERS", spec_.subjects, "\"max_msgs_per_subject\":-1");
+    rules_.clear();
+    for (size_t i = 0; i < rules; ++i)
+      rules_.push_back(MakeRule("orders" + std::to_string(i), "order.created"));
+    for (size_t i = 0; i < events; ++i) {
+      std::string event = Event(i);
+      event.insert(event.size() - 1, ",\"much\":\"" + std::string(400'000, 'x') + "\"");
+      ASSERT_GT(client.Publish("order.created", event), 0U);
+    }
+  }
+};
+
+TEST_F(LargeEvents, OfManyRulesAtOnceDoNotBreakTheConnection) {
+  NatsServer server;
+  TestClient client(server.url());
+  Behind(client, 4, 200);
+  FakeCore core;
+  const auto ingress = MakeIngress(server, &core);
+  EXPECT_TRUE(WaitFor([&] { return core.Distinct() == 800; }));
+  EXPECT_EQ(ingress->connects(), 1U);
+  EXPECT_EQ(core.Deliveries(), 800U);
+  core.Stop();
+}
+
+TEST_F(LargeEvents, AreAskedForInHalvesAfterABreakForASlowConsumer) {
+  NatsServer server({"max_pending: 4MB"});
+  TestClient client(server.url());
+  Behind(client, 4, 100);
+  FakeCore core;
+  testing::internal::CaptureStderr();
+  const auto ingress = MakeIngress(server, &core);
+  EXPECT_TRUE(WaitFor([&] { return core.Distinct() == 400; })) << core.Distinct();
+  const std::string told = testing::internal::GetCapturedStderr();
+  // How often is up to how fast this machine reads.
+  std::printf("%d breaks\n", static_cast<int>(ingress->connects()) - 1);
+  if (ingress->connects() > 1) {
+    EXPECT_LT(core.inbox.bytes_max(), Inbox::kBytesMax);
+    EXPECT_THAT(told, HasSubstr("slow consumer"));
+  }
+  core.Stop();
+}
+
+// A consumer of this store that allows pulls so much.
+void MakeLimited(TestClient& client, const std::string& limits) {
+  (void)client.Api("CONSUMER.DURABLE.CREATE.ORDERS.expirer-orders",
+                   R"({"stream_name":"ORDERS","config":{"durable_name":"expirer-orders",)"
+                   R"("description":"expirer store test-store","max_deliver":-1,)"
+                   R"("filter_subject":"order.*",)"
+                   R"("ack_policy":"explicit","deliver_policy":"all",)" +
+                       limits + "}}");
+}
+
+TEST_F(IngressServer, PullsAreAsLargeAsAConsumerAllows) {
+  NatsServer server;
+  TestClient client(server.url());
+  client.CreateStream("ORDERS", spec_.subjects);
+  Fill(client, 0, 2'000);
+  for (const char* limits :
+       {R"("max_batch":7)", R"("max_expires":1000000000)", R"("max_bytes":20000)",
+        R"("max_batch":100,"max_expires":2000000000,"max_bytes":100000)"}) {
+    MakeLimited(client, limits);
+    FakeCore core;
+    const auto ingress = MakeIngress(server, &core);
+    EXPECT_TRUE(WaitFor([&] { return core.Distinct() == 2'000; }, 20'000))
+        << limits << ": " << core.Distinct();
+    EXPECT_TRUE(WaitFor([&] { return core.Settled(0); })) << limits;
+    core.Stop();
+    ingress->Close(1'000);
+    client.DeleteConsumer("ORDERS", "expirer-orders");
+  }
+}
+
+TEST_F(IngressServer, PullsAreAsLargeAsTheServerAllows) {
+  const TempDir dir;
+  NatsServer::Options options;
+  options.jetstream = false;  // by a config of its own
+  options.config = "jetstream { store_dir: \"" + dir.path() +
+                   "\", max_mem: 1GB, max_file: 10GB, limits { max_request_batch: 50 } }";
+  NatsServer server(options);
+  TestClient client(server.url());
+  client.CreateStream("ORDERS", spec_.subjects);
+  Fill(client, 0, 2'000);
+  FakeCore core;
+  const auto ingress = MakeIngress(server, &core);
+  EXPECT_TRUE(WaitFor([&] { return core.Distinct() == 2'000; }, 20'000))
+      << core.Distinct();
+  core.Stop();
+}
+
+// More requests than that are a busy loop.
+uint64_t RequestsFor(TestClient& client, int64_t ms) {
+  client.Subscribe("$JS.API.CONSUMER.MSG.NEXT.ORDERS.expirer-orders");
+  uint64_t requests = 0;
+  const int64_t until_ms = SystemClock().MonotonicMs() + ms;
+  while (SystemClock().MonotonicMs() < until_ms && requests < 1'000)
+    requests += client.Next(100).has_value() ? 1 : 0;
+  return requests;
+}
+
+TEST_F(IngressServer, AMessageThatNoPullMayBringIsNotAskedForWithoutAPause) {
+  NatsServer server;
+  TestClient client(server.url());
+  client.CreateStream("ORDERS", spec_.subjects);
+  MakeLimited(client, R"("max_bytes":5000)");
+  std::string event = Event(1);
+  event.insert(event.size() - 1, ",\"much\":\"" + std::string(10'000, 'x') + "\"");
+  client.Publish("order.created", event);
+  FakeCore core;
+  const auto ingress = MakeIngress(server, &core);
+  ASSERT_TRUE(WaitFor([&] { return ingress->Trouble(0).empty(); }));
+  EXPECT_LT(RequestsFor(client, 2'000), 200U);
+  core.Stop();
+}
+
 TEST_F(IngressServer, ClosedIntakeAsksForNothingMore) {
   NatsServer server;
   TestClient client(server.url());

@@ -142,7 +142,10 @@ TEST(PullStatusTable, EveryStatusHasItsMeaning) {
       {404, "No Messages", PullStatus::kPause},
       {408, "Request Timeout", PullStatus::kEnded},
       {408, "Requests Pending", PullStatus::kEnded},
-      {409, "Message Size Exceeds MaxBytes", PullStatus::kEnded},
+      {409, "Message Size Exceeds MaxBytes", PullStatus::kTooLarge},
+      {409, "Exceeded MaxRequestBatch of 250", PullStatus::kLimited},
+      {409, "Exceeded MaxRequestExpires of 5s", PullStatus::kLimited},
+      {409, "Exceeded MaxRequestMaxBytes of 1048576", PullStatus::kLimited},
       {409, "Batch Completed", PullStatus::kEnded},
       {409, "Exceeded MaxWaiting", PullStatus::kPause},
       {409, "Leadership Change", PullStatus::kPause},
@@ -157,6 +160,23 @@ TEST(PullStatusTable, EveryStatusHasItsMeaning) {
   for (const auto& one : cases) {
     EXPECT_EQ(ReadPullStatus({one.code, one.text}), one.meaning) << one.code << one.text;
   }
+}
+
+TEST(PullLimits, AreLearntFromTheWordsOfARefusalAndOnlyOnce) {
+  PullLimits limits;
+  EXPECT_TRUE(limits.Learn("Exceeded MaxRequestBatch of 250"));
+  EXPECT_EQ(limits.batch, 250U);
+  EXPECT_FALSE(limits.Learn("Exceeded MaxRequestBatch of 250"));
+  EXPECT_TRUE(limits.Learn("Exceeded MaxRequestBatch of 100"));
+  EXPECT_TRUE(limits.Learn("Exceeded MaxRequestMaxBytes of 1048576"));
+  EXPECT_EQ(limits.bytes, 1'048'576U);
+  EXPECT_TRUE(limits.Learn("Exceeded MaxRequestExpires of 1m0s"));
+  EXPECT_EQ(limits.expires_ms, 60'000);
+  EXPECT_TRUE(limits.Learn("Exceeded MaxRequestExpires of 1.5s"));
+  EXPECT_EQ(limits.expires_ms, 1'500);
+  for (const char* words : {"Exceeded MaxRequestBatch of 0", "Exceeded MaxRequestBatch",
+                            "Exceeded MaxRequestExpires of 10µs", "Exceeded MaxWaiting"})
+    EXPECT_FALSE(limits.Learn(words)) << words;
 }
 
 TEST(DeniedSubject, IsTakenFromTheServersWords) {
