@@ -150,6 +150,10 @@ class Doctor {
     if (!info.ok() && JetStreamCode(info.status()) == kConsumerNotFound)
       return Say(kWarn, check, "none yet; serve makes it");
     if (!info.ok()) return Say(kFail, check, Message(info.status()));
+    if (info->paused)
+      return Say(kFail, check,
+                 fmt::format("paused until {}, {} waiting", info->pause_until,
+                             info->num_pending));
     const bool fit = info->ack_policy == "explicit" && info->max_deliver == -1 &&
                      info->deliver_subject.empty();
     Say(fit ? kOk : kFail, check,
@@ -195,12 +199,24 @@ class Doctor {
     const size_t free = pointers.Add("/store/free_bytes");
     const size_t limit = pointers.Add("/store/disk_free_limit_bytes");
     const size_t rules = pointers.Add("/rules");
+    std::vector<std::pair<size_t, size_t>> not_reading;
+    for (int i = 0; i < 5; ++i)
+      not_reading.emplace_back(pointers.Add(fmt::format("/not_reading/{}/rule", i)),
+                               pointers.Add(fmt::format("/not_reading/{}/why", i)));
     JsonReader reader;
     if (!reader.Read(*stats, pointers).ok()) return;
     if (reader.value(open).raw == "false")
       Say(kWarn, "service",
           fmt::format("takes no input: {} bytes are free, less than limits.disk_free, {}",
                       reader.value(free).raw, reader.value(limit).raw));
+    for (const auto& [rule, why] : not_reading) {
+      std::string name;
+      std::string scratch;
+      const auto text = JsonText(reader.value(rule), &name);
+      const auto sentence = JsonText(reader.value(why), &scratch);
+      if (text.ok() && sentence.ok())
+        Say(kFail, fmt::format("rule {} is not reading", *text), *sentence);
+    }
     CheckJobs(std::string(reader.value(rules).raw));
   }
 

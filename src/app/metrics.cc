@@ -267,6 +267,15 @@ RuleCounts CountsOf(const Status& status, const std::string& name) {
   return found == status.stats.rules.end() ? RuleCounts{} : found->second;
 }
 
+void AddReading(const Status& status, Sheet* sheet) {
+  sheet->Begin("expirer_rule_not_reading", kGauge, "rule",
+               "1 while a rule is not read: it cannot be set up, or its consumer is "
+               "paused, refuses what is asked of it, or has had messages for 10 s and "
+               "brought none.");
+  for (const auto& [rule, why] : status.reading)
+    sheet->Add({{"rule", rule}}, why.empty() ? 0 : 1);
+}
+
 void AddStored(const Status& status, Sheet* sheet) {
   const std::set<std::string> names = JobNames(status);
   sheet->Begin(
@@ -469,6 +478,7 @@ Sheet Filled(const Status& status, const Config& config, const HttpCounts& http)
     sheet.Begin(scalar.name, scalar.type, "", scalar.help);
     sheet.Add({}, scalar.value(status));
   }
+  AddReading(status, &sheet);
   AddStored(status, &sheet);
   AddDue(status, &sheet);
   AddIngested(status.stats, &sheet);

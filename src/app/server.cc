@@ -26,6 +26,7 @@
 #include "base/mutex.h"
 #include "base/rfc3339.h"
 #include "base/stopwatch.h"
+#include "job/json_view.h"
 #include "net/api.h"
 #include "net/ingress.h"
 #include "net/nats_egress.h"
@@ -130,6 +131,8 @@ StanOptions StanFrom(const Config& config) {
   options.job_limits = config.job_limits();
   return options;
 }
+
+constexpr size_t kNotReadingTold = 5;
 
 // The targets that are known before there is a job.
 std::vector<std::string> LiteralTargets(const std::vector<Rule>& rules) {
@@ -280,12 +283,21 @@ class Server {
   std::string MoreStats() const {
     const StoreSizes sizes = store_->Sizes();
     const LogCounts log = LogUse();
+    // Of many the first tell enough: a reply has its limit.
+    std::string not_reading;
+    size_t told = 0;
+    for (size_t i = 0; i < config_.rules.size() && told < kNotReadingTold; ++i) {
+      const std::string why = ingress_->Trouble(static_cast<RuleIndex>(i));
+      if (why.empty()) continue;
+      not_reading += fmt::format(R"({}{{"rule":{},"why":{}}})", told++ > 0 ? "," : "",
+                                 JsonQuoted(config_.rules[i].name), JsonQuoted(why));
+    }
     return fmt::format(
-        R"(,"inbox":{{"used":{},"max":{}}},"requests":{{"used":{},"max":{}}},)"
+        R"(,"not_reading":[{}],"inbox":{{"used":{},"max":{}}},"requests":{{"used":{},"max":{}}},)"
         R"("replies_failed":{},"replies_refused":{},"store":{{"id":"{}","disk_bytes":{},"memtable_bytes":{},"free_bytes":{},)"
         R"("disk_free_limit_bytes":{}}},"log":{{"used":{},"max":{},"dropped":{}}},)"
         R"("version":"{}","started":"{}")",
-        inbox_.requests(), config_.limits.inbox, inbox_.asks(), config_.limits.requests,
+        not_reading, inbox_.requests(), config_.limits.inbox, inbox_.asks(), config_.limits.requests,
         RepliesFailed(), api_->replies_refused(), store_->id(), sizes.disk_bytes,
         sizes.memtable_bytes, disk_free_.load(), config_.limits.disk_free_bytes,
         log.queued, kLogLinesMax, log.dropped, Version(), FormatRfc3339Ms(started_ms_));
@@ -473,6 +485,9 @@ class Server {
     status.mono_ms = clock_.MonotonicMs();
     status.beat_mono_ms = beat_mono_ms_;
     status.ingress_up = ingress_->up();
+    for (size_t i = 0; i < config_.rules.size(); ++i)
+      status.reading.emplace_back(config_.rules[i].name,
+                                  ingress_->Trouble(static_cast<RuleIndex>(i)));
     status.disk_free_bytes = disk_free_;
     status.rss_bytes = ResidentBytes();
     status.sizes = store_->Sizes();
@@ -521,10 +536,8 @@ class Server {
     if (stan_ != nullptr)
       if (std::string trouble = stan_->Trouble(); !trouble.empty()) return trouble;
     if (status.stats.rebuilding) return "rebuilding: the streams are read anew";
-    for (size_t i = 0; i < config_.rules.size(); ++i) {
-      const std::string trouble = ingress_->Trouble(static_cast<RuleIndex>(i));
-      if (!trouble.empty()) return "rule " + config_.rules[i].name + ": " + trouble;
-    }
+    for (const auto& [rule, trouble] : status.reading)
+      if (!trouble.empty()) return "rule " + rule + ": " + trouble;
     return "";
   }
 

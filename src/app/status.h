@@ -38,6 +38,8 @@ struct Status {
   int64_t beat_mono_ms = 0;
   bool ready = false;
   std::string not_ready_why;  // "" when ready
+  // By the name of each rule why it is not read; "" = it is.
+  std::vector<std::pair<std::string, std::string>> reading;
   bool ingress_up = false;
   uint64_t disk_free_bytes = 0;
   uint64_t rss_bytes = 0;

@@ -20,6 +20,8 @@ constexpr int64_t kSetupBackOffFirstMs = 100;
 constexpr int64_t kSetupBackOffMaxMs = 5'000;
 // A rule in order is looked at again for streams made meanwhile.
 constexpr int64_t kRediscoverMs = 60'000;
+// Messages wait for so long and none comes: the rule is not reading.
+constexpr int64_t kNotReadingMs = 10'000;
 constexpr int64_t kComplainEveryMs = 60'000;
 constexpr int64_t kPollFirstMs = 4;
 constexpr int64_t kPollMaxMs = 250;
@@ -86,7 +88,8 @@ Ingress::Ingress(IngressOptions options, const std::vector<Rule>* rules, Inbox* 
                  &requests_, &js_),
       floors_(std::move(floors)),
       rebuild_begun_(options_.rebuilding),
-      troubles_(rules->size(), "not connected to NATS yet") {
+      troubles_(rules->size(), "not connected to NATS yet"),
+      hindrances_(rules->size()) {
   for (const Rule& rule : *rules_) {
     RuleState state;
     state.rule = &rule;
@@ -191,7 +194,7 @@ uint64_t Ingress::slow_consumers() const {
 
 std::string Ingress::Trouble(RuleIndex rule) const {
   MutexLock lock(&mutex_);
-  return troubles_[rule];
+  return troubles_[rule].empty() ? hindrances_[rule] : troubles_[rule];
 }
 
 void Ingress::OnUp() {
@@ -447,6 +450,7 @@ void Ingress::CloseSource(Source* source) {
   source->ready = false;
   source->caught_up = false;
   source->broken = false;
+  source->hindrance.clear();
   source->pull->Close(/*abandon=*/true);
 }
 
@@ -725,6 +729,8 @@ absl::Status Ingress::SetUpSource(Source* source) {
   gone_since_ms_.erase(source->stream);
   source->created = stream.created;
   source->created_ns = stream.created_ns;
+  source->subjects = stream.subjects;
+  source->moved_ms = NowMs();
   source->end = stream.last_seq;
   source->next_look_ms = 0;
   source->ahead_since_ms = 0;
@@ -779,14 +785,15 @@ int64_t Ingress::KeepSources() {
   for (size_t i = 0; i < due.size(); ++i) NotePoll(due[i], infos[i], asked);
   TakeMarks();
   for (Source* source : due) {
-    const bool urgent =
-        !source->caught_up || source->asking_back || source->ahead_since_ms != 0;
+    const bool urgent = !source->caught_up || source->asking_back ||
+                        source->ahead_since_ms != 0 || !source->hindrance.empty();
     source->poll_every_ms =
         urgent ? std::min(source->poll_every_ms * 3 / 2, kPollMaxMs) : kFloorEveryMs;
     source->next_poll_ms = NowMs() + source->poll_every_ms;
     next_ms = std::min(next_ms, source->next_poll_ms);
   }
   for (size_t i = 0; i < states_.size(); ++i) SayRead(static_cast<RuleIndex>(i));
+  TellHindrances();
   return next_ms;
 }
 
@@ -797,9 +804,45 @@ void Ingress::NotePoll(Source* source, const absl::StatusOr<ConsumerInfo>& info,
     if (code == kConsumerNotFound || code == kStreamNotFound) source->broken = true;
     return;
   }
+  source->hindrance = Hindrance(source, *info);
   if (!EndsWell(source, *info)) return;
   NoteRead(source, *info, asked);
   NoteFloor(source, *info);
+}
+
+std::string Ingress::Hindrance(Source* source, const ConsumerInfo& info) {
+  const std::string who =
+      fmt::format("consumer {} of stream {}", source->durable, source->stream);
+  if (info.paused) return fmt::format("{} is paused until {}", who, info.pause_until);
+  const uint64_t received = source->pull->received();
+  const std::string refusal = source->pull->refusal();
+  const bool came = std::exchange(source->received, received) != received;
+  // Without room in the inbox or with the intake closed nothing is asked for.
+  const bool waits = info.num_pending > 0 || !refusal.empty();
+  if (came || !waits || !source->pull->asking()) source->moved_ms = NowMs();
+  if (NowMs() - source->moved_ms < kNotReadingMs) return "";
+  if (!refusal.empty())
+    return fmt::format("{} refuses what is asked of it: {}", who, refusal);
+  return fmt::format("{} messages wait in {} and none comes", info.num_pending, who);
+}
+
+void Ingress::TellHindrances() {
+  for (size_t i = 0; i < states_.size(); ++i) {
+    std::string why;
+    for (const Source* source : states_[i].sources)
+      if (why.empty() && source->ready) why = source->hindrance;
+    std::string before;
+    {
+      MutexLock lock(&mutex_);
+      before = std::exchange(hindrances_[i], why);
+    }
+    if (before.empty() == why.empty()) continue;
+    if (why.empty())
+      Log(Level::kInfo, "a rule is reading again", {{"rule", states_[i].rule->name}});
+    else
+      Log(Level::kWarn, "a rule is not reading",
+          {{"rule", states_[i].rule->name}, {"why", why}});
+  }
 }
 
 // Acked means applied: the core acks only after the sync.
@@ -894,6 +937,11 @@ bool Ingress::EndsWell(Source* source, const ConsumerInfo& consumer) {
   if (!stream.ok()) return false;
   source->next_look_ms = NowMs() + kFloorEveryMs;
   source->end = stream->last_seq;
+  // What the rule reads may be in another stream now.
+  if (std::exchange(source->subjects, stream->subjects) != stream->subjects) {
+    states_[source->rule].next_setup_ms = 0;
+    Wake();
+  }
   if (stream->created != source->created) {
     source->broken = true;  // another stream of that name
     return false;

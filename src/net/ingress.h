@@ -106,7 +106,9 @@ class Ingress final : public Inbound {
     std::function<void(const std::string& why)> refused;
   };
   void OnAdmission(Outcome outcome) { outcome_ = std::move(outcome); }
-  // What keeps a rule from being read, in one sentence; "" when nothing does.
+  // What keeps a rule from being read, in one sentence; "" when nothing does. It
+  // cannot be set up, or its consumer is paused, refuses what is asked of it, or
+  // has messages and brings none.
   [[nodiscard]] std::string Trouble(RuleIndex rule) const;
 
  private:
@@ -141,6 +143,10 @@ class Ingress final : public Inbound {
     int64_t next_poll_ms = 0;
     int64_t poll_every_ms = 0;
     std::atomic<bool> broken = false;
+    std::vector<std::string> subjects;  // of the stream
+    uint64_t received = 0;              // messages, when it was last looked at
+    int64_t moved_ms = 0;               // when last some had come, or none had to
+    std::string hindrance;              // why messages wait and none come; "" = they do
   };
   // A rule with `source: core`.
   struct CoreSource {
@@ -228,6 +234,9 @@ class Ingress final : public Inbound {
   void NotePoll(Source* source, const absl::StatusOr<ConsumerInfo>& info, Instant asked);
   void NoteRead(Source* source, const ConsumerInfo& info, Instant asked);
   void NoteFloor(Source* source, const ConsumerInfo& info);
+  [[nodiscard]] std::string Hindrance(Source* source, const ConsumerInfo& info);
+  // Says which rules messages wait for and do not come to.
+  void TellHindrances();
   [[nodiscard]] Source* SourceOf(RuleIndex index, const std::string& stream);
   void Complain(RuleState* state, const std::string& why);
 
@@ -277,7 +286,8 @@ class Ingress final : public Inbound {
   uint64_t link_epoch_ ABSL_GUARDED_BY(mutex_) = 0;
   bool link_up_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<PullSource*> pulls_ ABSL_GUARDED_BY(mutex_);
-  std::vector<std::string> troubles_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::string> troubles_ ABSL_GUARDED_BY(mutex_);    // of setting up
+  std::vector<std::string> hindrances_ ABSL_GUARDED_BY(mutex_);  // of reading
   std::thread control_;
 };
 

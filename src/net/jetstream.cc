@@ -338,6 +338,8 @@ absl::StatusOr<ConsumerInfo> JetStream::ReadConsumer(std::string_view text) {
   const size_t acked = reply.Want("/ack_floor/consumer_seq");
   const size_t pending = reply.Want("/num_pending");
   const size_t ack_pending = reply.Want("/num_ack_pending");
+  const size_t pause_left = reply.Want("/pause_remaining");
+  const size_t pause_until = reply.Want("/config/pause_until");
   RETURN_IF_ERROR(reply.Read(text));
   ConsumerInfo info;
   info.config = reply.Raw(config);
@@ -354,6 +356,8 @@ absl::StatusOr<ConsumerInfo> JetStream::ReadConsumer(std::string_view text) {
   info.ack_floor_consumer_seq = reply.Integer<uint64_t>(acked);
   info.num_pending = reply.Integer<uint64_t>(pending);
   info.num_ack_pending = reply.Integer<uint64_t>(ack_pending);
+  info.paused = reply.Integer(pause_left) > 0;
+  info.pause_until = reply.Text(pause_until);
   return info;
 }
 

@@ -67,6 +67,8 @@ struct ConsumerInfo {
   uint64_t ack_floor_consumer_seq = 0;  // 0: nothing was ever acked
   uint64_t num_pending = 0;
   uint64_t num_ack_pending = 0;
+  bool paused = false;      // by its configuration (2.11 on), until
+  std::string pause_until;  // as the server writes it
 };
 
 // JetStream's err_code of a status this class returned; 0 for any other.

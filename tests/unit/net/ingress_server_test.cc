@@ -858,6 +858,54 @@ TEST_F(IngressServer, AMessageThatNoPullMayBringIsNotAskedForWithoutAPause) {
   const auto ingress = MakeIngress(server, &core);
   ASSERT_TRUE(WaitFor([&] { return ingress->Trouble(0).empty(); }));
   EXPECT_LT(RequestsFor(client, 2'000), 200U);
+  EXPECT_TRUE(WaitFor([&] { return !ingress->Trouble(0).empty(); }));
+  EXPECT_THAT(ingress->Trouble(0),
+              HasSubstr("consumer expirer-orders of stream ORDERS refuses what is asked "
+                        "of it: 409 Message Size Exceeds MaxBytes"));
+  client.DeleteConsumer("ORDERS", "expirer-orders");  // ours has no such limit
+  EXPECT_TRUE(WaitFor([&] { return core.Distinct() == 1; }));
+  EXPECT_TRUE(WaitFor([&] { return ingress->Trouble(0).empty(); }))
+      << ingress->Trouble(0);
+  core.Stop();
+}
+
+TEST_F(IngressServer, APausedConsumerIsToldUntilWhen) {
+  NatsServer server;
+  TestClient client(server.url());
+  client.CreateStream("ORDERS", spec_.subjects);
+  FakeCore core;
+  const auto ingress = MakeIngress(server, &core);
+  ASSERT_TRUE(WaitFor([&] { return core.Settled(0); }));
+  const std::string paused = client.Api("CONSUMER.PAUSE.ORDERS.expirer-orders",
+                                        R"({"pause_until":"2099-01-01T00:00:00Z"})");
+  if (paused.find("\"paused\":true") == std::string::npos)
+    GTEST_SKIP() << "this nats-server pauses no consumer (2.11 does)";
+  EXPECT_TRUE(WaitFor([&] { return !ingress->Trouble(0).empty(); }));
+  EXPECT_EQ(ingress->Trouble(0),
+            "consumer expirer-orders of stream ORDERS is paused until "
+            "2099-01-01T00:00:00Z");
+  (void)client.Api("CONSUMER.PAUSE.ORDERS.expirer-orders", "{}");
+  EXPECT_TRUE(WaitFor([&] { return ingress->Trouble(0).empty(); }));
+  Fill(client, 0, 1);
+  EXPECT_TRUE(WaitFor([&] { return core.Distinct() == 1; }));
+  core.Stop();
+}
+
+TEST_F(IngressServer, ASubjectThatMovedToAnotherStreamIsReadThereSoon) {
+  NatsServer server;
+  TestClient client(server.url());
+  client.CreateStream("ORDERS", spec_.subjects);
+  FakeCore core;
+  const auto ingress = MakeIngress(server, &core);
+  ASSERT_TRUE(WaitFor([&] { return core.Settled(0); }));
+  (void)client.Api("STREAM.UPDATE.ORDERS",
+                   R"({"name":"ORDERS","subjects":["order.cancelled"]})");
+  client.CreateStream("MOVED", {"order.created"});
+  const int64_t began_ms = clock_.MonotonicMs();
+  Fill(client, 0, 1);
+  EXPECT_TRUE(WaitFor([&] { return core.Distinct() == 1; }));
+  // Looked for each minute only it would take longer.
+  EXPECT_LT(clock_.MonotonicMs() - began_ms, 40'000);
   core.Stop();
 }
 
