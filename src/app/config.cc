@@ -151,6 +151,7 @@ Limits ReadLimits(const Section& section) {
   limits.window = section.Integer("window");
   limits.inflight = section.Integer("inflight");
   limits.inbox = section.Integer("inbox");
+  limits.ack_pending = section.Integer("ack_pending");
   limits.requests = section.Integer("requests");
   limits.batch = section.Integer("batch");
   limits.payload_bytes = section.Bytes("payload");

@@ -62,6 +62,7 @@ struct Limits {
   int64_t window = 0;
   int64_t inflight = 0;
   int64_t inbox = 0;
+  int64_t ack_pending = 0;
   int64_t requests = 0;
   int64_t batch = 0;
   int64_t payload_bytes = 0;

@@ -90,6 +90,9 @@ constexpr Key kKeys[] = {
      "Jobs published and not confirmed."},
     {"limits.inbox", KeyType::kInteger, "16384", 16, 16 * kMega,
      "Messages waiting to be applied."},
+    {"limits.ack_pending", KeyType::kInteger, "20000", 1, kMega,
+     "Messages a new consumer brings without an ack; fewer where the account allows "
+     "no more."},
     {"limits.requests", KeyType::kInteger, "256", 1, 65'536,
      "Requests of the API under way; further ones are answered 429."},
     {"limits.batch", KeyType::kInteger, "1024", 1, 65'536,

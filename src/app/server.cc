@@ -114,6 +114,7 @@ IngressOptions IngressFrom(const ServeOptions& serve, const std::string& store_i
   options.name = config.name;
   options.store_id = store_id;
   options.job_limits = config.job_limits();
+  options.max_ack_pending = config.limits.ack_pending;
   for (const StreamConfig& stream : config.streams)
     options.streams.push_back({stream.name, stream.subjects,
                                static_cast<int>(stream.replicas), stream.in_memory,
@@ -297,10 +298,11 @@ class Server {
         R"("replies_failed":{},"replies_refused":{},"store":{{"id":"{}","disk_bytes":{},"memtable_bytes":{},"free_bytes":{},)"
         R"("disk_free_limit_bytes":{}}},"log":{{"used":{},"max":{},"dropped":{}}},)"
         R"("version":"{}","started":"{}")",
-        not_reading, inbox_.requests(), config_.limits.inbox, inbox_.asks(), config_.limits.requests,
-        RepliesFailed(), api_->replies_refused(), store_->id(), sizes.disk_bytes,
-        sizes.memtable_bytes, disk_free_.load(), config_.limits.disk_free_bytes,
-        log.queued, kLogLinesMax, log.dropped, Version(), FormatRfc3339Ms(started_ms_));
+        not_reading, inbox_.requests(), config_.limits.inbox, inbox_.asks(),
+        config_.limits.requests, RepliesFailed(), api_->replies_refused(), store_->id(),
+        sizes.disk_bytes, sizes.memtable_bytes, disk_free_.load(),
+        config_.limits.disk_free_bytes, log.queued, kLogLinesMax, log.dropped, Version(),
+        FormatRfc3339Ms(started_ms_));
   }
 
   uint64_t RepliesFailed() const {

@@ -414,6 +414,7 @@ ConsumerWish Ingress::WishFor(RuleIndex index, const StreamInfo& stream) const {
   wish.durable = options_.name + "-" + rule.name;
   wish.filters = FiltersFor(states_[index].filters, stream);
   wish.store_id = options_.store_id;
+  wish.max_ack_pending = options_.max_ack_pending;
   if (!rule.was.empty()) wish.was = options_.name + "-" + rule.was;
   wish.deliver = rule.deliver;
   const auto floor = floors_.find(SourceKey(rule.name, stream.name));

@@ -50,6 +50,7 @@ struct IngressOptions {
   JobLimits job_limits;
   size_t batch = 1'000;  // largest; less when many sources share the inbox
   int outstanding = 3;
+  int64_t max_ack_pending = 20'000;  // of a consumer that is made
 };
 
 // Inbound: core thread. Everything else: any one thread. Destroyed only when

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "absl/strings/cord.h"
+#include "base/log.h"
 #include "base/rfc3339.h"
 #include "job/json_view.h"
 
@@ -361,9 +362,37 @@ absl::StatusOr<ConsumerInfo> JetStream::ReadConsumer(std::string_view text) {
   return info;
 }
 
+// The number in "consumer max ack pending exceeds system limit of 100 (10121)"; 0 when
+// `status` is another one.
+int64_t AckPendingLimit(const absl::Status& status) {
+  constexpr std::string_view kBefore = "limit of ";
+  if (JetStreamCode(status) != kAckPendingExceeded) return 0;
+  const std::string text = Message(status);
+  const size_t at = text.find(kBefore);
+  int64_t limit = 0;
+  if (at != text.npos)
+    (void)std::from_chars(text.data() + at + kBefore.size(), text.data() + text.size(),
+                          limit);
+  return limit;
+}
+
 absl::StatusOr<ConsumerInfo> JetStream::PutConsumer(const std::string& stream,
                                                     const std::string& consumer,
                                                     const std::string& config) {
+  auto put = PutOnce(stream, consumer, config);
+  const int64_t limit = AckPendingLimit(put.status());
+  if (limit <= 0) return put;
+  Log(Level::kWarn,
+      "fewer messages without an ack are allowed than limits.ack_pending has: the limit "
+      "is kept to",
+      {{"stream", stream}, {"consumer", consumer}, {"limit", limit}});
+  return PutOnce(stream, consumer,
+                 WithMember(config, "max_ack_pending", std::to_string(limit)));
+}
+
+absl::StatusOr<ConsumerInfo> JetStream::PutOnce(const std::string& stream,
+                                                const std::string& consumer,
+                                                const std::string& config) {
   const std::string body = ConsumerBody(stream, config);
   absl::StatusOr<std::string> reply =
       Call("CONSUMER.CREATE." + stream + "." + consumer, body);

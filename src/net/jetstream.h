@@ -76,6 +76,7 @@ struct ConsumerInfo {
 inline constexpr int kConsumerNotFound = 10014;
 inline constexpr int kMessageNotFound = 10037;
 inline constexpr int kStreamNotFound = 10059;
+inline constexpr int kAckPendingExceeded = 10121;
 // The API level of nats-server 2.12 (ADR-44).
 inline constexpr int kLevelOf212 = 2;
 
@@ -109,7 +110,8 @@ class JetStream {
   [[nodiscard]] std::vector<absl::StatusOr<StreamInfo>> Streams(
       const std::vector<std::string>& names);
   // Creates the durable `consumer`, or updates it where it exists; `config` is
-  // the JSON of its configuration.
+  // the JSON of its configuration. Where it asks for more max_ack_pending than the
+  // account or the server allows it gets as many as they do.
   [[nodiscard]] absl::StatusOr<ConsumerInfo> PutConsumer(const std::string& stream,
                                                          const std::string& consumer,
                                                          const std::string& config);
@@ -129,6 +131,9 @@ class JetStream {
   [[nodiscard]] static absl::StatusOr<ConsumerInfo> ReadConsumer(std::string_view reply);
 
  private:
+  [[nodiscard]] absl::StatusOr<ConsumerInfo> PutOnce(const std::string& stream,
+                                                     const std::string& consumer,
+                                                     const std::string& config);
   [[nodiscard]] absl::StatusOr<std::string> Call(const std::string& verb,
                                                  const std::string& body);
   Requests* const requests_;

@@ -97,6 +97,7 @@ TEST(Config, WhatAFileLeavesOutHasItsDefault) {
   EXPECT_EQ(config.limits.window, 1'000'000);
   EXPECT_EQ(config.limits.inflight, 4'096);
   EXPECT_EQ(config.limits.inbox, 16'384);
+  EXPECT_EQ(config.limits.ack_pending, 20'000);
   EXPECT_EQ(config.limits.batch, 1'024);
   EXPECT_EQ(config.limits.payload_bytes, 1'000'000);
   EXPECT_EQ(config.limits.horizon_ms, int64_t{87'600} * 3'600'000);

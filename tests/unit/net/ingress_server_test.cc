@@ -819,13 +819,32 @@ TEST_F(IngressServer, PullsAreAsLargeAsAConsumerAllows) {
   }
 }
 
-TEST_F(IngressServer, PullsAreAsLargeAsTheServerAllows) {
-  const TempDir dir;
+// A server whose JetStream has these limits.
+NatsServer::Options Limited(const std::string& dir, const std::string& limits) {
   NatsServer::Options options;
   options.jetstream = false;  // by a config of its own
-  options.config = "jetstream { store_dir: \"" + dir.path() +
-                   "\", max_mem: 1GB, max_file: 10GB, limits { max_request_batch: 50 } }";
-  NatsServer server(options);
+  options.config = "jetstream { store_dir: \"" + dir +
+                   "\", max_mem: 1GB, max_file: 10GB, limits { " + limits + " } }";
+  return options;
+}
+
+TEST_F(IngressServer, AConsumerHasAsManyUnackedMessagesAsTheServerAllows) {
+  const TempDir dir;
+  NatsServer server(Limited(dir.path(), "max_ack_pending: 100"));
+  TestClient client(server.url());
+  client.CreateStream("ORDERS", spec_.subjects);
+  Fill(client, 0, 500);
+  FakeCore core;
+  const auto ingress = MakeIngress(server, &core);
+  EXPECT_TRUE(WaitFor([&] { return core.Distinct() == 500; })) << ingress->Trouble(0);
+  EXPECT_THAT(client.Api("CONSUMER.INFO.ORDERS.expirer-orders"),
+              HasSubstr("\"max_ack_pending\":100,"));
+  core.Stop();
+}
+
+TEST_F(IngressServer, PullsAreAsLargeAsTheServerAllows) {
+  const TempDir dir;
+  NatsServer server(Limited(dir.path(), "max_request_batch: 50"));
   TestClient client(server.url());
   client.CreateStream("ORDERS", spec_.subjects);
   Fill(client, 0, 2'000);
