@@ -105,16 +105,15 @@ TEST(ServiceRules, ARenamedRuleKeepsItsJobsAndReadsOnWhereItWas) {
 )";
   World world(Rules("rules:\n  - name: old\n" + tail));
   world.service().StartReady();
-  const int64_t due = NowMs() + 12'000;
+  const int64_t due = NowMs() + 8'000;
   world.Publish("in.order", Event("kept", due));
-  world.Publish("in.order", Event("paid", due));
+  world.Publish("in.order", Event("paid", due + 3'600'000));
   ASSERT_TRUE(world.service().WaitCounter("scheduled", 2));
   ASSERT_EQ(world.service().Term(), 0);
   world.Publish("in.paid", R"({"id":"paid"})");
   world.service().SetConfig(kStream + ("rules:\n  - name: new\n    was: old\n" + tail));
   world.service().StartReady();
   ASSERT_TRUE(world.service().WaitCounter("cancelled", 1));
-  EXPECT_LT(NowMs(), due) << "too slow a machine to tell";
   EXPECT_EQ(world.service().Status("scheduled", "counters"), 0) << "nothing is read anew";
   ASSERT_TRUE(world.WaitStored("out.expired", 1, "SHOP"));
   EXPECT_EQ(world.Stored("out.expired", "SHOP")[0].JobAndDue(),
@@ -135,8 +134,8 @@ rules:
                     tail));
   world.client().CreateStream("VIEW", {"view"}, R"("sources":[{"name":"SHOP"}])");
   world.service().StartReady();
-  const int64_t due = NowMs() + 5'000;
-  world.Publish("in.order", Event("paid", due));
+  const int64_t due = NowMs() + 3'000;
+  world.Publish("in.order", Event("paid", due + 3'600'000));
   world.Publish("in.order", Event("kept", due));
   ASSERT_TRUE(world.service().WaitCounter("scheduled", 2));
   world.Publish("in.paid", R"({"id":"paid"})");
