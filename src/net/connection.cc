@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/thread_name.h"
+#include "net/greeting.h"
 #include "net/nats_handle.h"
 #include "net/random_id.h"
 
@@ -27,6 +28,8 @@ constexpr int64_t kBackOffFirstMs = 100;
 constexpr int64_t kBackOffMaxMs = 3'000;
 // A connection that lived shorter was no success: it does not reset back-off.
 constexpr int64_t kProvenMs = 2'000;
+// For what a server says when it closes a connection at once.
+constexpr int64_t kGreetingMs = 300;
 // Read in one go; larger than nats.c's 32 KB to spare system calls.
 constexpr int kIoBufferBytes = 128 << 10;
 
@@ -47,7 +50,9 @@ std::string Identity(const ConnectionOptions& options) {
   if (!options.creds.empty()) return " with credentials file " + options.creds;
   if (!options.nkey.empty()) return " with nkey file " + options.nkey;
   if (!options.user.empty()) return " with a user and password";
-  if (!options.token.empty()) return " with a token";
+  const UrlLogin url = LoginOf(options.servers);
+  if (!url.user.empty()) return " with the user and password of the URL";
+  if (!options.token.empty() || !url.token.empty()) return " with a token";
   return " without credentials";
 }
 
@@ -296,7 +301,12 @@ absl::Status Connection::Connect() {
     if (secure && options_.tls_cert.empty() && s != NATS_SSL_ERROR && s != NATS_NO_SERVER)
       what += " (over TLS without nats.tls.cert: does the server ask for one?)";
     if (s == NATS_CONNECTION_AUTH_FAILED) what += Identity(options_);
-    return FromNats(s, what);
+    const absl::Status failed = FromNats(s, what);
+    if (s == NATS_CONNECTION_AUTH_FAILED || s == NATS_SSL_ERROR) return failed;
+    for (const std::string& server : options_.servers)
+      if (std::string why = WhyNotConnected(server, kGreetingMs); !why.empty())
+        return Unavailable(what + ": " + why);
+    return failed;
   }
   max_payload_ = natsConnection_GetMaxPayload(nc);
   ++generation_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <fstream>
+#include <set>
 #include <utility>
 
 #include "base/read_file.h"
@@ -88,7 +89,45 @@ absl::Status ApplyNKey(const std::string& path, natsOptions* out) {
                   "nkey " + path);
 }
 
-absl::Status ApplyIdentity(const ConnectionOptions& options, natsOptions* out) {
+// What stands before the @ of a server's URL.
+std::string LoginText(std::string_view server) {
+  if (const size_t scheme = server.find("://"); scheme != server.npos)
+    server.remove_prefix(scheme + 3);
+  return std::string(
+      server.substr(0, server.rfind('@') + 1 == 0 ? 0 : server.rfind('@')));
+}
+
+int HexDigit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  const char lower = static_cast<char>(c | 0x20);
+  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+// A % that begins no such pair stays, as it did before logins were decoded.
+std::string PercentDecoded(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const bool pair = text[i] == '%' && i + 2 < text.size() &&
+                      HexDigit(text[i + 1]) >= 0 && HexDigit(text[i + 2]) >= 0;
+    out.push_back(
+        pair ? static_cast<char>(HexDigit(text[i + 1]) * 16 + HexDigit(text[i + 2]))
+             : text[i]);
+    if (pair) i += 2;
+  }
+  return out;
+}
+
+// Whether the servers' logins differ: then nats.c reads them from the URLs.
+bool LoginsDiffer(const std::vector<std::string>& servers) {
+  std::set<std::string> logins;
+  for (const std::string& server : servers)
+    if (std::string login = LoginText(server); !login.empty())
+      logins.insert(std::move(login));
+  return logins.size() > 1;
+}
+
+absl::Status ApplyIdentity(const ConnectionOptions& options, const UrlLogin& url,
+                           natsOptions* out) {
   if (!options.creds.empty()) {
     RETURN_IF_ERROR(FromNats(
         natsOptions_SetUserCredentialsFromFiles(out, options.creds.c_str(), nullptr),
@@ -96,12 +135,12 @@ absl::Status ApplyIdentity(const ConnectionOptions& options, natsOptions* out) {
   }
   if (!options.nkey.empty()) RETURN_IF_ERROR(ApplyNKey(options.nkey, out));
   natsStatus s = NATS_OK;
-  if (!options.user.empty()) {
-    s = natsOptions_SetUserInfo(out, options.user.c_str(), options.password.c_str());
-  }
-  if (s == NATS_OK && !options.token.empty()) {
-    s = natsOptions_SetToken(out, options.token.c_str());
-  }
+  const bool by_url = !url.user.empty() || !url.token.empty();
+  const std::string& user = by_url ? url.user : options.user;
+  const std::string& password = by_url ? url.password : options.password;
+  const std::string& token = by_url ? url.token : options.token;
+  if (!user.empty()) s = natsOptions_SetUserInfo(out, user.c_str(), password.c_str());
+  if (s == NATS_OK && !token.empty()) s = natsOptions_SetToken(out, token.c_str());
   return FromNats(s, "user or token");
 }
 
@@ -155,6 +194,18 @@ std::string WithoutLogins(std::string_view servers) {
   return out;
 }
 
+UrlLogin LoginOf(const std::vector<std::string>& servers) {
+  for (const std::string& server : servers) {
+    const std::string login = LoginText(server);
+    if (login.empty()) continue;
+    const size_t colon = login.find(':');
+    if (colon == login.npos) return {"", "", PercentDecoded(login)};
+    return {PercentDecoded(login.substr(0, colon)),
+            PercentDecoded(login.substr(colon + 1)), ""};
+  }
+  return {};
+}
+
 std::string NormalizeServer(std::string_view server, bool* secure) {
   const std::string trimmed = Trimmed(server);
   const size_t scheme_end = trimmed.find("://");
@@ -183,9 +234,14 @@ absl::Status ApplyOptions(const ConnectionOptions& options,
                           const std::vector<std::string>& discovered,
                           const std::string& name, natsOptions* out, bool* secure) {
   *secure = !options.tls_ca.empty() || !options.tls_cert.empty();
+  // Old versions of nats.c do not decode a URL's login, so it is taken out.
+  const bool differ = LoginsDiffer(options.servers);
   std::vector<std::string> servers;
   for (const std::string& server : options.servers) {
-    servers.push_back(NormalizeServer(server, secure));
+    std::string url = NormalizeServer(server, secure);
+    if (!differ && url.find('@') != url.npos)
+      url.erase(url.find("://") + 3, url.rfind('@') - url.find("://") - 2);
+    servers.push_back(std::move(url));
   }
   for (const std::string& server : discovered) {
     servers.push_back(NormalizeServer(server, secure));
@@ -196,7 +252,8 @@ absl::Status ApplyOptions(const ConnectionOptions& options,
   if (s == NATS_OK) s = natsOptions_SetName(out, name.c_str());
   if (s == NATS_OK) s = natsOptions_SetTimeout(out, options.connect_timeout_ms);
   RETURN_IF_ERROR(FromNats(s, "connection options"));
-  RETURN_IF_ERROR(ApplyIdentity(options, out));
+  RETURN_IF_ERROR(
+      ApplyIdentity(options, differ ? UrlLogin() : LoginOf(options.servers), out));
   return *secure ? ApplyTls(options, out) : absl::OkStatus();
 }
 

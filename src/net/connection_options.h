@@ -39,6 +39,14 @@ struct ConnectionOptions {
 // Such a list as it may be shown and logged: user, password or token before an @
 // give way to "(hidden)".
 [[nodiscard]] std::string WithoutLogins(std::string_view servers);
+// User and password, or token, of the first of `servers` that has them before an @,
+// percent-decoded (%24 is $); all empty where none has.
+struct UrlLogin {
+  std::string user;
+  std::string password;
+  std::string token;
+};
+[[nodiscard]] UrlLogin LoginOf(const std::vector<std::string>& servers);
 // `server` as nats.c wants it; sets `*secure` for tls://.
 [[nodiscard]] std::string NormalizeServer(std::string_view server, bool* secure);
 
@@ -48,10 +56,11 @@ struct ConnectionOptions {
 [[nodiscard]] absl::Status CheckSecretFiles(const ConnectionOptions& options);
 
 // Sets addresses (the configured and the `discovered` ones), identity, TLS,
-// name and time-out. Files are read now, or by nats.c at the connect, so that
-// a rotated secret counts from the next connect on. `options` must outlive
-// `out`'s connect. `*secure` tells whether TLS was asked for; a server may
-// still demand it.
+// name and time-out. A login in a URL goes before user and token, and counts for all
+// servers, the discovered ones too, unless each URL has its own. Files are read now, or
+// by nats.c at the connect, so that a rotated secret counts from the next connect on.
+// `options` must outlive `out`'s connect. `*secure` tells whether TLS was asked for; a
+// server may still demand it.
 [[nodiscard]] absl::Status ApplyOptions(const ConnectionOptions& options,
                                         const std::vector<std::string>& discovered,
                                         const std::string& name, __natsOptions* out,

@@ -163,6 +163,36 @@ TEST(ServiceAuth, Token) {
   service.StartReady();
 }
 
+// As `nats` takes it.
+TEST(ServiceAuth, ALoginInTheUrlIsPercentDecoded) {
+  NatsServer server({.config = "authorization { user: app, password: \"pa$$word!\" }"});
+  const std::string url = server.url();
+  const std::string at = url.substr(url.rfind('/') + 1);
+  Service service({.url = "nats://app:pa%24%24word!@" + at});
+  service.Start();
+  EXPECT_TRUE(service.WaitLog("connected to NATS", 20'000)) << service.Log();
+  EXPECT_EQ(service.Log().find("word!"), std::string::npos) << "it is shown";
+  Service wrong({.url = "nats://app:wr%24ng@" + at});
+  wrong.Start();
+  EXPECT_TRUE(wrong.WaitLog("with the user and password of the URL")) << wrong.Log();
+}
+
+TEST(ServiceAuth, AHostThatDnsDoesNotKnowIsSaid) {
+  Service service({.url = "nats://nats.invalid:4222"});
+  service.Start();
+  EXPECT_TRUE(service.WaitLog("DNS: the host nats.invalid cannot be resolved", 30'000))
+      << service.Log();
+}
+
+TEST(ServiceAuth, AServerThatTakesNoMoreConnectionsIsSaid) {
+  // The service makes two of its own.
+  NatsServer server({.config = "max_connections: 1"});
+  Service service({.url = server.url()});
+  service.Start();
+  EXPECT_TRUE(service.WaitLog("the server says: maximum connections exceeded", 20'000))
+      << service.Log();
+}
+
 TEST(ServiceAuth, WrongPasswordIsSaidWithoutBeingShown) {
   NatsServer server({.config = "authorization { user: app, password: secret }"});
   Service service(With(server, "user: app, password: wr0ng-one"));

@@ -200,6 +200,19 @@ TEST(Servers, SchemesOfOtherToolsAreUnderstood) {
   EXPECT_TRUE(SplitServers("").empty());
 }
 
+TEST(Servers, ALoginOfAUrlIsPercentDecoded) {
+  const auto login = [](const std::vector<std::string>& servers) {
+    const UrlLogin of = LoginOf(servers);
+    return of.user + "|" + of.password + "|" + of.token;
+  };
+  EXPECT_EQ(login({"nats://u:pa%24%24word!@h:4222"}), "u|pa$$word!|");
+  EXPECT_EQ(login({"h", "tls://a%40b:c%3Ad%2fe@h"}), "a@b|c:d/e|");
+  EXPECT_EQ(login({"nats://t%25k@h"}), "||t%k");
+  EXPECT_EQ(login({"u:100%@h"}), "u|100%|") << "no pair of hex digits";
+  EXPECT_EQ(login({"u:p@ss@h"}), "u|p@ss|");
+  EXPECT_EQ(login({"nats://h:4222", "[::1]:4222"}), "||");
+}
+
 TEST(WithMember, ReplacesAddsAndRemovesOneMemberOnly) {
   const std::string object =
       R"({"a" : 1,"s":"x\",}{","filter_subject":"q","n":{"filter_subject":2,"l":[1,{"z":"]"}]}})";
