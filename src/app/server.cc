@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <future>
 #include <map>
 #include <memory>
 #include <thread>
@@ -53,6 +54,8 @@ constexpr int64_t kStatusMs = 1'000;
 // both connections.
 constexpr int64_t kDrainMs = 10'000;
 constexpr int64_t kCloseFlushMs = 2'000;
+// An attempt to connect cannot be broken off, and name servers may take their time.
+constexpr int64_t kCloseMaxMs = 6'000;
 
 // Answers are gathered only when more than this many are awaited at a time.
 constexpr size_t kFewAnswers = 16;
@@ -428,10 +431,20 @@ class Server {
 
   // Connections first: their threads post to the inbox and read the store.
   void Close() {
-    egress_->Stop(kCloseFlushMs);
-    ingress_->Close(kCloseFlushMs);
-    if (stan_ != nullptr) stan_->Stop(kCloseFlushMs);
-    api_->Stop();
+    std::promise<void> closed;
+    std::thread closer([this, &closed] {
+      egress_->Stop(kCloseFlushMs);
+      ingress_->Close(kCloseFlushMs);
+      if (stan_ != nullptr) stan_->Stop(kCloseFlushMs);
+      closed.set_value();
+    });
+    const bool stuck =
+        closed.get_future().wait_for(std::chrono::milliseconds(kCloseMaxMs)) !=
+        std::future_status::ready;
+    if (!stuck) {
+      closer.join();
+      api_->Stop();
+    }
     scheduler_.reset();
     committer_.reset();
     if (const absl::Status synced = store_->Sync(); !synced.ok()) {
@@ -439,6 +452,12 @@ class Server {
       failed_ = true;
     }
     WriteStatus(/*stopped=*/true);
+    if (stuck) {
+      // All is synced: the next start finds the store as after a kill.
+      Log(Level::kWarn, "stopped while it still tried to connect to NATS");
+      FlushLog();
+      _exit(failed_ ? 1 : 0);
+    }
     store_.reset();
   }
 

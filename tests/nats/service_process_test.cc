@@ -1,6 +1,9 @@
 // The service as a process: exit codes, probes, SIGTERM, one process a store.
 
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <filesystem>
@@ -26,6 +29,28 @@ TEST(ServiceProcess, SecondProcessOnTheSameStoreIsRefusedInOneSentence) {
   EXPECT_NE(second.output.find(world.service().store()), std::string::npos)
       << second.output;
   world.WaitForAnotherOrder();  // the first one never noticed
+}
+
+// A server that takes connections and says nothing: nats.c waits for its greeting.
+TEST(ServiceProcess, AStopWaitsForNoAttemptToConnect) {
+  const int listener = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  ASSERT_EQ(bind(listener, reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(listen(listener, 16), 0);
+  ASSERT_EQ(getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  Service service({.config = "nats: { connect_timeout: 10m }\nrules:\n  - name: r\n"
+                             "    schedule: { subject: in.r, key: /id, due: /at }\n"
+                             "    publish: { subject: out.r }\n",
+                   .url = "nats://127.0.0.1:" + std::to_string(ntohs(address.sin_port))});
+  service.Start();
+  for (int connection = 0; connection < 2; ++connection)  // ingress and egress
+    ASSERT_GE(accept(listener, nullptr, nullptr), 0);
+  EXPECT_EQ(service.Term(), 0) << service.Log();
+  EXPECT_EQ(RunExpirer({"store", "verify", "--store", service.store()}).code, 0);
+  close(listener);
 }
 
 TEST(ServiceProcess, UnknownConfigKeyIsAUsageErrorWithItsPlace) {
