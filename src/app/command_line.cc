@@ -8,6 +8,7 @@
 #include "app/client_commands.h"
 #include "app/client_flags.h"
 #include "app/config.h"
+#include "app/config_limits.h"
 #include "app/config_show.h"
 #include "app/context.h"
 #include "app/doctor.h"
@@ -123,6 +124,9 @@ int RunServe(const Flags& flags) {
          options.config.log.format == "json" ? LogFormat::kJson : LogFormat::kText);
   options.recover_point_in_time = flags.recover == "point-in-time";
   options.recount = flags.recover == "counts";
+  const Config& config = options.config;
+  const std::string volume = WarnOfVolume(config, VolumeBytes(config.store.path));
+  if (!volume.empty()) Log(Level::kWarn, "config", {{"warning", volume}});
   if (flags.orphans == "hold") options.orphans = Orphans::kHold;
   if (flags.orphans == "fire") options.orphans = Orphans::kFire;
   if (flags.adopt == "new") options.adopt = Adopt::kNew;
@@ -138,7 +142,11 @@ int RunConfigCheck(const Flags& flags) {
     return Report({"config check: no file given, and EXPIRER_CONFIG is not set"});
   const auto text = ReadFile(path);
   if (!text.ok()) return Report({Message(text.status())});
-  const ConfigResult result = ParseConfig(*text, path);
+  ConfigResult result = ParseConfig(*text, path);
+  const Config& config = result.config;
+  const std::string volume =
+      result.errors.empty() ? WarnOfVolume(config, VolumeBytes(config.store.path)) : "";
+  if (!volume.empty()) result.warnings.push_back(volume);
   for (const std::string& warning : result.warnings) Say("warning: " + warning);
   if (!result.errors.empty()) return Report(result.errors);
   PrintOut(Visible(path) + ": ok, " + std::to_string(result.config.rules.size()) +

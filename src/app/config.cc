@@ -157,6 +157,7 @@ Limits ReadLimits(const Section& section) {
   limits.payload_bytes = section.Bytes("payload");
   limits.horizon_ms = section.DurationMs("horizon");
   limits.dead = section.Integer("dead");
+  limits.dead_bytes = section.Bytes("dead_bytes");
   limits.history = section.Integer("history");
   limits.unsynced_ms = section.DurationMs("unsynced");
   limits.disk_free_bytes = section.Bytes("disk_free");

@@ -68,6 +68,7 @@ struct Limits {
   int64_t payload_bytes = 0;
   int64_t horizon_ms = 0;
   int64_t dead = 0;
+  int64_t dead_bytes = 0;
   int64_t history = 0;
   int64_t unsynced_ms = 0;
   int64_t disk_free_bytes = 0;

@@ -1,10 +1,13 @@
 #include "app/config_limits.h"
 
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <limits>
+#include <system_error>
 
 #include <fmt/format.h>
 
@@ -129,6 +132,27 @@ int64_t MemoryBytes() {
       pages > 0 && page > 0 ? pages * page : std::numeric_limits<int64_t>::max();
   return std::min({machine, ReadLimit("/sys/fs/cgroup/memory.max"),
                    ReadLimit("/sys/fs/cgroup/memory/memory.limit_in_bytes")});
+}
+
+std::string WarnOfVolume(const Config& config, uint64_t volume_bytes) {
+  const auto dead_bytes = static_cast<uint64_t>(config.limits.dead_bytes);
+  if (volume_bytes / 4 >= dead_bytes) return "";
+  return fmt::format(
+      "limits.dead_bytes ({}) is more than a quarter of the {} bytes of the volume of "
+      "store.path ({}): bad messages alone could fill it down to limits.disk_free, which "
+      "stops all input; expected at most {}",
+      dead_bytes, volume_bytes, config.store.path, volume_bytes / 4);
+}
+
+uint64_t VolumeBytes(const std::string& path) {
+  std::error_code error;
+  std::filesystem::path at = std::filesystem::absolute(path, error);
+  struct statvfs volume {};
+  while (statvfs(at.c_str(), &volume) != 0) {
+    if (!at.has_relative_path()) return std::numeric_limits<uint64_t>::max();
+    at = at.parent_path();
+  }
+  return static_cast<uint64_t>(volume.f_blocks) * volume.f_frsize;
 }
 
 }  // namespace expirer

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "app/config.h"
@@ -22,5 +23,14 @@ void CheckMemory(const Limits& limits, const Section& section, int64_t memory_by
 // What this process may use: the machine's memory or, where it is less, the
 // container's. INT64_MAX where neither can be read.
 [[nodiscard]] int64_t MemoryBytes();
+
+// A warning where a volume of `volume_bytes` is smaller than four times
+// limits.dead_bytes: bad messages alone could fill so much of it that limits.disk_free
+// stops all input. Else empty.
+[[nodiscard]] std::string WarnOfVolume(const Config& config, uint64_t volume_bytes);
+
+// Of the volume that `path` is on, or will be on once its directories are made.
+// UINT64_MAX where that cannot be read.
+[[nodiscard]] uint64_t VolumeBytes(const std::string& path);
 
 }  // namespace expirer

@@ -103,6 +103,8 @@ constexpr Key kKeys[] = {
      "How far ahead a job may be due."},
     {"limits.dead", KeyType::kInteger, "100000", 1, 1'000 * kMega,
      "Rejected messages and undeliverable jobs kept whole."},
+    {"limits.dead_bytes", KeyType::kBytes, "1GB", kMega, 1'000'000 * kMega,
+     "Bytes that these take; beyond, only references are kept."},
     {"limits.history", KeyType::kInteger, "10000000", 1, 10'000 * kMega,
      "Closed keys remembered; the oldest are forgotten early."},
     {"limits.unsynced", KeyType::kDuration, "50ms", 1, 10 * kSecond,

@@ -444,14 +444,15 @@ void AddLimits(const Status& status, const Config& config, const HttpCounts& htt
       {"inbox_bytes", static_cast<int64_t>(status.inbox_bytes_max), status.inbox_bytes},
       {"requests", l.requests, status.requests_used},
       {"dead", l.dead, dead},
+      {"dead_bytes", l.dead_bytes, s.dead_bytes},
       {"history", l.history, s.closed},
       {"log", kLogLinesMax, LogUse().queued},
       {"http_clients", static_cast<int64_t>(HttpServer::Options().clients_max),
        http.clients}};
   sheet->Begin("expirer_limit", kGauge, "limit",
-               "How many entries each of the config's limits allows, how many bytes "
-               "may wait in the inbox or be asked for, and how many clients of "
-               "metrics.listen and lines of the log that wait there may be.");
+               "How many entries each of the config's limits allows, or bytes where its "
+               "name says so, and how many clients of metrics.listen and lines of the "
+               "log that wait there may be.");
   for (const Limit& one : limits) sheet->Add({{"limit", one.name}}, Number(one.max));
   sheet->Begin("expirer_limit_used", kGauge, "limit", "How many of them are taken.");
   for (const Limit& one : limits) sheet->Add({{"limit", one.name}}, Number(one.used));

@@ -9,6 +9,7 @@ SchedulerOptions SchedulerFrom(const Config& config) {
   options.in_flight = static_cast<size_t>(config.limits.inflight);
   options.batch = static_cast<size_t>(config.limits.batch);
   options.dead = static_cast<uint64_t>(config.limits.dead);
+  options.dead_bytes = static_cast<uint64_t>(config.limits.dead_bytes);
   options.history_keys = static_cast<uint64_t>(config.limits.history);
   options.history_ms = config.store.history_ms;
   options.unsynced_ms = config.limits.unsynced_ms;

@@ -293,7 +293,8 @@ void Api::Evaluate(const Dead& dead, const StreamNames& streams,
   if (name.job) return;
   entry->source = dead.source;
   if (dead.reference_only) {
-    entry->refusal = "only a reference to the message was kept (limits.dead)";
+    entry->refusal =
+        "only a reference to the message was kept (limits.dead, limits.dead_bytes)";
     return;
   }
   if (!dead.job_row.empty()) return;  // stale: the core takes the job itself

@@ -115,6 +115,7 @@ class Auditor {
 
   void CheckDead(std::string_view key, std::string_view value) {
     ++totals_.dead;
+    dead_bytes_ += value.size();
     const size_t end = key.find('\0');
     const char kind = end + 1 < key.size() ? key[end + 1] : '\0';
     const std::string rule(key.substr(0, end));
@@ -202,6 +203,11 @@ class Auditor {
     if (stale_ != counts_.stale())
       Found("{} stale ones counted, {} there: start with serve --recover=counts",
             counts_.stale(), stale_);
+    if (dead_bytes_ != counts_.dead_bytes())
+      Found(
+          "{} bytes of dead entries counted, {} there: start with serve "
+          "--recover=counts",
+          counts_.dead_bytes(), dead_bytes_);
     for (const auto& [name, counted] : counts_.rules()) {
       const std::string& rule = name;
       const RuleCounts seen = seen_[rule];
@@ -230,6 +236,7 @@ class Auditor {
   Counts counts_;
   std::map<std::string, RuleCounts> seen_;
   uint64_t stale_ = 0;
+  uint64_t dead_bytes_ = 0;
   std::set<std::string> quarantined_;  // numbers of rows
 };
 

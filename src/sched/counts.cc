@@ -1,6 +1,7 @@
 #include "sched/counts.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -16,6 +17,7 @@ constexpr std::string_view kRulePrefix = kMetaRuleCount;
 constexpr std::string_view kSpanPrefix = "count/h/";
 constexpr std::string_view kFloorKey = "count/floor";
 constexpr std::string_view kStaleKey = "count/stale";
+constexpr std::string_view kDeadBytesKey = "count/dead_bytes";
 constexpr std::string_view kRecountKey = "count/recount";
 constexpr uint64_t RuleCounts::*kAll[] = {&RuleCounts::pending, &RuleCounts::retrying,
                                           &RuleCounts::dead_jobs, &RuleCounts::rejected};
@@ -86,29 +88,47 @@ absl::Status Counts::Load(const Store& store) {
   if (found) forget_floor_ms_ = static_cast<int64_t>(Reader(floor).Varint());
   std::string unused;
   ASSIGN_OR_RETURN(recount_wished_, store.GetMeta(kRecountKey, &unused));
-  return LoadStale(store);
+  return LoadTotals(store);
 }
 
-absl::Status Counts::LoadStale(const Store& store) {
-  std::string value;
-  ASSIGN_OR_RETURN(const bool found, store.GetMeta(kStaleKey, &value));
-  if (found) {
-    stale_ = Reader(value).Varint();
+absl::Status Counts::LoadTotals(const Store& store) {
+  std::string stale;
+  std::string bytes;
+  ASSIGN_OR_RETURN(const bool has_stale, store.GetMeta(kStaleKey, &stale));
+  ASSIGN_OR_RETURN(const bool has_bytes, store.GetMeta(kDeadBytesKey, &bytes));
+  if (has_stale && has_bytes) {
+    stale_.value = Reader(stale).Varint();
+    dead_bytes_.value = Reader(bytes).Varint();
     return absl::OkStatus();
   }
-  stale_dirty_ = true;
+  stale_.dirty = true;
+  dead_bytes_.dirty = true;
   return store.VisitDead("", [this](std::string_view, std::string_view entry) {
     const absl::StatusOr<Dead> dead = DecodeDead(entry);
-    if (dead.ok() && IsStale(*dead)) ++stale_;
+    if (dead.ok() && IsStale(*dead)) ++stale_.value;
+    dead_bytes_.value += entry.size();
     return absl::OkStatus();
   });
 }
 
-void Counts::AddStale(int64_t change) {
-  stale_since_ += change;
-  stale_ =
-      static_cast<uint64_t>(std::max<int64_t>(static_cast<int64_t>(stale_) + change, 0));
-  stale_dirty_ = true;
+void Counts::Total::Add(int64_t change) {
+  since += change;
+  value =
+      static_cast<uint64_t>(std::max<int64_t>(static_cast<int64_t>(value) + change, 0));
+  dirty = true;
+}
+
+void Counts::Total::Recounted(uint64_t seen) {
+  value = seen;
+  Add(std::exchange(since, 0));
+}
+
+void Counts::Total::Stage(std::string_view key, WriteSet* set) {
+  if (!dirty) return;
+  std::string bytes;
+  PutVarint(&bytes, value);
+  set->PutMeta(key, bytes);
+  dirty = false;
 }
 
 RuleCounts& Counts::Change(std::string_view rule) {
@@ -162,12 +182,13 @@ void Counts::WishRecount() {
 
 void Counts::BeginRecount() {
   since_.emplace();
-  stale_since_ = 0;
+  stale_.since = 0;
+  dead_bytes_.since = 0;
 }
 
-void Counts::EndRecount(const CountsByRule& seen, uint64_t stale) {
-  stale_ = stale;
-  AddStale(stale_since_);
+void Counts::EndRecount(const CountsByRule& seen, uint64_t stale, uint64_t dead_bytes) {
+  stale_.Recounted(stale);
+  dead_bytes_.Recounted(dead_bytes);
   CountsByRule right = seen;
   for (const auto& [rule, change] : *since_) {
     for (uint64_t RuleCounts::*count : kAll) {
@@ -251,12 +272,8 @@ void Counts::Stage(WriteSet* set) {
   if (recount_dirty_ && recount_wished_) set->PutMeta(kRecountKey, "1");
   if (recount_dirty_ && !recount_wished_) set->DeleteMeta(kRecountKey);
   recount_dirty_ = false;
-  if (stale_dirty_) {
-    std::string value;
-    PutVarint(&value, stale_);
-    set->PutMeta(kStaleKey, value);
-    stale_dirty_ = false;
-  }
+  stale_.Stage(kStaleKey, set);
+  dead_bytes_.Stage(kDeadBytesKey, set);
   if (floor_dirty_) {
     std::string value;
     PutVarint(&value, static_cast<uint64_t>(forget_floor_ms_));

@@ -43,8 +43,11 @@ class Counts {
 
   // Of the rejected ones, those that are stale, of all rules. Kept under
   // "count/stale"; where that is missing an older version wrote the store.
-  [[nodiscard]] uint64_t stale() const { return stale_; }
-  void AddStale(int64_t change);
+  [[nodiscard]] uint64_t stale() const { return stale_.value; }
+  void AddStale(int64_t change) { stale_.Add(change); }
+  // Bytes of all entries of the dead store. Kept under "count/dead_bytes", likewise.
+  [[nodiscard]] uint64_t dead_bytes() const { return dead_bytes_.value; }
+  void AddDeadBytes(int64_t change) { dead_bytes_.Add(change); }
 
   // A key's register goes from one state to another; nullopt = unknown.
   void Move(std::string_view rule, const Register* from, const Register* to);
@@ -69,12 +72,21 @@ class Counts {
   // The store, in which all that was counted is written, is about to be read.
   void BeginRecount();
   // That held `seen`; what changed since is added. Tells what is mended.
-  void EndRecount(const CountsByRule& seen, uint64_t stale);
+  void EndRecount(const CountsByRule& seen, uint64_t stale, uint64_t dead_bytes);
   // It could not be read. The next process tries again.
   void GiveUpRecount();
 
  private:
-  [[nodiscard]] absl::Status LoadStale(const Store& store);
+  // A sum over the whole dead store, kept under a key of its own.
+  struct Total {
+    uint64_t value = 0;
+    bool dirty = false;
+    int64_t since = 0;  // changes since BeginRecount
+    void Add(int64_t change);
+    void Recounted(uint64_t seen);
+    void Stage(std::string_view key, WriteSet* set);
+  };
+  [[nodiscard]] absl::Status LoadTotals(const Store& store);
   RuleCounts& Change(std::string_view rule);
   // Closed keys by the time they expire, in spans of ten minutes, kept under
   // "count/h/" be64 span: varint count. 7 days of history are ~1,000 spans.
@@ -94,13 +106,12 @@ class Counts {
   uint64_t closed_ = 0;
   int64_t forget_floor_ms_ = 0;
   bool floor_dirty_ = false;
-  uint64_t stale_ = 0;
-  bool stale_dirty_ = false;
+  Total stale_;
+  Total dead_bytes_;
   uint64_t miscounts_ = 0;
   bool recount_wished_ = false;
   bool recount_dirty_ = false;
   std::optional<CountsByRule> since_;  // changes since BeginRecount, modulo 2^64
-  int64_t stale_since_ = 0;
 };
 
 }  // namespace expirer

@@ -38,6 +38,7 @@ RuleCounts& Recount::Of(std::string_view key) {
 void Recount::CountDead(std::string_view key, std::string_view value) {
   const std::optional<DeadName> name = SplitDeadKey(key);
   if (name) ++(name->job ? Of(key).dead_jobs : Of(key).rejected);
+  dead_bytes_ += value.size();
   const absl::StatusOr<Dead> dead = DecodeDead(value);
   if (dead.ok() && IsStale(*dead)) ++stale_;
 }

@@ -21,6 +21,7 @@ class Recount {
   [[nodiscard]] absl::StatusOr<bool> Read();
   [[nodiscard]] const CountsByRule& seen() const { return seen_; }
   [[nodiscard]] uint64_t stale() const { return stale_; }
+  [[nodiscard]] uint64_t dead_bytes() const { return dead_bytes_; }
 
  private:
   // 4,096 registers take ~2 ms; of ten million all take some 5 s.
@@ -35,6 +36,7 @@ class Recount {
   std::unique_ptr<EntryScan> registers_;
   CountsByRule seen_;
   uint64_t stale_ = 0;
+  uint64_t dead_bytes_ = 0;
   CountsByRule::iterator last_ = seen_.end();
 };
 

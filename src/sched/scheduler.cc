@@ -252,7 +252,7 @@ void Scheduler::CountAnew() {
   const absl::StatusOr<bool> done = recount_->Read();
   if (done.ok() && !*done) return;
   if (done.ok()) {
-    counts_.EndRecount(recount_->seen(), recount_->stale());
+    counts_.EndRecount(recount_->seen(), recount_->stale(), recount_->dead_bytes());
   } else {
     counts_.GiveUpRecount();
     Log(Level::kError, "the store could not be counted anew: its counts stay as they are",
@@ -325,6 +325,7 @@ Stats Scheduler::Snapshot(int64_t now_ms) const {
   Stats stats = stats_;
   stats.rules = counts_.rules();
   stats.closed = counts_.closed();
+  stats.dead_bytes = counts_.dead_bytes();
   stats.miscounts = counts_.miscounts();
   stats.in_flight = in_flight_.size();
   stats.window = lanes_.held();

@@ -50,7 +50,8 @@ struct SchedulerOptions {
   size_t window = 1'000'000;               // entries of 16 bytes in memory
   size_t in_flight = 4'096;                // attempts not answered yet
   size_t batch = 1'024;                    // attempts begun in one Step
-  uint64_t dead = 100'000;                 // entries of the dead store
+  uint64_t dead = 100'000;                 // entries of the dead store kept whole
+  uint64_t dead_bytes = 1'000'000'000;     // bytes of the dead store, likewise
   uint64_t history_keys = 10'000'000;      // closed keys remembered
   int64_t history_ms = 168LL * 3'600'000;  // how long closed keys are remembered
   int64_t unsynced_ms = 50;                // a write waits for its sync at most
@@ -201,6 +202,12 @@ class Scheduler {
                                               std::string* value) const;
   void PutDead(std::string key, const Dead& dead);
   void DropDead(std::string key);
+  // What the entry takes at present, to be counted when it goes.
+  [[nodiscard]] int64_t DeadBytes(const std::string& key);
+  // Nothing more is kept whole.
+  [[nodiscard]] bool DeadFull() const {
+    return counts_.dead() >= options_.dead || counts_.dead_bytes() >= options_.dead_bytes;
+  }
   [[nodiscard]] absl::Status AnswerReads();
   [[nodiscard]] absl::Status AnswerGet(GetRequest* request);
   void AnswerList(ListRequest* request);

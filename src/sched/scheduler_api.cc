@@ -292,10 +292,11 @@ void Scheduler::AnswerStats(StatsRequest* request) {
   const auto limit = [](std::string_view name, uint64_t used, uint64_t max) {
     return fmt::format(R"("{}":{{"used":{},"max":{}}})", name, used, max);
   };
-  out += fmt::format(",\"limits\":{{{},{},{},{}}}",
+  out += fmt::format(",\"limits\":{{{},{},{},{},{}}}",
                      limit("window", stats.window, options_.window),
                      limit("inflight", stats.in_flight, options_.in_flight),
                      limit("dead", counts_.dead(), options_.dead),
+                     limit("dead_bytes", stats.dead_bytes, options_.dead_bytes),
                      limit("history", stats.closed, options_.history_keys));
   out += fmt::format(
       R"(,"egress_up":{},"intake_open":{},"unsettled_rules":{},"rebuilding":{})",
@@ -337,13 +338,22 @@ absl::StatusOr<bool> Scheduler::FindDead(const std::string& key,
   return staged->second.has_value();
 }
 
+int64_t Scheduler::DeadBytes(const std::string& key) {
+  std::string value;
+  const absl::StatusOr<bool> found = FindDead(key, &value);
+  if (!found.ok()) counts_.WishRecount();  // the disk's error comes up elsewhere, too
+  return found.ok() && *found ? static_cast<int64_t>(value.size()) : 0;
+}
+
 void Scheduler::PutDead(std::string key, const Dead& dead) {
   std::string value = EncodeDead(dead);
+  counts_.AddDeadBytes(static_cast<int64_t>(value.size()) - DeadBytes(key));
   staged_.PutDead(key, value);
   staged_dead_.insert_or_assign(std::move(key), std::move(value));
 }
 
 void Scheduler::DropDead(std::string key) {
+  counts_.AddDeadBytes(-DeadBytes(key));
   staged_.DeleteDead(key);
   staged_dead_.insert_or_assign(std::move(key), std::nullopt);
 }

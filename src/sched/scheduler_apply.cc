@@ -501,7 +501,7 @@ absl::Status Scheduler::KeepReject(MessageRequest* message, std::string_view nam
   const bool stale = reject.kind == RejectKind::kStale;
   if (known) {
     ++stats_.unchanged;
-  } else if (stale && (counts_.stale() >= options_.dead / 10 || dead >= options_.dead)) {
+  } else if (stale && (counts_.stale() >= options_.dead / 10 || DeadFull())) {
     DropStale(stream, position.seq);
   } else if (dead >= 2 * options_.dead) {
     ++stats_.dropped;
@@ -517,7 +517,7 @@ absl::Status Scheduler::KeepReject(MessageRequest* message, std::string_view nam
     ++outcomes.rejected;
     ++outcomes.rejected_by[static_cast<size_t>(reject.kind)];
     Dead entry;
-    entry.reference_only = dead >= options_.dead;
+    entry.reference_only = DeadFull();
     entry.reason = reject.reason;
     entry.at_ms = now_.wall_ms;
     entry.source = position;

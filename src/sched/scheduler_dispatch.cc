@@ -206,7 +206,7 @@ bool Scheduler::JudgeLate(LaneState* lane, const JobKey& key, const JobView& job
   if (late.action == LateAction::kFire || job.late_judged) return false;
   const int64_t late_ms = downtime_.LatenessMs(job.due_ms);
   if (late_ms == 0 || late_ms <= late.after_ms) return false;
-  if (late.action == LateAction::kDead && counts_.dead() >= options_.dead) return false;
+  if (late.action == LateAction::kDead && DeadFull()) return false;
   lane->window.Pop();
   staged_moves_.insert(key.seq);
   if (late.action == LateAction::kSkip)

@@ -136,10 +136,10 @@ void Scheduler::OpenJob(OutletIndex outlet, const std::string& id, Job job,
                    next_seq_++};
   const LatePolicy& late = outlets_[outlet].late;
   const int64_t late_ms = now_.wall_ms - job.due_ms;
-  const bool too_late =
-      attempt == nullptr && !job.late_judged && late.action != LateAction::kFire &&
-      late_ms > 0 && late_ms > late.after_ms &&
-      (late.action != LateAction::kDead || counts_.dead() < options_.dead);
+  const bool too_late = attempt == nullptr && !job.late_judged &&
+                        late.action != LateAction::kFire && late_ms > 0 &&
+                        late_ms > late.after_ms &&
+                        (late.action != LateAction::kDead || !DeadFull());
   job.late_judged = job.late_judged || late_ms > 0;
   reg.job = key;
   if (too_late) {
@@ -369,7 +369,7 @@ absl::Status Scheduler::Retry(const InFlight& attempt, AttemptEnd end,
   ASSIGN_OR_RETURN(Job job, DecodeJob(row));
   job.sends += 1;
   if (auto* dead = std::get_if<MoveToDead>(&decision)) {
-    if (counts_.dead() < options_.dead) {
+    if (!DeadFull()) {
       CloseDead(attempt,
                 end == AttemptEnd::kNever ? DeadKind::kUndeliverable : DeadKind::kRefused,
                 EncodeJob(job), std::move(dead->reason));

@@ -111,6 +111,7 @@ struct Stats {
   // Now.
   std::map<std::string, RuleCounts, std::less<>> rules;  // of the whole store
   uint64_t closed = 0;                                   // keys in history
+  uint64_t dead_bytes = 0;                               // of the dead store
   uint64_t in_flight = 0;
   uint64_t window = 0;        // entries held in memory
   int64_t oldest_due_ms = 0;  // true due time of what is overdue; 0 = nothing is

@@ -102,6 +102,7 @@ TEST(Config, WhatAFileLeavesOutHasItsDefault) {
   EXPECT_EQ(config.limits.payload_bytes, 1'000'000);
   EXPECT_EQ(config.limits.horizon_ms, int64_t{87'600} * 3'600'000);
   EXPECT_EQ(config.limits.dead, 100'000);
+  EXPECT_EQ(config.limits.dead_bytes, 1'000'000'000);
   EXPECT_EQ(config.limits.history, 10'000'000);
   EXPECT_EQ(config.limits.unsynced_ms, 50);
   EXPECT_EQ(config.limits.disk_free_bytes, 512'000'000);
@@ -135,6 +136,7 @@ store: { path: /var/lib/x, history: 200h }
 streams:
   - { name: S, subjects: "in.>", replicas: 3, storage: memory, max_age: 7d, duplicates: 1h }
 limits: { window: 5, inflight: 6, inbox: 77, batch: 8, payload: 64 KiB, horizon: 24h, dead: 9,
+          dead_bytes: 8MB,
           history: 10, unsynced: 5ms, disk_free: 1GB, settle: 1m }
 status_file: /run/status.json
 log: { level: debug, format: json }
@@ -170,6 +172,7 @@ log: { level: debug, format: json }
   EXPECT_EQ(config.limits.payload_bytes, 65'536);
   EXPECT_EQ(config.limits.horizon_ms, 86'400'000);
   EXPECT_EQ(config.limits.dead, 9);
+  EXPECT_EQ(config.limits.dead_bytes, 8'000'000);
   EXPECT_EQ(config.limits.history, 10);
   EXPECT_EQ(config.limits.unsynced_ms, 5);
   EXPECT_EQ(config.limits.disk_free_bytes, 1'000'000'000);
@@ -360,6 +363,22 @@ TEST(Config, LimitsThatMemoryDoesNotAllowAreRefused) {
                   "976562"));
   EXPECT_GT(MemoryBytes(), 0);
   EXPECT_EQ(Errors(kText).empty(), MemoryBytes() >= 16'000'000'000);
+}
+
+TEST(ConfigLimits, WarnOfAVolumeSmallerThanFourTimesTheDeadStore) {
+  const Config config = ParseConfig("name: x\n", "f").config;
+  EXPECT_EQ(WarnOfVolume(config, 4'000'000'000), "");
+  EXPECT_THAT(WarnOfVolume(config, 2'000'000'000),
+              AllOf(HasSubstr("limits.dead_bytes (1000000000)"),
+                    HasSubstr("the 2000000000 bytes of the volume"),
+                    HasSubstr("expected at most 500000000")));
+}
+
+TEST(ConfigLimits, FindTheVolumeOfAStoreThatIsNotMadeYet) {
+  const uint64_t here = VolumeBytes(".");
+  EXPECT_GT(here, 0u);
+  EXPECT_EQ(VolumeBytes("not/made/yet"), here);
+  EXPECT_EQ(VolumeBytes("/"), VolumeBytes("/not/made/yet"));
 }
 
 TEST(Config, WhatIsNoYamlIsRefusedWithItsPlace) {

@@ -130,7 +130,9 @@ TEST_F(AuditTest, ALostDeadEntryIsFound) {
   Write();
   EXPECT_THAT(
       Findings(),
-      ElementsAre("r: 1 rejected counted, 0 there: start with serve --recover=counts"));
+      ElementsAre(
+          "43 bytes of dead entries counted, 0 there: start with serve --recover=counts",
+          "r: 1 rejected counted, 0 there: start with serve --recover=counts"));
 }
 
 TEST_F(AuditTest, LostCountsAreFound) {

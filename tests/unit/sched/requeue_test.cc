@@ -1,6 +1,7 @@
 // Every kind of message that was rejected, through dead.requeue: it becomes what
 // its rule makes of it now, or it stays with its bytes and says why.
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include "sched/pages.h"
@@ -216,8 +217,11 @@ TEST_P(RequeueTable, WhatNobodyRanThroughTheRulesYetStays) {
 
 TEST_P(RequeueTable, AnEntryThatCannotBeReadIsAConflictAndCanBePurged) {
   w_.Take(RejectIntent{"no key"});
+  std::string value;
+  ASSERT_TRUE(*w_.store_->GetDead(w_.Entries()[0].first, &value));
+  value[0] = '\x07';  // no version; as long as before, since the bytes are counted
   WriteSet set;
-  set.PutDead(w_.Entries()[0].first, "\x07");
+  set.PutDead(w_.Entries()[0].first, value);
   ASSERT_TRUE(w_.store_->Write(&set).ok());
   EXPECT_THAT(w_.Entries()[0].second.reason, HasSubstr("malformed"));
   EXPECT_EQ(w_.Do(w_.Again(ScheduleOf(kDue))).code, 409);
@@ -329,7 +333,45 @@ TEST(Stale, DoesNotTakeTheLastPlacesOfAFullDeadStore) {
   EXPECT_EQ(w.stats().stale_dropped, 1u) << "a reference could not be taken back";
 }
 
-// An older version counted no stale ones.
+// A large message is worth as much of the volume as thousands of small ones.
+TEST(DeadBytes, AreBoundedAndBeyondThemReferencesAreKept) {
+  SchedulerOptions options;
+  options.dead_bytes = 10'000;
+  ApiWorld w({TestRule("r")}, options);
+  w.bad_bytes_.assign(3'000, 'x');
+  const auto reject = [&](uint64_t seq) {
+    w.Reject("bad", {seq});
+    w.Run();
+    std::string value;
+    EXPECT_TRUE(*w.store_->GetDead(DeadRejectKey("r", {1, 1, seq, kNow * 1'000'000, {}}),
+                                   &value));
+    return DecodeDead(value)->reference_only;
+  };
+  for (uint64_t seq = 1; seq <= 4; ++seq) EXPECT_FALSE(reject(seq)) << seq;
+  EXPECT_TRUE(reject(5));
+  const uint64_t used = w.stats().dead_bytes;
+  EXPECT_GT(used, 12'000u);
+  EXPECT_LT(used, 13'000u);
+  EXPECT_EQ(w.stats().rules.at("r").rejected, 5u);
+  ASSERT_TRUE(w.Send(StatsRequest{}));
+  w.Run();
+  EXPECT_THAT(w.LastBody(),
+              HasSubstr(fmt::format(R"("dead_bytes":{{"used":{},"max":10000}})", used)));
+  // Also after a restart, until some leave.
+  w.Restart();
+  EXPECT_EQ(w.stats().dead_bytes, used);
+  EXPECT_TRUE(reject(6));
+  DeadRequest purge;
+  purge.purge = true;
+  for (const uint64_t seq : {1, 2})
+    purge.entries.emplace_back().key =
+        DeadRejectKey("r", {1, 1, seq, kNow * 1'000'000, {}});
+  ASSERT_TRUE(w.Send(std::move(purge)));
+  w.Run();
+  EXPECT_FALSE(reject(7));
+}
+
+// An older version counted neither stale ones nor bytes.
 TEST(Stale, AreCountedOnceWhereAnOlderVersionWroteTheStore) {
   SchedulerOptions options;
   options.history_ms = kHistoryMs;
@@ -339,8 +381,12 @@ TEST(Stale, AreCountedOnceWhereAnOlderVersionWroteTheStore) {
   w.Run();
   WriteSet set;
   set.DeleteMeta("count/stale");
+  set.DeleteMeta("count/dead_bytes");
   ASSERT_TRUE(w.store_->Write(&set).ok());
+  const uint64_t bytes = w.stats().dead_bytes;
   w.Restart();
+  EXPECT_EQ(w.stats().dead_bytes, bytes);
+  EXPECT_GT(bytes, 0u);
   for (uint64_t i = 8; i <= 20; ++i) w.Schedule("k" + std::to_string(i), kLongAgo, {i});
   w.Run();
   EXPECT_EQ(w.stats().rules.at("r").rejected, 10u);

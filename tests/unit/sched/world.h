@@ -151,7 +151,7 @@ class World {
     if (std::holds_alternative<RejectIntent>(intent)) {
       m.raw = std::make_unique<RawMessage>();
       m.raw->subject = "in";
-      m.raw->payload = "bad bytes";
+      m.raw->payload = bad_bytes_;
     }
     m.intent = std::move(intent);
     ASSERT_TRUE(inbox_->Reserve(1));
@@ -190,7 +190,8 @@ class World {
   std::unique_ptr<Inbox> inbox_;
   std::unique_ptr<MemoryBus> bus_;
   std::unique_ptr<Scheduler> scheduler_;
-  std::set<std::string> names_;  // of streams, stable
+  std::string bad_bytes_ = "bad bytes";  // of what Reject hands over
+  std::set<std::string> names_;          // of streams, stable
   std::vector<Completion> completions_;
   std::vector<Request> requests_;
   uint64_t synced_ = 0;
