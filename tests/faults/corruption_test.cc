@@ -212,7 +212,9 @@ TEST(Corruption, OfTheFilesThatCountIsRefused) {
       const auto disk = closed.disk->AfterKill();
       Apply(damage, disk.get(), path);
       const Judgement judged = Judge(disk, closed.synced);
-      EXPECT_EQ(judged.result != Result::kAllThere, counts) << judged.message;
+      // The middle of a small table may be its filter, which no start reads.
+      const bool seen = judged.result != Result::kAllThere || !judged.verify.empty();
+      EXPECT_EQ(seen, counts) << judged.message;
     }
   }
 }
