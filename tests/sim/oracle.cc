@@ -113,6 +113,7 @@ void Oracle::Started(const Store& store) {
   waiting_.clear();
   sent_dues_.clear();
   unsynced_.clear();
+  on_their_way_.clear();
   open_asks_.clear();
   in_step_.assign(rules_.size(), false);
   for (const auto& [key, events] : by_key_) NoteDurable(store, key.first, key.second);
@@ -185,6 +186,14 @@ void Oracle::Synced(const Store& store) {
   unsynced_ = std::move(rest);
   for (const Ask* ask : open_asks_)
     NoteDurable(store, outlets_[ask->outlet].rule, ask->key);
+  for (auto key = on_their_way_.begin(); key != on_their_way_.end();) {
+    NoteDurable(store, key->first, key->second);
+    const auto& registers = durable_[*key];
+    const bool closed = std::all_of(registers.begin(), registers.end(), [](const auto& r) {
+      return !r || IsClosed(r->state);
+    });
+    key = closed ? on_their_way_.erase(key) : std::next(key);
+  }
 }
 
 // ---- P1: acks.
@@ -289,6 +298,7 @@ void Oracle::Sent(const MemoryBus::Published& message, Instant now) {
   if (newest == nullptr) return Fail("P2: sent what nobody scheduled: " + message.body);
   const Event& event = *newest;
   const size_t entry = outlet - outlets_.Entries(event.rule).first;
+  on_their_way_.insert({event.rule, event.key});
   waiting_.erase({DueOf(event, entry), event.number, outlet});
   CheckId(message, found, outlet);
   if (now.wall_ms < DueOf(event, entry)) Fail("P3: sent early: " + Tell(event));

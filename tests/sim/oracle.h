@@ -145,6 +145,8 @@ class Oracle {
   // an event of the key.
   std::map<Key, std::vector<std::optional<Register>>> durable_;
   std::vector<Event*> unsynced_;  // handed and not durable yet
+  // Whose fire the store may come to know without an event for the key.
+  std::set<Key> on_their_way_;
   // First attempts to come, by due time; (due, event's number, outlet).
   std::set<std::tuple<int64_t, uint64_t, OutletIndex>> waiting_;
   std::vector<SentLast> sent_last_;
