@@ -189,9 +189,9 @@ void Oracle::Synced(const Store& store) {
   for (auto key = on_their_way_.begin(); key != on_their_way_.end();) {
     NoteDurable(store, key->first, key->second);
     const auto& registers = durable_[*key];
-    const bool closed = std::all_of(registers.begin(), registers.end(), [](const auto& r) {
-      return !r || IsClosed(r->state);
-    });
+    const bool closed =
+        std::all_of(registers.begin(), registers.end(),
+                    [](const auto& r) { return !r || IsClosed(r->state); });
     key = closed ? on_their_way_.erase(key) : std::next(key);
   }
 }
