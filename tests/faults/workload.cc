@@ -92,8 +92,10 @@ void Reject(uint64_t n, Counts* counts, WriteSet* set) {
   dead.at_ms = kNowMs;
   dead.source = {1, 1, n, kNowMs, {}};
   dead.payload = std::string(n % 300, 'x');
-  set->PutDead(DeadRejectKey(kRule, dead.source), EncodeDead(dead));
+  const std::string entry = EncodeDead(dead);
+  set->PutDead(DeadRejectKey(kRule, dead.source), entry);
   counts->Add(kRule, &RuleCounts::rejected, +1);
+  counts->AddDeadBytes(static_cast<int64_t>(entry.size()));
 }
 
 }  // namespace
