@@ -98,8 +98,6 @@ class Filler {
     job.body.resize(198);
     job.body.append("\"}");
     MessageRequest message;
-    message.stream = &stream_;
-    message.stream_seq = n + 1;
     message.received_ms = clock_.NowMs();
     message.time_ns = message.received_ms * 1'000'000;
     message.intent = ScheduleIntent{std::move(job)};
@@ -114,7 +112,6 @@ class Filler {
 
   const Flags& flags_;
   const int64_t spread_ms_;
-  const std::string stream_ = "FILL";
   const SystemClock clock_;
   std::mt19937_64 random_{std::random_device()()};
   const std::vector<Rule> rules_;
