@@ -184,7 +184,8 @@ int RunCancel(const ClientArgs& args) {
       const auto members = JsonMembers(*reply);
       const std::string outcome = members.ok() ? Cell(*members, "outcome") : "";
       if (outcome != "cancelled") code = kFailed;
-      PrintOut((args.json ? *reply : Visible(job + ": " + outcome)) + "\n");
+      PrintOut(args.json ? fmt::format("{}\n", *reply)
+                         : fmt::format("{}: {}\n", Visible(job), Visible(outcome)));
     }
     return code;
   });

@@ -558,7 +558,7 @@ class Server {
       if (std::string trouble = stan_->Trouble(); !trouble.empty()) return trouble;
     if (status.stats.rebuilding) return "rebuilding: the streams are read anew";
     for (const auto& [rule, trouble] : status.reading)
-      if (!trouble.empty()) return "rule " + rule + ": " + trouble;
+      if (!trouble.empty()) return fmt::format("rule {}: {}", rule, trouble);
     return "";
   }
 

@@ -301,11 +301,11 @@ absl::Status Connection::Connect() {
     if (secure && options_.tls_cert.empty() && s != NATS_SSL_ERROR && s != NATS_NO_SERVER)
       what += " (over TLS without nats.tls.cert: does the server ask for one?)";
     if (s == NATS_CONNECTION_AUTH_FAILED) what += Identity(options_);
-    const absl::Status failed = FromNats(s, what);
+    absl::Status failed = FromNats(s, what);
     if (s == NATS_CONNECTION_AUTH_FAILED || s == NATS_SSL_ERROR) return failed;
     for (const std::string& server : options_.servers)
       if (std::string why = WhyNotConnected(server, kGreetingMs); !why.empty())
-        return Unavailable(what + ": " + why);
+        return Unavailable(fmt::format("{}: {}", what, why));
     return failed;
   }
   max_payload_ = natsConnection_GetMaxPayload(nc);
