@@ -206,6 +206,9 @@ size_t ResidentBytes() {
 }
 
 TEST(Inbox, WhatWasDrainedTakesNoMemoryAlthoughItIsNeverEmpty) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer keeps what was freed";
+#endif
   Inbox inbox(16, [] {});
   ASSERT_TRUE(inbox.Reserve(1));
   inbox.Push(MessageRequest());
@@ -220,7 +223,6 @@ TEST(Inbox, WhatWasDrainedTakesNoMemoryAlthoughItIsNeverEmpty) {
     inbox.Drain(1, &completions, &requests);
   }
   EXPECT_FALSE(inbox.empty());
-  // A sanitizer keeps 256 MB of what was freed.
   EXPECT_LT(ResidentBytes(), before + 350'000'000);
   static_assert(kCount * sizeof(Request) > 500'000'000);
 }
