@@ -9,6 +9,7 @@
 #include "base/coding.h"
 #include "job/job.h"
 #include "job/json_view.h"
+#include "sched/ahead.h"
 #include "sched/counts.h"
 #include "sched/downtime.h"
 #include "sched/rebuild.h"
@@ -88,6 +89,7 @@ class Auditor {
     RETURN_IF_ERROR(Streams::Names(store_).status());
     RETURN_IF_ERROR(Streams::Marks(store_).status());
     RETURN_IF_ERROR(SentMarks().Load(store_, 0, 0, 0, &unused));
+    RETURN_IF_ERROR(AheadRows().Load(store_, 0, 0, &unused));
     RETURN_IF_ERROR(Rebuild::Load(store_).status());
     return Downtime().Load(store_, 0, &unused);
   }

@@ -59,6 +59,8 @@ absl::Status Scheduler::Load(Instant now) {
   durable_seq_ = next_seq_;
   RETURN_IF_ERROR(sent_marks_.Load(*store_, now.wall_ms, downtime_.last_alive_ms(),
                                    next_seq_, &staged_));
+  RETURN_IF_ERROR(
+      ahead_rows_.Load(*store_, now.wall_ms, downtime_.last_alive_ms(), &staged_));
   egress_down_mono_ms_ = now.mono_ms;
   FireAfterNextWrite();  // it has the sign of life
   counted_mono_ms_ = now.mono_ms;
@@ -81,6 +83,7 @@ absl::StatusOr<int64_t> Scheduler::Step(Instant now, std::vector<Completion>* co
     if (stalled_) return now_.wall_ms + kStallPollMs;
   }
   store_->SetNow(now_.wall_ms, counts_.forget_floor_ms());
+  ahead_rows_.Note(now_.wall_ms, &staged_);
   RETURN_IF_ERROR(ApplyCompletions(completions));
   RETURN_IF_ERROR(ApplyTimeouts());
   RETURN_IF_ERROR(ApplyRequests(requests));
@@ -89,6 +92,7 @@ absl::StatusOr<int64_t> Scheduler::Step(Instant now, std::vector<Completion>* co
   if (stalled_) return now_.wall_ms + kStallPollMs;
   RETURN_IF_ERROR(AnswerReads());
   CountAnew();
+  RETURN_IF_ERROR(JudgeTimesAnew());
   Release();
   RETURN_IF_ERROR(Dispatch());
   ASSIGN_OR_RETURN(const bool refilling,
@@ -292,7 +296,8 @@ uint64_t Scheduler::pending() const {
 }
 
 int64_t Scheduler::NextWork(bool refilling) {
-  if ((!staged_.empty() && !HoldsWrite()) || refilling || recount_ != nullptr)
+  if ((!staged_.empty() && !HoldsWrite()) || refilling || recount_ != nullptr ||
+      ahead_rows_.looking())
     return now_.wall_ms;
   int64_t mono = in_flight_.NextDeadline();
   if (oldest_unsynced_mono_ms_ != 0)

@@ -23,6 +23,7 @@
 #include "base/status.h"
 #include "job/fired.h"
 #include "job/rules.h"
+#include "sched/ahead.h"
 #include "sched/counts.h"
 #include "sched/dispatcher.h"
 #include "sched/downtime.h"
@@ -257,6 +258,9 @@ class Scheduler {
   // What becomes of a row that waited for the attempt, which fired or did not.
   [[nodiscard]] absl::Status CloseSuccessor(const InFlight& attempt);
   void ReleaseSuccessor(const InFlight& attempt);
+  [[nodiscard]] absl::Status JudgeTimesAnew();
+  [[nodiscard]] absl::StatusOr<bool> JudgeTimeAnew(const LaneState& of, const JobKey& key,
+                                                   std::string_view row);
   void NoteFire(const InFlight& attempt, Register* reg) const;
   // Of a staged or stored row; false when there is none.
   [[nodiscard]] absl::StatusOr<bool> ReadRow(const JobKey& key, std::string* row) const;
@@ -371,6 +375,8 @@ class Scheduler {
   // limits.inflight for each loss of the connection.
   absl::flat_hash_set<uint64_t> unanswered_;
   SentMarks sent_marks_;
+  AheadRows ahead_rows_;
+  size_t moved_back_ = 0;  // by the look of ahead_rows_ that has not ended
 
   uint64_t next_seq_ = 1;
   bool next_seq_dirty_ = false;

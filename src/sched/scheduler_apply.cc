@@ -206,9 +206,11 @@ absl::Status Scheduler::ApplyAnswer(const PubAnswer& answer) {
     ++stats_.lost;
     CountFailure(lane.outlet, FailureKind::kLost);
     ReleaseSuccessor(*attempt);
-    if (attempt->fate == InFlight::Fate::kCurrent) unanswered_.insert(entry.seq);
+    if (attempt->fate != InFlight::Fate::kCurrent) return absl::OkStatus();
+    unanswered_.insert(entry.seq);
     // To be sent again in its place as soon as there is a connection.
-    if (attempt->fate == InFlight::Fate::kCurrent) lane.window.PutBack(entry);
+    lane.window.PutBack(entry);
+    ahead_rows_.NotePutBack(entry.key_ms);
     return absl::OkStatus();
   }
   if (answer.kind != PubAnswer::Kind::kAck)

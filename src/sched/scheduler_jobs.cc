@@ -235,6 +235,7 @@ void Scheduler::ReleaseSuccessor(const InFlight& attempt) {
   waiting_.erase(entry.seq);
   LaneState& lane = lanes_.Numbered(attempt.successor->lane);
   if (lane.in_flight.erase(entry) > 0) lane.window.PutBack(entry);
+  ahead_rows_.NotePutBack(entry.key_ms);
 }
 
 void Scheduler::NoteFire(const InFlight& attempt, Register* reg) const {
@@ -409,6 +410,56 @@ void Scheduler::MoveToRetry(const InFlight& attempt, Job job, const RetryAt& whe
   to.job = key;
   to.brief = BriefOf(job);
   Remember(lane.outlet, MakeId(outlets_[lane.outlet].name, attempt.key), &from, to);
+}
+
+// Only what is in the store can be judged: nothing is staged then.
+absl::Status Scheduler::JudgeTimesAnew() {
+  if (!ahead_rows_.looking() || !staged_.empty()) return absl::OkStatus();
+  const auto judge = [this](const LaneState& of, const JobKey& key,
+                            std::string_view row) { return JudgeTimeAnew(of, key, row); };
+  ASSIGN_OR_RETURN(const size_t moved,
+                   ahead_rows_.Look(*store_, lanes_, now_.wall_ms, judge));
+  moved_back_ += moved;
+  if (ahead_rows_.looking() || moved_back_ == 0) return absl::OkStatus();
+  Log(Level::kWarn,
+      "the clock was ahead and was set back: overdue jobs and further attempts do not "
+      "wait until it shows that time again",
+      {{"jobs", std::exchange(moved_back_, 0)}});
+  return absl::OkStatus();
+}
+
+// False for a row that stands where it would if it were written now, or earlier.
+absl::StatusOr<bool> Scheduler::JudgeTimeAnew(const LaneState& of, const JobKey& key,
+                                              std::string_view row) {
+  if (HasAttempt(key.seq)) return false;  // until that has ended
+  ASSIGN_OR_RETURN(Job job, DecodeJob(row));
+  const Outlet& outlet = outlets_[of.outlet];
+  const std::string id = MakeId(outlet.name, job.key);
+  int64_t wait_ms = outlet.late_cancels ? options_.publish_timeout_ms : 0;
+  if (of.retry)
+    wait_ms = DeadFull() ? outlet.retry.max_ms : BackoffMs(outlet.retry, id, job.sends);
+  int64_t at_ms = std::max(job.due_ms, now_.wall_ms + wait_ms);
+  if (at_ms >= key.key_ms) return false;
+  RETURN_IF_ERROR(DecodeJob(row, &view_));
+  const InFlight described = Describe(key, view_);
+  // A first attempt's row at its due time says that there was none (MaybeSent).
+  if (described.unanswered && !of.retry) at_ms = std::max(at_ms, job.due_ms + 1);
+  ASSIGN_OR_RETURN(const std::optional<Register> known, Known(id));
+  if (at_ms >= key.key_ms || !known || known->job != key) return false;
+  lanes_.Forget(key);
+  unanswered_.erase(key.seq);
+  if (rebuild_.MayHaveFired(key.seq, job.due_ms)) {
+    CloseAsMayHaveFired(described, std::string(row));
+    return true;
+  }
+  job.unanswered = described.unanswered;
+  LaneState& lane = lanes_.Numbered(of.lane);
+  Register to = *known;
+  to.job = JobKey{of.lane, at_ms, next_seq_++};
+  DropRow(key);
+  StageRow(&lane, *to.job, job.due_ms, EncodeJob(job));
+  Remember(of.outlet, id, &*known, to);
+  return true;
 }
 
 void Scheduler::CloseSkipped(const InFlight& attempt) {

@@ -19,6 +19,7 @@
 //   "alive"             varint ms of the last sign of life
 //   "sent"              what earlier processes may have sent (sched/sent_marks.h)
 //   "quiet"             since when nothing can have been sent (sched/sent_marks.h)
+//   "ahead"             rows may wait for a clock that was ahead (sched/ahead.h)
 //   "down/"  be64 from  varint until: a span in which no process ran
 #pragma once
 
@@ -50,6 +51,7 @@ inline constexpr std::string_view kMetaFirstName = "first_name/";
 inline constexpr std::string_view kMetaAlive = "alive";
 inline constexpr std::string_view kMetaSent = "sent";
 inline constexpr std::string_view kMetaQuiet = "quiet";
+inline constexpr std::string_view kMetaAhead = "ahead";
 inline constexpr std::string_view kMetaDown = "down/";
 
 }  // namespace expirer

@@ -5,8 +5,10 @@
 
 #include <fmt/format.h>
 
+#include "base/coding.h"
 #include "job/fired.h"
 #include "sim/world.h"
+#include "store/meta.h"
 
 namespace expirer::sim {
 namespace {
@@ -35,6 +37,8 @@ bool Covers(const std::optional<Register>& reg, const Event& event, bool reopen)
 
 // Of SchedulerOptions, which the worlds leave as it is.
 constexpr std::string_view kServiceName = "expirer";
+// What a clock steps back by less is not made up for.
+constexpr int64_t kStepLeastMs = 1'000;
 
 std::string Tell(const Event& event) {
   const char* const kinds[] = {"schedule", "cancel", "reject"};
@@ -115,6 +119,8 @@ void Oracle::Started(const Store& store) {
   unsynced_.clear();
   on_their_way_.clear();
   open_asks_.clear();
+  look_at_times_ = true;
+  NoteSyncedRows(store);
   in_step_.assign(rules_.size(), false);
   for (const auto& [key, events] : by_key_) NoteDurable(store, key.first, key.second);
   for (Event& event : events_) {
@@ -142,7 +148,6 @@ int64_t Oracle::LatestNs(Instant now) const {
 
 void Oracle::Handed(const Request& request, Instant now) {
   ++order_;
-  wall_max_ms_ = std::max(wall_max_ms_, now.wall_ms);
   if (const auto* cancel = std::get_if<CancelRequest>(&request)) {
     Ask ask;
     ask.outlet = *outlets_.Find(cancel->job.rule);
@@ -176,7 +181,15 @@ void Oracle::Handed(const Request& request, Instant now) {
         {DueOf(*event, i), event->number, static_cast<OutletIndex>(entries.first + i)});
 }
 
+void Oracle::NoteSyncedRows(const Store& store) {
+  std::string value;
+  const auto found = store.GetMeta(kMetaNextSeq, &value);
+  if (!found.ok()) Fail("the store cannot be read: " + Message(found.status()));
+  if (found.ok() && *found) synced_seq_ = Reader(value).Varint();
+}
+
 void Oracle::Synced(const Store& store) {
+  NoteSyncedRows(store);
   std::vector<Event*> rest;
   for (Event* event : unsynced_) {
     NoteDurable(store, event->rule, event->key);
@@ -380,16 +393,44 @@ void Oracle::Stored(const MemoryBus::Published& message) {
 
 // A job that could be sent. `*gone`: it is no longer to be expected.
 bool Oracle::IsDue(const Store& store, const Event& event, OutletIndex outlet,
-                   Instant now, bool* gone) {
+                   Instant now, bool* gone, bool* durable) {
   const auto reg = Read(store, outlet, event.key);
   *gone = !reg || reg->state != JobState::kPending ||
           reg->schedule->position.time_ns != event.time_ns;
-  if (*gone) return false;
-  // Written when the clock was ahead, it waits for that time.
-  const size_t entry = outlet - outlets_.Entries(event.rule).first;
-  if (reg->job->key_ms > std::max(DueOf(event, entry), wall_max_ms_))
-    Fail("I3: stands later than it was ever due: " + Tell(event));
-  return reg->job->key_ms <= now.wall_ms;
+  // A look of the core may have moved its row since the last sync.
+  *durable = event.durable && (*gone || reg->job->seq < synced_seq_);
+  return !*gone && *durable && reg->job->key_ms <= now.wall_ms;
+}
+
+// No row waits for a time of ours that the clock had shown before it stepped back:
+// not an overdue one, and a further attempt no longer than its rule's `retry` says.
+void Oracle::CheckTimes(const Store& store, Instant now, const Attempts& attempts) {
+  look_at_times_ = false;
+  for (const auto& [key, events] : by_key_) {
+    const Outlets::Range entries = outlets_.Entries(key.first);
+    for (size_t i = 0; i < entries.count; ++i) {
+      const auto outlet = static_cast<OutletIndex>(entries.first + i);
+      const auto reg = Read(store, outlet, key.second);
+      if (!reg || !IsLive(reg->state)) continue;
+      const Event* const event = ByTime(reg->schedule->position.time_ns);
+      if (event == nullptr) continue;  // told by CheckState
+      if (attempts.contains({outlet, key.second, event->due_ms})) {
+        look_at_times_ = true;  // until that has ended
+        continue;
+      }
+      int64_t latest_ms = now.wall_ms + kStepLeastMs;
+      if (reg->state == JobState::kRetrying) {
+        const RetryPolicy& retry = rules_[key.first].retry;
+        const uint64_t doubled = std::min<uint64_t>(reg->brief->sends - 1, 20);
+        latest_ms += std::min(retry.max_ms, retry.initial_ms << doubled);
+      }
+      // One that may have been sent does not stand at its due time.
+      if (reg->job->key_ms > std::max(reg->schedule->due_ms + 1, latest_ms))
+        Fail(fmt::format("I3: waits for a clock that was ahead, by {} ms: {} at {}",
+                         reg->job->key_ms - now.wall_ms, Tell(*event),
+                         outlets_[outlet].name));
+    }
+  }
 }
 
 // A core that waits for space applies what was handed over in a later Step.
@@ -400,13 +441,13 @@ void Oracle::Stepped(Instant now) {
 void Oracle::AtRest(const Store& store, Instant now, const Ready& ready,
                     const std::map<uint64_t, MemoryBus::Published>& in_flight) {
   // A newer schedule of the same due time waits for the attempt at an older one.
-  std::set<std::tuple<OutletIndex, std::string, int64_t>> attempts;
+  Attempts attempts;
   for (const auto& [number, message] : in_flight) {
     OutletIndex outlet = 0;
     for (const Event* event : Find(message, &outlet))
       attempts.emplace(outlet, event->key, event->due_ms);
   }
-  wall_max_ms_ = std::max(wall_max_ms_, now.wall_ms);
+  if (look_at_times_) CheckTimes(store, now, attempts);
   std::map<OutletIndex, const Event*> late;
   std::set<OutletIndex> held;  // by a job that is not durable yet
   for (auto at = waiting_.begin();
@@ -418,12 +459,13 @@ void Oracle::AtRest(const Store& store, Instant now, const Ready& ready,
       continue;
     }
     bool gone = false;
-    const bool due = IsDue(store, event, outlet, now, &gone);
+    bool durable = false;
+    const bool due = IsDue(store, event, outlet, now, &gone, &durable);
     const bool waits = attempts.contains({outlet, event.key, event.due_ms});
-    if (due && event.durable && !waits) late.emplace(outlet, &event);
+    if (due && !waits) late.emplace(outlet, &event);
     // Also one that was taken away since: the core finds that when it is durable.
-    if (!event.durable) held.insert(outlet);
-    at = gone && event.durable ? waiting_.erase(at) : std::next(at);
+    if (!durable) held.insert(outlet);
+    at = gone && durable ? waiting_.erase(at) : std::next(at);
   }
   for (const auto& [outlet, event] : late)
     if (!held.contains(outlet))

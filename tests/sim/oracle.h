@@ -52,7 +52,10 @@ class Oracle {
   // It is read as it comes, or limits.settle is over.
   void InStep(RuleIndex rule) { in_step_[rule] = true; }
   // Due times of before are no moments of the clock any more.
-  void ClockStepped() { ++clock_steps_; }
+  void ClockStepped() {
+    ++clock_steps_;
+    look_at_times_ = true;
+  }
   // Another Step begins.
   void BeginStep() { sent_last_.assign(outlets_.size(), {}); }
   // About to be passed to it.
@@ -85,6 +88,7 @@ class Oracle {
 
  private:
   using Key = std::pair<RuleIndex, std::string>;
+  using Attempts = std::set<std::tuple<OutletIndex, std::string, int64_t>>;  // by due
   struct Ask {
     OutletIndex outlet = 0;
     std::string key;
@@ -117,12 +121,14 @@ class Oracle {
   void CheckRows(const Store& store);
   void CheckDead(const Store& store);
   void CheckFired(const Store& store, RuleIndex rule, const std::string& key);
+  void NoteSyncedRows(const Store& store);
   void NoteDurable(const Store& store, RuleIndex rule, const std::string& key);
   [[nodiscard]] bool IsDurable(const Event& event) const;
   [[nodiscard]] std::optional<Register> Read(const Store& store, OutletIndex outlet,
                                              const std::string& key);
   [[nodiscard]] bool IsDue(const Store& store, const Event& event, OutletIndex outlet,
-                           Instant now, bool* gone);
+                           Instant now, bool* gone, bool* durable);
+  void CheckTimes(const Store& store, Instant now, const Attempts& attempts);
 
   const std::vector<Rule>& rules_;
   const Outlets outlets_;
@@ -136,6 +142,8 @@ class Oracle {
   std::map<std::pair<OutletIndex, std::string>, std::vector<const Ask*>> asks_of_;
   std::vector<bool> in_step_;  // by rule
   uint64_t clock_steps_ = 0;
+  bool look_at_times_ = false;  // since a start or a step of the clock
+  uint64_t synced_seq_ = 0;     // rows with a lower number are durable
   uint64_t order_ = 0;
   uint64_t sent_ = 0;
   uint64_t acked_ = 0;
@@ -154,7 +162,6 @@ class Oracle {
   std::set<std::pair<OutletIndex, uint64_t>> stored_;                  // by event
   std::set<std::string> stored_ids_;                                   // by Nats-Msg-Id
   std::map<std::string, std::string> message_of_id_;  // what was sent under it
-  int64_t wall_max_ms_ = 0;
 };
 
 }  // namespace expirer::sim

@@ -149,6 +149,13 @@ TEST_F(AuditTest, AMalformedEntryOfMetaIsFound) {
   EXPECT_THAT(Findings(), ElementsAre("stream entry malformed: expected its number"));
 }
 
+TEST_F(AuditTest, AMalformedNoteOfAClockThatWasAheadIsFound) {
+  set_.PutMeta(kMetaAhead, "\x09\x09");
+  Write();
+  EXPECT_THAT(Findings(),
+              ElementsAre("the entry ahead of meta is malformed: expected a varint"));
+}
+
 TEST_F(AuditTest, ADeadJobWithoutItsEntryIsFound) {
   Register reg = *world_.Known("c");
   reg.state = JobState::kDead;
