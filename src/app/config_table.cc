@@ -87,7 +87,8 @@ constexpr Key kKeys[] = {
     {"limits.window", KeyType::kInteger, "1000000", 1, 1'000 * kMega,
      "Jobs whose due times are kept in memory."},
     {"limits.inflight", KeyType::kInteger, "4096", 1, kMega,
-     "Jobs published and not confirmed."},
+     "Jobs published and not confirmed. Of several rules none may hold more than seven "
+     "for each place it leaves free."},
     {"limits.inbox", KeyType::kInteger, "16384", 16, 16 * kMega,
      "Messages waiting to be applied."},
     {"limits.ack_pending", KeyType::kInteger, "20000", 1, kMega,

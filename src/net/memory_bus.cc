@@ -127,7 +127,7 @@ void MemoryBus::SetStream(std::string_view target, bool covered, std::string why
   Route& route = routes_[std::string(target)];
   const bool looking = route.state == Target::kLooking;
   route = {covered ? Target::kReady : Target::kRefused, std::move(why)};
-  if (looking) inbox_->Complete(TargetKnown{});
+  if (looking) inbox_->Complete(TargetKnown{std::string(target)});
 }
 
 void MemoryBus::ClearRecords() {

@@ -35,9 +35,11 @@ NatsEgress::NatsEgress(const ConnectionOptions& options, Inbox* inbox,
           {[this] { OnUp(); }, [this](const std::string& why) { OnDown(why); },
            [this](const std::string& text) { OnError(text); }, [this] { OnTick(); }}),
       requests_(&connection_),
-      routes_(&requests_,
-              options.domain.empty() ? "$JS.API." : "$JS." + options.domain + ".API.",
-              std::move(targets), [this] { inbox_->Complete(TargetKnown{}); }),
+      routes_(
+          &requests_,
+          options.domain.empty() ? "$JS.API." : "$JS." + options.domain + ".API.",
+          std::move(targets),
+          [this](const std::string& target) { inbox_->Complete(TargetKnown{target}); }),
       reply_prefix_(connection_.inbox() + ".a.") {
   connection_.Subscribe(reply_prefix_ + "*", [this](const Delivery& d) { OnAnswer(d); });
 }

@@ -28,7 +28,8 @@ absl::StatusOr<StreamInfo> ReadInfo(const absl::StatusOr<std::string>& reply) {
 }  // namespace
 
 Routes::Routes(Requests* requests, std::string api_prefix,
-               std::vector<std::string> expected, std::function<void()> known)
+               std::vector<std::string> expected,
+               std::function<void(const std::string& target)> known)
     : requests_(requests),
       prefix_(std::move(api_prefix)),
       expected_(std::move(expected)),
@@ -89,8 +90,7 @@ Egress::Target Routes::Look(std::string_view target, std::string* why) {
       if (found->second.state == Egress::Target::kRefused) *why = found->second.why;
       return found->second.state;
     }
-    // Full: everything is asked for again, which costs one question a target.
-    if (routes_.size() >= kTargetsMax) routes_.clear();
+    MakeRoom();
     Route& route = routes_[std::string(target)];
     if (const std::string* const stream = Covering(target)) {
       route = {Egress::Target::kReady, "", INT64_MAX, 0, *stream};
@@ -106,6 +106,15 @@ Egress::Target Routes::Look(std::string_view target, std::string* why) {
   if (found == routes_.end()) return Egress::Target::kLooking;
   if (found->second.state == Egress::Target::kRefused) *why = found->second.why;
   return found->second.state;
+}
+
+// What is dropped is asked for again, which costs one question a target.
+void Routes::MakeRoom() {
+  if (routes_.size() < kTargetsMax) return;
+  std::erase_if(routes_, [](const auto& route) {
+    return route.second.state != Egress::Target::kLooking;
+  });
+  if (routes_.size() >= kTargetsMax) routes_.clear();
 }
 
 void Routes::Ask(const std::string& target, uint64_t number) {
@@ -129,35 +138,44 @@ void Routes::Ask(const std::string& target, uint64_t number) {
       });
 }
 
+// Forgotten meanwhile, perhaps asked for again: then the answer is old.
+Routes::Route* Routes::Asked(const std::string& target, uint64_t number) {
+  const auto found = routes_.find(target);
+  return found != routes_.end() && found->second.asked == number ? &found->second
+                                                                 : nullptr;
+}
+
 void Routes::Refused(const std::string& target, uint64_t number, std::string why) {
   {
     MutexLock lock(&mutex_);
-    const auto found = routes_.find(target);
-    // Forgotten meanwhile, perhaps asked for again: this answer is old.
-    if (found == routes_.end() || found->second.asked != number) return;
-    found->second = {Egress::Target::kRefused, std::move(why), NowMs() + kRefusedMs, 0};
+    if (Route* const route = Asked(target, number))
+      *route = {Egress::Target::kRefused, std::move(why), NowMs() + kRefusedMs, 0};
   }
-  known_();
+  known_(target);
 }
 
 void Routes::Ready(const std::string& target, uint64_t number, const std::string& stream,
                    const absl::StatusOr<StreamInfo>& info) {
   {
     MutexLock lock(&mutex_);
-    const auto found = routes_.find(target);
-    if (found == routes_.end() || found->second.asked != number) return;  // as above
-    if (info.ok()) {
-      Learn(stream, *info);
-    } else if (told_unknown_.size() < kTargetsMax &&
-               told_unknown_.insert(stream).second) {
-      Log(Level::kWarn,
-          "the stream of a target cannot be looked at: whether it confirms messages, and "
-          "its limits, are not known",
-          {{"stream", stream}, {"target", target}, {"why", Message(info.status())}});
+    if (Asked(target, number) != nullptr) {
+      if (info.ok())
+        Learn(stream, *info);
+      else
+        TellUnknown(target, stream, info.status());
+      routes_[target] = {Egress::Target::kReady, "", INT64_MAX, 0, stream};
     }
-    routes_[target] = {Egress::Target::kReady, "", INT64_MAX, 0, stream};
   }
-  known_();
+  known_(target);
+}
+
+void Routes::TellUnknown(const std::string& target, const std::string& stream,
+                         const absl::Status& why) {
+  if (told_unknown_.size() >= kTargetsMax || !told_unknown_.insert(stream).second) return;
+  Log(Level::kWarn,
+      "the stream of a target cannot be looked at: whether it confirms messages, and "
+      "its limits, are not known",
+      {{"stream", stream}, {"target", target}, {"why", Message(why)}});
 }
 
 void Routes::Learn(const std::string& name, const StreamInfo& info) {
@@ -263,7 +281,7 @@ void Routes::ForgetAll() {
 
 void Routes::Deny(std::string_view target, const std::string& why, int64_t for_ms) {
   MutexLock lock(&mutex_);
-  if (routes_.size() >= kTargetsMax) routes_.clear();
+  MakeRoom();
   routes_[std::string(target)] = {Egress::Target::kRefused, why, NowMs() + for_ms, 0};
 }
 

@@ -24,11 +24,11 @@ namespace expirer {
 // Thread-safe.
 class Routes {
  public:
-  // `known` is called, on any thread, when a target that was being looked for
-  // is known. `api_prefix` as JetStream::prefix. `expected`: targets that Refresh
-  // looks for before anybody asks.
+  // `known` is called, on any thread, after each Look that said kLooking: when its
+  // question is answered, or was in vain. `api_prefix` as JetStream::prefix. `expected`:
+  // targets that Refresh looks for before anybody asks.
   Routes(Requests* requests, std::string api_prefix, std::vector<std::string> expected,
-         std::function<void()> known);
+         std::function<void(const std::string& target)> known);
 
   // As Egress::Look.
   [[nodiscard]] Egress::Target Look(std::string_view target, std::string* why);
@@ -46,6 +46,8 @@ class Routes {
   // Refuses `target` for `for_ms` whatever the streams say.
   void Deny(std::string_view target, const std::string& why, int64_t for_ms);
 
+  // Of which something is known, or asked: some 3 MB of targets as they mostly are.
+  // When there are more, those are dropped that are not being asked for.
   static constexpr size_t kTargetsMax = 10'000;
   static constexpr int64_t kRefusedMs = 1'000;
   static constexpr int64_t kAskMs = 2'000;
@@ -80,10 +82,15 @@ class Routes {
       return std::hash<std::string_view>()(text);
     }
   };
+  void MakeRoom() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Ask(const std::string& target, uint64_t number);
+  [[nodiscard]] Route* Asked(const std::string& target, uint64_t number)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Refused(const std::string& target, uint64_t number, std::string why);
   void Ready(const std::string& target, uint64_t number, const std::string& stream,
              const absl::StatusOr<StreamInfo>& info);
+  void TellUnknown(const std::string& target, const std::string& stream,
+                   const absl::Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AskStream(const std::string& stream, uint64_t number);
   void AnswerStream(const std::string& stream, uint64_t number,
                     const absl::StatusOr<StreamInfo>& info);
@@ -100,7 +107,7 @@ class Routes {
   Requests* const requests_;
   const std::string prefix_;
   const std::vector<std::string> expected_;
-  const std::function<void()> known_;
+  const std::function<void(const std::string& target)> known_;
 
   Mutex mutex_;
   uint64_t questions_ ABSL_GUARDED_BY(mutex_) = 0;

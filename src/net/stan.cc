@@ -281,7 +281,7 @@ Egress::Target Bus::Look(Transport via, std::string_view target, std::string* wh
     return Target::kRefused;
   }
   // TargetKnown follows each connect.
-  return up_ ? Target::kReady : Target::kLooking;
+  return up_ ? Target::kReady : Target::kDown;
 }
 
 std::string Bus::Warning(Transport via, std::string_view target) {
@@ -528,7 +528,7 @@ absl::Status Bus::Connect() {
     quick_ = false;
     up_ = lost_why_.empty();
   }
-  inbox_->Complete(TargetKnown{});
+  inbox_->Complete(TargetKnown{""});
   RETURN_IF_ERROR(KeepReading());
   RETURN_IF_ERROR(KeepLooking());
   ++connects_;

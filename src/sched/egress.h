@@ -24,7 +24,8 @@ class Egress {
 
   enum class Target {
     kReady,    // a stream takes it
-    kLooking,  // being asked; TargetKnown will be posted
+    kLooking,  // being asked; TargetKnown will be posted, or EgressChanged
+    kDown,     // no target can be reached this way; TargetKnown "" will be posted
     kRefused,  // no stream takes it now, or it could not be found out
   };
   // Whether a stream takes messages for `target`; a refused target is asked

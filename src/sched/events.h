@@ -183,8 +183,10 @@ struct StoodStill {
 // of the new time before anything is sent.
 inline constexpr int64_t kStandstillMs = 2'000;
 
-// Egress::Look has a new answer for some target.
-struct TargetKnown {};
+// Egress::Look has a new answer for this target; "": for any.
+struct TargetKnown {
+  std::string target;
+};
 
 // Free bytes of the store's volume, as the watcher saw them.
 struct DiskSpace {

@@ -72,8 +72,7 @@ absl::StatusOr<std::vector<std::string>> FindOrphans(const Store& store,
 
 TimerEntry LaneState::Lowest() const {
   const TimerEntry waiting = window.Lowest();
-  if (in_flight.empty()) return waiting;
-  return std::min(*in_flight.begin(), waiting);
+  return out.empty() ? waiting : std::min(*out.begin(), waiting);
 }
 
 absl::Status Lanes::Load(const Store& store, Outlets* all, Orphans orphans,
@@ -125,7 +124,10 @@ LaneState& Lanes::Numbered(Lane lane) {
 }
 
 void Lanes::Forget(const JobKey& row) {
-  if (Has(row.lane)) Numbered(row.lane).window.Forget({row.key_ms, row.seq});
+  if (!Has(row.lane)) return;
+  LaneState& lane = Numbered(row.lane);
+  lane.out.erase({row.key_ms, row.seq});
+  lane.window.Forget({row.key_ms, row.seq});
 }
 
 size_t Lanes::held() const {

@@ -32,9 +32,12 @@ struct LaneState {
   const OutletIndex outlet;
   const bool retry;
   TimerWindow window;
-  absl::btree_set<TimerEntry> in_flight;
+  // Rows taken out of the window and not confirmed: in flight, waiting for another
+  // row's attempt, or aside.
+  absl::btree_set<TimerEntry> out;
+  size_t aside = 0;         // of these, the ones in Aside
   int64_t stored_bound_ms;  // low bound as last written
-  bool looking = false;     // its head waits for Egress::Look
+  bool looking = false;     // it waits for Egress::Look
 
   // The earliest row not confirmed yet, or where unread rows may begin.
   [[nodiscard]] TimerEntry Lowest() const;

@@ -45,6 +45,10 @@ absl::Status Scheduler::Load(Instant now) {
   RETURN_IF_ERROR(lanes_.Load(*store_, &outlets_, options_.orphans, &staged_));
   RETURN_IF_ERROR(outlets_.LoadFirstNames(*store_, &staged_));
   stats_.outcomes.resize(outlets_.size());
+  shares_ = std::any_of(
+      outlets_.all().begin(), outlets_.all().end(), [this](const Outlet& outlet) {
+        return outlet.rule != outlets_[0].rule && outlet.name != kRoundTripOutlet;
+      });
   RETURN_IF_ERROR(streams_.Load(*store_));
   ASSIGN_OR_RETURN(rebuild_, Rebuild::Load(*store_));
   RETURN_IF_ERROR(counts_.Load(*store_));
@@ -309,14 +313,13 @@ int64_t Scheduler::NextWork(bool refilling) {
   int64_t wake =
       mono == kNever ? kNever : now_.wall_ms + std::max<int64_t>(mono - now_.mono_ms, 1);
   if (!MayFire() || pushed_back_ || WaitingLaneBlocks()) return wake;
-  const bool room = in_flight_.size() < options_.in_flight;
   for (const LaneState& lane : lanes_.all()) {
     if (lane.window.empty()) continue;
     const TimerEntry& top = lane.window.top();
     if (top.key_ms > OpenTo(lane)) continue;
     // A head that is due already waits for room or for its sync: an event
     // brings either. One that Dispatch had no budget left for does not.
-    const bool waits = top.key_ms <= now_.wall_ms && (!room || !Durable(top));
+    const bool waits = top.key_ms <= now_.wall_ms && (!HasRoom(lane) || !Durable(top));
     if (waits) continue;
     int64_t next = std::max(top.key_ms, now_.wall_ms);
     if (const Pace& pace = GateOf(lane).pace; !pace.Allows(now_.mono_ms))
@@ -342,7 +345,7 @@ Stats Scheduler::Snapshot(int64_t now_ms) const {
   for (const RuleGate& gate : gates_) stats.unsettled += gate.settled ? 0 : 1;
   for (const LaneState& lane : lanes_.all()) {
     const TimerEntry lowest = lane.Lowest();
-    const bool known = !lane.window.empty() || !lane.in_flight.empty();
+    const bool known = !lane.window.empty() || !lane.out.empty();
     if (known && (stats.next_due_ms == 0 || lowest.key_ms < stats.next_due_ms))
       stats.next_due_ms = lowest.key_ms;
     if (!known || lowest.key_ms >= now_ms) continue;

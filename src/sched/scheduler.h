@@ -24,6 +24,7 @@
 #include "job/fired.h"
 #include "job/rules.h"
 #include "sched/ahead.h"
+#include "sched/aside.h"
 #include "sched/counts.h"
 #include "sched/dispatcher.h"
 #include "sched/downtime.h"
@@ -38,6 +39,7 @@
 #include "sched/recount.h"
 #include "sched/registers.h"
 #include "sched/sent_marks.h"
+#include "sched/share.h"
 #include "sched/stats.h"
 #include "sched/streams.h"
 #include "store/committer.h"
@@ -127,6 +129,7 @@ class Scheduler {
   // outage or a standstill closes it (src/README.md, "The gate").
   struct RuleGate {
     Pace pace;
+    size_t in_flight = 0;        // attempts not answered yet
     bool settled = false;        // open for whatever is due
     bool reading = false;        // its streams are being read
     bool gave_up = false;        // opened by limits.settle, not caught up since
@@ -149,6 +152,8 @@ class Scheduler {
   void LookAgain(Inbound::LookHow how, bool outage);
   [[nodiscard]] bool Waits(const RuleGate& gate) const;
   void ApplyEgress(bool up);
+  void EndLooking(std::string_view target);
+  [[nodiscard]] std::unique_ptr<InFlight> EndAttempt(uint64_t number);
   void ApplyDiskSpace(uint64_t free_bytes);
   [[nodiscard]] absl::Status ApplyRebuildAsked();
   void EndRebuild();
@@ -307,6 +312,8 @@ class Scheduler {
   [[nodiscard]] const RuleGate& GateOf(const LaneState& lane) const {
     return gates_[outlets_[lane.outlet].rule];
   }
+  [[nodiscard]] bool HasRoom(const LaneState& lane) const;
+  [[nodiscard]] bool PutAside(LaneState* lane, const JobKey& key);
   [[nodiscard]] bool MayFire() const;
   [[nodiscard]] bool Durable(TimerEntry row) const;
   [[nodiscard]] bool WaitingLaneBlocks() const;
@@ -335,6 +342,7 @@ class Scheduler {
   int64_t recount_after_mono_ms_ = 0;
   Downtime downtime_;
   InFlightTable in_flight_;
+  Aside aside_;
   std::vector<RuleGate> gates_;  // as rules_, and one for all orphans
   FiredHeaders headers_;
   JobView view_;
@@ -395,6 +403,7 @@ class Scheduler {
 
   bool dispatching_ = true;
   bool admitted_;
+  bool shares_ = false;  // several rules share limits.inflight
   bool egress_up_ = false;
   bool leapt_ = false;               // the store knows nothing of this time yet
   int64_t egress_down_mono_ms_ = 0;  // since when it is not

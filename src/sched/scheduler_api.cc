@@ -37,7 +37,7 @@ void CountLane(const LaneState& lane, const OverdueRows& told, int64_t now_ms,
     if (!told.Holds(entry.seq)) overdue->Add(entry.key_ms, now_ms);
     return true;
   };
-  for (const TimerEntry& entry : lane.in_flight)
+  for (const TimerEntry& entry : lane.out)
     if (entry.key_ms > now_ms || !count(entry)) break;
   lane.window.VisitUntil(now_ms, count);
   if (!lane.window.complete() && lane.window.horizon().key_ms <= now_ms)

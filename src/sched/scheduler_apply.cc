@@ -43,9 +43,7 @@ absl::Status Scheduler::ApplyCompletions(std::vector<Completion>* completions) {
                    [&](const EgressChanged& e) { ApplyEgress(e.up); },
                    [&](const RuleRead& e) { ApplyRead(e); },
                    [&](const StoodStill& e) { ApplyStoodStill(e.ms); },
-                   [&](const TargetKnown&) {
-                     for (LaneState& lane : lanes_.all()) lane.looking = false;
-                   },
+                   [&](const TargetKnown& e) { EndLooking(e.target); },
                    [&](const DiskSpace& e) { ApplyDiskSpace(e.free_bytes); },
                    [&](const RebuildAsked&) { status = ApplyRebuildAsked(); },
                    [&](const Admitted&) { admitted_ = true; },
@@ -74,9 +72,22 @@ void Scheduler::ApplyEgress(bool up) {
   }
   if (up && sent_marks_.EndQuiet(&staged_)) FireAfterNextWrite();
   egress_up_ = up;
-  for (LaneState& lane : lanes_.all()) lane.looking = false;
+  EndLooking("");
   // What cut this connection may have cut the other one, which does not know yet.
   if (up) LookAgain(Inbound::LookHow::kQuick, /*outage=*/true);
+}
+
+// The jobs of the target ("": of all) are looked at again, each in its turn.
+void Scheduler::EndLooking(std::string_view target) {
+  for (LaneState& lane : lanes_.all()) lane.looking = false;
+  for (const JobKey& row : aside_.Take(target)) {
+    LaneState& lane = lanes_.Numbered(row.lane);
+    --lane.aside;
+    if (in_flight_.Holds(row.seq)) continue;  // it stood in the window, too
+    // Gone by now where its key was moved or cancelled.
+    const TimerEntry entry{row.key_ms, row.seq};
+    if (lane.out.erase(entry) > 0) lane.window.PutBack(entry);
+  }
 }
 
 void Scheduler::ApplyRead(const RuleRead& event) {
@@ -193,15 +204,24 @@ void Scheduler::ApplyDiskSpace(uint64_t free_bytes) {
         {{"free_bytes", free_bytes}, {"limit_bytes", options_.disk_free}});
 }
 
+// Null for one that is unknown or given up.
+std::unique_ptr<InFlight> Scheduler::EndAttempt(uint64_t number) {
+  std::unique_ptr<InFlight> attempt = in_flight_.End(number);
+  if (attempt == nullptr) return attempt;
+  LaneState& lane = lanes_.Numbered(attempt->row.lane);
+  lane.out.erase(TimerEntry{attempt->row.key_ms, attempt->row.seq});
+  --gates_[outlets_[lane.outlet].rule].in_flight;
+  return attempt;
+}
+
 absl::Status Scheduler::ApplyAnswer(const PubAnswer& answer) {
-  const std::unique_ptr<InFlight> attempt = in_flight_.End(answer.attempt);
+  const std::unique_ptr<InFlight> attempt = EndAttempt(answer.attempt);
   if (!attempt) {
     ++stats_.strange_answers;
     return absl::OkStatus();
   }
   LaneState& lane = lanes_.Numbered(attempt->row.lane);
   const TimerEntry entry{attempt->row.key_ms, attempt->row.seq};
-  lane.in_flight.erase(entry);
   if (answer.kind == PubAnswer::Kind::kLost) {
     ++stats_.lost;
     CountFailure(lane.outlet, FailureKind::kLost);
@@ -269,9 +289,7 @@ absl::Status Scheduler::CloseNewer(InFlight attempt) {
 
 absl::Status Scheduler::ApplyTimeouts() {
   while (const std::optional<uint64_t> number = in_flight_.Overdue(now_.mono_ms)) {
-    const std::unique_ptr<InFlight> attempt = in_flight_.End(*number);
-    lanes_.Numbered(attempt->row.lane)
-        .in_flight.erase(TimerEntry{attempt->row.key_ms, attempt->row.seq});
+    const std::unique_ptr<InFlight> attempt = EndAttempt(*number);
     ++stats_.timeouts;
     egress_->Forget(*number, attempt->target, true);
     RETURN_IF_ERROR(Retry(*attempt, AttemptEnd::kTimedOut, "no answer in time"));

@@ -23,6 +23,13 @@ int64_t Scheduler::OpenTo(const LaneState& lane) const {
   return gate.settled ? std::numeric_limits<int64_t>::max() : gate.read_to_ms;
 }
 
+// So that no rule waits for another's time-outs. One alone may use all there is.
+bool Scheduler::HasRoom(const LaneState& lane) const {
+  const size_t used = in_flight_.size();
+  return shares_ ? MayTake(GateOf(lane).in_flight, used, options_.in_flight)
+                 : used < options_.in_flight;
+}
+
 bool Scheduler::MayFire() const {
   return dispatching_ && egress_up_ && admitted_ && !rebuild_.open &&
          (durable_ >= fire_after_ || Mutant("quiet_unsynced"));
@@ -48,7 +55,8 @@ absl::Status Scheduler::Dispatch() {
   const auto ready = [this](const LaneState& lane) {
     return !lane.window.empty() &&
            lane.window.top().key_ms <= std::min(now_.wall_ms, OpenTo(lane)) &&
-           GateOf(lane).pace.Allows(now_.mono_ms) && Durable(lane.window.top());
+           HasRoom(lane) && GateOf(lane).pace.Allows(now_.mono_ms) &&
+           Durable(lane.window.top());
   };
   // One scan a lane, kept while lanes take turns. It ends where this turn does: beyond,
   // rows that were moved away before their time stand by the hundred thousand.
@@ -90,8 +98,8 @@ absl::StatusOr<Scheduler::LaneEnd> Scheduler::DispatchLane(LaneState* lane,
     const TimerEntry head = lane->window.top();
     if (head.key_ms > due_ms || !Durable(head) || until < head)
       return LaneEnd::kNothingDue;
-    if (in_flight_.size() >= options_.in_flight) return LaneEnd::kFull;
-    if (!GateOf(*lane).pace.Allows(now_.mono_ms)) return LaneEnd::kGate;
+    if (!HasRoom(*lane) || !GateOf(*lane).pace.Allows(now_.mono_ms))
+      return LaneEnd::kGate;
     --*budget;
     if (in_flight_.Holds(head.seq) || staged_moves_.contains(head.seq)) {
       lane->window.Pop();
@@ -99,7 +107,7 @@ absl::StatusOr<Scheduler::LaneEnd> Scheduler::DispatchLane(LaneState* lane,
     }
     if (waiting_.contains(head.seq)) {  // out of the window until that attempt ends
       lane->window.Pop();
-      lane->in_flight.insert(head);
+      lane->out.insert(head);
       continue;
     }
     const JobKey key{lane->lane, head.key_ms, head.seq};
@@ -138,10 +146,15 @@ absl::StatusOr<bool> Scheduler::DispatchRow(LaneState* lane, const JobKey& key,
   if (JudgeLate(lane, key, view_, row)) return true;
   const Outlet& outlet = outlets_[lane->outlet];
   std::string why;
-  const Egress::Target target = egress_->Look(outlet.via, view_.target, &why);
-  switch (target) {
+  // Behind those that wait for the same target, although it may be known by now.
+  const bool behind = outlet.via == Transport::kJetStream && aside_.Holds(view_.target);
+  switch (behind ? Egress::Target::kLooking
+                 : egress_->Look(outlet.via, view_.target, &why)) {
     case Egress::Target::kReady: break;
     case Egress::Target::kLooking:
+      if (PutAside(lane, key)) return true;
+      [[fallthrough]];
+    case Egress::Target::kDown:
       lane->looking = true;
       *end = LaneEnd::kGate;
       return false;
@@ -163,7 +176,7 @@ absl::StatusOr<bool> Scheduler::DispatchRow(LaneState* lane, const JobKey& key,
     return false;
   }
   lane->window.Pop();
-  lane->in_flight.insert(TimerEntry{key.key_ms, key.seq});
+  lane->out.insert(TimerEntry{key.key_ms, key.seq});
   auto attempt = std::make_unique<InFlight>(Describe(key, view_));
   if (Mutant("delete_before_puback")) {
     CloseFired(*attempt);
@@ -171,7 +184,9 @@ absl::StatusOr<bool> Scheduler::DispatchRow(LaneState* lane, const JobKey& key,
   }
   unanswered_.erase(key.seq);
   in_flight_.Begin(std::move(attempt), now_.mono_ms + options_.publish_timeout_ms);
-  gates_[outlet.rule].pace.Take(now_.mono_ms);
+  RuleGate& gate = gates_[outlet.rule];
+  gate.pace.Take(now_.mono_ms);
+  ++gate.in_flight;
   ++stats_.published;
   // A late cancel's due time is that of the fire it came after.
   const int64_t late_ms =
@@ -179,6 +194,16 @@ absl::StatusOr<bool> Scheduler::DispatchRow(LaneState* lane, const JobKey& key,
   stats_.sent_late_ms.Add(late_ms);
   // Else one job that fails for hours would look like many that are late.
   if (view_.sends == 0) OutcomesOf(lane->outlet).lateness_ms.Add(late_ms);
+  return true;
+}
+
+// The job of view_, until its target is known. False where too many wait so already.
+bool Scheduler::PutAside(LaneState* lane, const JobKey& key) {
+  if (!MayTake(lane->aside, aside_.size(), Aside::kRowsMax)) return false;
+  lane->window.Pop();
+  lane->out.insert(TimerEntry{key.key_ms, key.seq});
+  ++lane->aside;
+  aside_.Add(view_.target, key);
   return true;
 }
 

@@ -203,7 +203,7 @@ void Scheduler::TakeAwayOf(std::string_view rule, std::string_view key,
   attempt->successor.reset();
   if (fate == InFlight::Fate::kCancelled) attempt->fate = fate;
   lanes_.Numbered(known.job->lane)
-      .in_flight.erase(TimerEntry{known.job->key_ms, known.job->seq});
+      .out.erase(TimerEntry{known.job->key_ms, known.job->seq});
   waiting_.erase(waiting);
 }
 
@@ -214,7 +214,7 @@ absl::Status Scheduler::CloseSuccessor(const InFlight& attempt) {
   const std::string id = MakeId(outlets_[lane.outlet].name, attempt.key);
   ASSIGN_OR_RETURN(const std::optional<Register> known, Known(id));
   waiting_.erase(row.seq);
-  lane.in_flight.erase(TimerEntry{row.key_ms, row.seq});
+  lane.out.erase(TimerEntry{row.key_ms, row.seq});
   if (!known || known->job != row)
     return Corrupt("the register of " + JobName(outlets_[lane.outlet].name, attempt.key) +
                    " names another row than the one that waits for its attempt");
@@ -234,7 +234,7 @@ void Scheduler::ReleaseSuccessor(const InFlight& attempt) {
   const TimerEntry entry{attempt.successor->key_ms, attempt.successor->seq};
   waiting_.erase(entry.seq);
   LaneState& lane = lanes_.Numbered(attempt.successor->lane);
-  if (lane.in_flight.erase(entry) > 0) lane.window.PutBack(entry);
+  if (lane.out.erase(entry) > 0) lane.window.PutBack(entry);
   ahead_rows_.NotePutBack(entry.key_ms);
 }
 

@@ -369,9 +369,15 @@ void World::CheckAtRest() {
   const bool roomy = process.scheduler.in_flight() < options_.in_flight &&
                      clock_.MonotonicMs() > full_until_mono_ms_;
   if (!rests || !roomy || !ingress_up_ || !egress_up_) return;
-  const auto ready = [this](OutletIndex outlet) {
+  std::vector<size_t> own(rules_.size() + 1);  // attempts out, by rule
+  for (const auto& [number, message] : process.bus.in_flight())
+    for (const Outlet& of : oracle_->outlets().all())
+      if (std::string_view(message.target).substr(4) == of.name) ++own[of.rule];
+  const auto ready = [&](OutletIndex outlet) {
     const Outlet& of = oracle_->outlets()[outlet];
     return readings_[of.rule].settled() &&
+           (rules_.size() == 1 ||
+            MayTake(own[of.rule], process.scheduler.in_flight(), options_.in_flight)) &&
            (of.via == Transport::kCore || target_ready_[outlet]);
   };
   oracle_->AtRest(*process.store, Now(), ready, process.bus.in_flight());

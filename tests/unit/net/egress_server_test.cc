@@ -5,6 +5,7 @@
 #include <chrono>
 #include <ctime>
 #include <map>
+#include <set>
 
 #include "job/fired.h"
 #include "unit/net/net_world.h"
@@ -52,8 +53,9 @@ class EgressServer : public testing::Test {
       } else if (const auto* changed = std::get_if<EgressChanged>(&one)) {
         up_ = changed->up;
         if (!up_) lost_before_down_ = answers_.size();
-      } else if (std::holds_alternative<TargetKnown>(one)) {
+      } else if (const auto* known = std::get_if<TargetKnown>(&one)) {
         ++known_;
+        known_targets_.insert(known->target);
       }
     }
   }
@@ -87,6 +89,7 @@ class EgressServer : public testing::Test {
   std::map<uint64_t, PubAnswer> answers_;
   bool up_ = false;
   size_t known_ = 0;
+  std::set<std::string> known_targets_;
   size_t lost_before_down_ = 0;
   std::string why_;
 };
@@ -186,6 +189,32 @@ TEST_F(EgressServer, TargetsOfAKnownStreamAreReadyAtOnce) {
   egress_->Forget(1, "out.b.c", /*timed_out=*/true);
   EXPECT_NE(egress_->Look(Transport::kJetStream, "out.b.c", &why_),
             Egress::Target::kReady);
+}
+
+TEST_F(EgressServer, EveryTargetLookedForIsToldOfHoweverManyThereAreAndIfForgotten) {
+  NatsServer server;
+  TestClient client(server.url());
+  client.CreateStream("OUT", {"out.>"});
+  Connect(server);
+  constexpr size_t kMany = Routes::kTargetsMax + 1'000;
+  const auto target = [](size_t i) {
+    return (i % 2 == 0 ? "out." : "nowhere.") + std::to_string(i);
+  };
+  std::set<std::string> asked;
+  for (size_t i = 0; i < kMany; ++i) {
+    if (egress_->Look(Transport::kJetStream, target(i), &why_) ==
+        Egress::Target::kLooking)
+      asked.insert(target(i));
+    if (i % 100 == 1) egress_->Forget(i, target(i), /*timed_out=*/true);
+  }
+  EXPECT_GE(asked.size(), kMany / 2) << "nothing is known of these";
+  EXPECT_TRUE(WaitFor(
+      [&] {
+        Collect();
+        return std::includes(known_targets_.begin(), known_targets_.end(), asked.begin(),
+                             asked.end());
+      },
+      60'000));
 }
 
 TEST_F(EgressServer, AStreamThatWentAnswersNoStreamAndIsAskedForAgain) {

@@ -509,6 +509,173 @@ TEST(Scheduler, UnknownTargetHoldsOnlyItsLane) {
   EXPECT_THAT(w.bus_->published(), SizeIs(2));
 }
 
+TEST(Scheduler, JobsOfAnUnknownTargetWaitAsideAndLeaveInTheirOrder) {
+  World w;
+  w.bus_->SetLooking("slow");
+  w.Schedule("a", kNow + 10, {1}, "{}", "slow");
+  w.Schedule("b", kNow + 11, {2});
+  w.Schedule("c", kNow + 12, {3}, "{}", "slow");
+  w.Run();
+  w.Advance(20);
+  EXPECT_THAT(w.Fires(), ElementsAre(Id("b", kNow + 11)));
+  EXPECT_EQ(w.stats().oldest_due_ms, kNow + 10);
+  EXPECT_EQ(w.scheduler_->CountOverdue(w.clock_.NowMs()).jobs[0], 3U);
+  // Known by now, but the core has not heard of it when the next one is due.
+  w.Schedule("d", kNow + 30, {4}, "{}", "slow");
+  w.Run();
+  w.clock_.Advance(20);
+  w.bus_->SetStream("slow", true);
+  w.inbox_->Drain(10, &w.completions_, &w.requests_);
+  const std::vector<Completion> known = std::exchange(w.completions_, {});
+  w.Run();
+  EXPECT_THAT(w.Fires(), SizeIs(1));
+  for (const Completion& one : known) w.inbox_->Complete(one);
+  w.Run();
+  EXPECT_THAT(w.Fires(), ElementsAre(Id("b", kNow + 11), Id("a", kNow + 10),
+                                     Id("c", kNow + 12), Id("d", kNow + 30)));
+}
+
+TEST(Scheduler, JobPassesThousandsWhoseTargetsAreUnknown) {
+  World w;
+  for (uint64_t i = 0; i < 3'000; ++i) {
+    const std::string n = std::to_string(i);
+    w.bus_->SetLooking("new." + n);
+    w.Schedule("a" + n, kNow + 10, {1 + i}, "{}", "new." + n);
+  }
+  w.Schedule("good", kNow + 10, {4'000});
+  w.Run();
+  w.Advance(10);
+  EXPECT_THAT(w.Fires(), ElementsAre(Id("good", kNow + 10)));
+  w.bus_->SetStream("new.77", true);
+  w.Run();
+  EXPECT_THAT(w.Fires(), ElementsAre(Id("good", kNow + 10), Id("a77", kNow + 10)));
+}
+
+TEST(Scheduler, WhatMayWaitAsideIsBoundedAndSharedAndNothingOfItIsLost) {
+  World w({TestRule("r"), TestRule("other")});
+  constexpr uint64_t kMany = Aside::kRowsMax + 500;
+  for (uint64_t i = 0; i < kMany; ++i) {
+    const std::string n = std::to_string(i);
+    w.bus_->SetLooking("new." + n);
+    w.Schedule("a" + n, kNow + 10, {1 + i}, "{}", "new." + n);
+  }
+  w.bus_->SetLooking("slow");
+  w.Schedule("b", kNow + 11, {.seq = 1, .rule = 1}, "{}", "slow");
+  w.Schedule("good", kNow + 12, {.seq = 2, .rule = 1});
+  w.Schedule("late", kNow + 12, {kMany + 1});
+  w.Run();
+  w.Advance(20);
+  EXPECT_THAT(w.Fires(), ElementsAre(Id("good", kNow + 12, "other")));
+  w.bus_->SetStream("slow", true);
+  w.Run();
+  EXPECT_THAT(w.Fires(),
+              ElementsAre(Id("good", kNow + 12, "other"), Id("b", kNow + 11, "other")));
+  for (uint64_t i = 0; i < kMany; ++i) {
+    w.bus_->SetStream("new." + std::to_string(i), true);
+    if (i % 100 == 0) w.Confirm();
+  }
+  for (int i = 0; i < 10; ++i) w.Confirm();
+  EXPECT_THAT(w.bus_->stored(), SizeIs(kMany + 3));
+}
+
+TEST(Scheduler, JobThatWaitsAsideIsCancelledInTime) {
+  World w;
+  w.bus_->SetLooking("slow");
+  w.Schedule("a", kNow + 10, {1}, "{}", "slow");
+  w.Run();
+  w.Advance(20);
+  EXPECT_EQ(w.stats().oldest_due_ms, kNow + 10);
+  w.Cancel("a", {2});
+  w.Run();
+  EXPECT_EQ(w.stats().cancelled, 1U);
+  EXPECT_EQ(w.stats().too_late, 0U);
+  EXPECT_EQ(w.stats().oldest_due_ms, 0);
+  w.bus_->SetStream("slow", true);
+  w.Run();
+  EXPECT_THAT(w.Fires(), IsEmpty());
+}
+
+TEST(Scheduler, JobThatWaitsAsideIsFoundByTheNextProcess) {
+  World w;
+  w.bus_->SetLooking("slow");
+  w.Schedule("a", kNow + 10, {1}, "{}", "slow");
+  w.Run();
+  w.Advance(20);
+  for (uint64_t i = 2; i < 8; ++i) {  // the lane's low bound would go up meanwhile
+    w.Schedule("b" + std::to_string(i), w.clock_.NowMs(), {i});
+    w.Advance(2'000);
+    w.Confirm();
+  }
+  w.Stop();
+  w.Start();
+  EXPECT_THAT(w.Fires(), ElementsAre(Id("a", kNow + 10)));
+}
+
+TEST(Scheduler, JobsThatWaitAsideAreLookedAtAgainAfterAReconnect) {
+  World w;
+  w.bus_->SetLooking("slow");
+  w.Schedule("a", kNow + 10, {1}, "{}", "slow");
+  w.Run();
+  w.Advance(20);
+  w.bus_->SetConnected(false);
+  w.Run();
+  w.bus_->SetStream("slow", true);
+  w.inbox_->Drain(10, &w.completions_, &w.requests_);
+  w.completions_.clear();  // no answer comes of what was asked
+  w.bus_->SetConnected(true);
+  w.Settle();
+  w.Run();
+  EXPECT_THAT(w.Fires(), ElementsAre(Id("a", kNow + 10)));
+}
+
+TEST(Scheduler, RuleWhoseTargetHangsLeavesRoomForOthers) {
+  SchedulerOptions options;
+  options.in_flight = 64;
+  World w({TestRule("hung"), TestRule("other"), TestRule("third")}, options);
+  for (uint64_t i = 0; i < 200; ++i)
+    w.Schedule("a" + std::to_string(i), kNow + 10, {1 + i});
+  w.Run();
+  w.Advance(10);
+  const size_t hung = w.bus_->in_flight().size();
+  EXPECT_GE(hung, 48U);
+  EXPECT_LT(hung, 64U);
+  const auto others = [&] {
+    size_t count = 0;
+    for (const std::string& id : w.Fires()) count += id.starts_with("hung/") ? 0 : 1;
+    return count;
+  };
+  // As many others as come one by one, and for minutes; the next ones wait only for
+  // these to be answered.
+  for (uint64_t i = 0; i < 100; ++i) {
+    const RuleIndex rule = i % 2 == 0 ? 1 : 2;
+    w.Schedule("b" + std::to_string(i), w.clock_.NowMs(), {.seq = i + 1, .rule = rule});
+    w.Run();
+    ASSERT_EQ(others(), i + 1);
+    w.bus_->Confirm(w.LastAttempt());
+    w.Advance(1'000);
+    ASSERT_LE(w.bus_->in_flight().size(), hung);
+  }
+  EXPECT_GT(w.stats().timeouts, 100U);
+  // What it holds it gives back.
+  for (int i = 0; i < 30; ++i) {
+    w.Confirm();
+    w.Advance(60'000);
+  }
+  EXPECT_THAT(w.bus_->stored(), SizeIs(300));
+  EXPECT_EQ(w.scheduler_->in_flight(), 0U);
+}
+
+TEST(Scheduler, OnlyRuleThereIsUsesAllOfInFlight) {
+  SchedulerOptions options;
+  options.in_flight = 64;
+  World w({TestRule("r")}, options);
+  for (uint64_t i = 0; i < 200; ++i)
+    w.Schedule("a" + std::to_string(i), kNow + 10, {1 + i});
+  w.Run();
+  w.Advance(10);
+  EXPECT_EQ(w.bus_->in_flight().size(), 64U);
+}
+
 TEST(Scheduler, LostConnectionSendsAgainInDueOrderWithoutBurning) {
   World w;
   w.Schedule("a", kNow + 10, {1});
