@@ -109,8 +109,8 @@ absl::StatusOr<int64_t> Scheduler::Step(Instant now, std::vector<Completion>* co
 }
 
 bool Scheduler::Drained() const {
-  return in_flight_.size() == 0 && staged_.empty() && effects_.empty() &&
-         effects_now_.empty() && durable_ == ticket_;
+  return in_flight_.size() == 0 && dead_work_.empty() && staged_.empty() &&
+         effects_.empty() && effects_now_.empty() && durable_ == ticket_;
 }
 
 void Scheduler::StageHousekeeping() {
@@ -300,8 +300,8 @@ uint64_t Scheduler::pending() const {
 }
 
 int64_t Scheduler::NextWork(bool refilling) {
-  if ((!staged_.empty() && !HoldsWrite()) || refilling || recount_ != nullptr ||
-      ahead_rows_.looking())
+  if ((!staged_.empty() && !HoldsWrite()) || !dead_work_.empty() || refilling ||
+      recount_ != nullptr || ahead_rows_.looking())
     return now_.wall_ms;
   int64_t mono = in_flight_.NextDeadline();
   if (oldest_unsynced_mono_ms_ != 0)

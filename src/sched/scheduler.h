@@ -100,6 +100,11 @@ class Scheduler {
   [[nodiscard]] int64_t next_work_ms() const { return next_work_ms_; }
   [[nodiscard]] const Outlets& outlets() const { return outlets_; }
 
+  // How much of the requests for the dead store is done in one turn: no further entry
+  // is begun when so many were, or so many bytes of them were read.
+  static constexpr size_t kDeadEntriesATurn = 128;
+  static constexpr size_t kDeadBytesATurn = 2 << 20;
+
   // All but `overdue`.
   [[nodiscard]] Stats Snapshot(int64_t now_ms) const;
   // O(overdue), at most Overdue::kVisitsMax a lane, and as many tried again.
@@ -182,14 +187,24 @@ class Scheduler {
   // step 1; what only reads waits in `reads_` until the write of its Step.
   [[nodiscard]] absl::Status ApplyCancelRequest(CancelRequest* request);
   [[nodiscard]] absl::Status ApplyRoundTrip(RoundTripRequest* request);
-  [[nodiscard]] absl::Status ApplyDeadRequest(DeadRequest* request);
+  // A request for the dead store, and how much of it was done.
+  struct DeadWork {
+    DeadRequest request;
+    size_t next = 0;  // of its entries
+    uint64_t done = 0;
+    uint64_t still = 0;
+    uint64_t conflicts = 0;
+  };
+  [[nodiscard]] absl::Status ApplyDeadRequests();
+  void AnswerDead(DeadWork work);
   enum class DeadEnd { kDone, kStill, kGone, kConflict };
   struct DeadOutcome {
     DeadEnd end = DeadEnd::kDone;
     std::string why;
   };
   [[nodiscard]] absl::StatusOr<DeadOutcome> ApplyDeadEntry(const DeadRequest& request,
-                                                           DeadRequest::Entry* entry);
+                                                           DeadRequest::Entry* entry,
+                                                           size_t* bytes);
   [[nodiscard]] absl::StatusOr<DeadOutcome> RequeueReject(std::string_view rule,
                                                           DeadRequest::Entry* entry,
                                                           const Dead& dead, bool stale);
@@ -373,6 +388,8 @@ class Scheduler {
   std::map<std::string, StaleDropped> stale_dropped_;  // by stream
 
   std::vector<Request> reads_;  // answered after the write
+  // Not done yet, in order of arrival; they keep their places in the inbox.
+  std::deque<DeadWork> dead_work_;
   // What the store holds of jobs that this Step's requests are about to ask for.
   absl::flat_hash_map<std::string, std::optional<Register>> ahead_;
 

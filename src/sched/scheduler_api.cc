@@ -358,43 +358,58 @@ void Scheduler::DropDead(std::string key) {
   staged_dead_.insert_or_assign(std::move(key), std::nullopt);
 }
 
-absl::Status Scheduler::ApplyDeadRequest(DeadRequest* request) {
-  if (!request->purge && !intake_open_) {
-    Answer(std::move(request->caller), kAtLimit,
-           "too little disk space: nothing is taken back until there is more");
-    return absl::OkStatus();
-  }
-  uint64_t done = 0;
-  uint64_t still = 0;
-  uint64_t conflicts = 0;
-  for (DeadRequest::Entry& entry : request->entries) {
-    ASSIGN_OR_RETURN(const DeadOutcome outcome, ApplyDeadEntry(*request, &entry));
-    if (request->one && outcome.end != DeadEnd::kDone) {
-      Answer(std::move(request->caller),
-             outcome.end == DeadEnd::kGone ? kNotFound : kConflict, outcome.why);
-      return absl::OkStatus();
+// A piece a turn: each entry is read whole, and there may be hundreds of pages of them.
+absl::Status Scheduler::ApplyDeadRequests() {
+  size_t entries = 0;
+  size_t bytes = 0;
+  while (!dead_work_.empty()) {
+    DeadWork& work = dead_work_.front();
+    const DeadRequest& request = work.request;
+    const bool refused = work.next == 0 && !request.purge && !intake_open_;
+    const bool ended = refused || work.next == request.entries.size();
+    if (!ended && (entries == kDeadEntriesATurn || bytes >= kDeadBytesATurn)) break;
+    DeadOutcome outcome;
+    if (!ended) {
+      ++entries;
+      ASSIGN_OR_RETURN(
+          outcome, ApplyDeadEntry(request, &work.request.entries[work.next++], &bytes));
+      work.done += outcome.end == DeadEnd::kDone ? 1 : 0;
+      work.still += outcome.end == DeadEnd::kStill ? 1 : 0;
+      work.conflicts += outcome.end == DeadEnd::kConflict ? 1 : 0;
     }
-    done += outcome.end == DeadEnd::kDone ? 1 : 0;
-    still += outcome.end == DeadEnd::kStill ? 1 : 0;
-    conflicts += outcome.end == DeadEnd::kConflict ? 1 : 0;
+    const bool failed = request.one && outcome.end != DeadEnd::kDone;
+    if (!ended && !failed) continue;
+    if (refused)
+      Answer(request.caller, kAtLimit,
+             "too little disk space: nothing is taken back until there is more");
+    else if (failed)
+      Answer(request.caller, outcome.end == DeadEnd::kGone ? kNotFound : kConflict,
+             outcome.why);
+    else
+      AnswerDead(std::move(work));
+    dead_work_.pop_front();
   }
-  std::string out =
-      request->purge
-          ? fmt::format(R"({{"purged":{},"dry_run":{})", done, request->dry_run)
-          : fmt::format(R"({{"requeued":{},"still_rejected":{},"conflicts":{})", done,
-                        still, conflicts);
-  if (!request->cursor.empty())
-    out += fmt::format(",\"cursor\":{}", JsonQuoted(request->cursor));
-  Answer(std::move(request->caller), 0, out.append("}"));
   return absl::OkStatus();
 }
 
+void Scheduler::AnswerDead(DeadWork work) {
+  std::string out =
+      work.request.purge
+          ? fmt::format(R"({{"purged":{},"dry_run":{})", work.done, work.request.dry_run)
+          : fmt::format(R"({{"requeued":{},"still_rejected":{},"conflicts":{})",
+                        work.done, work.still, work.conflicts);
+  if (!work.request.cursor.empty())
+    out += fmt::format(",\"cursor\":{}", JsonQuoted(work.request.cursor));
+  Answer(std::move(work.request.caller), 0, out.append("}"));
+}
+
 absl::StatusOr<Scheduler::DeadOutcome> Scheduler::ApplyDeadEntry(
-    const DeadRequest& request, DeadRequest::Entry* entry) {
+    const DeadRequest& request, DeadRequest::Entry* entry, size_t* bytes) {
   const std::optional<DeadName> name = SplitDeadKey(entry->key);
   if (!name) return DeadOutcome{DeadEnd::kGone, "no such dead entry"};
   std::string value;
   ASSIGN_OR_RETURN(const bool found, FindDead(entry->key, &value));
+  *bytes += value.size();
   if (!found) {
     if (!name->job) return DeadOutcome{DeadEnd::kGone, "no such dead entry"};
     const std::string job = JobName(name->rule, name->key);

@@ -323,10 +323,11 @@ absl::Status Scheduler::ApplyRequests(std::vector<Request>* requests) {
     else if (auto* trip = std::get_if<RoundTripRequest>(&request))
       RETURN_IF_ERROR(ApplyRoundTrip(trip));
     else if (auto* dead = std::get_if<DeadRequest>(&request))
-      RETURN_IF_ERROR(ApplyDeadRequest(dead));
+      dead_work_.push_back({std::move(*dead)});
     else
       reads_.push_back(std::move(request));
   }
+  RETURN_IF_ERROR(ApplyDeadRequests());
   if (messages > 0) stats_.batch.Add(messages);
   requests->clear();
   ahead_.clear();

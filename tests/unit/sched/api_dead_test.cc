@@ -270,5 +270,89 @@ TEST(ApiDead, FiltersAndCursorGoThroughAll) {
   EXPECT_EQ(all, 8u);
 }
 
+// Each request brings a page, and every entry of it is read whole.
+class DeadPages : public DeadWorld {
+ public:
+  // `count` rejected messages of `bytes` each.
+  DeadPages(uint64_t count, size_t bytes) {
+    bad_bytes_.assign(bytes, 'x');
+    for (uint64_t i = 0; i < count; ++i) Reject("bad", {1 + i});
+    Run();
+    keys_ = All();
+    EXPECT_THAT(keys_, SizeIs(count));
+  }
+  void SendPurge(size_t from, size_t count) {
+    DeadRequest request;
+    request.purge = true;
+    for (size_t i = from; i < from + count; ++i)
+      request.entries.emplace_back().key = keys_[i];
+    EXPECT_TRUE(Send(std::move(request)));
+  }
+  // The most that one turn takes out, until nothing is left.
+  size_t MostATurn() {
+    size_t most = 0;
+    for (size_t left = keys_.size(); left > 0;) {
+      Step();
+      const size_t now = All().size();
+      most = std::max(most, left - now);
+      if (now >= left) {
+        ADD_FAILURE() << "a turn without progress, " << left << " are left";
+        break;
+      }
+      left = now;
+    }
+    Run();
+    return most;
+  }
+  std::vector<std::string> Replies() const {
+    std::vector<std::string> all;
+    for (const auto& one : bus_->replied()) all.push_back(one.body);
+    return all;
+  }
+
+ private:
+  std::vector<std::string> All() {
+    DeadQuery query;
+    query.limit = kPageMax;
+    return Keys(query);
+  }
+  std::vector<std::string> keys_;
+};
+
+std::string Purged(size_t count) {
+  return "{\"purged\":" + std::to_string(count) + ",\"dry_run\":false}";
+}
+
+TEST(ApiDead, RequestsAreWorkedOffAPieceATurnInTheirOrder) {
+  DeadPages w(600, 100);
+  w.SendPurge(0, 400);
+  w.SendPurge(300, 300);
+  w.SendPurge(0, 600);
+  w.Schedule("a", kNow, {1'000});  // a message of that turn waits for none of them
+  EXPECT_LE(w.MostATurn(), Scheduler::kDeadEntriesATurn);
+  EXPECT_EQ(w.Stored("a"), "pending");
+  EXPECT_THAT(w.Replies(), testing::ElementsAre(Purged(400), Purged(200), Purged(0)));
+}
+
+TEST(ApiDead, LargeEntriesAreWorkedOffFewATurn) {
+  constexpr size_t kBytes = 300'000;
+  DeadPages w(40, kBytes);
+  w.SendPurge(0, 20);
+  w.SendPurge(20, 20);
+  EXPECT_LE(w.MostATurn(), Scheduler::kDeadBytesATurn / kBytes + 1);
+  EXPECT_THAT(w.Replies(), testing::ElementsAre(Purged(20), Purged(20)));
+}
+
+TEST(ApiDead, RequestBegunIsAnsweredBeforeTheServiceIsDrained) {
+  DeadPages w(600, 100);
+  w.SendPurge(0, 600);
+  w.scheduler_->StopDispatch();
+  w.Step();
+  EXPECT_FALSE(w.scheduler_->Drained());
+  w.Run();
+  EXPECT_TRUE(w.scheduler_->Drained());
+  EXPECT_THAT(w.Replies(), testing::ElementsAre(Purged(600)));
+}
+
 }  // namespace
 }  // namespace expirer
