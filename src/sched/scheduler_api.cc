@@ -2,8 +2,9 @@
 //
 // A cancel of the API counts by arrival: its position is stream 0, numbered by
 // next_seq_, at the time of this host's clock, but always after what is known
-// of its key. So an older schedule that comes again, or late, does not revive
-// the job, and one with a later JetStream time opens it anew.
+// of its key, so it also has the highest version known of it. An older schedule that
+// comes again, or late, does not revive the job, and one with a later JetStream time
+// opens it anew.
 
 #include <algorithm>
 
@@ -58,10 +59,12 @@ Position Scheduler::ApiPosition(const Register& known) {
   position.seq = next_seq_++;
   next_seq_dirty_ = true;
   position.time_ns = now_.wall_ms * 1'000'000;
-  if (known.schedule)
-    position.time_ns = std::max(position.time_ns, known.schedule->position.time_ns + 1);
-  if (known.cancel)
-    position.time_ns = std::max(position.time_ns, known.cancel->time_ns + 1);
+  const auto follow = [&position](const Position& other) {
+    position.time_ns = std::max(position.time_ns, other.time_ns + 1);
+    position.version = std::max(position.version, other.version);  // none is the least
+  };
+  if (known.schedule) follow(known.schedule->position);
+  if (known.cancel) follow(*known.cancel);
   return position;
 }
 

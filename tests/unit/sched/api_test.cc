@@ -519,6 +519,25 @@ TEST(Api, CancelCountsAfterAScheduleWhoseServerClockIsAhead) {
   EXPECT_THAT(w.bus_->published(), IsEmpty());
 }
 
+TEST(Api, CancelLeavesTheVersionOfAnEventsCancelInForce) {
+  ApiWorld w;
+  w.Schedule("before", kDue, {.seq = 1, .version = 5});
+  w.Cancel("before", {.seq = 2, .version = 7});
+  w.Schedule("after", kDue, {.seq = 3, .version = 5});
+  w.Run();
+  w.Advance(10);
+  EXPECT_EQ(w.Outcome("before"), "cancelled");
+  EXPECT_EQ(w.Outcome("after"), "cancelled");
+  w.Cancel("after", {.seq = 4, .version = 7});  // published before the API's
+  w.Schedule("before", kDue, {.seq = 5, .time_ms = kNow + 20, .version = 6});
+  w.Schedule("after", kDue, {.seq = 6, .time_ms = kNow + 20, .version = 6});
+  w.Advance(5'000);
+  EXPECT_THAT(w.bus_->published(), IsEmpty());
+  w.Schedule("after", kDue, {.seq = 7, .time_ms = kNow + 30, .version = 8});
+  w.Advance(5'000);
+  EXPECT_THAT(w.bus_->published(), SizeIs(1));
+}
+
 TEST(Api, FloodIsRefusedAtItsLimitAndMessagesGoOn) {
   ApiWorld w;
   size_t taken = 0;
