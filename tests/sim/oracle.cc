@@ -7,6 +7,7 @@
 
 #include "base/coding.h"
 #include "job/fired.h"
+#include "sched/pace.h"
 #include "sim/world.h"
 #include "store/meta.h"
 
@@ -55,7 +56,8 @@ Oracle::Oracle(const std::vector<Rule>* rules)
     : rules_(*rules),
       outlets_(*rules),
       in_step_(rules->size(), false),
-      sent_last_(outlets_.size()) {}
+      sent_last_(outlets_.size()),
+      sent_at_(rules->size()) {}
 
 void Oracle::Fail(const std::string& why) {
   if (!failed()) why_ = why;
@@ -317,6 +319,7 @@ void Oracle::Sent(const MemoryBus::Published& message, Instant now) {
   if (now.wall_ms < DueOf(event, entry)) Fail("P3: sent early: " + Tell(event));
   if (std::none_of(found.begin(), found.end(), [](const Event* e) { return e->durable; }))
     Fail("I8: sent before it was durable: " + Tell(event));
+  CheckRate(event.rule, now.mono_ms);
   CheckSupersedes(event);
   CheckAsks(event, outlet);
   CheckInStep(event, outlet);
@@ -380,6 +383,29 @@ void Oracle::CheckOrder(const Event& event, OutletIndex outlet) {
                        Tell(*last.event)));
   }
   last = {&event, due_ms};
+}
+
+bool Oracle::RateAllows(RuleIndex rule, int64_t mono_ms) const {
+  const int64_t rate = rules_[rule].rate;
+  const std::deque<int64_t>& at = sent_at_[rule];
+  return rate == 0 || at.empty() || mono_ms >= at.back() + 1'000 / rate + 1;
+}
+
+// No span of time holds more attempts than it has gaps, and the one at its begin;
+// a turn may come late by Pace::kSlackMs, and no rate is lower for that.
+void Oracle::CheckRate(RuleIndex rule, int64_t mono_ms) {
+  constexpr size_t kLast = 50;
+  const int64_t rate = rules_[rule].rate;
+  if (rate == 0) return;
+  std::deque<int64_t>& at = sent_at_[rule];
+  at.push_back(mono_ms);
+  if (at.size() > kLast) at.pop_front();
+  for (size_t i = 0; i < at.size(); ++i) {
+    const auto gaps = static_cast<int64_t>(at.size() - 1 - i);
+    if (gaps * 1'000 > (mono_ms - at[i] + Pace::kSlackMs) * rate)
+      Fail(fmt::format("P3: {} attempts of rule {} in {} ms, rate {}", gaps + 1, rule,
+                       mono_ms - at[i], rate));
+  }
 }
 
 void Oracle::Stored(const MemoryBus::Published& message) {

@@ -72,6 +72,8 @@ class Oracle {
 
   // A Step was taken at this time.
   void Stepped(Instant now);
+  // Whether the rule's `rate` lets another attempt begin, for all that was sent.
+  [[nodiscard]] bool RateAllows(RuleIndex rule, int64_t mono_ms) const;
   // Whether nothing outside keeps the outlet's jobs from being sent.
   using Ready = std::function<bool(OutletIndex outlet)>;
   // A Step is over and nothing more is to be done at this time.
@@ -115,6 +117,7 @@ class Oracle {
   void CheckAsks(const Event& event, OutletIndex outlet);
   void CheckInStep(const Event& event, OutletIndex outlet);
   void CheckOrder(const Event& event, OutletIndex outlet);
+  void CheckRate(RuleIndex rule, int64_t mono_ms);
   void CheckKey(const Store& store, RuleIndex rule, const std::string& key);
   void CheckState(const Store& store, OutletIndex outlet, const std::string& key,
                   const Register& reg);
@@ -158,6 +161,7 @@ class Oracle {
   // First attempts to come, by due time; (due, event's number, outlet).
   std::set<std::tuple<int64_t, uint64_t, OutletIndex>> waiting_;
   std::vector<SentLast> sent_last_;
+  std::vector<std::deque<int64_t>> sent_at_;  // by rule: newest attempts, monotonic
   std::set<std::tuple<OutletIndex, std::string, int64_t>> sent_dues_;  // in this life
   std::set<std::pair<OutletIndex, uint64_t>> stored_;                  // by event
   std::set<std::string> stored_ids_;                                   // by Nats-Msg-Id

@@ -275,9 +275,11 @@ void World::Step() {
   process.bus.RefuseNextPublishes(pushed_back ? 1 + draws_.Below(3) : 0);
   oracle_->BeginStep();
   // The Step that hears of it may send already.
-  for (size_t i = 0; i < rules_.size(); ++i)
-    if (MayGiveUp(readings_[i]) || readings_[i].settled())
+  for (size_t i = 0; i < rules_.size(); ++i) {
+    readings_[i].told = readings_[i].settled();
+    if (MayGiveUp(readings_[i]) || readings_[i].told)
       oracle_->InStep(static_cast<RuleIndex>(i));
+  }
   const auto wake = Armed([&] {
     return process.scheduler.Step(Now(), &process.completions, &process.requests);
   });
@@ -378,6 +380,7 @@ void World::CheckAtRest() {
     return readings_[of.rule].settled() &&
            (rules_.size() == 1 ||
             MayTake(own[of.rule], process.scheduler.in_flight(), options_.in_flight)) &&
+           oracle_->RateAllows(of.rule, clock_.MonotonicMs()) &&
            (of.via == Transport::kCore || target_ready_[outlet]);
   };
   oracle_->AtRest(*process.store, Now(), ready, process.bus.in_flight());

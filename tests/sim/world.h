@@ -84,6 +84,10 @@ class World {
     int64_t waited_ms = 0;  // connected and read, since it was caught up
     bool waits = false;     // after the last Step
     bool gave_up = false;
+    // The core was told that it is caught up, after all that it may have missed. In
+    // that very Step it may ask to look again, for what it hears of only then.
+    bool told = false;  // by the last Step
+    bool in_step = false;
     [[nodiscard]] bool settled() const { return said == RuleRead::State::kCaughtUp; }
   };
   // Each in per mille a turn; 0 in most seeds, so that each seed has faults of

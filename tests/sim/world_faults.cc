@@ -25,6 +25,7 @@ void World::DrawRules() {
     rule.name = fmt::format("r{}", i);
     rule.reopen = draws_.Chance(75);
     rule.retry = {draws_.Between(200, 2'000), 10'000, draws_.Chance(40) ? 3U : 0U};
+    rule.rate = draws_.Chance(20) ? draws_.Between(2, 40) : 0;
     if (draws_.Chance(30)) {
       rule.publish.resize(2);
       rule.publish[0].name = "a";
@@ -39,6 +40,7 @@ void World::DrawRules() {
   options_.in_flight = 1 + draws_.Below(32);
   options_.batch = 2 + draws_.Below(30);
   options_.wait_for_admission = true;
+  if (draws_.Chance(40)) options_.window = 2 + draws_.Below(20);
 }
 
 void World::DrawOdds() {
@@ -200,10 +202,7 @@ void World::AskToCancel() {
 }
 
 void World::Ask(JobRef job) {
-  const Outlets& outlets = oracle_->outlets();
-  // Next to versions a cancel without one has no place in their order.
-  if (versioned_[outlets[*outlets.Find(job.rule)].rule] || !process_->inbox.TakePlace())
-    return;
+  if (!process_->inbox.TakePlace()) return;
   CancelRequest request;
   request.caller.reply = fmt::format("ask {}", ++asked_);
   request.job = std::move(job);
@@ -321,8 +320,9 @@ void World::AnswerOne(size_t index) {
   if (!wire.stored) {
     if (Happens(odds_.refused)) {
       using Kind = PubAnswer::Kind;
-      const Kind kinds[] = {Kind::kNoStream, Kind::kRefused, Kind::kRetry};
-      process_->bus.Answer(attempt, kinds[draws_.Below(3)], "refused");
+      const Kind kinds[] = {Kind::kNoStream, Kind::kRefused, Kind::kRetry, Kind::kNever};
+      process_->bus.Answer(attempt, kinds[draws_.Below(draws_.Chance(10) ? 4 : 3)],
+                           "refused");
       return end();
     }
     wire.stored = true;

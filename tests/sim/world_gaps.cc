@@ -111,8 +111,10 @@ void World::Away() {
 // knows that.
 void World::OutOfStep() {
   LookAgain();
-  for (size_t i = 0; i < rules_.size(); ++i)
+  for (size_t i = 0; i < rules_.size(); ++i) {
+    readings_[i].in_step = false;
     if (!MayGiveUp(readings_[i])) oracle_->OutOfStep(static_cast<RuleIndex>(i));
+  }
 }
 
 void World::LookAgain() {
@@ -193,8 +195,9 @@ void World::CheckGaveUp() {
       reading.waited_ms = 0;
       reading.gave_up = false;
     }
+    reading.in_step = reading.in_step || (reading.told && !held);
     const auto rule = static_cast<RuleIndex>(i);
-    if (reading.gave_up || (reading.settled() && !held))
+    if (reading.gave_up || reading.in_step)
       oracle_->InStep(rule);
     else if (!reading.settled())
       oracle_->OutOfStep(rule);
