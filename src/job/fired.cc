@@ -5,6 +5,7 @@
 #include <xxhash.h>
 
 #include "base/coding.h"
+#include "base/mutant.h"
 #include "base/rfc3339.h"
 #include "job/template.h"
 
@@ -24,7 +25,7 @@ void AppendSource(uint64_t source, std::string* out) {
 
 void AppendMsgId(const FiredNames& names, std::string_view stream, const JobView& job,
                  std::string* out) {
-  const bool plain = job.id_form == IdForm::kPlain;
+  const bool plain = job.id_form == IdForm::kPlain || Mutant("id_without_source");
   if (!plain) {
     AppendPercentEncoded(names.service, out);
     out->push_back('/');

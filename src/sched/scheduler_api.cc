@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "base/mutant.h"
 #include "base/rfc3339.h"
 #include "job/json_view.h"
 #include "sched/pages.h"
@@ -61,7 +62,8 @@ Position Scheduler::ApiPosition(const Register& known) {
   position.time_ns = now_.wall_ms * 1'000'000;
   const auto follow = [&position](const Position& other) {
     position.time_ns = std::max(position.time_ns, other.time_ns + 1);
-    position.version = std::max(position.version, other.version);  // none is the least
+    if (!Mutant("cancel_hides_version"))
+      position.version = std::max(position.version, other.version);  // none is the least
   };
   if (known.schedule) follow(known.schedule->position);
   if (known.cancel) follow(*known.cancel);
@@ -336,7 +338,8 @@ Overdue Scheduler::CountOverdue(int64_t now_ms) const {
 absl::StatusOr<bool> Scheduler::FindDead(const std::string& key,
                                          std::string* value) const {
   const auto staged = staged_dead_.find(key);
-  if (staged == staged_dead_.end()) return store_->GetDead(key, value);
+  if (staged == staged_dead_.end() || Mutant("dead_as_stored"))
+    return store_->GetDead(key, value);
   if (staged->second) *value = *staged->second;
   return staged->second.has_value();
 }
@@ -451,7 +454,7 @@ absl::StatusOr<Scheduler::DeadOutcome> Scheduler::RequeueReject(std::string_view
   Requeue requeue;
   requeue.stale = stale;
   RETURN_IF_ERROR(RunAgain(rule, entry, dead, &requeue));
-  if (!requeue.refusal.empty())
+  if (!requeue.refusal.empty() && !Mutant("requeue_drops"))
     return DeadOutcome{DeadEnd::kStill, "still rejected: " + requeue.refusal};
   DropReject(rule, entry->key, dead);
   return DeadOutcome{};

@@ -461,7 +461,7 @@ absl::Status Scheduler::ApplyCancelIntent(MessageRequest* message, CancelIntent*
   for (const std::string& name : outlets_.Removed(message->rule))
     RETURN_IF_ERROR(CancelJob(name, message->rule, intent->key, position, &found));
   const bool too_late = !found.in_time && (found.fired_ms || found.attempt != nullptr);
-  if (too_late && intent->late)
+  if (too_late && intent->late && !Mutant("late_cancel_forgotten"))
     RETURN_IF_ERROR(OpenLateCancel(message, intent->late.get(), position, found));
   Answer(message, Effect::Kind::kAck, "");
   return absl::OkStatus();

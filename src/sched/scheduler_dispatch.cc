@@ -185,7 +185,7 @@ absl::StatusOr<bool> Scheduler::DispatchRow(LaneState* lane, const JobKey& key,
   unanswered_.erase(key.seq);
   in_flight_.Begin(std::move(attempt), now_.mono_ms + options_.publish_timeout_ms);
   RuleGate& gate = gates_[outlet.rule];
-  gate.pace.Take(now_.mono_ms);
+  if (!Mutant("rate_off")) gate.pace.Take(now_.mono_ms);
   ++gate.in_flight;
   ++stats_.published;
   // A late cancel's due time is that of the fire it came after.
@@ -228,7 +228,8 @@ InFlight Scheduler::Describe(const JobKey& key, const JobView& job) const {
 bool Scheduler::JudgeLate(LaneState* lane, const JobKey& key, const JobView& job,
                           std::string_view row) {
   const LatePolicy& late = outlets_[lane->outlet].late;
-  if (late.action == LateAction::kFire || job.late_judged) return false;
+  if (late.action == LateAction::kFire || job.late_judged || Mutant("late_fires"))
+    return false;
   const int64_t late_ms = downtime_.LatenessMs(job.due_ms);
   if (late_ms == 0 || late_ms <= late.after_ms) return false;
   if (late.action == LateAction::kDead && DeadFull()) return false;

@@ -6,8 +6,11 @@
 #include <fmt/format.h>
 
 #include "base/coding.h"
+#include "base/rfc3339.h"
 #include "job/fired.h"
+#include "sched/audit.h"
 #include "sched/pace.h"
+#include "sched/pages.h"
 #include "sim/world.h"
 #include "store/meta.h"
 
@@ -36,6 +39,9 @@ bool Covers(const std::optional<Register>& reg, const Event& event, bool reopen)
   return reg->cancel && !Newer(Of(event), Of(*reg->cancel));
 }
 
+// Longest time without a sign of life in the store, and some more.
+constexpr int64_t kAliveMs = 12'000;
+
 // Of SchedulerOptions, which the worlds leave as it is.
 constexpr std::string_view kServiceName = "expirer";
 // What a clock steps back by less is not made up for.
@@ -55,9 +61,17 @@ bool Known(const Event& event) { return event.handed || event.durable; }
 Oracle::Oracle(const std::vector<Rule>* rules)
     : rules_(*rules),
       outlets_(*rules),
+      first_outlets_(*rules),
       in_step_(rules->size(), false),
       sent_last_(outlets_.size()),
       sent_at_(rules->size()) {}
+
+void Oracle::Renamed() { outlets_ = Outlets(rules_); }
+
+void Oracle::Without(std::optional<RuleIndex> rule, Orphans orphans) {
+  absent_ = rule;
+  orphans_fired_ = orphans_fired_ || (rule && orphans == Orphans::kFire);
+}
 
 void Oracle::Fail(const std::string& why) {
   if (!failed()) why_ = why;
@@ -115,7 +129,16 @@ void Oracle::Count(Report* report) const {
 
 // ---- What happens to the process.
 
-void Oracle::Started(const Store& store) {
+void Oracle::Started(const Store& store, Instant now, bool dead_roomy) {
+  ++starts_;
+  dead_roomy_ = dead_roomy;
+  dropped_ = 0;
+  again_.clear();
+  touched_.clear();
+  maybe_late_.clear();
+  too_late_.clear();
+  if (last_step_ && last_step_->second == clock_steps_)
+    downs_.push_back({durable_sign_ms_, last_step_->first, now.wall_ms});
   waiting_.clear();
   sent_dues_.clear();
   unsynced_.clear();
@@ -124,11 +147,15 @@ void Oracle::Started(const Store& store) {
   look_at_times_ = true;
   NoteSyncedRows(store);
   in_step_.assign(rules_.size(), false);
+  sent_at_.assign(rules_.size(), {});
   for (const auto& [key, events] : by_key_) NoteDurable(store, key.first, key.second);
   for (Event& event : events_) {
     event.handed = false;
+    if (rules_[event.rule].source == Transport::kCore) event.in_stream = false;
     event.durable = event.durable || (event.lives > 0 && IsDurable(event));
   }
+  RevertRequeues(store);
+  std::erase_if(late_, [](const LateCancel& late) { return !late.cancel->durable; });
   CheckStore(store);
   for (const auto& [key, events] : by_key_) {
     const Outlets::Range entries = outlets_.Entries(key.first);
@@ -138,7 +165,33 @@ void Oracle::Started(const Store& store) {
       if (!reg || reg->state != JobState::kPending) continue;
       const Event* const event = ByTime(reg->schedule->position.time_ns);
       if (event != nullptr) waiting_.insert({DueOf(*event, i), event->number, outlet});
+      if (IsTooLate(outlet, reg->schedule->due_ms, now))
+        too_late_.insert({outlet, key.second, reg->schedule->due_ms});
     }
+  }
+}
+
+// Due while no process ran, and found later than its rule allows.
+bool Oracle::IsTooLate(OutletIndex outlet, int64_t due_ms, Instant now) const {
+  const LatePolicy& late = outlets_[outlet].late;
+  if (clock_steps_ > 0 || downs_.empty() || outlets_[outlet].rule == absent_ ||
+      late.action == LateAction::kFire ||
+      (late.action == LateAction::kDead && !dead_roomy_))
+    return false;
+  return downs_.back().from_ms < due_ms && due_ms < now.wall_ms &&
+         now.wall_ms - due_ms > late.after_ms;
+}
+
+// What was taken back and is not in the store is in the dead store again.
+void Oracle::RevertRequeues(const Store& store) {
+  const std::set<int64_t> dead = DeadTimes(store);
+  for (Event& event : events_) {
+    if (!event.requeued || event.durable) continue;
+    if (event.termed && !dead.contains(event.time_ns) && !event.purged)
+      Fail("P4: requeued and lost: " + Tell(event));
+    event.kind = Event::Kind::kReject;
+    event.requeued = false;
+    event.answered = event.termed;
   }
 }
 
@@ -148,27 +201,103 @@ int64_t Oracle::LatestNs(Instant now) const {
                   by_time_.empty() ? 0 : by_time_.rbegin()->first);
 }
 
-void Oracle::Handed(const Request& request, Instant now) {
-  ++order_;
-  if (const auto* cancel = std::get_if<CancelRequest>(&request)) {
-    Ask ask;
-    ask.outlet = *outlets_.Find(cancel->job.rule);
-    ask.key = cancel->job.key;
-    ask.order = order_;
-    ask.time_ns = LatestNs(now);
-    for (const Event* event : EventsOf(outlets_[ask.outlet].rule, ask.key)) {
-      if (event->kind != Event::Kind::kSchedule || !Known(*event)) continue;
-      if (ask.newest == nullptr || Newer(Of(*event), Of(*ask.newest))) ask.newest = event;
-    }
-    Ask* const kept = &(asks_[cancel->caller.reply] = ask);
-    open_asks_.push_back(kept);
-    asks_of_[{ask.outlet, ask.key}].push_back(kept);
-    return;
+Oracle::Ask* Oracle::AskedToClose(const std::string& reply, OutletIndex outlet,
+                                  const std::string& key, Instant now) {
+  Ask* const ask = &asks_.emplace_back();
+  ask->reply = reply;
+  ask->outlet = outlet;
+  ask->key = key;
+  ask->order = order_;
+  ask->time_ns = LatestNs(now);
+  open_asks_.push_back(ask);
+  asks_of_[{outlet, key}].push_back(ask);
+  ++touched_[{outlets_[outlet].rule, key}];
+  return ask;
+}
+
+void Oracle::HandedCancelRequest(const CancelRequest& request, Instant now) {
+  Ask* const ask = AskedToClose(request.caller.reply, *outlets_.Find(request.job.rule),
+                                request.job.key, now);
+  for (const Event* event : EventsOf(outlets_[ask->outlet].rule, ask->key)) {
+    if (event->kind != Event::Kind::kSchedule || !Known(*event)) continue;
+    if (ask->newest == nullptr || Newer(Of(*event), Of(*ask->newest)))
+      ask->newest = event;
   }
+  cancels_by_reply_[ask->reply] = ask;
+}
+
+void Oracle::HandedDead(const DeadRequest& request, Instant now, const Store& store) {
+  for (const DeadRequest::Entry& entry : request.entries) {
+    const std::optional<DeadName> name = SplitDeadKey(entry.key);
+    std::string value;
+    const auto found = store.GetDead(entry.key, &value);
+    if (!name || !found.ok() || !*found) continue;
+    if (name->job) {
+      const OutletIndex outlet = *outlets_.Find(name->rule);
+      const std::string key(name->key);
+      if (request.purge) AskedToClose(request.caller.reply, outlet, key, now);
+      ++touched_[{outlets_[outlet].rule, key}];
+      std::erase_if(too_late_, [&](const Due& due) {
+        return std::get<0>(due) == outlet && std::get<1>(due) == key;
+      });
+      taken_back_.emplace(outlet, key);
+      continue;
+    }
+    const auto dead = DecodeDead(value);
+    Event* const event = dead.ok() ? ByTime(dead->source.time_ns) : nullptr;
+    if (event == nullptr) continue;
+    event->purged = event->purged || request.purge;
+    if (!request.purge && event->kind == Event::Kind::kReject &&
+        std::holds_alternative<ScheduleIntent>(*entry.intent))
+      again_[request.caller.reply].push_back({entry.key, event, false});
+    ++touched_[{event->rule, event->key}];
+  }
+}
+
+// Its entry is gone from the dead store, so its rule took it.
+void Oracle::Accept(Again* again, Instant now) {
+  again->accepted = true;
+  Event* const event = again->event;
+  event->kind = Event::Kind::kSchedule;
+  event->requeued = true;
+  event->termed = event->answered;
+  event->answered = false;  // as a schedule
+  event->handed_at_ms = std::max(event->handed_at_ms, now.wall_ms);
+  HandedEvent(event);
+}
+
+// All that the key had has fired: the cancel must publish that it was too late, if
+// nothing else comes about the key in this Step.
+void Oracle::HandedCancel(const Event& event, const Store& store) {
+  if (rules_[event.rule].cancel.empty() || LateInTrouble(event)) return;
+  const Outlets::Range entries = outlets_.Entries(event.rule);
+  int64_t fire_ms = 0;
+  for (size_t i = 0; i < entries.count; ++i) {
+    const auto reg = Read(store, static_cast<OutletIndex>(entries.first + i), event.key);
+    if (!reg || reg->state != JobState::kFired ||
+        !Newer(Of(event), Of(reg->schedule->position)))
+      return;
+    fire_ms = std::max(fire_ms, reg->schedule->due_ms);
+  }
+  maybe_late_.push_back({&event, fire_ms});
+}
+
+void Oracle::Handed(const Request& request, Instant now, const Store& store) {
+  ++order_;
+  if (const auto* cancel = std::get_if<CancelRequest>(&request))
+    return HandedCancelRequest(*cancel, now);
+  if (const auto* dead = std::get_if<DeadRequest>(&request))
+    return HandedDead(*dead, now, store);
   const auto& message = std::get<MessageRequest>(request);
   Event* const event = ByTime(message.time_ns);
   event->handed_at_ms = std::max(event->handed_at_ms, now.wall_ms);
+  ++touched_[{event->rule, event->key}];
   if (event->handed) return;
+  HandedEvent(event);
+  if (event->kind == Event::Kind::kCancel && !event->durable) HandedCancel(*event, store);
+}
+
+void Oracle::HandedEvent(Event* event) {
   event->handed = true;
   event->order = order_;
   ++event->lives;
@@ -191,6 +320,7 @@ void Oracle::NoteSyncedRows(const Store& store) {
 }
 
 void Oracle::Synced(const Store& store) {
+  durable_sign_ms_ = sign_ms_;
   NoteSyncedRows(store);
   std::vector<Event*> rest;
   for (Event* event : unsynced_) {
@@ -224,19 +354,34 @@ void Oracle::Acked(const std::string& reply, const Store& store) {
   CheckKey(store, event.rule, event.key);
 }
 
-void Oracle::Termed(const std::string& reply) {
+void Oracle::Termed(const std::string& reply, const Store& store, uint64_t dropped) {
   Event& event = events_[std::strtoull(reply.c_str(), nullptr, 10) - 1];
   acked_ += event.answered ? 0 : 1;
+  if (event.requeued) {  // it came again before that
+    event.termed = true;
+    return;
+  }
   event.answered = true;
   if (event.kind != Event::Kind::kReject)
     Fail("P4: terminated though it is good: " + Tell(event));
+  if (event.purged || DeadTimes(store).contains(event.time_ns)) return;
+  event.dropped = true;
+  if (++dropped_ > dropped)
+    Fail("P4: terminated, neither kept nor told as dropped: " + Tell(event));
 }
 
 void Oracle::Replied(const MemoryBus::Replied& reply) {
-  const auto found = asks_.find(reply.to);
-  if (found == asks_.end()) return;
-  Ask& ask = found->second;
-  std::erase(open_asks_, &ask);
+  std::erase_if(open_asks_, [&](const Ask* ask) { return ask->reply == reply.to; });
+  for (const Again& one : again_[reply.to]) {
+    if (!one.accepted) continue;
+    one.event->answered = true;
+    if (!one.event->durable)
+      Fail("P1: requeued before a sync that covers it: " + Tell(*one.event));
+  }
+  again_.erase(reply.to);
+  const auto found = cancels_by_reply_.find(reply.to);
+  if (found == cancels_by_reply_.end()) return;
+  Ask& ask = *found->second;
   if (reply.body.find("unknown") != std::string::npos) return;
   ask.answered = true;
   const bool cancelled = reply.body.find(R"("cancelled")") != std::string::npos;
@@ -248,7 +393,7 @@ void Oracle::Replied(const MemoryBus::Replied& reply) {
 // ---- P2, P3: attempts.
 
 std::string Oracle::IdOf(OutletIndex outlet, const Event& event) const {
-  const std::string& name = outlets_[outlet].name;
+  const std::string& name = first_outlets_[outlet].name;
   JobView job;
   job.key = event.key;
   job.due_ms = DueOf(event, outlet - outlets_.Entries(event.rule).first);
@@ -257,15 +402,26 @@ std::string Oracle::IdOf(OutletIndex outlet, const Event& event) const {
   return MsgId({kServiceName, name, name}, *event.stream, job);
 }
 
+// Of the event it was made of; 0 = none.
+uint64_t Oracle::NumberIn(const MemoryBus::Published& message) {
+  const size_t at = message.body.find(':');
+  return at == std::string::npos
+             ? 0
+             : std::strtoull(message.body.c_str() + at + 1, nullptr, 10);
+}
+
+std::optional<OutletIndex> Oracle::OutletOf(const MemoryBus::Published& message) const {
+  for (size_t i = 0; i < outlets_.size(); ++i)
+    if (message.target == TargetOf(static_cast<OutletIndex>(i)))
+      return static_cast<OutletIndex>(i);
+  return std::nullopt;
+}
+
 // The events that ask for this message, oldest first, and its outlet.
 std::vector<const Event*> Oracle::Find(const MemoryBus::Published& message,
                                        OutletIndex* outlet) const {
-  const size_t at = message.body.find(':');
-  const uint64_t number = at == std::string::npos
-                              ? 0
-                              : std::strtoull(message.body.c_str() + at + 1, nullptr, 10);
-  const auto name = message.target.find('.');
-  const auto found = outlets_.Find(message.target.substr(name + 1));
+  const uint64_t number = NumberIn(message);
+  const auto found = OutletOf(message);
   if (number == 0 || number > events_.size() || !found) return {};
   *outlet = *found;
   const Event& first = events_[number - 1];
@@ -291,12 +447,20 @@ bool Oracle::HasFired(OutletIndex outlet, const std::string& key, int64_t due_ms
 void Oracle::CheckId(const MemoryBus::Published& message,
                      const std::vector<const Event*>& of, OutletIndex outlet) {
   const std::string id = message.MsgId();
-  if (std::none_of(of.begin(), of.end(),
-                   [&](const Event* event) { return IdOf(outlet, *event) == id; }))
+  const auto same = [&](const Event* event) { return IdOf(outlet, *event) == id; };
+  // Messages of core NATS have a number that only the store knows.
+  if (rules_[outlets_[outlet].rule].source != Transport::kCore &&
+      std::none_of(of.begin(), of.end(), same))
     Fail("P2: sent with Nats-Msg-Id " + id + ": " + Tell(*of.back()));
+  CheckSameMessage(message);
+}
+
+void Oracle::CheckSameMessage(const MemoryBus::Published& message) {
+  const std::string id = message.MsgId();
   std::string all = message.target + "\n" + message.body;
   for (const auto& [name, value] : message.headers)
-    if (name != "Expirer-Attempt") all += "\n" + name + ":" + value;
+    if (name != "Expirer-Attempt" && name != "Expirer-Job")
+      all += "\n" + name + ":" + value;
   if (message_of_id_.try_emplace(id, all).first->second != all)
     Fail("P2: another message was sent with Nats-Msg-Id " + id);
 }
@@ -304,6 +468,8 @@ void Oracle::CheckId(const MemoryBus::Published& message,
 void Oracle::Sent(const MemoryBus::Published& message, Instant now) {
   ++sent_;
   OutletIndex outlet = 0;
+  if (const auto late = OutletOf(message); late && outlets_[*late].late_cancels)
+    return SentLateCancel(message, *late, now);
   const std::vector<const Event*> found = Find(message, &outlet);
   const Event* newest = nullptr;
   for (const Event* event : found)
@@ -319,6 +485,9 @@ void Oracle::Sent(const MemoryBus::Published& message, Instant now) {
   if (now.wall_ms < DueOf(event, entry)) Fail("P3: sent early: " + Tell(event));
   if (std::none_of(found.begin(), found.end(), [](const Event* e) { return e->durable; }))
     Fail("I8: sent before it was durable: " + Tell(event));
+  sent_ever_.insert({outlet, event.key, DueOf(event, entry)});
+  if (too_late_.contains({outlet, event.key, DueOf(event, entry)}))
+    Fail("P3: sent though its rule's `late` takes it away: " + Tell(event));
   CheckRate(event.rule, now.mono_ms);
   CheckSupersedes(event);
   CheckAsks(event, outlet);
@@ -329,8 +498,31 @@ void Oracle::Sent(const MemoryBus::Published& message, Instant now) {
   const bool in_time = std::none_of(found.begin(), found.end(), [&](const Event* e) {
     return e->handed_at_ms > DueOf(event, entry);
   });
-  if (first && in_time && message.Header("Expirer-Attempt") == "1")
+  // Nor does a dead job that was taken back.
+  if (first && in_time && message.Header("Expirer-Attempt") == "1" &&
+      !taken_back_.contains({outlet, event.key}))
     CheckOrder(event, outlet);
+}
+
+void Oracle::SentLateCancel(const MemoryBus::Published& message, OutletIndex outlet,
+                            Instant now) {
+  const uint64_t number = NumberIn(message);
+  if (number == 0 || number > events_.size() ||
+      events_[number - 1].kind != Event::Kind::kCancel || !Known(events_[number - 1]))
+    return Fail("P2: a late cancel was sent that nobody made: " + message.body);
+  const Event& cancel = events_[number - 1];
+  const auto due_ms = ParseRfc3339(message.Header("Expirer-Due"));
+  if (!due_ms.ok()) return Fail("P2: sent without its due time: " + message.body);
+  if (now.wall_ms < *due_ms) Fail("P3: a late cancel was sent early: " + Tell(cancel));
+  if (!cancel.durable) Fail("I8: sent before it was durable: " + Tell(cancel));
+  const Outlets::Range entries = outlets_.Entries(cancel.rule);
+  bool fired = starts_ > 1;  // in doubt a process before did
+  for (size_t i = 0; i < entries.count; ++i)
+    fired = fired || sent_ever_.contains({static_cast<OutletIndex>(entries.first + i),
+                                          cancel.key, *due_ms});
+  if (!fired) Fail("P3: told as late, but nothing was sent before: " + Tell(cancel));
+  CheckRate(outlets_[outlet].rule, now.mono_ms);
+  CheckSameMessage(message);
 }
 
 // Nothing that the process knows of the key outranks the event.
@@ -355,7 +547,7 @@ void Oracle::CheckAsks(const Event& event, OutletIndex outlet) {
 
 // What was published before the job was due, while it may be unread.
 void Oracle::CheckInStep(const Event& event, OutletIndex outlet) {
-  if (in_step_[event.rule]) return;
+  if (in_step_[event.rule] || event.rule == absent_) return;
   const size_t entry = outlet - outlets_.Entries(event.rule).first;
   for (const Event* other : EventsOf(event.rule, event.key)) {
     if (other->kind == Event::Kind::kReject || !other->in_stream || Known(*other))
@@ -396,7 +588,7 @@ bool Oracle::RateAllows(RuleIndex rule, int64_t mono_ms) const {
 void Oracle::CheckRate(RuleIndex rule, int64_t mono_ms) {
   constexpr size_t kLast = 50;
   const int64_t rate = rules_[rule].rate;
-  if (rate == 0) return;
+  if (rate == 0 || rule == absent_) return;
   std::deque<int64_t>& at = sent_at_[rule];
   at.push_back(mono_ms);
   if (at.size() > kLast) at.pop_front();
@@ -410,6 +602,10 @@ void Oracle::CheckRate(RuleIndex rule, int64_t mono_ms) {
 
 void Oracle::Stored(const MemoryBus::Published& message) {
   OutletIndex outlet = 0;
+  if (const auto late = OutletOf(message); late && outlets_[*late].late_cancels) {
+    const auto due_ms = ParseRfc3339(message.Header("Expirer-Due"));
+    stored_late_.insert({*late, events_[NumberIn(message) - 1].key, due_ms.value_or(0)});
+  }
   for (const Event* event : Find(message, &outlet))
     if (Known(*event)) stored_.insert({outlet, event->number});
   if (!stored_ids_.insert(message.MsgId()).second) ++doubled_;
@@ -433,6 +629,7 @@ bool Oracle::IsDue(const Store& store, const Event& event, OutletIndex outlet,
 void Oracle::CheckTimes(const Store& store, Instant now, const Attempts& attempts) {
   look_at_times_ = false;
   for (const auto& [key, events] : by_key_) {
+    if (key.first == absent_) continue;
     const Outlets::Range entries = outlets_.Entries(key.first);
     for (size_t i = 0; i < entries.count; ++i) {
       const auto outlet = static_cast<OutletIndex>(entries.first + i);
@@ -448,7 +645,10 @@ void Oracle::CheckTimes(const Store& store, Instant now, const Attempts& attempt
       if (reg->state == JobState::kRetrying) {
         const RetryPolicy& retry = rules_[key.first].retry;
         const uint64_t doubled = std::min<uint64_t>(reg->brief->sends - 1, 20);
-        latest_ms += std::min(retry.max_ms, retry.initial_ms << doubled);
+        // What should be dead and finds no room there is tried on, seldom.
+        latest_ms += dead_roomy_ ? std::min(retry.max_ms, retry.initial_ms << doubled)
+                                 : retry.max_ms;
+        if (orphans_fired_) latest_ms += RetryPolicy().max_ms;
       }
       // One that may have been sent does not stand at its due time.
       if (reg->job->key_ms > std::max(reg->schedule->due_ms + 1, latest_ms))
@@ -459,9 +659,32 @@ void Oracle::CheckTimes(const Store& store, Instant now, const Attempts& attempt
   }
 }
 
+// A dead job that was taken back stands before the event's, and is not durable yet.
+bool Oracle::HeldByRow(const Store& store, const Event& event, OutletIndex outlet,
+                       Instant now) {
+  const Lane lane = Read(store, outlet, event.key)->job->lane;
+  const auto scan = store.ScanDue(lane);
+  for (scan->Seek({lane, 0, 0}); scan->Valid(); scan->Next())
+    if (scan->key().key_ms <= now.wall_ms && scan->key().seq >= synced_seq_) return true;
+  return false;
+}
+
 // A core that waits for space applies what was handed over in a later Step.
-void Oracle::Stepped(Instant now) {
+void Oracle::Stepped(const Store& store, Instant now, bool roomy) {
   for (Ask* ask : open_asks_) ask->time_ns = std::max(ask->time_ns, LatestNs(now));
+  last_step_ = {now.wall_ms, clock_steps_};
+  if (roomy) sign_ms_ = now.wall_ms;
+  for (auto& [reply, entries] : again_) {
+    for (Again& again : entries) {
+      std::string value;
+      const auto found = store.GetDead(again.dead_key, &value);
+      if (!again.accepted && found.ok() && !*found) Accept(&again, now);
+    }
+  }
+  for (const LateCancel& late : maybe_late_)
+    if (touched_[{late.cancel->rule, late.cancel->key}] == 1) late_.push_back(late);
+  maybe_late_.clear();
+  touched_.clear();
 }
 
 void Oracle::AtRest(const Store& store, Instant now, const Ready& ready,
@@ -494,7 +717,7 @@ void Oracle::AtRest(const Store& store, Instant now, const Ready& ready,
     at = gone && durable ? waiting_.erase(at) : std::next(at);
   }
   for (const auto& [outlet, event] : late)
-    if (!held.contains(outlet))
+    if (!held.contains(outlet) && !HeldByRow(store, *event, outlet, now))
       Fail(fmt::format("I3: due and free to go, but not sent by {}: {} at {}",
                        now.wall_ms, Tell(*event), outlets_[outlet].name));
 }
@@ -552,8 +775,29 @@ void Oracle::CheckState(const Store& store, OutletIndex outlet, const std::strin
     const auto found = store.GetDead(DeadJobKey(name, key), &value);
     if (!found.ok() || !*found) Fail("P4: dead, and not in the dead store: " + job);
   }
+  if (reg.state == JobState::kSkipped && !MaySkip(outlet, key, reg.schedule->due_ms))
+    Fail("P2: skipped, but found in time: " + job);
   if (reg.state == JobState::kFired && !HasFired(outlet, key, reg.schedule->due_ms))
     Fail("P2: closed as fired, but the target's stream never had it: " + job);
+}
+
+// Its rule takes away what is late by so much, and it was: no process ran when it was
+// due, or it came only then.
+bool Oracle::MaySkip(OutletIndex outlet, const std::string& key, int64_t due_ms) const {
+  const LatePolicy& late = outlets_[outlet].late;
+  if (late.action != LateAction::kSkip) return false;
+  if (clock_steps_ > 0) return true;  // when was that?
+  if (std::any_of(downs_.begin(), downs_.end(), [&](const Down& down) {
+        return down.sign_ms - kAliveMs < due_ms && due_ms < down.until_ms &&
+               down.until_ms - due_ms > late.after_ms;
+      }))
+    return true;
+  const RuleIndex rule = outlets_[outlet].rule;
+  const size_t entry = outlet - outlets_.Entries(rule).first;
+  const auto& events = by_key_.at({rule, key});
+  return std::any_of(events.begin(), events.end(), [&](const Event* event) {
+    return DueOf(*event, entry) == due_ms && event->handed_at_ms - due_ms > late.after_ms;
+  });
 }
 
 // Each row is its register's.
@@ -579,8 +823,8 @@ void Oracle::CheckRows(const Store& store) {
   if (!live.empty()) Fail("P2: a live register has no row");
 }
 
-// What was rejected is kept.
-void Oracle::CheckDead(const Store& store) {
+// Of the messages whose entries are there.
+std::set<int64_t> Oracle::DeadTimes(const Store& store) {
   std::set<int64_t> kept;
   const auto visited =
       store.VisitDead("", [&kept](std::string_view, std::string_view value) {
@@ -589,9 +833,15 @@ void Oracle::CheckDead(const Store& store) {
         return dead.status();
       });
   if (!visited.ok()) Fail("the dead store cannot be read");
+  return kept;
+}
+
+// What was rejected is kept.
+void Oracle::CheckDead(const Store& store) {
+  const std::set<int64_t> kept = DeadTimes(store);
   for (const Event& event : events_)
-    if (event.kind == Event::Kind::kReject && event.answered &&
-        !kept.contains(event.time_ns))
+    if (event.kind == Event::Kind::kReject && event.answered && !event.purged &&
+        !event.dropped && !kept.contains(event.time_ns))
       Fail("P4: terminated, and not in the dead store: " + Tell(event));
 }
 
@@ -599,7 +849,21 @@ void Oracle::CheckDead(const Store& store) {
 
 void Oracle::Ended(const Store& store) {
   CheckStore(store);
+  (void)Audit(store, [this](const std::string& wrong) {
+    Fail("P5: the store is not of one mind: " + wrong);
+  });
   for (const auto& [key, events] : by_key_) CheckFired(store, key.first, key.second);
+  for (const LateCancel& late : late_) {
+    const OutletIndex outlet = outlets_.LateCancels(late.cancel->rule);
+    const auto reg = Read(store, outlet, late.cancel->key);
+    // One of a later fire takes the place of one that is not out yet.
+    const bool replaced = reg && reg->schedule && reg->schedule->due_ms != late.fire_ms;
+    const bool closed = reg && (reg->state == JobState::kDead ||
+                                asks_of_.contains({outlet, late.cancel->key}));
+    if (!replaced && !closed &&
+        !stored_late_.contains({outlet, late.cancel->key, late.fire_ms}))
+      Fail("P2: nobody was told that it came too late: " + Tell(*late.cancel));
+  }
 }
 
 // P2: what stood last has fired, or is listed as dead.
@@ -623,7 +887,9 @@ void Oracle::CheckFired(const Store& store, RuleIndex rule, const std::string& k
           return !rules_[rule].reopen || newest->time_ns <= ask->time_ns + 1'000'000;
         });
     const auto reg = Read(store, outlet, key);
-    if (asked || !reg || reg->state == JobState::kDead) continue;
+    if (asked || !reg || reg->state == JobState::kDead ||
+        reg->state == JobState::kSkipped)
+      continue;
     // Without `reopen` an earlier one that fired closed the key for good.
     const bool fired = rules_[rule].reopen || reg->state != JobState::kFired
                            ? HasFired(outlet, key, DueOf(*newest, i))

@@ -39,13 +39,19 @@ class Oracle {
 
   // A producer published `event`, whose number is given here.
   Event* Published(Event event);
+  // The event with this time of the server; null = none.
+  [[nodiscard]] Event* ByTime(int64_t time_ns) const;
   // What producers know of a key: its events, oldest first.
   [[nodiscard]] const std::vector<Event*>& EventsOf(RuleIndex rule,
                                                     const std::string& key);
 
   // A process begins on this store: what was unsynced is there or not, what was
-  // answered must be.
-  void Started(const Store& store);
+  // answered must be. `dead_roomy`: a job that came too late has a place there.
+  void Started(const Store& store, Instant now, bool dead_roomy);
+  // The rules have other names now; or the process that is about to start goes
+  // without the last of them, whose jobs it holds, or fires by the defaults.
+  void Renamed();
+  void Without(std::optional<RuleIndex> rule, Orphans orphans);
   // Of what is in the rule's stream it is not known how much was read: no job may
   // fire before all that was published before its due time was handed over.
   void OutOfStep(RuleIndex rule) { in_step_[rule] = false; }
@@ -59,19 +65,20 @@ class Oracle {
   // Another Step begins.
   void BeginStep() { sent_last_.assign(outlets_.size(), {}); }
   // About to be passed to it.
-  void Handed(const Request& request, Instant now);
+  void Handed(const Request& request, Instant now, const Store& store);
   // An attempt begins.
   void Sent(const MemoryBus::Published& message, Instant now);
   // The target's stream has it.
   void Stored(const MemoryBus::Published& message);
   void Acked(const std::string& reply, const Store& store);
-  void Termed(const std::string& reply);
+  // `dropped`: rejected messages of which this process told that it keeps nothing.
+  void Termed(const std::string& reply, const Store& store, uint64_t dropped);
   void Replied(const MemoryBus::Replied& reply);
   // A sync of the store succeeded.
   void Synced(const Store& store);
 
-  // A Step was taken at this time.
-  void Stepped(Instant now);
+  // A Step was taken at this time. `roomy`: what it staged could be written.
+  void Stepped(const Store& store, Instant now, bool roomy);
   // Whether the rule's `rate` lets another attempt begin, for all that was sent.
   [[nodiscard]] bool RateAllows(RuleIndex rule, int64_t mono_ms) const;
   // Whether nothing outside keeps the outlet's jobs from being sent.
@@ -85,13 +92,18 @@ class Oracle {
   void CheckStore(const Store& store);
 
   [[nodiscard]] const Outlets& outlets() const { return outlets_; }
+  // Nothing where no outlet has such a target.
+  [[nodiscard]] std::optional<OutletIndex> OutletOf(
+      const MemoryBus::Published& message) const;
   // What was sent, acked, fired and doubled.
   void Count(Report* report) const;
 
  private:
   using Key = std::pair<RuleIndex, std::string>;
   using Attempts = std::set<std::tuple<OutletIndex, std::string, int64_t>>;  // by due
+  // That a key be closed: a cancel of the API, or a dead job's purge.
   struct Ask {
+    std::string reply;
     OutletIndex outlet = 0;
     std::string key;
     uint64_t order = 0;
@@ -99,19 +111,54 @@ class Oracle {
     const Event* newest = nullptr;  // schedule that was known by then
     bool answered = false;
   };
+  // Of the outlet's key, for the job with this due time.
+  using Due = std::tuple<OutletIndex, std::string, int64_t>;
+  // A cancel handed over when all that its key had had fired.
+  struct LateCancel {
+    const Event* cancel = nullptr;
+    int64_t fire_ms = 0;
+  };
+  // A rejected message that is to be run through its rule again.
+  struct Again {
+    std::string dead_key;
+    Event* event = nullptr;
+    bool accepted = false;
+  };
+  // When no process ran; no clock stepped meanwhile.
+  struct Down {
+    int64_t sign_ms = 0;  // of the last Step that could leave a durable sign of life
+    int64_t from_ms = 0;
+    int64_t until_ms = 0;
+  };
   struct SentLast {
     const Event* event = nullptr;
     int64_t due_ms = 0;
   };
 
+  void HandedEvent(Event* event);
+  void HandedCancel(const Event& event, const Store& store);
+  void HandedCancelRequest(const CancelRequest& request, Instant now);
+  void HandedDead(const DeadRequest& request, Instant now, const Store& store);
+  Ask* AskedToClose(const std::string& reply, OutletIndex outlet, const std::string& key,
+                    Instant now);
+  void Accept(Again* again, Instant now);
+  void RevertRequeues(const Store& store);
+  [[nodiscard]] bool IsTooLate(OutletIndex outlet, int64_t due_ms, Instant now) const;
+  [[nodiscard]] bool HeldByRow(const Store& store, const Event& event, OutletIndex outlet,
+                               Instant now);
+  void SentLateCancel(const MemoryBus::Published& message, OutletIndex outlet,
+                      Instant now);
+  [[nodiscard]] static uint64_t NumberIn(const MemoryBus::Published& message);
+  [[nodiscard]] bool MaySkip(OutletIndex outlet, const std::string& key,
+                             int64_t due_ms) const;
   [[nodiscard]] std::vector<const Event*> Find(const MemoryBus::Published& message,
                                                OutletIndex* outlet) const;
   void CheckId(const MemoryBus::Published& message, const std::vector<const Event*>& of,
                OutletIndex outlet);
+  void CheckSameMessage(const MemoryBus::Published& message);
   [[nodiscard]] bool HasFired(OutletIndex outlet, const std::string& key,
                               int64_t due_ms) const;
   [[nodiscard]] std::string IdOf(OutletIndex outlet, const Event& event) const;
-  [[nodiscard]] Event* ByTime(int64_t time_ns) const;
   [[nodiscard]] int64_t LatestNs(Instant now) const;
   void CheckSupersedes(const Event& event);
   void CheckAsks(const Event& event, OutletIndex outlet);
@@ -122,6 +169,7 @@ class Oracle {
   void CheckState(const Store& store, OutletIndex outlet, const std::string& key,
                   const Register& reg);
   void CheckRows(const Store& store);
+  [[nodiscard]] std::set<int64_t> DeadTimes(const Store& store);
   void CheckDead(const Store& store);
   void CheckFired(const Store& store, RuleIndex rule, const std::string& key);
   void NoteSyncedRows(const Store& store);
@@ -134,14 +182,18 @@ class Oracle {
   void CheckTimes(const Store& store, Instant now, const Attempts& attempts);
 
   const std::vector<Rule>& rules_;
-  const Outlets outlets_;
+  Outlets outlets_;
+  const Outlets first_outlets_;  // with their first names
+  std::optional<RuleIndex> absent_;
+  bool orphans_fired_ = false;
   std::string why_;
 
   std::deque<Event> events_;
   std::map<int64_t, Event*> by_time_;
   std::map<Key, std::vector<Event*>> by_key_;
-  std::map<std::string, Ask> asks_;  // of API cancels, by reply subject
-  std::vector<Ask*> open_asks_;      // not applied yet, for all that is known
+  std::deque<Ask> asks_;
+  std::map<std::string, Ask*> cancels_by_reply_;
+  std::vector<Ask*> open_asks_;  // not applied yet, for all that is known
   std::map<std::pair<OutletIndex, std::string>, std::vector<const Ask*>> asks_of_;
   std::vector<bool> in_step_;  // by rule
   uint64_t clock_steps_ = 0;
@@ -162,10 +214,25 @@ class Oracle {
   std::set<std::tuple<int64_t, uint64_t, OutletIndex>> waiting_;
   std::vector<SentLast> sent_last_;
   std::vector<std::deque<int64_t>> sent_at_;  // by rule: newest attempts, monotonic
-  std::set<std::tuple<OutletIndex, std::string, int64_t>> sent_dues_;  // in this life
-  std::set<std::pair<OutletIndex, uint64_t>> stored_;                  // by event
-  std::set<std::string> stored_ids_;                                   // by Nats-Msg-Id
-  std::map<std::string, std::string> message_of_id_;  // what was sent under it
+  std::set<Due> sent_dues_;                   // in this life
+  std::set<Due> too_late_;  // found so at the start, and no job to be sent
+  std::set<std::pair<OutletIndex, std::string>> taken_back_;  // dead jobs, ever
+  std::vector<Down> downs_;
+  std::optional<std::pair<int64_t, uint64_t>> last_step_;  // wall, clock_steps_
+  int64_t sign_ms_ = 0;          // of the last Step, in the store
+  int64_t durable_sign_ms_ = 0;  // and durable
+  uint64_t starts_ = 0;
+  bool dead_roomy_ = true;
+  std::map<Key, uint64_t> touched_;     // requests of this Step, by key
+  std::vector<LateCancel> maybe_late_;  // of this Step
+  std::vector<LateCancel> late_;        // that must be sent in the end
+  std::set<Due> sent_ever_;
+  std::set<Due> stored_late_;                          // messages of late cancels
+  std::map<std::string, std::vector<Again>> again_;    // by reply subject
+  uint64_t dropped_ = 0;                               // by this process
+  std::set<std::pair<OutletIndex, uint64_t>> stored_;  // by event
+  std::set<std::string> stored_ids_;                   // by Nats-Msg-Id
+  std::map<std::string, std::string> message_of_id_;   // what was sent under it
 };
 
 }  // namespace expirer::sim

@@ -1,7 +1,10 @@
 // What dies in a crash: a store opened, the core on it and its two seams.
 #pragma once
 
+#include <map>
 #include <memory>
+#include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -13,14 +16,16 @@
 namespace expirer::sim {
 
 struct World::Process {
-  Process(const SchedulerOptions& options, const std::vector<Rule>& rules,
+  Process(const SchedulerOptions& options, std::vector<Rule> configured,
           std::unique_ptr<Store> opened)
-      : store(std::move(opened)),
+      : rules(std::move(configured)),
+        store(std::move(opened)),
         inbox(
             64, [] {}, 16),
         bus(&inbox, MemoryBus::Answers::kByHand),
         scheduler(options, rules, store.get(), &committer, &bus, &bus) {}
 
+  const std::vector<Rule> rules;
   const std::unique_ptr<Store> store;
   ManualCommitter committer;
   Inbox inbox;
@@ -29,6 +34,7 @@ struct World::Process {
   std::vector<Completion> completions;
   std::vector<Request> requests;
   bool admitted = false;
+  std::map<std::string, std::set<std::string>> dead_asked;  // entries, by reply subject
   GapWatch gaps{Instant{}};
   int64_t wake_ms = 0;            // as the last Step said
   int64_t late_ms = 0;            // it was to be taken before

@@ -30,9 +30,9 @@ struct Event {
   std::optional<int64_t> version;
   int64_t published_ms = 0;  // by our host's clock, and how often that had stepped
   uint64_t clock_steps = 0;
-  int64_t time_ns = 0;  // the server's; unique, and rising over all streams
-  uint64_t seq = 0;     // in its stream
-  bool in_stream = true;
+  int64_t time_ns = 0;    // the server's; unique, and rising over all streams
+  uint64_t seq = 0;       // in its stream
+  bool in_stream = true;  // of core NATS: nobody lost it
 
   // The oracle's notes.
   bool handed = false;   // to the process that runs now
@@ -41,6 +41,10 @@ struct Event {
   uint64_t order = 0;        // when it was handed first to this process
   uint64_t lives = 0;        // processes it was handed to
   int64_t handed_at_ms = 0;  // latest wall time of that
+  bool requeued = false;     // was rejected, and is a schedule since
+  bool termed = false;       // before that
+  bool purged = false;       // from the dead store, or may be
+  bool dropped = false;      // rejected when the dead store could hold no more
 };
 
 inline uint64_t ContentOf(const Event& event) {
@@ -51,6 +55,12 @@ inline uint64_t ContentOf(const Event& event) {
 inline int64_t DueOf(const Event& event, size_t entry) {
   return event.due_ms + 1'500 * static_cast<int64_t>(entry);
 }
+
+// Of a cancel: what it would publish when it came too late cannot be made.
+inline bool LateInTrouble(const Event& event) { return event.number % 10 == 7; }
+
+// Where an outlet's jobs go, whatever its rule is named.
+inline std::string TargetOf(size_t outlet) { return "out." + std::to_string(outlet); }
 
 class Stream {
  public:

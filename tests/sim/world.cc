@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "base/mutant.h"
 #include "rocksdb/env.h"
+#include "sched/rename.h"
 #include "sim/process.h"
 
 namespace expirer::sim {
@@ -69,6 +70,7 @@ World::World(const Plan& plan)
   DrawRules();
   DrawOdds();
   oracle_ = std::make_unique<Oracle>(&rules_);
+  present_ = rules_.size();
   WatchDisk();
 }
 
@@ -115,6 +117,7 @@ void World::Turn() {
   ChangeDisk();
   Deliver();
   AskToCancel();
+  AskAboutDead();
   CarryAcks();
   AnswerAttempts();
   Read();
@@ -207,9 +210,19 @@ bool World::TryStart() {
       oracle_->Fail("P1: the store does not open: " + Message(store.status()));
     return false;
   }
-  process_ = std::make_unique<Process>(options_, rules_, *std::move(store));
+  // Rules that have another name now.
+  const absl::Status taken_over =
+      Armed([&] { return TakeOverRenamed(rules_, store->get()); });
+  if (!taken_over.ok()) {
+    Tell("a rename failed: " + Message(taken_over));
+    if (io_faults_ == faults) oracle_->Fail("a rename failed: " + Message(taken_over));
+    return false;
+  }
+  process_ = std::make_unique<Process>(
+      options_, std::vector<Rule>(rules_.begin(), rules_.begin() + present_),
+      *std::move(store));
   process_->faults_before = faults;
-  oracle_->Started(*process_->store);
+  oracle_->Started(*process_->store, Now(), options_.dead == SchedulerOptions().dead);
   const absl::Status loaded = Armed([&] { return process_->scheduler.Load(Now()); });
   if (!loaded.ok()) {
     Tell("the jobs cannot be loaded: " + Message(loaded));
@@ -263,7 +276,32 @@ void World::Restart() {
 }
 
 void World::BeAway() {
+  Configure();
   clock_.Advance(draws_.Between(10, draws_.Chance(20) ? 60'000 : 3'000));
+}
+
+// Between two processes: a rule gets another name, the last one goes or is back.
+void World::Configure() {
+  const bool back = present_ < rules_.size() && (quiet_ || draws_.Chance(50));
+  if (back) {
+    present_ = rules_.size();
+    options_.orphans = Orphans::kRefuse;
+    oracle_->Without(std::nullopt, options_.orphans);
+    Note("the last rule is back");
+  }
+  if (quiet_ || !Happens(odds_.configure)) return;
+  if (draws_.Chance(50)) {
+    if (free_bytes_ != kPlentyBytes) return;  // it takes some
+    Rule& rule = rules_[draws_.Below(present_)];
+    rule.was = std::exchange(rule.name, rule.name + "n");
+    oracle_->Renamed();
+    Note(rule.was + " is " + rule.name + " now");
+  } else if (present_ > 1 && present_ == rules_.size()) {
+    --present_;
+    options_.orphans = draws_.Chance(50) ? Orphans::kHold : Orphans::kFire;
+    oracle_->Without(static_cast<RuleIndex>(present_), options_.orphans);
+    Note("the last rule is gone");
+  }
 }
 
 // One turn of the core, as app/server.cc takes it.
@@ -284,7 +322,9 @@ void World::Step() {
     return process.scheduler.Step(Now(), &process.completions, &process.requests);
   });
   process.bus.RefuseNextPublishes(0);
-  oracle_->Stepped(Now());
+  oracle_->Stepped(
+      *process.store, Now(),
+      free_bytes_ == kPlentyBytes && clock_.MonotonicMs() > full_until_mono_ms_);
   if (wake.ok()) process.wake_ms = *wake;
   TakeOut();
   CheckGaveUp();
@@ -297,6 +337,8 @@ void World::Step() {
   }
   if (process.scheduler.in_flight() > options_.in_flight)
     oracle_->Fail("P5: more in flight than limits.inflight");
+  if (process.scheduler.Snapshot(clock_.NowMs()).miscounts > 0)
+    oracle_->Fail("P5: a count of jobs does not agree with what happened");
   CheckUnsynced();
   if (process.completions.empty() && std::exchange(process.owes_note, false))
     process.sends_after = process.committer.wanted();
@@ -310,7 +352,7 @@ void World::TakeIn() {
   const size_t held = process.requests.size();
   process.inbox.Drain(room, &process.completions, &process.requests);
   for (size_t i = held; i < process.requests.size(); ++i)
-    oracle_->Handed(process.requests[i], Now());
+    oracle_->Handed(process.requests[i], Now(), *process.store);
   report_.events += process.completions.size() + process.requests.size() - held;
 }
 
@@ -332,12 +374,14 @@ void World::TakeOut() {
   }
   for (const MemoryBus::Termed& termed : bus.termed()) {
     Note("termed " + termed.reply);
-    oracle_->Termed(termed.reply);
+    oracle_->Termed(termed.reply, *process_->store,
+                    process_->scheduler.Snapshot(clock_.NowMs()).dropped);
     carry(termed.reply);
   }
   for (const MemoryBus::Replied& reply : bus.replied()) {
     Note("replied " + reply.to + " " + reply.body);
     oracle_->Replied(reply);
+    process_->dead_asked.erase(reply.to);
   }
   bus.ClearRecords();
   if (bus.looks_again() == process_->looks) return;
@@ -373,12 +417,11 @@ void World::CheckAtRest() {
   if (!rests || !roomy || !ingress_up_ || !egress_up_) return;
   std::vector<size_t> own(rules_.size() + 1);  // attempts out, by rule
   for (const auto& [number, message] : process.bus.in_flight())
-    for (const Outlet& of : oracle_->outlets().all())
-      if (std::string_view(message.target).substr(4) == of.name) ++own[of.rule];
+    ++own[oracle_->outlets()[*oracle_->OutletOf(message)].rule];
   const auto ready = [&](OutletIndex outlet) {
     const Outlet& of = oracle_->outlets()[outlet];
-    return readings_[of.rule].settled() &&
-           (rules_.size() == 1 ||
+    return of.rule < present_ && readings_[of.rule].settled() &&
+           (present_ == 1 ||
             MayTake(own[of.rule], process.scheduler.in_flight(), options_.in_flight)) &&
            oracle_->RateAllows(of.rule, clock_.MonotonicMs()) &&
            (of.via == Transport::kCore || target_ready_[outlet]);

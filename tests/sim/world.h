@@ -11,6 +11,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -111,7 +112,9 @@ class World {
     uint64_t io = 0;
     uint64_t full = 0;
     uint64_t ask = 0;
+    uint64_t ask_dead = 0;
     uint64_t outage = 0;
+    uint64_t configure = 0;
   };
 
   void DrawRules();
@@ -130,12 +133,16 @@ class World {
   void Produce();
   [[nodiscard]] int64_t DrawDue();
   void Deliver();
-  void Push(Event* event);
+  bool Push(Event* event);
   [[nodiscard]] ScheduleIntent IntentOf(const Event& event) const;
+  [[nodiscard]] CancelIntent CancelOf(const Event& event) const;
+  void DeliverCore();
+  void LoseCore();
   void CarryAcks();
   void PutStreamsBack();
   void AskToCancel();
   void Ask(JobRef job);
+  void AskAboutDead();
 
   // The link, the rules' consumers, the targets.
   void ChangeLink();
@@ -174,6 +181,7 @@ class World {
   [[nodiscard]] bool TryStart();
   void Crash(bool power);
   void Restart();
+  void Configure();
   void BeAway();
   template <typename Work>
   auto Armed(Work work);
@@ -202,6 +210,7 @@ class World {
   std::shared_ptr<PageFs> disk_;
   std::unique_ptr<Plug> no_compactions_;  // outlives the process
   std::unique_ptr<Process> process_;
+  size_t present_ = 0;  // rules of the configuration, the first of all
   bool died_ = false;
   bool ingress_up_ = false;
   bool egress_up_ = false;
@@ -229,6 +238,7 @@ class World {
   std::vector<Reading> readings_;   // as rules_
   uint64_t gave_up_ = 0;            // by this process's count
   std::vector<bool> target_ready_;  // as outlets
+  std::deque<Event*> core_;         // of core NATS, on their way
   std::vector<Ack> acks_;
   std::vector<Wire> wires_;
   uint64_t asked_ = 0;

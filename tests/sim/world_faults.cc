@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "sched/pages.h"
 #include "sim/process.h"
 
 namespace expirer::sim {
@@ -33,6 +34,15 @@ void World::DrawRules() {
     }
     for (Publish& publish : rule.publish)
       publish.via = draws_.Chance(15) ? Transport::kCore : Transport::kJetStream;
+    if (draws_.Chance(25))
+      rule.publish.back().late = {draws_.Between(0, 10'000), draws_.Chance(60)
+                                                                 ? LateAction::kSkip
+                                                                 : LateAction::kDead};
+    if (draws_.Chance(30)) {
+      rule.cancel.resize(1);
+      rule.cancel[0].late.emplace().name = kLateOutlet;
+    }
+    if (draws_.Chance(15)) rule.source = Transport::kCore;
     versioned_.push_back(draws_.Chance(25));
     consumers_.emplace_back(static_cast<RuleIndex>(i), &streams_[i % streams]);
   }
@@ -41,6 +51,10 @@ void World::DrawRules() {
   options_.batch = 2 + draws_.Below(30);
   options_.wait_for_admission = true;
   if (draws_.Chance(40)) options_.window = 2 + draws_.Below(20);
+  if (draws_.Chance(30)) {
+    options_.dead = 1 + draws_.Below(12);
+    options_.dead_bytes = draws_.Chance(50) ? 2'000 : options_.dead_bytes;
+  }
 }
 
 void World::DrawOdds() {
@@ -62,11 +76,17 @@ void World::DrawOdds() {
   odds_.stand_still = one(10);
   odds_.freeze = one(60);
   odds_.clock_step = one(15);
+  // Of core NATS and the API what counts is the arrival, which the oracle tells by time.
+  if (std::any_of(rules_.begin(), rules_.end(),
+                  [](const Rule& rule) { return rule.source == Transport::kCore; }))
+    odds_.clock_step = 0;
   odds_.put_back = one(6);
   odds_.io = one(8);
   odds_.full = one(8);
   odds_.ask = one(100);
+  odds_.ask_dead = one(100);
   odds_.outage = one(20);
+  odds_.configure = one(300);
 }
 
 // ---- Producers, and the streams between them and us.
@@ -91,6 +111,12 @@ void World::Produce() {
     event.time_ns = ServerNs();
     event.published_ms = clock_.NowMs();
     Event* const published = oracle_->Published(std::move(event));
+    if (rules_[published->rule].source == Transport::kCore) {
+      published->stream = &kCoreStream;
+      published->in_stream = ingress_up_ && published->rule < present_;
+      if (published->in_stream) core_.push_back(published);
+      continue;
+    }
     StreamOf(published->rule).Append(published);
   }
 }
@@ -104,10 +130,25 @@ int64_t World::DrawDue() {
   return draws_.Chance(30) ? due_ms / 500 * 500 : due_ms;
 }
 
+// In order, and once or never.
+void World::DeliverCore() {
+  for (; !core_.empty(); core_.pop_front()) {
+    Event* const event = core_.front();
+    event->in_stream = process_->bus.intake() && Push(event);
+  }
+}
+
+void World::LoseCore() {
+  for (Event* event : core_) event->in_stream = false;
+  core_.clear();
+}
+
 void World::Deliver() {
-  if (!ingress_up_ || deaf_ || !process_->bus.intake()) return;
+  if (!ingress_up_ || deaf_) return;
+  DeliverCore();
+  if (!process_->bus.intake()) return;
   for (uint64_t count = draws_.Below(6); count > 0; --count) {
-    Consumer& consumer = consumers_[draws_.Below(consumers_.size())];
+    Consumer& consumer = consumers_[draws_.Below(present_)];
     if (process_->inbox.requests() + 2 > process_->inbox.capacity()) return;
     Event* event = nullptr;
     if (Happens(odds_.again))
@@ -115,25 +156,28 @@ void World::Deliver() {
     else if (consumer.unacked() < kUnackedMax)
       event = consumer.Next();
     if (event == nullptr) continue;
-    Push(event);
-    if (Happens(odds_.doubled)) Push(event);
+    (void)Push(event);
+    if (Happens(odds_.doubled)) (void)Push(event);
   }
 }
 
-void World::Push(Event* event) {
+bool World::Push(Event* event) {
   const Stream& stream = StreamOf(event->rule);
+  const bool core = rules_[event->rule].source == Transport::kCore;
   MessageRequest message;
   message.rule = event->rule;
-  message.stream = &stream.name();
+  message.stream = core ? &kCoreStream : &stream.name();
   message.stream_seq = event->seq;
   message.time_ns = event->time_ns;
   message.received_ms = clock_.NowMs();
-  message.reply =
-      fmt::format("{} {} {} {}", event->number, event->rule, stream.life(), event->seq);
+  if (!core)
+    message.reply =
+        fmt::format("{} {} {} {}", event->number, event->rule, stream.life(), event->seq);
   switch (event->kind) {
     case Event::Kind::kSchedule: message.intent = IntentOf(*event); break;
     case Event::Kind::kCancel:
-      message.intent = CancelIntent{event->key, event->version};
+      message.intent = CancelOf(*event);
+      message.raw = std::make_unique<RawMessage>();  // its late message may be in trouble
       break;
     case Event::Kind::kReject:
       message.intent = RejectIntent{"not what it should be"};
@@ -143,7 +187,21 @@ void World::Push(Event* event) {
   if (plan_.tell)
     Tell(fmt::format("hand over {} of kind {} key {}, due {}", message.reply,
                      static_cast<int>(event->kind), event->key, event->due_ms));
-  if (process_->inbox.Reserve(1)) process_->inbox.Push(std::move(message));
+  if (!process_->inbox.Reserve(1)) return false;
+  process_->inbox.Push(std::move(message));
+  return true;
+}
+
+CancelIntent World::CancelOf(const Event& event) const {
+  CancelIntent intent{event.key, event.version};
+  if (rules_[event.rule].cancel.empty()) return intent;
+  intent.late = std::make_unique<LateCancel>();
+  if (LateInTrouble(event)) intent.late->trouble = "it cannot be made";
+  Job& job = intent.late->job;
+  job.key = event.key;
+  job.target = TargetOf(oracle_->outlets().LateCancels(event.rule));
+  job.body = fmt::format(R"({{"n":{}}})", event.number);
+  return intent;
 }
 
 ScheduleIntent World::IntentOf(const Event& event) const {
@@ -154,7 +212,7 @@ ScheduleIntent World::IntentOf(const Event& event) const {
     Job job;
     job.key = event.key;
     job.due_ms = DueOf(event, i);
-    job.target = "out." + outlets[entries.first + i].name;
+    job.target = TargetOf(entries.first + i);
     job.body = fmt::format(R"({{"n":{}}})", ContentOf(event));
     job.source.version = event.version;
     if (i == 0)
@@ -211,6 +269,45 @@ void World::Ask(JobRef job) {
   process_->inbox.Ask(std::move(request));
 }
 
+// Requeue or purge of some entries in a row. Rules may take by then what they rejected.
+void World::AskAboutDead() {
+  if (!Happens(odds_.ask_dead) || !ingress_up_) return;
+  std::set<std::string> asked;
+  for (const auto& [reply, keys] : process_->dead_asked)
+    asked.insert(keys.begin(), keys.end());
+  std::vector<std::pair<std::string, Dead>> entries;
+  const auto visited =
+      process_->store->VisitDead("", [&](std::string_view key, std::string_view value) {
+        auto dead = DecodeDead(value);
+        if (dead.ok() && !asked.contains(std::string(key)))
+          entries.emplace_back(key, *std::move(dead));
+        return dead.status();
+      });
+  if (!visited.ok() || entries.empty() || !process_->inbox.TakePlace()) return;
+  DeadRequest request;
+  request.caller.reply = fmt::format("ask {}", ++asked_);
+  request.purge = draws_.Chance(40);
+  request.stale = draws_.Chance(50);
+  const size_t first = draws_.Below(entries.size());
+  const size_t end = std::min<size_t>(entries.size(), first + 1 + draws_.Below(4));
+  request.one = end - first == 1 && draws_.Chance(50);
+  for (size_t i = first; i < end; ++i) {
+    DeadRequest::Entry& entry = request.entries.emplace_back();
+    entry.key = entries[i].first;
+    entry.source = entries[i].second.source;
+    process_->dead_asked[request.caller.reply].insert(entry.key);
+    if (SplitDeadKey(entry.key)->job) continue;
+    const Event* const event = oracle_->ByTime(entry.source.time_ns);
+    if (event->kind == Event::Kind::kReject && draws_.Chance(50))
+      entry.intent = IntentOf(*event);
+    else
+      entry.intent = RejectIntent{"not what it should be either"};
+  }
+  Tell(fmt::format("{}: {} {} dead entries", request.caller.reply,
+                   request.purge ? "purge" : "requeue", end - first));
+  process_->inbox.Ask(std::move(request));
+}
+
 // ---- The link, the rules' consumers, the targets.
 
 // Both connections go, and come back one by one.
@@ -244,15 +341,18 @@ void World::SetIngress(bool up) {
   if (std::exchange(ingress_up_, up) == up) return;
   Note(up ? "ingress up" : "ingress down");
   pulse_.beat_mono_ms = up ? clock_.MonotonicMs() : 0;
-  if (!up)
+  if (!up) {
     acks_.clear();
-  else if (!std::exchange(process_->admitted, true))
+    LoseCore();
+  } else if (!std::exchange(process_->admitted, true)) {
     process_->inbox.Complete(Admitted{});
+  }
   Away();
 }
 
 // What was under way may have arrived.
 void World::LoseWires() {
+  LoseCore();
   for (const Wire& wire : std::exchange(wires_, {}))
     if (!wire.stored && draws_.Chance(50)) oracle_->Stored(wire.message);
 }
@@ -270,9 +370,14 @@ void World::SufferOutage() {
       if (!died_) Step();
     }
   };
-  std::vector<std::string> sent;
+  std::vector<std::pair<OutletIndex, std::string>> sent;  // with its key
   const auto note_sent = [&] {
-    for (const Wire& wire : wires_) sent.push_back(wire.message.Header("Expirer-Job"));
+    for (const Wire& wire : wires_) {
+      const std::string job = wire.message.Header("Expirer-Job");
+      const size_t slash = job.find('/');
+      sent.emplace_back(*oracle_->outlets().Find(job.substr(0, slash)),
+                        job.substr(slash + 1));
+    }
   };
   note_sent();
   pass(false, draws_.Between(1, 60), true);
@@ -281,15 +386,12 @@ void World::SufferOutage() {
   note_sent();
   Crash(Happens(odds_.power));
   SetLink(true);
-  for (const std::string& job : sent) {
-    const size_t slash = job.find('/');
-    Ask({job.substr(0, slash), job.substr(slash + 1)});
-  }
+  for (const auto& [outlet, key] : sent) Ask({oracle_->outlets()[outlet].name, key});
 }
 
 void World::ChangeTargets() {
   for (size_t i = 0; i < target_ready_.size(); ++i) {
-    const std::string target = "out." + oracle_->outlets()[i].name;
+    const std::string target = TargetOf(i);
     if (!target_ready_[i] && draws_.Chance(10)) {
       target_ready_[i] = true;
       process_->bus.SetStream(target, true);

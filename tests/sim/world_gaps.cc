@@ -100,7 +100,7 @@ void World::NoticeGap() {
 
 // As net/ingress says it when its connection goes, and when it is back.
 void World::Away() {
-  for (size_t i = 0; i < rules_.size(); ++i)
+  for (size_t i = 0; i < present_; ++i)
     process_->inbox.Complete(
         RuleRead{static_cast<RuleIndex>(i), RuleRead::State::kAway, Now()});
   OutOfStep();
@@ -135,7 +135,7 @@ void World::BeginNewWaits() {
 
 // The control thread of net/ingress.
 void World::Read() {
-  for (size_t i = 0; ingress_up_ && !deaf_ && i < rules_.size(); ++i)
+  for (size_t i = 0; ingress_up_ && !deaf_ && i < present_; ++i)
     if (!readings_[i].settled()) ReadRule(static_cast<RuleIndex>(i));
 }
 
