@@ -269,9 +269,9 @@ RuleCounts CountsOf(const Status& status, const std::string& name) {
 
 void AddReading(const Status& status, Sheet* sheet) {
   sheet->Begin("expirer_rule_not_reading", kGauge, "rule",
-               "1 while a rule is not read: it cannot be set up, or its consumer is "
-               "paused, refuses what is asked of it, or has had messages for 10 s and "
-               "brought none.");
+               "1 while a rule is not read: there is no connection, it cannot be set "
+               "up, or its consumer is paused, refuses what is asked of it, or has had "
+               "messages for 10 s and brought none.");
   for (const auto& [rule, why] : status.reading)
     sheet->Add({{"rule", rule}}, why.empty() ? 0 : 1);
 }

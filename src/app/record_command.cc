@@ -173,9 +173,9 @@ class Recording {
     options.timeout_ms = timeout_ms_;
     options.patience_ms = kPatience * timeout_ms_;
     options.stopped = Interrupted;
-    streams_.push_back(
-        {now.name, first_look.last_seq,
-         std::make_unique<StreamReader>(options, &client_.connection(), &js_)});
+    streams_.push_back({now.name, first_look.last_seq,
+                        std::make_unique<StreamReader>(options, &client_.connection(),
+                                                       &replies_, &js_)});
     return absl::OkStatus();
   }
 
@@ -290,6 +290,7 @@ class Recording {
   const std::string domain_;
   Client client_;
   JetStream js_;
+  PullReplies replies_{&client_.connection()};
   std::deque<Stream> streams_;  // in the order of the flags
   int64_t newest_ns_ = 0;       // when the last message was stored, at the start
 

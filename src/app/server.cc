@@ -27,6 +27,7 @@
 #include "base/mutex.h"
 #include "base/rfc3339.h"
 #include "base/stopwatch.h"
+#include "base/thread.h"
 #include "job/json_view.h"
 #include "net/api.h"
 #include "net/ingress.h"
@@ -80,7 +81,8 @@ sigset_t StopSignals() {
 // Waits for these signals on a thread of its own.
 class SignalThread {
  public:
-  explicit SignalThread(Alarm* alarm) : thread_([this, alarm] { Run(alarm); }) {}
+  explicit SignalThread(Alarm* alarm)
+      : thread_(StartThread("signals", [this, alarm] { Run(alarm); })) {}
   ~SignalThread() {
     done_ = true;
     thread_.join();
@@ -170,7 +172,7 @@ class Server {
     api_->Start();
     ingress_->Start();
     egress_->Start();
-    std::thread watcher([this] { Watch(); });
+    std::thread watcher = StartThread("watch", [this] { Watch(); });
     Loop();
     if (const std::string why = RefusedWhy(); !why.empty()) {
       failed_ = true;
@@ -432,7 +434,7 @@ class Server {
   // Connections first: their threads post to the inbox and read the store.
   void Close() {
     std::promise<void> closed;
-    std::thread closer([this, &closed] {
+    std::thread closer = StartThread("close", [this, &closed] {
       egress_->Stop(kCloseFlushMs);
       ingress_->Close(kCloseFlushMs);
       if (stan_ != nullptr) stan_->Stop(kCloseFlushMs);
@@ -553,7 +555,11 @@ class Server {
     if (std::string why = RefusedWhy(); !why.empty()) return why;
     if (stop_asked) return "draining";
     if (!status.stats.loaded) return "jobs are being loaded";
-    if (!status.ingress_up || !status.stats.egress_up) return "not connected to NATS";
+    if (!status.ingress_up || !status.stats.egress_up) {
+      std::string why = ingress_->Disconnected();
+      if (why.empty()) why = egress_->Disconnected();
+      return "not connected to NATS" + (why.empty() ? why : ": " + why);
+    }
     if (stan_ != nullptr)
       if (std::string trouble = stan_->Trouble(); !trouble.empty()) return trouble;
     if (status.stats.rebuilding) return "rebuilding: the streams are read anew";

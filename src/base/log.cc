@@ -12,6 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <system_error>
 #include <thread>
 
 #include <fmt/format.h>
@@ -22,7 +23,7 @@
 
 #include "base/clock.h"
 #include "base/log_gatherer.h"
-#include "base/thread_name.h"
+#include "base/thread.h"
 #include "base/visible.h"
 
 namespace expirer {
@@ -142,8 +143,13 @@ std::shared_ptr<spdlog::details::thread_pool> MakePool() {
   sigset_t before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  auto pool = std::make_shared<spdlog::details::thread_pool>(kLogLinesMax, 1,
-                                                             [] { NameThread("log"); });
+  std::shared_ptr<spdlog::details::thread_pool> pool;
+  try {
+    pool = std::make_shared<spdlog::details::thread_pool>(kLogLinesMax, 1,
+                                                          [] { NameThread("log"); });
+  } catch (const std::system_error&) {
+    // Then StartThread says so, and this thread writes it.
+  }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   return pool;
 }
@@ -189,6 +195,7 @@ void SetLog(Level least, LogFormat format) {
 void LogInBackground() {
   Logger& logger = TheLogger();
   logger.pool = MakePool();
+  if (logger.pool == nullptr) return;
   logger.spd = std::make_shared<spdlog::async_logger>(
       "expirer", logger.sink, logger.pool, spdlog::async_overflow_policy::overrun_oldest);
 }

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "base/log.h"
-#include "base/thread_name.h"
+#include "base/thread.h"
 #include "sched/streams.h"
 
 namespace expirer {
@@ -59,10 +59,7 @@ Api::Api(ApiOptions options, Connection* connection, Inbox* inbox, const Store* 
 Api::~Api() { Stop(); }
 
 void Api::Start() {
-  reader_ = std::thread([this] {
-    NameThread("api-reader");
-    Run();
-  });
+  reader_ = StartThread("api-reader", [this] { Run(); });
 }
 
 void Api::Stop() {

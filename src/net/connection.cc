@@ -14,7 +14,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/thread_name.h"
+#include "base/thread.h"
 #include "net/greeting.h"
 #include "net/nats_handle.h"
 #include "net/random_id.h"
@@ -184,7 +184,7 @@ Connection::~Connection() {
 
 void Connection::Start() {
   CHECK(!thread_.joinable());
-  thread_ = std::thread([this] { Run(); });
+  thread_ = StartThread("nats-" + name_.substr(name_.rfind('-') + 1), [this] { Run(); });
 }
 
 void Connection::Stop(int64_t flush_ms) {
@@ -210,11 +210,12 @@ void Connection::WakeLoop() {
 }
 
 void Connection::Run() {
-  NameThread("nats-" + name_.substr(name_.rfind('-') + 1));
   int64_t back_off_ms = kBackOffFirstMs;
   while (!stopping_) {
     const absl::Status connected = Connect();
+    if (!connected.ok()) SetTrouble(Message(connected));
     if (connected.ok()) {
+      up_ = true;
       const int64_t since_ms = NowMs();
       Serve();
       if (NowMs() - since_ms >= kProvenMs) back_off_ms = kBackOffFirstMs;
@@ -287,6 +288,7 @@ absl::Status Connection::Connect() {
   // io_mutex_ keeps the two sides apart.
   secure_ = secure;
   closed_ = false;
+  incomplete_ = false;
   lame_duck_ = false;
   want_write_ = false;
   natsConnection* nc = nullptr;
@@ -309,18 +311,24 @@ absl::Status Connection::Connect() {
     return failed;
   }
   max_payload_ = natsConnection_GetMaxPayload(nc);
-  ++generation_;
   char url[256] = {};
   (void)natsConnection_GetConnectedUrl(nc, url, sizeof url);
   char server_id[256] = {};
   (void)natsConnection_GetConnectedServerId(nc, server_id, sizeof server_id);
+  absl::Status subscribed;
   {
     MutexLock lock(&mutex_);
     nc_ = nc;
     server_id_ = server_id;
-    for (Subscription& subscription : subscriptions_) SubscribeNow(&subscription);
+    for (Subscription& subscription : subscriptions_)
+      if (subscribed.ok()) subscribed = SubscribeNow(&subscription);
+    if (subscribed.ok()) trouble_.clear();
   }
-  up_ = true;
+  if (!subscribed.ok()) {
+    Discard();
+    return subscribed;
+  }
+  ++generation_;
   const std::string_view server(url);
   // A URL may carry a password before its last @.
   Log(Level::kInfo, "connected to NATS",
@@ -328,15 +336,23 @@ absl::Status Connection::Connect() {
   return absl::OkStatus();
 }
 
-std::string Connection::server_id() {
+std::string Connection::server_id() const {
   MutexLock lock(&mutex_);
   return server_id_;
 }
 
-void Connection::Subscribe(const std::string& subject, MessageHandler handler) {
+std::string Connection::trouble() const {
   MutexLock lock(&mutex_);
-  subscriptions_.push_back({subject, std::move(handler), this, nullptr});
-  if (nc_ != nullptr) SubscribeNow(&subscriptions_.back());
+  return trouble_;
+}
+
+void Connection::SetTrouble(const std::string& why) {
+  MutexLock lock(&mutex_);
+  trouble_ = why;
+}
+
+void Connection::Subscribe(const std::string& subject, MessageHandler handler) {
+  Subscribe(subject, "", -1, std::move(handler));
 }
 
 void Connection::Subscribe(const std::string& subject, const std::string& queue,
@@ -344,10 +360,15 @@ void Connection::Subscribe(const std::string& subject, const std::string& queue,
   MutexLock lock(&mutex_);
   subscriptions_.push_back(
       {subject, std::move(handler), this, nullptr, queue, pending_max});
-  if (nc_ != nullptr) SubscribeNow(&subscriptions_.back());
+  if (nc_ == nullptr) return;
+  const absl::Status subscribed = SubscribeNow(&subscriptions_.back());
+  if (subscribed.ok()) return;
+  trouble_ = Message(subscribed);
+  incomplete_ = true;
+  WakeLoop();
 }
 
-void Connection::SubscribeNow(Subscription* subscription) {
+absl::Status Connection::SubscribeNow(Subscription* subscription) {
   const char* subject = subscription->subject.c_str();
   natsStatus s = subscription->queue.empty()
                      ? natsConnection_Subscribe(&subscription->live, nc_, subject,
@@ -356,9 +377,9 @@ void Connection::SubscribeNow(Subscription* subscription) {
                                                      subscription->queue.c_str(),
                                                      Callbacks::OnMessage, subscription);
   if (s != NATS_OK) {
-    // Closed in this very moment: the next connection subscribes.
     subscription->live = nullptr;
-    return;
+    if (IsLinkGone(s)) return absl::OkStatus();
+    return FromNats(s, "subscribe to " + subscription->subject);
   }
   const int pending_max = subscription->pending_max;
   (void)natsSubscription_SetPendingLimits(subscription->live, pending_max,
@@ -368,6 +389,7 @@ void Connection::SubscribeNow(Subscription* subscription) {
                                        subscription);
   // Not OK when it was closed in between: then it delivers nothing.
   if (s == NATS_OK) ++delivering_;
+  return absl::OkStatus();
 }
 
 void Connection::Write(natsConnection* nc) {
@@ -385,7 +407,7 @@ void Connection::Serve() {
   std::string why = "closed by the server";
   turned_ms_ = NowMs();
   const int64_t wait_ms = pulsed_ ? Pulse::kBeatMs : kTickMs;
-  while (!stopping_ && !closed_) {
+  while (!stopping_ && !closed_ && !incomplete_) {
     const short want = static_cast<short>(want_write_ ? POLLIN | POLLOUT : POLLIN);
     pollfd fds[2] = {{socket_.load(), want, 0}, {wake_fd_, POLLIN, 0}};
     (void)poll(fds, 2, static_cast<int>(wait_ms));
@@ -418,6 +440,7 @@ void Connection::Serve() {
       }
     }
   }
+  if (incomplete_) why = trouble();
   TearDown(stopping_ ? "stopped" : why);
 }
 
@@ -455,11 +478,21 @@ bool Connection::DeliveryStalls() {
 
 void Connection::TearDown(const std::string& why) {
   beat_mono_ms_ = 0;
+  up_ = false;
+  const std::string error = Discard();
+  const std::string text = error.empty() ? why : why + ": " + error;
+  SetTrouble(text);
+  if (!stopping_) {
+    Log(Level::kWarn, "connection to NATS lost", {{"connection", name_}, {"why", text}});
+  }
+  if (handlers_.down) handlers_.down(text);
+}
+
+std::string Connection::Discard() {
   natsConnection* nc = nullptr;
   std::vector<natsSubscription*> subscriptions;
   {
     MutexLock lock(&mutex_);
-    up_ = false;
     nc = std::exchange(nc_, nullptr);
     for (Subscription& subscription : subscriptions_) {
       if (subscription.live != nullptr) {
@@ -478,10 +511,9 @@ void Connection::TearDown(const std::string& why) {
     std::free(urls);
   }
   const char* last_error = nullptr;
-  std::string text = why;
-  if (natsConnection_GetLastError(nc, &last_error) != NATS_OK && last_error != nullptr) {
-    text += std::string(": ") + last_error;
-  }
+  std::string error;
+  if (natsConnection_GetLastError(nc, &last_error) != NATS_OK && last_error != nullptr)
+    error = last_error;
   {
     MutexLock io_lock(&io_mutex_);
     Write(nc);  // one last try: what is left over is lost
@@ -502,10 +534,7 @@ void Connection::TearDown(const std::string& why) {
     MutexLock flush_lock(&flush_mutex_);  // Stop may still flush
     natsConnection_Destroy(nc);
   }
-  if (!stopping_) {
-    Log(Level::kWarn, "connection to NATS lost", {{"connection", name_}, {"why", text}});
-  }
-  if (handlers_.down) handlers_.down(text);
+  return error;
 }
 
 // What is wrong with one message must not look like a connection that is gone:

@@ -11,6 +11,9 @@
 //   caller ── Publish ──▶ nats.c's buffer ── Flush ──▶ socket (caller's thread,
 //                                        └─ when busy or full: loop thread)
 //   socket ── loop thread ──▶ nats.c ──▶ one delivery thread a subscription
+//
+// A connection has all of its subscriptions: when one cannot be made, since no thread
+// can be, it is given up and tried again like one that the server refused.
 #pragma once
 
 #include <atomic>
@@ -105,7 +108,10 @@ class Connection {
   // 0 before the first connection.
   [[nodiscard]] int64_t max_payload() const { return max_payload_.load(); }
   // The process at the other end; "" before the first connection.
-  [[nodiscard]] std::string server_id();
+  [[nodiscard]] std::string server_id() const;
+  // Why there is no connection: what ended it, or what the last attempt met; "" while
+  // there is one, and before the first attempt.
+  [[nodiscard]] std::string trouble() const;
   // How often it has been connected.
   [[nodiscard]] uint64_t generation() const { return generation_.load(); }
   // How often a handler was so slow that messages were dropped (kPendingMax).
@@ -140,13 +146,18 @@ class Connection {
   void Run();
   [[nodiscard]] absl::Status Connect();
   [[nodiscard]] absl::Status SetHandlers(__natsOptions* options);
-  void SubscribeNow(Subscription* subscription) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // OK also when the connection closed in this very moment: the next one subscribes.
+  [[nodiscard]] absl::Status SubscribeNow(Subscription* subscription)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Polls and moves bytes until the connection closes or Stop is called.
   void Serve();
   void Beat();
   [[nodiscard]] bool DeliveryStalls();
   void Write(__natsConnection* nc);
   void TearDown(const std::string& why);
+  // Closes what nats.c has; its last error, where it has one.
+  std::string Discard();
+  void SetTrouble(const std::string& why);
   void BackOff(int64_t wait_ms);
   void Tick();
   void WakeLoop();
@@ -162,6 +173,7 @@ class Connection {
   std::atomic<bool> stopping_ = false;
   std::atomic<bool> closed_ = false;      // nats.c has let go of the socket
   std::atomic<bool> lame_duck_ = false;   // the server asked us to leave
+  std::atomic<bool> incomplete_ = false;  // trouble_ says what could not be subscribed to
   std::atomic<bool> want_write_ = false;  // nats.c's buffer holds something
   std::atomic<int> socket_ = -1;
   std::atomic<int64_t> max_payload_ = 0;
@@ -176,9 +188,10 @@ class Connection {
   Mutex io_mutex_;
   // Held by Stop while it flushes, so that the handle stays.
   Mutex flush_mutex_;
-  Mutex mutex_;
+  mutable Mutex mutex_;
   __natsConnection* nc_ ABSL_GUARDED_BY(mutex_) = nullptr;
   std::string server_id_ ABSL_GUARDED_BY(mutex_);
+  std::string trouble_ ABSL_GUARDED_BY(mutex_);
   std::deque<Subscription> subscriptions_ ABSL_GUARDED_BY(mutex_);
   std::string header_block_ ABSL_GUARDED_BY(mutex_);  // scratch
 

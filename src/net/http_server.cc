@@ -16,7 +16,7 @@
 #include <fmt/format.h>
 
 #include "base/check.h"
-#include "base/thread_name.h"
+#include "base/thread.h"
 #include "net/http_request.h"
 #include "net/listen_address.h"
 
@@ -130,7 +130,7 @@ HttpServer::HttpServer(int listener, std::string address, const Options& options
       wake_fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
   CHECK(wake_fd_ >= 0);
   CHECK(options.clients_max > 0);
-  thread_ = std::thread([this] { Run(); });
+  thread_ = StartThread("http", [this] { Run(); });
 }
 
 HttpServer::~HttpServer() {
@@ -154,7 +154,6 @@ void HttpServer::Note(uint64_t HttpCounts::*count) {
 }
 
 void HttpServer::Run() {
-  NameThread("http");
   while (!stopping_) Turn();
 }
 

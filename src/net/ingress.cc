@@ -10,7 +10,7 @@
 
 #include "absl/time/time.h"
 #include "base/log.h"
-#include "base/thread_name.h"
+#include "base/thread.h"
 #include "sched/streams.h"
 
 namespace expirer {
@@ -81,6 +81,7 @@ Ingress::Ingress(IngressOptions options, const std::vector<Rule>* rules, Inbox* 
                    },
                    [this] { OnTick(); }}),
       requests_(&connection_),
+      pull_replies_(&connection_),
       js_(&requests_, options_.connection.domain),
       target_streams_(&js_, Unread(options_.streams, *rules)),
       admission_({options_.name, options_.store_id, options_.adopt, options_.rebuilding,
@@ -112,10 +113,7 @@ void Ingress::Start() {
   connection_.Start();
   if (core_ != nullptr) core_->KeepPulse();
   if (core_ != nullptr) core_->Start();
-  control_ = std::thread([this] {
-    NameThread("nats-control");
-    Run();
-  });
+  control_ = StartThread("nats-control", [this] { Run(); });
 }
 
 void Ingress::Stop() {
@@ -192,7 +190,19 @@ uint64_t Ingress::slow_consumers() const {
   return connection_.slow_consumers() + (core_ ? core_->slow_consumers() : 0);
 }
 
+std::string Ingress::Disconnected() const {
+  std::string why = connection_.trouble();
+  if (why.empty() && core_ != nullptr) why = core_->trouble();
+  return why;
+}
+
 std::string Ingress::Trouble(RuleIndex rule) const {
+  const Transport source = (*rules_)[rule].source;
+  if (source != Transport::kStan) {
+    const std::string why =
+        source == Transport::kCore ? core_->trouble() : connection_.trouble();
+    if (!why.empty()) return "not connected to NATS: " + why;
+  }
   MutexLock lock(&mutex_);
   return troubles_[rule].empty() ? hindrances_[rule] : troubles_[rule];
 }
@@ -660,10 +670,9 @@ Ingress::Source* Ingress::SourceOf(RuleIndex index, const std::string& stream) {
   pull.created_ns = &source->created_ns;
   pull.consumer = source->durable;
   pull.api_prefix = js_.prefix();
-  pull.inbox = fmt::format("{}.p{}", connection_.inbox(), sources_.size());
   pull.outstanding = options_.outstanding;
   source->pull = std::make_unique<PullSource>(
-      pull, &connection_, inbox_, clock_,
+      pull, &connection_, &pull_replies_, inbox_, clock_,
       [source](const EventView& event, int64_t now_ms) {
         EventView placed = event;
         placed.stream = source->stream;

@@ -29,6 +29,7 @@
 #include "net/connection.h"
 #include "net/consumer_setup.h"
 #include "net/jetstream.h"
+#include "net/pull_replies.h"
 #include "net/pull_source.h"
 #include "net/requests.h"
 #include "net/rule_streams.h"
@@ -107,9 +108,11 @@ class Ingress final : public Inbound {
     std::function<void(const std::string& why)> refused;
   };
   void OnAdmission(Outcome outcome) { outcome_ = std::move(outcome); }
-  // What keeps a rule from being read, in one sentence; "" when nothing does. It
-  // cannot be set up, or its consumer is paused, refuses what is asked of it, or
-  // has messages and brings none.
+  // Why one of its connections is not there; "" while they are. Any thread.
+  [[nodiscard]] std::string Disconnected() const;
+  // What keeps a rule from being read, in one sentence; "" when nothing does. There
+  // is no connection, it cannot be set up, or its consumer is paused, refuses what is
+  // asked of it, or has messages and brings none.
   [[nodiscard]] std::string Trouble(RuleIndex rule) const;
 
  private:
@@ -253,6 +256,7 @@ class Ingress final : public Inbound {
   std::vector<std::unique_ptr<CoreSource>> core_sources_;
   std::unique_ptr<Connection> core_;
   Requests requests_;
+  PullReplies pull_replies_;
   JetStream js_;
   Outcome outcome_;
 

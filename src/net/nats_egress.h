@@ -58,6 +58,8 @@ class NatsEgress final : public Egress, public TargetLimits {
   [[nodiscard]] absl::Status Fits(Transport via, std::string_view target,
                                   size_t bytes) override;
   [[nodiscard]] bool up() const { return connection_.up(); }
+  // Why it is not connected; "" while it is. Any thread.
+  [[nodiscard]] std::string Disconnected() const { return connection_.trouble(); }
   // As Connection's. Any thread.
   [[nodiscard]] uint64_t connects() const { return connection_.generation(); }
   // A target the server forbids us is not tried again for this long.

@@ -4,10 +4,12 @@
 
 #include <nats/nats.h>
 
+#include <cstring>
 #include <memory>
 #include <string>
 
 #include "base/status.h"
+#include "base/thread.h"
 
 namespace expirer {
 
@@ -37,6 +39,9 @@ using NatsConnection = NatsHandle<natsConnection, natsConnection_Destroy>;
   std::string text = context + ": " + natsStatus_GetText(status);
   natsStatus last = NATS_OK;
   const char* detail = nats_GetLastError(&last);
+  if (status == NATS_SYS_ERROR && detail != nullptr &&
+      std::strstr(detail, "pthread_create"))
+    return Unavailable(context + ": " + kNoThread);
   if (last == status && detail != nullptr && *detail != '\0') {
     text += std::string(" (") + detail + ")";
   }

@@ -8,7 +8,6 @@
 #include <fmt/format.h>
 
 #include "base/log.h"
-#include "net/ack_subject.h"
 
 namespace expirer {
 namespace {
@@ -33,19 +32,24 @@ bool MayBecomeDead(const Intent& intent) {
   return cancel != nullptr && cancel->late != nullptr && !cancel->late->trouble.empty();
 }
 
-PullSource::PullSource(Options options, Connection* connection, Inbox* inbox,
-                       const Clock* clock, Evaluate evaluate,
+PullSource::PullSource(Options options, Connection* connection, PullReplies* replies,
+                       Inbox* inbox, const Clock* clock, Evaluate evaluate,
                        std::function<void(const std::string& why)> broken)
     : options_(std::move(options)),
       next_subject_(options_.api_prefix + "CONSUMER.MSG.NEXT." + *options_.stream + "." +
                     options_.consumer),
       connection_(connection),
+      replies_(replies),
+      replies_to_(replies->Add(
+          {[this](const Delivery& d, const AckSubject& ack) { OnMessage(d, ack); },
+           [this](const Delivery& d, const Delivery::Status& status, uint64_t token) {
+             OnStatus(d, status, token);
+           }})),
       inbox_(inbox),
       clock_(clock),
       evaluate_(std::move(evaluate)),
       broken_(std::move(broken)) {
-  connection_->Subscribe(options_.inbox + ".*",
-                         [this](const Delivery& d) { OnDelivery(d); });
+  replies_->Route(replies_to_, *options_.stream, options_.consumer);
 }
 
 void PullSource::Open(size_t batch, size_t bytes) {
@@ -162,8 +166,8 @@ void PullSource::Send(Pull pull) {
   const std::string body = fmt::format(
       "{{\"batch\":{},\"max_bytes\":{},\"expires\":{},\"idle_heartbeat\":{}}}",
       pull.batch, pull.bytes, pull.expires_ms * 1'000'000, heartbeat_ms * 1'000'000);
-  (void)connection_->Publish(next_subject_,
-                             fmt::format("{}.{}", options_.inbox, pull.token), body);
+  (void)connection_->Publish(next_subject_, replies_->Reply(replies_to_, pull.token),
+                             body);
   if (pulls_.empty()) heard_ms_ = MonotonicMs();
   if (pull.large) --larges_;
   pull.deadline_ms = MonotonicMs() + pull.expires_ms + kDeadlineSlackMs;
@@ -195,36 +199,19 @@ void PullSource::Tick() {
   if (!why.empty()) broken_(why);
 }
 
-void PullSource::OnDelivery(const Delivery& delivery) {
-  // A message keeps its own subject and has an ack reply; a status comes to
-  // the pull's reply subject.
-  const auto status = delivery.status();
-  if (status.code != 0 && delivery.reply().empty()) {
-    OnStatus(delivery, status);
-  } else {
-    OnMessage(delivery);
-  }
-}
-
-void PullSource::OnMessage(const Delivery& delivery) {
-  const auto ack = ParseAckSubject(delivery.reply());
-  if (!ack.has_value()) {
-    LogGathered(Level::kWarn, "a delivery without a JetStream ack subject was dropped",
-                "", "", {{"stream", *options_.stream}, {"reply", delivery.reply()}});
-    return;
-  }
+void PullSource::OnMessage(const Delivery& delivery, const AckSubject& ack) {
   delivery.CopyHeaders(&headers_);
   MessageRequest request;
   request.rule = options_.rule;
   request.stream = options_.stream;
   request.created_ns = *options_.created_ns;
-  request.stream_seq = ack->stream_seq;
-  request.time_ns = ack->time_ns;
+  request.stream_seq = ack.stream_seq;
+  request.time_ns = ack.time_ns;
   request.received_ms = clock_->NowMs();
   request.reply.assign(delivery.reply());
-  request.intent = evaluate_(
-      EventView{delivery.subject(), delivery.payload(), &headers_, ack->time_ns},
-      request.received_ms);
+  request.intent =
+      evaluate_(EventView{delivery.subject(), delivery.payload(), &headers_, ack.time_ns},
+                request.received_ms);
   if (MayBecomeDead(request.intent)) {
     request.raw = std::make_unique<RawMessage>(RawMessage{
         std::string(delivery.subject()), headers_, std::string(delivery.payload())});
@@ -241,11 +228,8 @@ void PullSource::OnMessage(const Delivery& delivery) {
   Pump();
 }
 
-void PullSource::OnStatus(const Delivery& delivery, const Delivery::Status& status) {
-  std::string_view token_text = delivery.subject();
-  token_text.remove_prefix(std::min(token_text.size(), options_.inbox.size() + 1));
-  uint64_t token = 0;
-  (void)std::from_chars(token_text.data(), token_text.data() + token_text.size(), token);
+void PullSource::OnStatus(const Delivery& delivery, const Delivery::Status& status,
+                          uint64_t token) {
   const PullStatus kind = ReadPullStatus(status);
   std::string why;
   Credit unused;

@@ -20,7 +20,9 @@
 #include "base/clock.h"
 #include "base/mutex.h"
 #include "job/rules.h"
+#include "net/ack_subject.h"
 #include "net/connection.h"
+#include "net/pull_replies.h"
 #include "net/pull_status.h"
 #include "sched/inbox.h"
 
@@ -40,17 +42,17 @@ class PullSource {
     const std::atomic<int64_t>* created_ns = nullptr;  // of the stream, now
     std::string consumer;
     std::string api_prefix;  // as JetStream::prefix
-    std::string inbox;       // below the connection's, this source's own
     int outstanding = 3;     // pulls at a time
     int64_t expires_ms = 30'000;
     int64_t heartbeat_ms = 5'000;
   };
 
-  // `evaluate` is called on the delivery thread of this source only. `broken`
+  // `replies` is of `connection`; `evaluate` is called on its thread only. `broken`
   // is called on any thread when the consumer should be looked after; the
   // source has stopped by then.
-  PullSource(Options options, Connection* connection, Inbox* inbox, const Clock* clock,
-             Evaluate evaluate, std::function<void(const std::string& why)> broken);
+  PullSource(Options options, Connection* connection, PullReplies* replies, Inbox* inbox,
+             const Clock* clock, Evaluate evaluate,
+             std::function<void(const std::string& why)> broken);
 
   // Begins to pull, `batch` messages and `bytes` at a time; also to change these.
   void Open(size_t batch, size_t bytes);
@@ -84,9 +86,8 @@ class PullSource {
     size_t places = 0;
     size_t bytes = 0;
   };
-  void OnDelivery(const Delivery& delivery);
-  void OnMessage(const Delivery& delivery);
-  void OnStatus(const Delivery& delivery, const Delivery::Status& status);
+  void OnMessage(const Delivery& delivery, const AckSubject& ack);
+  void OnStatus(const Delivery& delivery, const Delivery::Status& status, uint64_t token);
   void Pump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The next one, as large as it may be.
   [[nodiscard]] Pull Next() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -111,12 +112,14 @@ class PullSource {
   const Options options_;
   const std::string next_subject_;
   Connection* const connection_;
+  PullReplies* const replies_;
+  const size_t replies_to_;  // of replies_
   Inbox* const inbox_;
   const Clock* const clock_;
   const Evaluate evaluate_;
   const std::function<void(const std::string&)> broken_;
 
-  Headers headers_;  // delivery thread only: scratch
+  Headers headers_;  // the thread of replies_ only: scratch
 
   mutable Mutex mutex_;
   bool open_ ABSL_GUARDED_BY(mutex_) = false;

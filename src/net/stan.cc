@@ -17,7 +17,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "base/log.h"
 #include "base/mutex.h"
-#include "base/thread_name.h"
+#include "base/thread.h"
 #include "net/pull_source.h"
 #include "net/stan_link.h"
 #include "net/stan_progress.h"
@@ -121,14 +121,8 @@ class Bus final : public StanBus {
   ~Bus() override { Stop(0); }
 
   void Start() override {
-    control_ = std::thread([this] {
-      NameThread("stan-control");
-      Run();
-    });
-    sender_ = std::thread([this] {
-      NameThread("stan-sender");
-      SendAll();
-    });
+    control_ = StartThread("stan-control", [this] { Run(); });
+    sender_ = StartThread("stan-sender", [this] { SendAll(); });
   }
   void StopReading() override { reading_ = false; }
   void Stop(int64_t flush_ms) override;

@@ -9,7 +9,6 @@
 #include "base/duration.h"
 #include "base/rfc3339.h"
 #include "job/json_view.h"
-#include "net/ack_subject.h"
 #include "net/pull_status.h"
 #include "net/random_id.h"
 
@@ -25,14 +24,18 @@ int64_t NowMs() { return SystemClock().MonotonicMs(); }
 
 }  // namespace
 
-StreamReader::StreamReader(Options options, Connection* connection, JetStream* js)
+StreamReader::StreamReader(Options options, Connection* connection, PullReplies* replies,
+                           JetStream* js)
     : options_(std::move(options)),
       connection_(connection),
+      replies_(replies),
       js_(js),
-      inbox_(connection->inbox() + ".s." + RandomId(8)),
-      all_read_(options_.last_seq == 0) {
-  connection_->Subscribe(inbox_ + ".*", [this](const Delivery& d) { OnDelivery(d); });
-}
+      replies_to_(replies->Add(
+          {[this](const Delivery& d, const AckSubject& ack) { OnMessage(d, ack); },
+           [this](const Delivery&, const Delivery::Status& status, uint64_t pull) {
+             OnStatus(status, pull);
+           }})),
+      all_read_(options_.last_seq == 0) {}
 
 absl::StatusOr<bool> StreamReader::Next(StreamMessage* message) {
   const int64_t give_up_ms = NowMs() + options_.patience_ms;
@@ -101,6 +104,7 @@ absl::Status StreamReader::Begin() {
   if (stream.last_seq < options_.last_seq)
     return Refused("it was made anew, or has lost messages, while it was read");
   const std::string name = "expirer-record-" + RandomId();
+  replies_->Route(replies_to_, options_.stream, name);
   ASSIGN_OR_RETURN(const ConsumerInfo made,
                    js_->AddConsumer(options_.stream, name, Config(name)));
   std::string old;
@@ -167,47 +171,39 @@ void StreamReader::Pump() {
   // Not sent: it goes unanswered, or the connection does.
   (void)connection_->Publish(
       js_->prefix() + "CONSUMER.MSG.NEXT." + options_.stream + "." + consumer_,
-      fmt::format("{}.{}", inbox_, ++pull_),
+      replies_->Reply(replies_to_, ++pull_),
       fmt::format(R"({{"batch":{},"max_bytes":{},"expires":{}}})", batch_, bytes,
                   expires_ms * 1'000'000));
   connection_->Flush();
 }
 
-void StreamReader::OnDelivery(const Delivery& delivery) {
-  const auto status = delivery.status();
+void StreamReader::OnMessage(const Delivery& delivery, const AckSubject& ack) {
   MutexLock lock(&mutex_);
-  if (status.code != 0 && delivery.reply().empty())
-    OnStatus(delivery, status);
-  else
-    OnMessage(delivery);
-}
-
-void StreamReader::OnMessage(const Delivery& delivery) {
-  const auto ack = ParseAckSubject(delivery.reply());
   // What a consumer brings that was given up is read again.
-  if (!ack.has_value() || ack->consumer != consumer_ || !trouble_.empty()) return;
+  if (ack.consumer != consumer_ || !trouble_.empty()) return;
   heard_ms_ = NowMs();
-  if (ack->consumer_seq != ++consumer_seq_) {
+  if (ack.consumer_seq != ++consumer_seq_) {
     trouble_ = "a message was lost on its way";
     return;
   }
   if (asked_ > 0) --asked_;
-  all_read_ = ack->stream_seq >= options_.last_seq || ack->pending == 0;
-  if (ack->stream_seq > options_.last_seq) return;
+  all_read_ = ack.stream_seq >= options_.last_seq || ack.pending == 0;
+  if (ack.stream_seq > options_.last_seq) return;
   // nats-server 2.9 begins at the first message where it finds no block of that
   // time; behind the first that fits the order counts, whatever the clock did.
-  if (next_seq_ == 0 && ack->time_ns < options_.since_ns) return;
-  next_seq_ = ack->stream_seq + 1;
+  if (next_seq_ == 0 && ack.time_ns < options_.since_ns) return;
+  next_seq_ = ack.stream_seq + 1;
   StreamMessage& message = queue_.emplace_back();
-  message.seq = ack->stream_seq;
-  message.time_ns = ack->time_ns;
+  message.seq = ack.stream_seq;
+  message.time_ns = ack.time_ns;
   message.subject = delivery.subject();
   message.payload = delivery.payload();
   delivery.CopyHeaders(&message.headers);
 }
 
-void StreamReader::OnStatus(const Delivery& delivery, const Delivery::Status& status) {
-  if (delivery.subject() != fmt::format("{}.{}", inbox_, pull_)) return;
+void StreamReader::OnStatus(const Delivery::Status& status, uint64_t pull) {
+  MutexLock lock(&mutex_);
+  if (pull != pull_) return;
   heard_ms_ = NowMs();
   switch (ReadPullStatus(status)) {
     case PullStatus::kHeartbeat: return;

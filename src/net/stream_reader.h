@@ -16,8 +16,10 @@
 #include "absl/base/thread_annotations.h"
 #include "base/mutex.h"
 #include "job/job.h"
+#include "net/ack_subject.h"
 #include "net/connection.h"
 #include "net/jetstream.h"
+#include "net/pull_replies.h"
 #include "net/pull_status.h"
 
 namespace expirer {
@@ -30,8 +32,8 @@ struct StreamMessage {
   std::string payload;
 };
 
-// One thread, but for what the connection delivers. It must have stopped before
-// this is destroyed.
+// One thread, but for what the connection delivers to `replies`. It must have stopped
+// before this is destroyed.
 class StreamReader {
  public:
   struct Options {
@@ -43,7 +45,8 @@ class StreamReader {
     int64_t patience_ms = 30'000;        // for reading to go on after it was broken off
     std::function<bool()> stopped = {};  // asked while it waits; may be empty
   };
-  StreamReader(Options options, Connection* connection, JetStream* js);
+  StreamReader(Options options, Connection* connection, PullReplies* replies,
+               JetStream* js);
 
   // The next message into `*message`; false at the end. What was deleted is
   // passed over. Errors: what JetStream refuses, kUnavailable when reading does
@@ -65,15 +68,14 @@ class StreamReader {
   [[nodiscard]] absl::Status GivenUp(const absl::Status& last);
   void LookForTrouble() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Pump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void OnDelivery(const Delivery& delivery);
-  void OnMessage(const Delivery& delivery) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void OnStatus(const Delivery& delivery, const Delivery::Status& status)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnMessage(const Delivery& delivery, const AckSubject& ack);
+  void OnStatus(const Delivery::Status& status, uint64_t pull);
 
   const Options options_;
   Connection* const connection_;
+  PullReplies* const replies_;
   JetStream* const js_;
-  const std::string inbox_;
+  const size_t replies_to_;  // of replies_
 
   Mutex mutex_;
   std::deque<StreamMessage> queue_ ABSL_GUARDED_BY(mutex_);

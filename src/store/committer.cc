@@ -4,7 +4,7 @@
 
 #include "base/check.h"
 #include "base/stopwatch.h"
-#include "base/thread_name.h"
+#include "base/thread.h"
 
 namespace expirer {
 
@@ -13,7 +13,7 @@ SyncThread::SyncThread(Store* store, std::function<void(uint64_t)> synced,
     : store_(store),
       synced_(std::move(synced)),
       failed_(std::move(failed)),
-      thread_([this] { Run(); }) {}
+      thread_(StartThread("sync", [this] { Run(); })) {}
 
 SyncThread::~SyncThread() {
   {
@@ -35,7 +35,6 @@ Buckets SyncThread::sync_us() const {
 }
 
 void SyncThread::Run() {
-  NameThread("sync");
   uint64_t done = 0;
   while (true) {
     uint64_t ticket = 0;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <random>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -12,6 +13,7 @@
 #include "base/check.h"
 #include "base/coding.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "rocksdb/convenience.h"
 #include "store/meta.h"
 #include "store/rep.h"
@@ -138,10 +140,14 @@ absl::Status OpenRocks(RocksSetup setup, const std::vector<std::string>& names,
     setup.db.avoid_unnecessary_blocking_io = false;
   }
   rocksdb::DB* db = nullptr;
-  const rocksdb::Status s =
-      read_only
-          ? rocksdb::DB::OpenForReadOnly(setup.db, path, setup.families, families, &db)
-          : rocksdb::DB::Open(setup.db, path, setup.families, families, &db);
+  rocksdb::Status s;
+  try {
+    s = read_only
+            ? rocksdb::DB::OpenForReadOnly(setup.db, path, setup.families, families, &db)
+            : rocksdb::DB::Open(setup.db, path, setup.families, families, &db);
+  } catch (const std::system_error&) {
+    return Unavailable(fmt::format("opening store {}: {}", path, kNoThread));
+  }
   out->reset(db);
   return FromRocks(s, "opening store " + path);
 }

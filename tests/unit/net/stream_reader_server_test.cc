@@ -49,11 +49,12 @@ class StreamReaderServer : public testing::Test {
     connection_ = std::make_unique<Connection>(to, "test", handlers);
     requests_ = std::make_unique<Requests>(connection_.get());
     js_ = std::make_unique<JetStream>(requests_.get(), "", 2'000);
+    replies_ = std::make_unique<PullReplies>(connection_.get());
     connection_->Start();
     ASSERT_TRUE(WaitFor([&] { return connection_->up(); }));
     options.stream = "S";
-    reader_ =
-        std::make_unique<StreamReader>(std::move(options), connection_.get(), js_.get());
+    reader_ = std::make_unique<StreamReader>(std::move(options), connection_.get(),
+                                             replies_.get(), js_.get());
   }
   // The next `count` messages, or those up to the end.
   std::vector<StreamMessage> Read(size_t count = SIZE_MAX) {
@@ -92,6 +93,7 @@ class StreamReaderServer : public testing::Test {
   std::unique_ptr<Connection> connection_;
   std::unique_ptr<Requests> requests_;
   std::unique_ptr<JetStream> js_;
+  std::unique_ptr<PullReplies> replies_;
   std::unique_ptr<StreamReader> reader_;
 };
 
