@@ -28,8 +28,6 @@ constexpr int64_t kBackOffFirstMs = 100;
 constexpr int64_t kBackOffMaxMs = 3'000;
 // A connection that lived shorter was no success: it does not reset back-off.
 constexpr int64_t kProvenMs = 2'000;
-// For what a server says when it closes a connection at once.
-constexpr int64_t kGreetingMs = 300;
 // Read in one go; larger than nats.c's 32 KB to spare system calls.
 constexpr int kIoBufferBytes = 128 << 10;
 
@@ -288,7 +286,7 @@ absl::Status Connection::Connect() {
   // io_mutex_ keeps the two sides apart.
   secure_ = secure;
   closed_ = false;
-  incomplete_ = false;
+  given_up_ = false;
   lame_duck_ = false;
   want_write_ = false;
   natsConnection* nc = nullptr;
@@ -319,6 +317,10 @@ absl::Status Connection::Connect() {
   {
     MutexLock lock(&mutex_);
     nc_ = nc;
+    greeted_max_payload_ = max_payload_;
+    seen_max_payload_ = 0;
+    socklen_t size = sizeof peer_;
+    (void)getpeername(socket_, reinterpret_cast<sockaddr*>(&peer_), &size);
     server_id_ = server_id;
     for (Subscription& subscription : subscriptions_)
       if (subscribed.ok()) subscribed = SubscribeNow(&subscription);
@@ -363,9 +365,40 @@ void Connection::Subscribe(const std::string& subject, const std::string& queue,
   if (nc_ == nullptr) return;
   const absl::Status subscribed = SubscribeNow(&subscriptions_.back());
   if (subscribed.ok()) return;
-  trouble_ = Message(subscribed);
-  incomplete_ = true;
+  GiveUp(Message(subscribed));
+}
+
+void Connection::GiveUp(const std::string& why) {
+  trouble_ = why;
+  given_up_ = true;
   WakeLoop();
+}
+
+void Connection::Renew(const std::string& why) {
+  MutexLock lock(&mutex_);
+  if (nc_ != nullptr && !given_up_) GiveUp(why);
+}
+
+void Connection::LookAtMaxPayload() {
+  MutexLock look_lock(&look_mutex_);
+  if (NowMs() - looked_ms_ < kLookMs) return;
+  sockaddr_storage peer{};
+  std::string server_id;
+  uint64_t generation = 0;
+  {
+    MutexLock lock(&mutex_);
+    if (nc_ == nullptr) return;
+    peer = peer_;
+    server_id = server_id_;
+    generation = generation_;
+  }
+  looked_ms_ = NowMs();
+  const Greeting greeting = ReadGreeting(peer, kGreetingMs);
+  MutexLock lock(&mutex_);
+  // Behind one address there may be several servers.
+  if (greeting.server_id != server_id || generation != generation_) return;
+  seen_max_payload_ =
+      greeting.max_payload == greeted_max_payload_ ? 0 : greeting.max_payload;
 }
 
 absl::Status Connection::SubscribeNow(Subscription* subscription) {
@@ -407,7 +440,7 @@ void Connection::Serve() {
   std::string why = "closed by the server";
   turned_ms_ = NowMs();
   const int64_t wait_ms = pulsed_ ? Pulse::kBeatMs : kTickMs;
-  while (!stopping_ && !closed_ && !incomplete_) {
+  while (!stopping_ && !closed_ && !given_up_) {
     const short want = static_cast<short>(want_write_ ? POLLIN | POLLOUT : POLLIN);
     pollfd fds[2] = {{socket_.load(), want, 0}, {wake_fd_, POLLIN, 0}};
     (void)poll(fds, 2, static_cast<int>(wait_ms));
@@ -440,7 +473,7 @@ void Connection::Serve() {
       }
     }
   }
-  if (incomplete_) why = trouble();
+  if (given_up_) why = trouble();
   TearDown(stopping_ ? "stopped" : why);
 }
 

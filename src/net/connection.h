@@ -16,6 +16,8 @@
 // can be, it is given up and tried again like one that the server refused.
 #pragma once
 
+#include <sys/socket.h>
+
 #include <atomic>
 #include <cstdint>
 #include <deque>
@@ -105,8 +107,18 @@ class Connection {
   void Flush();
 
   [[nodiscard]] bool up() const { return up_.load(std::memory_order_acquire); }
-  // 0 before the first connection.
+  // The most that may be published here. 0 before the first connection.
   [[nodiscard]] int64_t max_payload() const { return max_payload_.load(); }
+  // That of the server, which may have been seen to be another one by now.
+  [[nodiscard]] int64_t server_max_payload() const {
+    const int64_t seen = seen_max_payload_;
+    return seen > 0 ? seen : max_payload();
+  }
+  // Asks the server for it: it tells nobody who is connected when its config is loaded
+  // anew. At most every kLookMs, and waits for it up to kGreetingMs. Any thread.
+  void LookAtMaxPayload();
+  // Gives the connection up, for `why`, and makes it anew.
+  void Renew(const std::string& why);
   // The process at the other end; "" before the first connection.
   [[nodiscard]] std::string server_id() const;
   // Why there is no connection: what ended it, or what the last attempt met; "" while
@@ -129,6 +141,9 @@ class Connection {
   // Of messages nobody asked for, in one subscription.
   static constexpr int kPendingMax = 65'536;
   static constexpr int kPendingBytesMax = 64 << 20;
+  static constexpr int64_t kLookMs = 10'000;  // between two looks at max_payload
+  // For what a server says to whoever connects.
+  static constexpr int64_t kGreetingMs = 300;
 
  private:
   struct Subscription {
@@ -158,6 +173,7 @@ class Connection {
   // Closes what nats.c has; its last error, where it has one.
   std::string Discard();
   void SetTrouble(const std::string& why);
+  void GiveUp(const std::string& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void BackOff(int64_t wait_ms);
   void Tick();
   void WakeLoop();
@@ -173,10 +189,11 @@ class Connection {
   std::atomic<bool> stopping_ = false;
   std::atomic<bool> closed_ = false;      // nats.c has let go of the socket
   std::atomic<bool> lame_duck_ = false;   // the server asked us to leave
-  std::atomic<bool> incomplete_ = false;  // trouble_ says what could not be subscribed to
+  std::atomic<bool> given_up_ = false;    // trouble_ says why
   std::atomic<bool> want_write_ = false;  // nats.c's buffer holds something
   std::atomic<int> socket_ = -1;
   std::atomic<int64_t> max_payload_ = 0;
+  std::atomic<int64_t> seen_max_payload_ = 0;  // 0 = as it greeted
   std::atomic<uint64_t> generation_ = 0;
   std::atomic<uint64_t> slow_consumers_ = 0;
   std::atomic<bool> secure_ = false;
@@ -186,12 +203,17 @@ class Connection {
 
   // Held while the socket is read or written. After mutex_ where both are.
   Mutex io_mutex_;
+  // Held while the server is looked at. Before mutex_.
+  Mutex look_mutex_;
+  int64_t looked_ms_ ABSL_GUARDED_BY(look_mutex_) = -kLookMs;
   // Held by Stop while it flushes, so that the handle stays.
   Mutex flush_mutex_;
   mutable Mutex mutex_;
   __natsConnection* nc_ ABSL_GUARDED_BY(mutex_) = nullptr;
   std::string server_id_ ABSL_GUARDED_BY(mutex_);
   std::string trouble_ ABSL_GUARDED_BY(mutex_);
+  sockaddr_storage peer_ ABSL_GUARDED_BY(mutex_) = {};       // the server's address
+  int64_t greeted_max_payload_ ABSL_GUARDED_BY(mutex_) = 0;  // an account's may be less
   std::deque<Subscription> subscriptions_ ABSL_GUARDED_BY(mutex_);
   std::string header_block_ ABSL_GUARDED_BY(mutex_);  // scratch
 

@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "base/clock.h"
+#include "job/json_fields.h"
 
 namespace expirer {
 namespace {
@@ -32,24 +33,34 @@ std::pair<std::string, std::string> Address(std::string_view server) {
   return {std::string(server), port};
 }
 
-// All that comes before an error of the server, the end, or `until_mono_ms`.
-std::string ReadError(int fd, int64_t until_mono_ms) {
-  std::string text;
+// Connects and reads until the server has said what stands between `begin` and `end`:
+// that, or "" when it has not by `timeout_ms`.
+std::string Hear(const sockaddr* address, socklen_t size, int64_t timeout_ms,
+                 std::string_view begin, std::string_view end) {
   const SystemClock clock;
-  while (text.size() < (64 << 10)) {
-    const int64_t left_ms = until_mono_ms - clock.MonotonicMs();
+  const int64_t until_ms = clock.MonotonicMs() + timeout_ms;
+  const int fd =
+      socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return "";
+  (void)connect(fd, address, size);
+  std::string text;
+  std::string heard;
+  while (heard.empty() && text.size() < (64 << 10)) {
+    const int64_t left_ms = until_ms - clock.MonotonicMs();
     pollfd wait{fd, POLLIN, 0};
     if (left_ms <= 0 || poll(&wait, 1, static_cast<int>(left_ms)) <= 0) break;
     char bytes[4096];
     const ssize_t got = recv(fd, bytes, sizeof bytes, 0);
     if (got <= 0) break;
     text.append(bytes, static_cast<size_t>(got));
-    const size_t error = text.find("-ERR '");
-    if (error == text.npos) continue;
-    const size_t end = text.find('\'', error + 6);
-    if (end != text.npos) return text.substr(error + 6, end - error - 6);
+    size_t from = text.find(begin);
+    if (from == text.npos) continue;
+    from += begin.size();
+    if (const size_t to = text.find(end, from); to != text.npos)
+      heard = text.substr(from, to - from);
   }
-  return "";
+  close(fd);
+  return heard;
 }
 
 }  // namespace
@@ -64,13 +75,19 @@ std::string WhyNotConnected(const std::string& server, int64_t timeout_ms) {
     return fmt::format("DNS: the host {} cannot be resolved ({})", host,
                        gai_strerror(failed));
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> addresses(found, freeaddrinfo);
-  const int64_t until_ms = SystemClock().MonotonicMs() + timeout_ms;
-  const int fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) return "";
-  (void)connect(fd, found->ai_addr, found->ai_addrlen);
-  const std::string error = ReadError(fd, until_ms);
-  close(fd);
+  const std::string error =
+      Hear(found->ai_addr, found->ai_addrlen, timeout_ms, "-ERR '", "'");
   return error.empty() ? "" : "the server says: " + error;
+}
+
+Greeting ReadGreeting(const sockaddr_storage& address, int64_t timeout_ms) {
+  const std::string info = Hear(reinterpret_cast<const sockaddr*>(&address),
+                                sizeof address, timeout_ms, "INFO ", "\r\n");
+  JsonFields fields(info);
+  Greeting greeting;
+  greeting.server_id = fields.Text("server_id", JsonFields::Need::kOptional);
+  greeting.max_payload = fields.Signed("max_payload", JsonFields::Need::kOptional);
+  return greeting;
 }
 
 }  // namespace expirer

@@ -827,6 +827,8 @@ std::string Ingress::Hindrance(Source* source, const ConsumerInfo& info) {
   const uint64_t received = source->pull->received();
   const std::string refusal = source->pull->refusal();
   const bool came = std::exchange(source->received, received) != received;
+  // It may be larger than the server allowed when this connection was made.
+  if (refusal.find("MaxBytes") != refusal.npos) connection_.LookAtMaxPayload();
   // Without room in the inbox or with the intake closed nothing is asked for.
   const bool waits = info.num_pending > 0 || !refusal.empty();
   if (came || !waits || !source->pull->asking()) source->moved_ms = NowMs();

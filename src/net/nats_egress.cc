@@ -13,6 +13,14 @@
 #include "net/jetstream.h"
 
 namespace expirer {
+namespace {
+
+std::string TooLarge(size_t bytes, int64_t max_payload) {
+  return fmt::format("the message has {} bytes, max_payload of the NATS server is {}",
+                     bytes, max_payload);
+}
+
+}  // namespace
 
 std::string DeniedSubject(std::string_view error) {
   // nats.c strips quotes at the ends: Permissions Violation for Publish to "x
@@ -61,12 +69,14 @@ std::string NatsEgress::Warning(Transport via, std::string_view target) {
 
 absl::Status NatsEgress::Fits(Transport via, std::string_view target, size_t bytes) {
   if (via == Transport::kStan) return absl::OkStatus();
-  const int64_t max_payload = connection_.max_payload();
-  if (max_payload > 0 && bytes > static_cast<uint64_t>(max_payload))
+  const auto over = [this, bytes] {
+    const int64_t max_payload = connection_.server_max_payload();
+    return max_payload > 0 && bytes > static_cast<uint64_t>(max_payload);
+  };
+  if (over()) connection_.LookAtMaxPayload();
+  if (over())
     return MakeStatus(absl::StatusCode::kOutOfRange,
-                      fmt::format("the message has {} bytes, max_payload of the NATS "
-                                  "server is {}",
-                                  bytes, max_payload));
+                      TooLarge(bytes, connection_.server_max_payload()));
   return via == Transport::kJetStream ? routes_.Fits(target, bytes) : absl::OkStatus();
 }
 
@@ -116,12 +126,11 @@ bool NatsEgress::Began(uint64_t attempt, Connection::Sent sent, const char* erro
                        const HeaderViews& headers, std::string_view body) {
   switch (sent) {
     case Connection::Sent::kOk: return true;
-    case Connection::Sent::kTooLarge:
-      return Refuse(
-          attempt, PubAnswer::Kind::kNever,
-          fmt::format("the message has {} bytes, max_payload of the NATS "
-                      "server is {}",
-                      HeaderBytes(headers) + body.size(), connection_.max_payload()));
+    case Connection::Sent::kTooLarge: {
+      MutexLock lock(&mutex_);
+      too_large_.emplace_back(attempt, HeaderBytes(headers) + body.size());
+      return true;
+    }
     case Connection::Sent::kInvalid:
       return Refuse(attempt, PubAnswer::Kind::kNever,
                     "nats.c takes its subject or one of its headers for invalid");
@@ -156,8 +165,28 @@ void NatsEgress::OnEcho(std::string_view token) {
     echoed_.emplace_back(attempt, SystemClock().MonotonicMs());
 }
 
+void NatsEgress::JudgeTooLarge() {
+  std::vector<std::pair<uint64_t, size_t>> too_large;
+  {
+    MutexLock lock(&mutex_);
+    too_large.swap(too_large_);
+  }
+  if (!too_large.empty()) connection_.LookAtMaxPayload();
+  const int64_t now = connection_.server_max_payload();
+  const int64_t before = connection_.max_payload();
+  if (now != before)
+    connection_.Renew(
+        fmt::format("max_payload of the server is {} now and was {}", now, before));
+  for (const auto& [attempt, bytes] : too_large) {
+    const bool fits = bytes <= static_cast<uint64_t>(now);
+    (void)Refuse(attempt, fits ? PubAnswer::Kind::kRetry : PubAnswer::Kind::kNever,
+                 TooLarge(bytes, fits ? before : now));
+  }
+}
+
 void NatsEgress::OnTick() {
   requests_.Tick();
+  JudgeTooLarge();
   if (connection_.up()) routes_.Refresh();
   const int64_t until_ms = SystemClock().MonotonicMs() - kCoreGraceMs;
   std::vector<uint64_t> confirmed;
@@ -238,6 +267,7 @@ void NatsEgress::OnDown(const std::string& why) {
     too_long = TakeTooLong(why);
     for (const auto& [attempt, target] : in_flight_) lost.push_back(attempt);
     in_flight_.clear();
+    too_large_.clear();
     echoed_.clear();
   }
   if (too_long)

@@ -18,6 +18,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
@@ -54,7 +55,8 @@ class NatsEgress final : public Egress, public TargetLimits {
   void Flush() override;
   void Forget(uint64_t attempt, std::string_view target, bool timed_out) override;
 
-  // Any thread.
+  // Any thread. For a message that is too large it may wait for the server, up to
+  // Connection::kGreetingMs every Connection::kLookMs.
   [[nodiscard]] absl::Status Fits(Transport via, std::string_view target,
                                   size_t bytes) override;
   [[nodiscard]] bool up() const { return connection_.up(); }
@@ -74,6 +76,8 @@ class NatsEgress final : public Egress, public TargetLimits {
   void OnAnswer(const Delivery& delivery);
   void OnTick();
   void OnEcho(std::string_view attempt);
+  // Judges what nats.c took for too large: it knows the limit of when it connected.
+  void JudgeTooLarge();
   void SetReply(std::string_view before, uint64_t attempt);
   // What became of handing the attempt's message to the connection.
   [[nodiscard]] bool Began(uint64_t attempt, Connection::Sent sent, const char* error,
@@ -101,6 +105,8 @@ class NatsEgress final : public Egress, public TargetLimits {
   Mutex mutex_;
   // Attempt -> target, of what was sent and not answered.
   absl::flat_hash_map<uint64_t, std::string> in_flight_ ABSL_GUARDED_BY(mutex_);
+  // Attempts that nats.c took for too large, and their bytes.
+  std::vector<std::pair<uint64_t, size_t>> too_large_ ABSL_GUARDED_BY(mutex_);
   // Attempts over core NATS whose echo came, and when (monotonic ms).
   std::deque<std::pair<uint64_t, int64_t>> echoed_ ABSL_GUARDED_BY(mutex_);
 };

@@ -138,7 +138,7 @@ void PullSource::Pump() {
 // Two messages of the largest kind, since one with its headers and subjects takes
 // more than max_payload, which may have been lowered.
 size_t PullSource::BytesMax() const {
-  const size_t two = 2 * static_cast<size_t>(connection_->max_payload());
+  const size_t two = 2 * static_cast<size_t>(connection_->server_max_payload());
   return std::min(std::max(bytes_, two), limits_.bytes);
 }
 

@@ -270,13 +270,14 @@ TEST(ServiceIntake, DoctorWarnsOfAnIntakeClosedForWantOfSpace) {
 class ServiceTooLarge : public ServiceTarget {
  protected:
   // What is published is the event itself.
-  ServiceTooLarge()
+  explicit ServiceTooLarge(const std::string& server_config = "")
       : ServiceTarget({.config = R"(
 rules:
   - name: slow
     schedule: { subject: slow.created, key: /id, due: /expiresAt }
     publish: { subject: notify.slow }
-)"}) {}
+)",
+                       .server_config = server_config}) {}
   void Event(const std::string& id, int64_t due_ms, size_t bytes) {
     const std::string order = OrderJson(id, due_ms);
     world_.Publish("slow.created", order + std::string(bytes, ' '));
@@ -334,6 +335,29 @@ TEST_F(ServiceTooLarge, WhatALimitThatShrankRefusesIsDeadAtOnceAndRequeued) {
   ASSERT_NO_FATAL_FAILURE(LimitNotify(-1));
   EXPECT_THAT(Ask("dead.requeue", job), ::testing::HasSubstr(R"("requeued":1)"));
   ASSERT_TRUE(world_.WaitStored("notify.slow", 1, "NOTIFY"));
+}
+
+class ServiceMaxPayload : public ServiceTooLarge {
+ protected:
+  ServiceMaxPayload() : ServiceTooLarge("max_payload: 8192") {}
+};
+
+TEST_F(ServiceMaxPayload, WhatWasTooLargeIsRequeuedAndFiresAfterAReloadOfTheServer) {
+  MakeNotifyStream();
+  world_.service().StartReady();
+  const int64_t due_ms = NowMs();
+  // As large as may be: with its headers it is too large.
+  Event("a", due_ms, 8'192 - OrderJson("a", due_ms).size());
+  ASSERT_TRUE(world_.service().WaitCounter("rejected", 1));
+  EXPECT_THAT(Ask("dead.list", "{}"),
+              ::testing::HasSubstr("max_payload of the NATS server is 8192"));
+  world_.server().SetConfig("max_payload: 65536");
+  world_.server().Reload();
+  ASSERT_TRUE(WaitFor([&] {
+    return Ask("dead.requeue", "{}").find(R"("still_rejected":0)") != std::string::npos;
+  }));
+  EXPECT_TRUE(world_.WaitStored("notify.slow", 1, "NOTIFY")) << world_.service().Log();
+  EXPECT_EQ(world_.service().Status("dead", "counters"), 0) << world_.service().Log();
 }
 
 class ServiceForbidden : public ServiceTarget {

@@ -327,12 +327,12 @@ TEST_F(EgressServer, AMessageOverTheServersLimitIsRefusedAtOnce) {
   ASSERT_EQ(LookedUp("out"), Egress::Target::kReady);
   ASSERT_TRUE(egress_->Publish(1, Transport::kJetStream, "out", {{"Nats-Msg-Id", "big"}},
                                std::string(5'000, 'x')));
-  ASSERT_TRUE(Answered(1));
+  ASSERT_TRUE(WaitFor([&] { return Answered(1); }));
   EXPECT_EQ(answers_[1].kind, PubAnswer::Kind::kNever);
   EXPECT_EQ(answers_[1].text,
             "the message has 5030 bytes, max_payload of the NATS server is 4096");
   ASSERT_TRUE(egress_->Publish(2, Transport::kCore, "out", {}, std::string(5'000, 'x')));
-  ASSERT_TRUE(Answered(2));
+  ASSERT_TRUE(WaitFor([&] { return Answered(2); }));
   EXPECT_EQ(answers_[2].kind, PubAnswer::Kind::kNever);
   EXPECT_TRUE(egress_->up());
 }
@@ -543,6 +543,46 @@ TEST_F(EgressServer, AMaxPayloadThatShrankWhileConnectedIsKnownAfterOneLoss) {
            answers_[attempt].kind == PubAnswer::Kind::kNever;
   }));
   EXPECT_EQ(egress_->connects(), 2U);
+}
+
+TEST_F(EgressServer, AMaxPayloadThatGrewWhileConnectedIsKnownToTheNextThatIsTooLarge) {
+  NatsServer server({.config = "max_payload: 4096"});
+  TestClient client(server.url());
+  client.CreateStream("OUT", {"out"});
+  Connect(server);
+  ASSERT_EQ(LookedUp("out"), Egress::Target::kReady);
+  server.SetConfig("max_payload: 65536");
+  server.Reload();
+  ASSERT_TRUE(WaitFor([&] {
+    return server.LogTail().find("Reloaded server config") != std::string::npos;
+  }));
+  const std::string large(5'000, 'x');
+  ASSERT_TRUE(egress_->Publish(1, Transport::kJetStream, "out", {{"H", "v"}}, large));
+  ASSERT_TRUE(WaitFor([&] { return Answered(1); }));
+  EXPECT_NE(answers_[1].kind, PubAnswer::Kind::kNever) << answers_[1].text;
+  ASSERT_TRUE(WaitFor([&] { return egress_->connects() == 2 && Up(); }));
+  ASSERT_EQ(LookedUp("out"), Egress::Target::kReady);
+  ASSERT_TRUE(egress_->Publish(2, Transport::kJetStream, "out", {{"H", "v"}}, large));
+  egress_->Flush();
+  ASSERT_TRUE(WaitFor([&] { return Answered(2); }));
+  EXPECT_EQ(answers_[2].kind, PubAnswer::Kind::kAck) << answers_[2].text;
+  EXPECT_TRUE(egress_->Fits(Transport::kJetStream, "out", 65'536).ok());
+  EXPECT_FALSE(egress_->Fits(Transport::kJetStream, "out", 65'537).ok());
+  EXPECT_EQ(egress_->connects(), 2U);
+}
+
+TEST_F(EgressServer, AMessageFitsAsSoonAsMaxPayloadGrew) {
+  NatsServer server({.config = "max_payload: 4096"});
+  Connect(server);
+  server.SetConfig("max_payload: 65536");
+  server.Reload();
+  ASSERT_TRUE(WaitFor([&] {
+    return server.LogTail().find("Reloaded server config") != std::string::npos;
+  }));
+  EXPECT_EQ(egress_->Fits(Transport::kCore, "out", 65'536), absl::OkStatus());
+  EXPECT_FALSE(egress_->Fits(Transport::kCore, "out", 65'537).ok());
+  // Sent over the former connection it would be refused.
+  EXPECT_TRUE(WaitFor([&] { return egress_->connects() == 2 && Up(); }));
 }
 
 TEST_F(EgressServer, AStoppedReaderPushesBackAndNeverBlocks) {

@@ -98,6 +98,26 @@ class IngressServer : public testing::Test {
   const StreamSpec spec_{"ORDERS", {"order.created", "order.cancelled"}};
 };
 
+TEST_F(IngressServer, AMessageOfASizeThatTheServerAllowsSinceIsRead) {
+  NatsServer server({.config = "max_payload: 4096"});
+  TestClient before(server.url());
+  before.CreateStream("ORDERS", spec_.subjects);
+  FakeCore core;
+  core.inbox.SetBytesMax(64 << 10);
+  const auto ingress = MakeIngress(server, &core);
+  Fill(before, 0, 1);
+  ASSERT_TRUE(WaitFor([&] { return core.Distinct() == 1; }));
+  server.SetConfig("max_payload: 65536");
+  server.Reload();
+  ASSERT_TRUE(WaitFor([&] {
+    return server.LogTail().find("Reloaded server config") != std::string::npos;
+  }));
+  TestClient client(server.url());
+  client.Publish("order.created", Event(1) + std::string(40'000, ' '));
+  EXPECT_TRUE(WaitFor([&] { return core.Distinct() == 2; })) << ingress->Trouble(0);
+  EXPECT_EQ(ingress->connects(), 1U);
+}
+
 TEST_F(IngressServer, AHundredThousandMessagesArriveOnceAndAreAcked) {
   NatsServer server;
   TestClient client(server.url());
