@@ -421,7 +421,7 @@ void World::CheckAtRest() {
   const auto ready = [&](OutletIndex outlet) {
     const Outlet& of = oracle_->outlets()[outlet];
     return of.rule < present_ && readings_[of.rule].settled() &&
-           (present_ == 1 ||
+           ((present_ == 1 && options_.orphans != Orphans::kFire) ||
             MayTake(own[of.rule], process.scheduler.in_flight(), options_.in_flight)) &&
            oracle_->RateAllows(of.rule, clock_.MonotonicMs()) &&
            (of.via == Transport::kCore || target_ready_[outlet]);
