@@ -64,8 +64,8 @@ WORKDIR /var/lib/expirer
 VOLUME /var/lib/expirer
 # serve drains within 20 s of it.
 STOPSIGNAL SIGTERM
-# Whether the process turns, not whether NATS is there: who restarts what is
-# unhealthy would not help against a server that is away. Kubernetes ignores
+# Whether the process turns, not whether NATS is there or the volume has room:
+# who restarts what is unhealthy would help against neither. Kubernetes ignores
 # this; the chart has probes of its own.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10m --retries=3 CMD ["expirer", "health"]
 ENTRYPOINT ["expirer"]

@@ -277,8 +277,10 @@ int RunCommandLine(int argc, char** argv) {
 
   CLI::App* health = app.add_subcommand(
       "health", "exec probe: reads the status file, no network; without a flag, --live");
-  health->add_flag("--live", flags.live, "the process turns (never depends on NATS)");
-  health->add_flag("--ready", flags.ready, "it is connected and takes messages");
+  health->add_flag("--live", flags.live,
+                   "the process turns (never depends on NATS or free space)");
+  health->add_flag("--ready", flags.ready,
+                   "it is connected, reads every rule and can write its store");
   health->add_option("--config", flags.config, "config file (EXPIRER_CONFIG)");
   health->add_option("--store", flags.store, "directory of the store (EXPIRER_STORE)");
   health->add_option("--status-file", flags.status_file, "path of the status file");

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/duration.h"
+#include "store/space.h"
 
 namespace expirer {
 namespace {
@@ -110,8 +111,9 @@ constexpr Key kKeys[] = {
      "Closed keys remembered; the oldest are forgotten early."},
     {"limits.unsynced", KeyType::kDuration, "50ms", 1, 10 * kSecond,
      "How long a write may wait for its sync."},
-    {"limits.disk_free", KeyType::kBytes, "512MB", 0, 1'000'000 * kMega,
-     "Free bytes of the volume below which no input is taken."},
+    // No less than what a store that was full needs to be written again.
+    {"limits.disk_free", KeyType::kBytes, "512MB", int64_t{kResumeBytes},
+     1'000'000 * kMega, "Free bytes of the volume below which no input is taken."},
     {"limits.settle", KeyType::kDuration, "30s", 0, kHour,
      "How long overdue jobs wait at start for cancels still unread."},
 

@@ -20,6 +20,7 @@
 #include "net/jetstream.h"
 #include "net/random_id.h"
 #include "net/rule_streams.h"
+#include "store/space.h"
 
 namespace expirer {
 namespace {
@@ -207,8 +208,10 @@ class Doctor {
     if (!reader.Read(*stats, pointers).ok()) return;
     if (reader.value(open).raw == "false")
       Say(kWarn, "service",
-          fmt::format("takes no input: {} bytes are free, less than limits.disk_free, {}",
-                      reader.value(free).raw, reader.value(limit).raw));
+          fmt::format(
+              "takes no input: {} bytes are free, limits.disk_free is {}; or fewer "
+              "than {} inodes are",
+              reader.value(free).raw, reader.value(limit).raw, kResumeInodes));
     for (const auto& [rule, why] : not_reading) {
       std::string name;
       std::string scratch;
@@ -275,7 +278,9 @@ class Doctor {
     const Health health = ReadHealth(path, SystemClock().MonotonicMs());
     if (health.ready && !health.intake_open)
       return Say(kWarn, "store",
-                 "takes no input: less than limits.disk_free is free; by " + path);
+                 "takes no input: less than limits.disk_free is free, or too few inodes; "
+                 "by " +
+                     path);
     if (health.ready) return Say(kOk, "store", "ready, by " + path);
     const bool runs = health.live && health.why != "stopped";
     Say(runs ? kFail : kWarn, "store", health.why);

@@ -19,6 +19,7 @@ HttpResponse Exposition::Answer(std::string_view path) {
     return {404, "expected /metrics, /healthz or /readyz\n"};
   MutexLock lock(&mutex_);
   if (!status_) return {503, "the store is being opened\n"};
+  if (metrics && status_->starting) return {503, status_->not_ready_why + "\n"};
   if (metrics) {
     if (text_.empty()) text_ = MetricsText(*status_, *config_, http_);
     return {200, text_, kMetricsType};

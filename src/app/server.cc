@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <cstdlib>
@@ -51,6 +52,7 @@ namespace expirer {
 namespace {
 
 constexpr int64_t kStatusMs = 1'000;
+constexpr int64_t kRoomPollMs = 1'000;
 // The drain as a whole stays under 20 s: 10 s for answers, then the closing of
 // both connections.
 constexpr int64_t kDrainMs = 10'000;
@@ -164,15 +166,18 @@ class Server {
       : options_(options), config_(options.config) {}
 
   int Run() {
-    if (const absl::Status status = Open(); !status.ok()) {
-      Log(Level::kError, "expirer does not start", {{"why", Message(status)}});
-      return 1;
-    }
     SignalThread signals(&alarm_);
+    std::thread watcher = StartThread("watch", [this] { Watch(); });
+    if (const absl::Status opened = Open(); !opened.ok()) {
+      watching_ = false;
+      watcher.join();
+      return EndStart(opened);
+    }
+    beat_mono_ms_ = clock_.MonotonicMs();
+    open_ = true;
     api_->Start();
     ingress_->Start();
     egress_->Start();
-    std::thread watcher = StartThread("watch", [this] { Watch(); });
     Loop();
     if (const std::string why = RefusedWhy(); !why.empty()) {
       failed_ = true;
@@ -187,6 +192,18 @@ class Server {
   }
 
  private:
+  // What a start comes to that gets no further than `opened`.
+  int EndStart(const absl::Status& opened) {
+    if (absl::IsCancelled(opened)) {
+      if (locked_) WriteStatus(/*stopped=*/true);
+      Log(Level::kInfo, "stopped", {{"why", Message(opened)}});
+      return 0;
+    }
+    if (locked_) RemoveStatusFile(config_.StatusFile());
+    Log(Level::kError, "expirer does not start", {{"why", Message(opened)}});
+    return 1;
+  }
+
   absl::Status Open() {
     const std::string path = Absolute(config_.store.path);
     Announce(path);
@@ -194,12 +211,7 @@ class Server {
     // next connect, for it may be about to be exchanged.
     RETURN_IF_ERROR(CheckSecretFiles(ConnectionFrom(config_.nats)));
     RETURN_IF_ERROR(Listen());
-    StoreOptions store;
-    store.path = path;
-    store.recover_point_in_time = options_.recover_point_in_time;
-    store.locked = [this] { RemoveStatusFile(config_.StatusFile()); };
-    ASSIGN_OR_RETURN(store_, Store::Open(store));
-    RETURN_IF_ERROR(TakeOverRenamed(config_.rules, store_.get()));
+    RETURN_IF_ERROR(OpenStore(path));
     committer_ = std::make_unique<SyncThread>(
         store_.get(), [this](uint64_t ticket) { inbox_.Complete(Synced{ticket}); },
         [](const absl::Status& status) { Die("a sync of the store failed", status); });
@@ -230,6 +242,37 @@ class Server {
     RETURN_IF_ERROR(scheduler_->Load(Now()));
     NameOutlets();
     return absl::OkStatus();
+  }
+
+  // Waits while its volume is full: whoever started us could only do so again.
+  absl::Status OpenStore(const std::string& path) {
+    StoreOptions options;
+    options.path = path;
+    options.recover_point_in_time = options_.recover_point_in_time;
+    options.locked = [this] { locked_ = true; };
+    while (true) {
+      const int64_t began_ms = clock_.MonotonicMs();
+      const absl::Status opened = TryToOpenStore(options);
+      if (!absl::IsResourceExhausted(opened)) return opened;
+      LogGathered(Level::kError, "no room to start: waiting until there is", "", "",
+                  {{"why", Message(opened)}});
+      {
+        MutexLock lock(&mutex_);
+        starting_why_ = "waiting for room to start: " + Message(opened);
+      }
+      // An attempt that found no room on its way may have read and written much.
+      const int64_t took_ms = clock_.MonotonicMs() - began_ms;
+      const int64_t pause_ms = std::clamp(10 * took_ms, kRoomPollMs, 10 * kRoomPollMs);
+      if (!stop_asked) alarm_.WaitUntil(clock_.NowMs() + pause_ms);
+      if (stop_asked) return absl::CancelledError("it was waiting for room to start");
+    }
+  }
+
+  absl::Status TryToOpenStore(const StoreOptions& options) {
+    ASSIGN_OR_RETURN(store_, Store::Open(options));
+    const absl::Status renamed = TakeOverRenamed(config_.rules, store_.get());
+    if (!renamed.ok()) store_.reset();
+    return renamed;
   }
 
   // Before the store is opened, which may take a while: an address that is taken
@@ -305,9 +348,14 @@ class Server {
         R"("version":"{}","started":"{}")",
         not_reading, inbox_.requests(), config_.limits.inbox, inbox_.asks(),
         config_.limits.requests, RepliesFailed(), api_->replies_refused(), store_->id(),
-        sizes.disk_bytes, sizes.memtable_bytes, disk_free_.load(),
+        sizes.disk_bytes, sizes.memtable_bytes, room().bytes,
         config_.limits.disk_free_bytes, log.queued, kLogLinesMax, log.dropped, Version(),
         FormatRfc3339Ms(started_ms_));
+  }
+
+  VolumeRoom room() const {
+    MutexLock lock(&mutex_);
+    return room_;
   }
 
   uint64_t RepliesFailed() const {
@@ -467,18 +515,24 @@ class Server {
   void Watch() {
     int64_t next = 0;
     while (watching_) {
-      if (clock_.MonotonicMs() >= next) {
+      // As soon as the store is ours: what a process that ended a moment ago said
+      // would pass for a sign of life of this one.
+      if (locked_ && clock_.MonotonicMs() >= next) {
         next = clock_.MonotonicMs() + kStatusMs;
-        const auto free = store_->FreeBytes();
-        if (free.ok()) {
-          disk_free_ = *free;
-          inbox_.Complete(DiskSpace{*free});
-        }
+        if (open_) LookAtVolume();
         WriteStatus(/*stopped=*/false);
         TickLog();
       }
       std::this_thread::sleep_for(std::chrono::milliseconds(50));
     }
+  }
+
+  void LookAtVolume() {
+    const absl::StatusOr<VolumeRoom> room = store_->Room();
+    if (!room.ok()) return;
+    inbox_.Complete(DiskSpace{room->bytes, room->inodes});
+    MutexLock lock(&mutex_);
+    room_ = *room;
   }
 
   // What is told of the service from now on: by the status file and over HTTP.
@@ -502,16 +556,22 @@ class Server {
     status.version = Version();
     status.name = config_.name;
     status.store = Absolute(config_.store.path);
-    status.store_id = store_->id();
     status.started_ms = started_ms_;
     status.now_ms = clock_.NowMs();
     status.mono_ms = clock_.MonotonicMs();
+    if (!open_) {
+      status.starting = true;
+      status.beat_mono_ms = status.mono_ms;
+      MutexLock lock(&mutex_);
+      status.not_ready_why = stopped ? "stopped" : starting_why_;
+      return status;
+    }
+    status.store_id = store_->id();
     status.beat_mono_ms = beat_mono_ms_;
     status.ingress_up = ingress_->up();
     for (size_t i = 0; i < config_.rules.size(); ++i)
       status.reading.emplace_back(config_.rules[i].name,
                                   ingress_->Trouble(static_cast<RuleIndex>(i)));
-    status.disk_free_bytes = disk_free_;
     status.rss_bytes = ResidentBytes();
     status.sizes = store_->Sizes();
     status.outlets = outlets_;
@@ -539,6 +599,8 @@ class Server {
       MutexLock lock(&mutex_);
       status.stats = stats_;
       status.loop = loop_copy_;
+      status.disk_free_bytes = room_.bytes;
+      status.writable = !stats_.stalled && !room_.BelowReserve();
     }
     status.not_ready_why = NotReadyWhy(status);
     if (stopped && RefusedWhy().empty()) status.not_ready_why = "stopped";
@@ -554,6 +616,7 @@ class Server {
   std::string NotReadyWhy(const Status& status) {
     if (std::string why = RefusedWhy(); !why.empty()) return why;
     if (stop_asked) return "draining";
+    if (!status.writable) return NoRoomOn(status.store, room());
     if (!status.stats.loaded) return "jobs are being loaded";
     if (!status.ingress_up || !status.stats.egress_up) {
       std::string why = ingress_->Disconnected();
@@ -607,8 +670,11 @@ class Server {
 
   std::atomic<bool> watching_{true};
   std::atomic<int64_t> beat_mono_ms_{clock_.MonotonicMs()};
-  std::atomic<uint64_t> disk_free_{0};
+  std::atomic<bool> locked_{false};  // the store is ours
+  std::atomic<bool> open_{false};    // and all parts are built
   mutable Mutex mutex_;
+  std::string starting_why_ ABSL_GUARDED_BY(mutex_) = "the store is being opened";
+  VolumeRoom room_ ABSL_GUARDED_BY(mutex_);
   std::string refused_why_ ABSL_GUARDED_BY(mutex_);
   Stats stats_ ABSL_GUARDED_BY(mutex_);
   LoopStats loop_copy_ ABSL_GUARDED_BY(mutex_);

@@ -7,8 +7,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <fstream>
+#include <thread>
 
 #include "app/out_file.h"
 #include "base/read_file.h"
@@ -48,10 +50,7 @@ int64_t Whole(const JsonReader& reader, size_t slot) {
   return text.ok() ? std::strtoll(std::string(*text).c_str(), nullptr, 10) : 0;
 }
 
-}  // namespace
-
-std::string FormatStatus(const Status& status) {
-  const Stats& s = status.stats;
+std::string Head(const Status& status) {
   std::string out = "{\n";
   out += fmt::format("\"pid\":{},\"version\":{},\"name\":{},\n", status.pid,
                      Quoted(status.version), Quoted(status.name));
@@ -61,9 +60,46 @@ std::string FormatStatus(const Status& status) {
       "\"started\":\"{}\",\"at\":\"{}\",\"mono_ms\":{},\"beat_mono_ms\":{},\n",
       FormatRfc3339Ms(status.started_ms), FormatRfc3339Ms(status.now_ms), status.mono_ms,
       status.beat_mono_ms);
-  out += fmt::format(
-      "\"ready\":{},\"not_ready_why\":{},\"ingress_up\":{},\"egress_up\":{},\n",
-      status.ready, Quoted(status.not_ready_why), status.ingress_up, s.egress_up);
+  out += fmt::format("\"ready\":{},\"not_ready_why\":{}", status.ready,
+                     Quoted(status.not_ready_why));
+  return out;
+}
+
+// All of `text` from the beginning of the file that `open_flags` get.
+absl::Status Put(const std::string& path, int open_flags, std::string_view text) {
+  // A FIFO that nobody reads is no file to wait for.
+  const int fd = open(path.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC | open_flags, 0600);
+  if (fd < 0) return Failed("write", path);
+  if (open_flags != 0) fchmod(fd, 0600);  // also one that an older version left
+  const ssize_t written = write(fd, text.data(), text.size());
+  const bool closed = close(fd) == 0;
+  if (written == static_cast<ssize_t>(text.size()) && closed) return absl::OkStatus();
+  if (written >= 0 && closed) errno = ENOSPC;
+  return Failed("write", path);
+}
+
+// Into the blocks that the file has. Blanks cover what is left of a longer one.
+absl::Status Overwrite(const std::string& path, const Status& status) {
+  struct stat there {};
+  if (stat(path.c_str(), &there) != 0) return Failed("write", path);
+  const auto size = static_cast<size_t>(there.st_size);
+  const size_t room = std::max(size, static_cast<size_t>(there.st_blocks) * 512);
+  std::string text = FormatStatus(status);
+  if (text.size() > room) text = FormatShortStatus(status);
+  if (text.size() < size) text.resize(size, ' ');
+  return Put(path, 0, text);
+}
+
+}  // namespace
+
+std::string FormatShortStatus(const Status& status) { return Head(status) + "\n}\n"; }
+
+std::string FormatStatus(const Status& status) {
+  if (status.starting) return FormatShortStatus(status);
+  const Stats& s = status.stats;
+  std::string out = Head(status);
+  out += fmt::format(",\n\"ingress_up\":{},\"egress_up\":{},\n", status.ingress_up,
+                     s.egress_up);
   out += TotalsJson(s, status.now_ms) + ",\n";
   out += fmt::format(
       "\"intake_open\":{},\"disk_free_bytes\":{},\"disk_bytes\":{},\"memtable_bytes\":{},"
@@ -78,21 +114,14 @@ std::string FormatStatus(const Status& status) {
 }
 
 absl::Status WriteStatusFile(const std::string& path, const Status& status) {
-  const std::string text = FormatStatus(status);
-  const std::string target = RegularFilePath(path);  // "" = written through
-  const std::string next = target.empty() ? path : target + ".next";
-  const int make = target.empty() ? 0 : O_CREAT | O_TRUNC;
-  // A FIFO that nobody reads is no file to wait for.
-  const int fd = open(next.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC | make, 0600);
-  if (fd < 0) return Failed("write", next);
-  if (!target.empty()) fchmod(fd, 0600);  // also one that an older version left
-  const ssize_t written = write(fd, text.data(), text.size());
-  const bool closed = close(fd) == 0;
-  if (written != static_cast<ssize_t>(text.size()) || !closed)
-    return Failed("write", next);
-  if (!target.empty() && rename(next.c_str(), target.c_str()) != 0)
-    return Failed("replace", path);
-  return absl::OkStatus();
+  const std::string target = RegularFilePath(path);
+  if (target.empty()) return Put(path, 0, FormatStatus(status));  // written through
+  const std::string next = target + ".next";
+  absl::Status written = Put(next, O_CREAT | O_TRUNC, FormatStatus(status));
+  if (written.ok() && rename(next.c_str(), target.c_str()) == 0) return written;
+  if (written.ok()) written = Failed("replace", path);
+  unlink(next.c_str());
+  return Overwrite(target, status).ok() ? absl::OkStatus() : written;
 }
 
 void RemoveStatusFile(const std::string& path) {
@@ -108,10 +137,9 @@ Health HealthOf(const Status& status, int64_t mono_ms) {
   return health;
 }
 
-Health ReadHealth(const std::string& path, int64_t mono_ms) {
-  const auto text = ReadFile(path);
-  if (!text.ok())
-    return {false, false, "no status file at " + path + ": is expirer running?"};
+namespace {
+
+Health HealthIn(const std::string& path, const std::string& text, int64_t mono_ms) {
   JsonPointers pointers;
   const size_t beat = pointers.Add("/beat_mono_ms");
   const size_t written = pointers.Add("/mono_ms");
@@ -120,7 +148,7 @@ Health ReadHealth(const std::string& path, int64_t mono_ms) {
   const size_t pid = pointers.Add("/pid");
   const size_t intake = pointers.Add("/intake_open");
   JsonReader reader;
-  if (const absl::Status read = reader.Read(*text, pointers); !read.ok())
+  if (const absl::Status read = reader.Read(text, pointers); !read.ok())
     return {false, false, path + " is no status file: " + Message(read)};
   Health health =
       Judge(Whole(reader, pid), Whole(reader, beat), Whole(reader, written), mono_ms);
@@ -131,6 +159,21 @@ Health ReadHealth(const std::string& path, int64_t mono_ms) {
   std::string scratch;
   const auto sentence = JsonText(reader.value(why), &scratch);
   health.why = sentence.ok() ? std::string(*sentence) : "not ready";
+  return health;
+}
+
+}  // namespace
+
+Health ReadHealth(const std::string& path, int64_t mono_ms) {
+  Health health;
+  for (int i = 0; i < 3 && !health.live; ++i) {
+    // One that is overwritten in its place may be read half.
+    if (i > 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    const auto text = ReadFile(path);
+    if (!text.ok())
+      return {false, false, "no status file at " + path + ": is expirer running?"};
+    health = HealthIn(path, *text, mono_ms);
+  }
   return health;
 }
 

@@ -1,5 +1,6 @@
 // The status file: what a running service says of itself each second, written
-// atomically (a new file renamed over the old), and what `expirer health`
+// atomically (a new file renamed over the old; on a full volume into the old one's
+// place, which takes no space), and what `expirer health`
 // reads. No network, no lock, no socket. What is published over HTTP
 // (app/exposition.h) is made of the same Status.
 #pragma once
@@ -36,12 +37,15 @@ struct Status {
   // turn. Steps of the wall clock do not touch them.
   int64_t mono_ms = 0;
   int64_t beat_mono_ms = 0;
+  // The store is not open yet: only what stands above and not_ready_why counts.
+  bool starting = false;
   bool ready = false;
   std::string not_ready_why;  // "" when ready
   // By the name of each rule why it is not read; "" = it is.
   std::vector<std::pair<std::string, std::string>> reading;
   bool ingress_up = false;
   uint64_t disk_free_bytes = 0;
+  bool writable = true;  // false: no room on the store's volume
   uint64_t rss_bytes = 0;
   StoreSizes sizes;
   Stats stats;
@@ -66,10 +70,12 @@ struct Status {
 };
 
 [[nodiscard]] std::string FormatStatus(const Status& status);
-// Replaces the file at `path`.
+// The part that `health` reads; all there is while it starts.
+[[nodiscard]] std::string FormatShortStatus(const Status& status);
+// Replaces the file at `path`. Where there is no room for another one its bytes are
+// overwritten, by the short form if the whole one does not fit.
 [[nodiscard]] absl::Status WriteStatusFile(const std::string& path, const Status& status);
-// For a start: what a process that ended a moment ago said would pass for a sign
-// of life of this one, for as long as the store takes to open.
+// Of a start that fails: it gives no sign of life.
 void RemoveStatusFile(const std::string& path);
 
 struct Health {

@@ -13,6 +13,7 @@
 
 #include "job/request.h"
 #include "job/rules.h"
+#include "store/space.h"
 
 namespace expirer {
 
@@ -188,9 +189,10 @@ struct TargetKnown {
   std::string target;
 };
 
-// Free bytes of the store's volume, as the watcher saw them.
+// What is free on the store's volume, as the watcher saw it.
 struct DiskSpace {
   uint64_t free_bytes = 0;
+  uint64_t free_inodes = VolumeRoom::kNoLimit;
 };
 
 // A rule's consumer is known to have acked everything up to a stream

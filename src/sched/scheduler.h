@@ -159,7 +159,7 @@ class Scheduler {
   void ApplyEgress(bool up);
   void EndLooking(std::string_view target);
   [[nodiscard]] std::unique_ptr<InFlight> EndAttempt(uint64_t number);
-  void ApplyDiskSpace(uint64_t free_bytes);
+  void ApplyDiskSpace(const DiskSpace& space);
   [[nodiscard]] absl::Status ApplyRebuildAsked();
   void EndRebuild();
   [[nodiscard]] absl::Status ApplyRequests(std::vector<Request>* requests);

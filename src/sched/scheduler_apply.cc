@@ -44,7 +44,7 @@ absl::Status Scheduler::ApplyCompletions(std::vector<Completion>* completions) {
                    [&](const RuleRead& e) { ApplyRead(e); },
                    [&](const StoodStill& e) { ApplyStoodStill(e.ms); },
                    [&](const TargetKnown& e) { EndLooking(e.target); },
-                   [&](const DiskSpace& e) { ApplyDiskSpace(e.free_bytes); },
+                   [&](const DiskSpace& e) { ApplyDiskSpace(e); },
                    [&](const RebuildAsked&) { status = ApplyRebuildAsked(); },
                    [&](const Admitted&) { admitted_ = true; },
                    [&](const ConsumerFloor& e) {
@@ -191,17 +191,21 @@ void Scheduler::CountWaits() {
     if (Waits(gate)) gate.waited_ms += std::min(passed_ms, kHousekeepingMs);
 }
 
-void Scheduler::ApplyDiskSpace(uint64_t free_bytes) {
-  const bool open = free_bytes >= options_.disk_free;
+void Scheduler::ApplyDiskSpace(const DiskSpace& space) {
+  const bool open =
+      space.free_bytes >= options_.disk_free && space.free_inodes >= kResumeInodes;
   if (open == intake_open_) return;
   intake_open_ = open;
   inbound_->SetIntake(open);
   if (open)
     Log(Level::kInfo, "disk space is back: taking in again",
-        {{"free_bytes", free_bytes}});
+        {{"free_bytes", space.free_bytes}});
   else
     Log(Level::kError, "little disk space: no more input is taken, firing goes on",
-        {{"free_bytes", free_bytes}, {"limit_bytes", options_.disk_free}});
+        {{"free_bytes", space.free_bytes},
+         {"limit_bytes", options_.disk_free},
+         {"free_inodes", space.free_inodes},
+         {"limit_inodes", kResumeInodes}});
 }
 
 // Null for one that is unknown or given up.

@@ -54,6 +54,7 @@ absl::Status MakeDirectory(rocksdb::FileSystem* files, const std::string& path,
   for (size_t slash = path.find('/', 1);; slash = path.find('/', slash + 1)) {
     const IOStatus s =
         files->CreateDirIfMissing(path.substr(0, slash), IOOptions(), nullptr);
+    if (s.IsNoSpace()) return FromRocks(s, "making store " + path);
     if (!s.ok())
       return Refused(fmt::format("store {} cannot be created: {}", path, s.ToString()));
     if (slash != std::string::npos) continue;
@@ -152,6 +153,13 @@ absl::Status OpenRocks(RocksSetup setup, const std::vector<std::string>& names,
   return FromRocks(s, "opening store " + path);
 }
 
+// An opening writes. A volume that cannot be asked counts as one with room.
+absl::Status CheckRoom(const SpaceGauge& space, const std::string& path) {
+  const absl::StatusOr<VolumeRoom> room = space.Room();
+  if (!room.ok() || !room->BelowReserve()) return absl::OkStatus();
+  return NoSpace(NoRoomOn(path, *room));
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Store>> Store::Open(const StoreOptions& options) {
@@ -165,6 +173,7 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(const StoreOptions& options) 
   if (!options.read_only) RETURN_IF_ERROR(guard->Lock());
   if (options.read_only && options.stopped) RETURN_IF_ERROR(guard->LockToRead());
   if (!options.read_only && options.locked) options.locked();
+  if (!options.read_only) RETURN_IF_ERROR(CheckRoom(rep->space, path));
   RocksSetup setup = MakeRocksSetup(options, rep->env.get(), rep->expiry.get());
   RETURN_IF_ERROR(CheckOurs(setup.db, path, files));
   RETURN_IF_ERROR(VerifyLogs(guard, options));

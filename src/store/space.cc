@@ -5,6 +5,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include <fmt/format.h>
+
 #include "rocksdb/file_system.h"
 #include "store/rocks.h"
 
@@ -18,32 +20,45 @@ constexpr uint64_t kPlentyBytes = 1 << 30;
 
 }  // namespace
 
-absl::StatusOr<uint64_t> FreeBytesOf(rocksdb::FileSystem* files,
-                                     const std::string& path) {
+std::string VolumeRoom::ToString() const {
+  if (inodes == kNoLimit) return fmt::format("{} bytes are free", bytes);
+  return fmt::format("{} bytes and {} inodes are free", bytes, inodes);
+}
+
+absl::StatusOr<VolumeRoom> RoomOn(rocksdb::FileSystem* files, const std::string& path) {
+  VolumeRoom room;
   if (files != nullptr) {
-    uint64_t bytes = 0;
     RETURN_IF_ERROR(
-        FromRocks(files->GetFreeSpace(path, rocksdb::IOOptions(), &bytes, nullptr),
+        FromRocks(files->GetFreeSpace(path, rocksdb::IOOptions(), &room.bytes, nullptr),
                   "free space of " + path));
-    return bytes;
+    return room;
   }
   struct statvfs volume {};
   if (statvfs(path.c_str(), &volume) != 0)
     return Internal("statvfs " + path + ": " + std::strerror(errno));
-  return static_cast<uint64_t>(volume.f_bavail) * volume.f_frsize;
+  room.bytes = static_cast<uint64_t>(volume.f_bavail) * volume.f_frsize;
+  if (volume.f_files > 0) room.inodes = volume.f_favail;
+  return room;
+}
+
+std::string NoRoomOn(const std::string& path, const VolumeRoom& room) {
+  return fmt::format(
+      "the volume of {} has no room: {}; expirer writes nothing below {} bytes or {} "
+      "inodes, and again from {} and {} on",
+      path, room.ToString(), kReserveBytes, kReserveInodes, kResumeBytes, kResumeInodes);
 }
 
 bool SpaceGauge::HasRoom(uint64_t bytes) {
   const int64_t now_ms = clock_->MonotonicMs();
   if (read_at_ms_ < 0 || now_ms - read_at_ms_ >= kReadEveryMs ||
-      free_ < kPlentyBytes + since_ + bytes) {
-    const absl::StatusOr<uint64_t> free = Free();
-    if (!free.ok()) return true;
-    free_ = *free;
+      room_.bytes < kPlentyBytes + since_ + bytes) {
+    const absl::StatusOr<VolumeRoom> room = Room();
+    if (!room.ok()) return true;
+    room_ = *room;
     since_ = 0;
     read_at_ms_ = now_ms;
   }
-  return free_ >= since_ + bytes + kReserveBytes;
+  return room_.bytes >= since_ + bytes + kReserveBytes && !room_.BelowReserve();
 }
 
 }  // namespace expirer

@@ -16,9 +16,10 @@ namespace {
 
 constexpr int64_t kAskEveryMs = 1000;
 
-absl::Status NoSpaceOn(const std::string& path) {
-  return NoSpace(
-      fmt::format("no space left on the volume of {}: nothing was written", path));
+absl::Status NoSpaceOn(const std::string& path, const SpaceGauge& space) {
+  const absl::StatusOr<VolumeRoom> room = space.Room();
+  return NoSpace(fmt::format("no space left on the volume of {}: nothing was written{}",
+                             path, room.ok() ? "; " + room->ToString() : ""));
 }
 
 // The first key after all those beginning with `prefix`; empty = none.
@@ -109,7 +110,7 @@ Store::Rep::~Rep() {
 void Store::Rep::Close() {
   if (db == nullptr) return;
   if (!read_only && guard->SyncAll().ok() && errors->fatal().ok() &&
-      !errors->no_space() && !full) {
+      !errors->no_space() && !full && space.HasRoom(0)) {
     rocksdb::FlushOptions flush;
     flush.allow_write_stall = true;  // nobody writes any more
     db->Flush(flush, families).PermitUncheckedError();
@@ -278,7 +279,7 @@ absl::Status Store::Write(WriteSet* set) {
   const size_t bytes = set->bytes();
   if (rep_->full || !rep_->space.HasRoom(bytes)) {
     rep_->full = true;
-    return NoSpaceOn(rep_->path);
+    return NoSpaceOn(rep_->path, rep_->space);
   }
   if (rep_->marked) RETURN_IF_ERROR(rep_->NoteReplaced(set->rep_->batch));
   rocksdb::WriteOptions write;
@@ -293,7 +294,7 @@ absl::Status Store::Write(WriteSet* set) {
     const bool stalled = s.IsIncomplete();  // compactions are behind
     if (s.IsNoSpace() || (stalled && rep_->errors->no_space())) {
       rep_->full = true;
-      return NoSpaceOn(rep_->path);
+      return NoSpaceOn(rep_->path, rep_->space);
     }
     if (!stalled) return FromRocks(s, "writing to " + rep_->path);
     // We wait ourselves: RocksDB would wait for a compaction that may by now
@@ -311,8 +312,8 @@ bool Store::Writable() {
     rep_->full = false;  // the next Write says what happened
     return true;
   }
-  const absl::StatusOr<uint64_t> free = rep_->space.Free();
-  if (free.ok() && *free < SpaceGauge::kResumeBytes) return false;
+  const absl::StatusOr<VolumeRoom> room = rep_->space.Room();
+  if (room.ok() && !room->MayResume()) return false;
   // OK at once when nothing had stopped; Busy while RocksDB itself recovers.
   if (!rep_->db->Resume().ok()) return false;
   rep_->errors->ClearNoSpace();
@@ -327,7 +328,7 @@ void Store::SetNow(int64_t now_ms, int64_t forget_floor_ms) {
   rep_->present.forget_floor_ms.store(forget_floor_ms, std::memory_order_relaxed);
 }
 
-absl::StatusOr<uint64_t> Store::FreeBytes() const { return rep_->space.Free(); }
+absl::StatusOr<VolumeRoom> Store::Room() const { return rep_->space.Room(); }
 
 StoreSizes Store::Sizes() const {
   StoreSizes sizes;

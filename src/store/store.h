@@ -20,6 +20,7 @@
 
 #include "base/status.h"
 #include "job/job.h"
+#include "store/space.h"
 
 namespace rocksdb {
 class FileSystem;
@@ -138,7 +139,8 @@ class Store {
  public:
   // Opens or creates. Errors, each with what to do: another process has the
   // store (kFailedPrecondition), a newer format, damaged files (kDataLoss),
-  // a directory that holds something else, no permission.
+  // a directory that holds something else, no permission, a full volume
+  // (kResourceExhausted: nothing was lost, and it may be tried again).
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<Store>> Open(
       const StoreOptions& options);
   // Makes everything written durable, then closes.
@@ -212,8 +214,8 @@ class Store {
   // time up to which closed keys are forgotten early (limits.history; 0 = no).
   void SetNow(int64_t now_ms, int64_t forget_floor_ms);
 
-  // Free bytes on the store's volume for an unprivileged process.
-  [[nodiscard]] absl::StatusOr<uint64_t> FreeBytes() const;
+  // What is free on the store's volume.
+  [[nodiscard]] absl::StatusOr<VolumeRoom> Room() const;
   [[nodiscard]] StoreSizes Sizes() const;
 
  private:

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/check.h"
+#include "store/info_log.h"
 #include "store/rocks.h"
 #include "store/table_footer.h"
 #include "store/wal_scan.h"
@@ -301,6 +302,7 @@ absl::Status WalGuard::Lock() {
   const IOStatus s = target()->LockFile(path, IOOptions(), &lock_, nullptr);
   if (s.ok()) return absl::OkStatus();
   lock_ = nullptr;
+  if (s.IsNoSpace()) return FromRocks(s, "making " + path);
   const std::string words = s.ToString();
   // RocksDB's words for a lock held in this process and in another one.
   in_use_ = words.find("lock hold by current process") != std::string::npos ||
@@ -677,6 +679,13 @@ IOStatus WalGuard::DeleteFile(const std::string& name, const IOOptions& options,
     if (IOStatus s = Unlist(id); !s.ok()) return s;
   }
   return target()->DeleteFile(name, options, dbg);
+}
+
+IOStatus WalGuard::NewLogger(const std::string& name, const IOOptions& /*options*/,
+                             std::shared_ptr<rocksdb::Logger>* result,
+                             IODebugContext* /*dbg*/) {
+  *result = std::make_shared<InfoLog>(target(), name);
+  return IOStatus::OK();
 }
 
 IOStatus WalGuard::LockFile(const std::string& name, const IOOptions& options,

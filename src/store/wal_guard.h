@@ -62,7 +62,8 @@ class WalGuard final : public rocksdb::FileSystemWrapper {
   const char* Name() const override { return "ExpirerWalGuard"; }
 
   // Takes the store's lock and hands it to RocksDB when that asks for it.
-  // kFailedPrecondition when another process has it. Not for read-only.
+  // kFailedPrecondition when another process has it, kResourceExhausted when there
+  // is no room for its file. Not for read-only.
   [[nodiscard]] absl::Status Lock();
   // The same for a reader, which must not write: OK without the lock where
   // there is no file to lock or it cannot be opened.
@@ -103,6 +104,9 @@ class WalGuard final : public rocksdb::FileSystemWrapper {
       rocksdb::IODebugContext* dbg) override;
   rocksdb::IOStatus DeleteFile(const std::string& name, const rocksdb::IOOptions& options,
                                rocksdb::IODebugContext* dbg) override;
+  rocksdb::IOStatus NewLogger(const std::string& name, const rocksdb::IOOptions& options,
+                              std::shared_ptr<rocksdb::Logger>* result,
+                              rocksdb::IODebugContext* dbg) override;
   rocksdb::IOStatus LockFile(const std::string& name, const rocksdb::IOOptions& options,
                              rocksdb::FileLock** lock,
                              rocksdb::IODebugContext* dbg) override;

@@ -31,6 +31,7 @@ World::World(Options options)
       }()) {
   Service::Options service;
   service.config = options_.config;
+  service.store = options_.store;
   service.url = server_.url();
   service.environment = options_.environment;
   service_ = std::make_unique<Service>(service);

@@ -28,6 +28,7 @@ class World {
  public:
   struct Options {
     std::string config = {};         // of expirer; "" = the built-in rule
+    std::string store = {};          // "" = a temporary one
     std::string server_config = {};  // appended to nats-server's
     Environment environment = {};    // of expirer
     std::string user = {};           // of the client

@@ -204,6 +204,11 @@ bool World::TryStart() {
   options.cache_bytes = 0;  // so that reads reach the disk, and the same ones always
   options.clock = &clock_;
   auto store = Armed([&] { return Store::Open(options); });
+  if (absl::IsResourceExhausted(store.status())) {
+    Tell("waits for room: " + Message(store.status()));
+    free_bytes_ = kPlentyBytes;
+    return false;
+  }
   if (!store.ok()) {
     Tell("the store does not open: " + Message(store.status()));
     if (io_faults_ == faults)

@@ -289,6 +289,16 @@ class PageFs final : public rocksdb::FileSystemWrapper {
     return S::OK();
   }
 
+  // RocksDB's file LOG, which has the host's time in it.
+  class Discarding final : public rocksdb::FSWritableFile {
+   public:
+    using FSWritableFile::Append;
+    S Append(const Slice&, const IO&, Dbg*) override { return S::OK(); }
+    S Close(const IO&, Dbg*) override { return S::OK(); }
+    S Flush(const IO&, Dbg*) override { return S::OK(); }
+    S Sync(const IO&, Dbg*) override { return S::OK(); }
+  };
+
   class Writing final : public rocksdb::FSWritableFile {
    public:
     Writing(std::shared_ptr<Disk> disk, std::shared_ptr<File> file, std::string path)
@@ -396,6 +406,10 @@ class PageFs final : public rocksdb::FileSystemWrapper {
   }
   S NewWritableFile(const std::string& path, const FO&,
                     std::unique_ptr<rocksdb::FSWritableFile>* result, Dbg*) override {
+    if (path.ends_with("/LOG")) {
+      *result = std::make_unique<Discarding>();
+      return S::OK();
+    }
     std::lock_guard lock(disk_->mutex);
     auto file = std::make_shared<File>();
     Make(disk_.get(), {{Clean(path), file}});

@@ -402,9 +402,13 @@ TEST(Config, ValuesOfAWrongTypeOrOutOfRangeAreRefused) {
       "f:1:21: limits.unsynced: expected a duration from 1ms to 10s, such as 90s, 15m or "
       "168h, found \"11s\"");
   EXPECT_EQ(
-      Error("limits: { disk_free: 1 EB }"),
-      "f:1:22: limits.disk_free: expected a size from 0 to 1TB, such as 512MB or 64MiB, "
-      "found \"1 EB\"");
+      Error("limits: { disk_free: 47MB }"),
+      "f:1:22: limits.disk_free: expected a size from 48MB to 1TB, such as 512MB or "
+      "64MiB, found \"47MB\"");
+  EXPECT_EQ(Error("limits: { disk_free: 1 EB }"),
+            "f:1:22: limits.disk_free: expected a size from 48MB to 1TB, such as 512MB "
+            "or 64MiB, "
+            "found \"1 EB\"");
   EXPECT_EQ(Error("limits: 5"), "f:1:9: limits: expected a map of keys, found \"5\"");
   EXPECT_EQ(
       Error("log: {}\nlimits:\n  batch:\n"),

@@ -56,6 +56,18 @@ TEST_F(ExpositionTest, ACoreOrWatcherThatStandsStillIsNotLive) {
   EXPECT_THAT(exposition_.Answer("/healthz").body, HasSubstr("no sign of life"));
 }
 
+TEST_F(ExpositionTest, AStartIsLiveAndHasNoMetricsYet) {
+  Status status;
+  status.starting = true;
+  status.not_ready_why = "waiting for room to start";
+  exposition_.Publish(std::move(status), {});
+  EXPECT_EQ(Code("/healthz"), 200);
+  for (const char* path : {"/metrics", "/readyz"}) {
+    EXPECT_EQ(Code(path), 503);
+    EXPECT_EQ(exposition_.Answer(path).body, "waiting for room to start\n");
+  }
+}
+
 TEST_F(ExpositionTest, MetricsAreThoseOfTheLastStatus) {
   Publish(true);
   EXPECT_EQ(exposition_.Answer("/metrics").type, kMetricsType);

@@ -182,7 +182,7 @@ TEST(Metrics, TellTheStoreTheConnectionsAndTheirOwnListener) {
   status.ingress_up = true;
   status.ingress_connects = 3;
   status.stats.no_space = 2;
-  status.stats.stalled = true;
+  status.writable = false;
   status.sizes.background_errors = 1;
   status.loop.clock_jumps.Notice(-5'000, 0);
   HttpCounts http;

@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 
@@ -12,6 +14,7 @@
 
 #include "job/json_view.h"
 #include "support/temp_dir.h"
+#include "support/volume.h"
 
 namespace expirer {
 namespace {
@@ -91,6 +94,46 @@ TEST(StatusFile, IsItsOwnersAloneAndFollowsALink) {
             std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
   RemoveStatusFile(path);
   EXPECT_FALSE(std::filesystem::exists(real));
+}
+
+TEST(StatusFile, OfAStartIsTheShortForm) {
+  Status status = Example();
+  status.starting = true;
+  const std::string text = FormatStatus(status);
+  EXPECT_EQ(text, FormatShortStatus(status));
+  EXPECT_EQ(At(text, {"pid"}), "42");
+  EXPECT_EQ(At(text, {"pending"}), "(none)") << "nothing is known of the jobs";
+}
+
+TEST(StatusFile, OnAFullVolumeIsWrittenIntoTheOldOnesPlace) {
+  const TempDir dir;
+  const Volume volume(dir.path(), "size=1m,nr_inodes=20");
+  if (!volume.mounted()) GTEST_SKIP() << "mount: " << std::strerror(errno);
+  const std::string path = dir.path() + "/status.json";
+  Status status = Example();
+  ASSERT_TRUE(WriteStatusFile(path, status).ok());
+  volume.TakeBytes(2);
+  volume.TakeInodes();
+  status.beat_mono_ms = status.mono_ms = 900'000;
+  status.ready = false;
+  status.not_ready_why = "no room";
+  const auto expect_told = [&] {
+    EXPECT_TRUE(ReadHealth(path, 900'000).live);
+    EXPECT_EQ(ReadHealth(path, 900'000).why, "no room");
+  };
+  ASSERT_TRUE(WriteStatusFile(path, status).ok());
+  expect_told();
+  const auto size = std::filesystem::file_size(path);
+  for (int rule = 0; rule < 100; ++rule) status.stats.rules[std::to_string(rule)];
+  ASSERT_TRUE(WriteStatusFile(path, status).ok());
+  expect_told();
+  EXPECT_EQ(std::filesystem::file_size(path), size) << "the whole one has no room";
+  EXPECT_FALSE(std::filesystem::exists(path + ".next"));
+  EXPECT_FALSE(WriteStatusFile(dir.path() + "/other", status).ok());
+  volume.Release();
+  ASSERT_TRUE(WriteStatusFile(path, status).ok());
+  expect_told();
+  EXPECT_GT(std::filesystem::file_size(path), size);
 }
 
 // As a device is, which a test must not put at risk.

@@ -1052,6 +1052,9 @@ TEST(Scheduler, LittleDiskSpaceClosesTheIntakeAndFiringGoesOn) {
   w.inbox_->Complete(DiskSpace{1'000'000'000'000});
   w.Run();
   EXPECT_TRUE(w.bus_->intake());
+  w.inbox_->Complete(DiskSpace{1'000'000'000'000, kResumeInodes - 1});
+  w.Run();
+  EXPECT_FALSE(w.bus_->intake()) << "a volume is full without inodes, too";
 }
 
 TEST(Scheduler, FullHistoryForgetsTheOldestClosedKeysFirst) {

@@ -1,7 +1,6 @@
 #include "store/store.h"
 
 #include <fcntl.h>
-#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,6 +23,7 @@
 #include "store/committer.h"
 #include "store/meta.h"
 #include "support/page_fs.h"
+#include "support/volume.h"
 
 namespace expirer {
 namespace {
@@ -467,32 +467,11 @@ TEST_F(StoreTest, SizesAndFreeSpaceAreReported) {
   ASSERT_TRUE(Write().ok());
   EXPECT_GT(store_->Sizes().disk_bytes, 100000U);
   EXPECT_GT(store_->Sizes().memtable_bytes, 100000U);
-  EXPECT_GT(*store_->FreeBytes(), 0U);
+  EXPECT_GT(store_->Room()->bytes, 0U);
 }
 
-// A volume of its own. Skips where mounting is not allowed.
-class Volume {
- public:
-  Volume(std::string path, int megabytes) : path_(std::move(path)) {
-    std::filesystem::create_directories(path_);
-    mounted_ = mount("tmpfs", path_.c_str(), "tmpfs", 0,
-                     fmt::format("size={}m", megabytes).c_str()) == 0;
-  }
-  ~Volume() {
-    if (mounted_) umount(path_.c_str());
-  }
-  [[nodiscard]] bool mounted() const { return mounted_; }
-  [[nodiscard]] bool MakeReadOnly() const {
-    return mount("tmpfs", path_.c_str(), "tmpfs", MS_REMOUNT | MS_RDONLY, nullptr) == 0;
-  }
-
- private:
-  const std::string path_;
-  bool mounted_ = false;
-};
-
 TEST_F(StoreTest, ReadOnlyVolumeIsRefused) {
-  Volume volume(dir_, 64);
+  Volume volume(dir_, "size=64m");
   if (!volume.mounted()) GTEST_SKIP() << "mount: " << std::strerror(errno);
   options_.path = dir_ + "/store";
   MustOpen();
@@ -545,10 +524,6 @@ class FullVolumeTest : public StoreTest {
     EXPECT_TRUE(scan->status().ok()) << scan->status();
     return rows;
   }
-  void Ballast(int megabytes) const {
-    std::ofstream file(dir_ + "/ballast", std::ios::binary);
-    file << std::string(static_cast<size_t>(megabytes) << 20, 'b');
-  }
   bool WaitWritable() {
     for (int i = 0; i < 600; ++i) {
       if (store_->Writable()) return true;
@@ -559,19 +534,19 @@ class FullVolumeTest : public StoreTest {
 };
 
 TEST_F(FullVolumeTest, WriteIsRefusedWholeAndGoesOnWhenThereIsSpace) {
-  Volume volume(dir_, kMegabytes);
+  Volume volume(dir_, fmt::format("size={}m", kMegabytes));
   if (!volume.mounted()) GTEST_SKIP() << "mount: " << std::strerror(errno);
   options_.path = dir_ + "/store";
   options_.memtable_bytes = 4 << 20;
   MustOpen();
-  Ballast(30);
+  volume.TakeBytes(30);
   uint64_t rows = WriteUntilRefused(0);
   ASSERT_GT(rows, 100U);
   EXPECT_FALSE(store_->Writable());
   EXPECT_TRUE(absl::IsResourceExhausted(store_->Write(&set_)));
   EXPECT_EQ(Count(), rows) << "a refused write was applied";
   EXPECT_TRUE(store_->Sync().ok());
-  std::filesystem::remove(dir_ + "/ballast");
+  volume.Release();
   ASSERT_TRUE(WaitWritable());
   EXPECT_TRUE(store_->Write(&set_).ok()) << "the same set, again";
   ++rows;
@@ -583,7 +558,7 @@ TEST_F(FullVolumeTest, WriteIsRefusedWholeAndGoesOnWhenThereIsSpace) {
 
 // Space taken away behind our back: RocksDB itself runs into the wall.
 TEST_F(FullVolumeTest, VolumeFilledByOthersIsSurvived) {
-  Volume volume(dir_, kMegabytes);
+  Volume volume(dir_, fmt::format("size={}m", kMegabytes));
   if (!volume.mounted()) GTEST_SKIP() << "mount: " << std::strerror(errno);
   options_.path = dir_ + "/store";
   options_.memtable_bytes = 4 << 20;
@@ -593,12 +568,12 @@ TEST_F(FullVolumeTest, VolumeFilledByOthersIsSurvived) {
     set_.Clear();
     set_.PutJob({1, static_cast<int64_t>(rows), rows}, Noise(4000, rows));
     ASSERT_TRUE(store_->Write(&set_).ok());
-    if (rows == 1500) Ballast(kMegabytes);  // as much as fits
+    if (rows == 1500) volume.TakeBytes(kMegabytes);  // as much as fits
     if (absl::IsResourceExhausted(store_->Write(&set_))) break;
   }
   rows = WriteUntilRefused(rows);
   EXPECT_TRUE(store_->Sync().ok());
-  std::filesystem::remove(dir_ + "/ballast");
+  volume.Release();
   ASSERT_TRUE(WaitWritable());
   const uint64_t more = rows + 500;
   for (; rows < more; ++rows) {
@@ -610,6 +585,137 @@ TEST_F(FullVolumeTest, VolumeFilledByOthersIsSurvived) {
   MustOpen();
   EXPECT_EQ(Count(), rows);
   store_.reset();
+}
+
+TEST_F(FullVolumeTest, WithoutInodesWriteIsRefusedAndGoesOnWhenThereAreSome) {
+  Volume volume(dir_, "size=256m,nr_inodes=300");
+  if (!volume.mounted()) GTEST_SKIP() << "mount: " << std::strerror(errno);
+  options_.path = dir_ + "/store";
+  MustOpen();
+  set_.PutMeta("a", "1");
+  ASSERT_TRUE(store_->Write(&set_).ok());
+  volume.TakeInodes();
+  const absl::Status refused = store_->Write(&set_);
+  EXPECT_TRUE(absl::IsResourceExhausted(refused)) << refused;
+  EXPECT_THAT(Message(refused), HasSubstr("and 0 inodes are free"));
+  EXPECT_FALSE(store_->Writable());
+  volume.Release();
+  ASSERT_TRUE(WaitWritable());
+  EXPECT_TRUE(store_->Write(&set_).ok());
+  store_.reset();
+}
+
+TEST_F(FullVolumeTest, AStartBelowTheReserveIsRefusedBeforeAnythingIsWritten) {
+  Volume volume(dir_, fmt::format("size={}m,nr_inodes=300", kMegabytes));
+  if (!volume.mounted()) GTEST_SKIP() << "mount: " << std::strerror(errno);
+  options_.path = dir_ + "/store";
+  MustOpen();
+  store_.reset();
+  bool locked = false;
+  options_.locked = [&] { locked = true; };
+  const auto expect_refused = [&](const char* why) {
+    locked = false;
+    const auto before = RoomOn(nullptr, dir_)->bytes;
+    const absl::Status refused = Open();
+    EXPECT_TRUE(absl::IsResourceExhausted(refused)) << refused;
+    EXPECT_THAT(Message(refused), HasSubstr(why));
+    EXPECT_TRUE(locked) << "the process that waits has the store";
+    EXPECT_EQ(RoomOn(nullptr, dir_)->bytes, before);
+  };
+  volume.TakeBytes(70);
+  expect_refused("writes nothing below 32000000 bytes or 64 inodes");
+  volume.TakeBytes(kMegabytes);
+  expect_refused("has no room: 0 bytes");
+  volume.Release();
+  volume.TakeInodes();
+  expect_refused("and 0 inodes are free");
+  volume.Release();
+  MustOpen();
+  store_.reset();
+}
+
+// As of a volume that others fill after it was asked.
+class SaysThereIsRoom final : public rocksdb::FileSystemWrapper {
+ public:
+  SaysThereIsRoom() : FileSystemWrapper(rocksdb::FileSystem::Default()) {}
+  const char* Name() const override { return "SaysThereIsRoom"; }
+  rocksdb::IOStatus GetFreeSpace(const std::string&, const rocksdb::IOOptions&,
+                                 uint64_t* bytes, rocksdb::IODebugContext*) override {
+    *bytes = uint64_t{1} << 40;
+    return rocksdb::IOStatus::OK();
+  }
+};
+
+// The store of a process that was killed with rows in its log, opened again
+// and again on a volume that others fill in a moment.
+class KilledStoreTest : public FullVolumeTest {
+ protected:
+  static constexpr uint64_t kRows = 8;
+  KilledStoreTest() {
+    options_.memtable_bytes = 4 << 20;
+    options_.file_system = std::make_shared<SaysThereIsRoom>();
+  }
+  void MakeKilled() {
+    options_.path = dir_ + "/live";
+    MustOpen();
+    for (uint64_t n = 0; n < kRows; ++n) {
+      set_.Clear();
+      set_.PutJob({1, static_cast<int64_t>(n), n}, Noise(4000, n));
+      ASSERT_TRUE(store_->Write(&set_).ok());
+    }
+    ASSERT_TRUE(store_->Sync().ok());
+    std::filesystem::copy(dir_ + "/live", dir_ + "/killed");
+    store_.reset();
+  }
+  // True when it opened while `fill` had taken the room; then `make_room`, and it
+  // opens and has all rows.
+  bool OpensOn(const std::function<void()>& fill,
+               const std::function<void()>& make_room) {
+    options_.path = dir_ + "/store";
+    std::filesystem::copy(dir_ + "/killed", options_.path);
+    fill();
+    const absl::Status opened = Open();
+    EXPECT_TRUE(opened.ok() || absl::IsResourceExhausted(opened)) << opened;
+    make_room();
+    MustOpen();
+    EXPECT_EQ(Count(), kRows);
+    store_.reset();
+    std::filesystem::remove_all(options_.path);
+    return opened.ok();
+  }
+};
+
+// RocksDB's files of an opening each run into the wall, one after another.
+TEST_F(KilledStoreTest, AnOpeningThatRunsOutOfBytesSaysSoAndLosesNothing) {
+  Volume volume(dir_, "size=8m");
+  if (!volume.mounted()) GTEST_SKIP() << "mount: " << std::strerror(errno);
+  MakeKilled();
+  for (int pages = 0; pages <= 32; ++pages) {
+    SCOPED_TRACE(pages);
+    const bool opened = OpensOn(
+        [&] {
+          volume.TakeBytes(8);
+          volume.GiveBack(pages * 4096U);
+        },
+        [&] { volume.Release(); });
+    if (pages == 0 || pages == 32) {
+      EXPECT_EQ(opened, pages == 32);
+    }
+  }
+}
+
+TEST_F(KilledStoreTest, AnOpeningThatRunsOutOfInodesSaysSoAndLosesNothing) {
+  Volume volume(dir_, "size=8m,nr_inodes=300");
+  if (!volume.mounted()) GTEST_SKIP() << "mount: " << std::strerror(errno);
+  MakeKilled();
+  for (int free = 0; free <= 12; ++free) {
+    SCOPED_TRACE(free);
+    const bool opened =
+        OpensOn([&] { volume.TakeInodes(free); }, [&] { volume.Release(); });
+    if (free == 0 || free == 12) {
+      EXPECT_EQ(opened, free == 12);
+    }
+  }
 }
 
 // The log itself finds no space, by injection.

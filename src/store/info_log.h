@@ -1,0 +1,38 @@
+// RocksDB's own log, the file LOG in the store's directory, for people.
+// RocksDB's writer of it ends the process by an assertion when a line follows
+// one that could not be written (on a full volume each is such a line), and so
+// does its rotation when the next file cannot be made. This one drops lines.
+#pragma once
+
+#include <cstdarg>
+#include <memory>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "base/clock.h"
+#include "base/mutex.h"
+#include "rocksdb/env.h"
+#include "rocksdb/file_system.h"
+
+namespace expirer {
+
+// Thread-safe.
+class InfoLog final : public rocksdb::Logger {
+ public:
+  // Where the file cannot be made, all lines are dropped.
+  InfoLog(rocksdb::FileSystem* files, const std::string& path);
+  ~InfoLog() override { Close().PermitUncheckedError(); }
+  using rocksdb::Logger::Logv;
+  void Logv(const char* format, va_list values) override;
+  size_t GetLogFileSize() const override;
+
+ private:
+  rocksdb::Status CloseImpl() override;
+
+  const SystemClock clock_;  // the lines come from RocksDB's threads
+  mutable Mutex mutex_;
+  std::unique_ptr<rocksdb::FSWritableFile> file_ ABSL_GUARDED_BY(mutex_);
+  size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace expirer
