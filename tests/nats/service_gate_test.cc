@@ -102,7 +102,8 @@ TEST_P(ServiceGateCut, WhatWasPaidMeanwhileDoesNotFire) {
   ASSERT_TRUE(service.WaitLog("connection to NATS lost"));
   const Traffic traffic(server.url(), cut.traffic);
   Payments(&client, "paid", kCount);
-  ASSERT_LT(NowMs(), due) << "too slow a machine for this test";
+  if (NowMs() >= due)
+    GTEST_SKIP() << "too slow a machine: it was due before it was set up";
   ASSERT_TRUE(WaitFor([&] { return NowMs() > due; }));
   if (!cut.first.empty()) link.MendFor("-" + cut.first + "\"");
   Sleep(cut.ms);  // what must not count: no condition tells that it passed

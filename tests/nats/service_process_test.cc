@@ -191,7 +191,8 @@ TEST(ServiceProcess, SigtermWhileTheServerIsSilentEndsInTime) {
   const int64_t due = NowMs() + 5'000;
   for (int i = 0; i < 50; ++i) world.Order("o" + std::to_string(i), due);
   ASSERT_TRUE(world.service().WaitCounter("scheduled", 51));
-  ASSERT_LT(NowMs(), due) << "too slow a machine for this test";
+  if (NowMs() >= due)
+    GTEST_SKIP() << "too slow a machine: it was due before it was set up";
   world.server().Pause();
   ASSERT_TRUE(world.service().WaitStatus(
       "in_flight", "", [](int64_t now) { return now > 0; }, kLongMs));

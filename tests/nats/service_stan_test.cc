@@ -99,7 +99,8 @@ TEST_F(ServiceStan, PaidAndCancelledOrdersDoNotExpire) {
   Pay("paid");
   Cancel("cancelled");
   ASSERT_TRUE(service_->WaitCounter("cancelled", 2));
-  ASSERT_LT(NowMs(), due) << "too slow a machine for this test";
+  if (NowMs() >= due)
+    GTEST_SKIP() << "too slow a machine: it was due before it was set up";
   ASSERT_TRUE(WaitFor([&] { return !Fired("neither").empty(); })) << service_->Log();
   WaitForAnotherOrder();
   EXPECT_EQ(client_->Collected().size(), 2u);
@@ -123,7 +124,8 @@ TEST_F(ServiceStan, PaymentThatCameWhileExpirerWasDeadWins) {
   Order("paid", due);
   Order("unpaid", due);
   ASSERT_TRUE(service_->WaitCounter("scheduled", 2));
-  ASSERT_LT(NowMs(), due) << "too slow a machine for this test";
+  if (NowMs() >= due)
+    GTEST_SKIP() << "too slow a machine: it was due before it was set up";
   service_->Kill9();
   Pay("paid");
   ASSERT_TRUE(WaitFor([&] { return NowMs() > due; }));
@@ -149,7 +151,8 @@ TEST_F(ServiceStan, ThousandsOfPaymentsThatCameWhileExpirerWasDeadAllWin) {
   client_->PublishMany("order:created", kOrders,
                        [&](size_t i) { return OrderJson(id(i), due); });
   ASSERT_TRUE(service_->WaitCounter("scheduled", kOrders));
-  ASSERT_LT(NowMs(), due) << "too slow a machine for this test";
+  if (NowMs() >= due)
+    GTEST_SKIP() << "too slow a machine: it was due before it was set up";
   service_->Kill9();
   client_->PublishMany("payment:created", kOrders, [&](size_t i) {
     return fmt::format(R"({{"id":"p","orderId":"{}"}})", id(i));
@@ -212,7 +215,8 @@ TEST_F(ServiceStan, SigtermWhileTheServerIsSilentEndsInTime) {
   constexpr int kOrders = 50;
   for (int i = 0; i < kOrders; ++i) Order("o" + std::to_string(i), due);
   ASSERT_TRUE(service_->WaitCounter("scheduled", kOrders + 1));
-  ASSERT_LT(NowMs(), due) << "too slow a machine for this test";
+  if (NowMs() >= due)
+    GTEST_SKIP() << "too slow a machine: it was due before it was set up";
   server_->Pause();
   ASSERT_TRUE(service_->WaitStatus(
       "in_flight", "", [](int64_t now) { return now > 0; }, kLongMs));
@@ -252,7 +256,8 @@ TEST_F(ServiceStan, SigtermWhileOnlyTheStreamingServerIsSilentEndsInTime) {
   const int64_t due = NowMs() + 5'000;
   Order("o1", due);
   ASSERT_TRUE(service_->WaitCounter("scheduled", 1));
-  ASSERT_LT(NowMs(), due) << "too slow a machine for this test";
+  if (NowMs() >= due)
+    GTEST_SKIP() << "too slow a machine: it was due before it was set up";
   server_->Pause();
   ASSERT_TRUE(service_->WaitStatus(
       "in_flight", "", [](int64_t now) { return now > 0; }, kLongMs));
