@@ -35,7 +35,7 @@ std::unique_ptr<Store> OpenStore(const std::string& path) {
   auto store = Store::Open(options);
   if (!store.ok()) std::fprintf(stderr, "%s\n", Message(store.status()).c_str());
   CHECK(store.ok());
-  (*store)->SetNow(kNowMs, 0);
+  (*store)->SetNow(kNowMs);
   return *std::move(store);
 }
 

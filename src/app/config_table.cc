@@ -108,7 +108,8 @@ constexpr Key kKeys[] = {
     {"limits.dead_bytes", KeyType::kBytes, "1GB", kMega, 1'000'000 * kMega,
      "Bytes that these take; beyond, only references are kept."},
     {"limits.history", KeyType::kInteger, "10000000", 1, 10'000 * kMega,
-     "Closed keys remembered; the oldest are forgotten early."},
+     "Closed keys remembered; beyond, the oldest of the rule that has the most are "
+     "forgotten early."},
     {"limits.unsynced", KeyType::kDuration, "50ms", 1, 10 * kSecond,
      "How long a write may wait for its sync."},
     // No less than what a store that was full needs to be written again.

@@ -126,6 +126,10 @@ std::string MakeId(std::string_view rule, std::string_view key) {
   return id.append(key);
 }
 
+std::string_view RuleOfName(std::string_view name_or_id) {
+  return name_or_id.substr(0, name_or_id.find_first_of(std::string_view(".\0", 2)));
+}
+
 std::string JobName(std::string_view rule, std::string_view key) {
   std::string name;
   name.reserve(rule.size() + 1 + key.size());

@@ -236,6 +236,8 @@ inline constexpr std::string_view kStaleReason = "stale: ";
 // `rule`, 0x00, `key`: how a job is named in the `ids` family. The rule's name
 // holds no zero byte, so ids never collide.
 [[nodiscard]] std::string MakeId(std::string_view rule, std::string_view key);
+// The rule of an outlet's name (<rule>, <rule>.<entry>) or of an id made of one.
+[[nodiscard]] std::string_view RuleOfName(std::string_view name_or_id);
 // The name users see: rule/key.
 [[nodiscard]] std::string JobName(std::string_view rule, std::string_view key);
 

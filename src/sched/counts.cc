@@ -22,10 +22,16 @@ constexpr std::string_view kRecountKey = "count/recount";
 constexpr uint64_t RuleCounts::*kAll[] = {&RuleCounts::pending, &RuleCounts::retrying,
                                           &RuleCounts::dead_jobs, &RuleCounts::rejected};
 
-std::string SpanKey(int64_t span) {
-  std::string key(kSpanPrefix);
+// Of the sums, where the rule is "".
+std::string SpanKey(std::string_view rule, int64_t span) {
+  std::string key(rule.empty() ? kSpanPrefix : kMetaRuleHistory);
+  if (!rule.empty()) key.append(rule).push_back('\0');
   PutBig64(&key, static_cast<uint64_t>(span));
   return key;
+}
+
+std::string FloorKey(std::string_view rule) {
+  return rule.empty() ? std::string(kFloorKey) : std::string(kMetaRuleFloor).append(rule);
 }
 
 std::string Encode(const RuleCounts& counts) {
@@ -74,21 +80,58 @@ absl::Status Counts::Load(const Store& store) {
         rules_[std::string(key.substr(kRulePrefix.size()))] = counts;
         return absl::OkStatus();
       }));
-  RETURN_IF_ERROR(store.VisitMeta(
-      kSpanPrefix, [this](std::string_view key, std::string_view value) -> absl::Status {
-        if (key.size() != kSpanPrefix.size() + 8)
-          return Corrupt("history count malformed");
-        const auto span = static_cast<int64_t>(Big64(key.data() + kSpanPrefix.size()));
-        spans_[span].keys = Reader(value).Varint();
-        closed_ += spans_[span].keys;
-        return absl::OkStatus();
-      }));
-  std::string floor;
-  ASSIGN_OR_RETURN(const bool found, store.GetMeta(kFloorKey, &floor));
-  if (found) forget_floor_ms_ = static_cast<int64_t>(Reader(floor).Varint());
+  RETURN_IF_ERROR(LoadHistory(store));
   std::string unused;
   ASSIGN_OR_RETURN(recount_wished_, store.GetMeta(kRecountKey, &unused));
   return LoadTotals(store);
+}
+
+absl::Status Counts::LoadHistory(const Store& store) {
+  // The number after `rule_bytes` of the key.
+  const auto span_of = [](std::string_view key,
+                          size_t rule_bytes) -> absl::StatusOr<int64_t> {
+    if (key.size() != rule_bytes + 8) return Corrupt("history count malformed");
+    return static_cast<int64_t>(Big64(key.data() + rule_bytes));
+  };
+  RETURN_IF_ERROR(store.VisitMeta(
+      kSpanPrefix, [&](std::string_view key, std::string_view value) -> absl::Status {
+        ASSIGN_OR_RETURN(const int64_t span, span_of(key, kSpanPrefix.size()));
+        closed_ += spans_[span].keys = Reader(value).Varint();
+        return absl::OkStatus();
+      }));
+  std::map<int64_t, Span> rest = spans_;  // that no rule has
+  const auto add = [this](std::string_view rule, int64_t span, uint64_t keys) {
+    History& history = histories_[std::string(rule)];
+    history.spans[span] = {keys, EndMs(span), false};
+    history.keys += keys;
+  };
+  RETURN_IF_ERROR(store.VisitMeta(
+      kMetaRuleHistory,
+      [&](std::string_view key, std::string_view value) -> absl::Status {
+        key.remove_prefix(kMetaRuleHistory.size());
+        const std::string_view rule = key.substr(0, key.find('\0'));
+        ASSIGN_OR_RETURN(const int64_t span, span_of(key, rule.size() + 1));
+        // An older version may have counted since: it knows the sums only.
+        const uint64_t stored = Reader(value).Varint();
+        const auto sum = rest.find(span);
+        const uint64_t keys = std::min(stored, sum == rest.end() ? 0 : sum->second.keys);
+        if (keys != stored) dirty_spans_.emplace_back(rule, span);
+        if (keys == 0) return absl::OkStatus();
+        sum->second.keys -= keys;
+        add(rule, span, keys);
+        return absl::OkStatus();
+      }));
+  for (const auto& [span, of] : rest)
+    if (of.keys > 0) add("", span, of.keys);
+  std::string floor;
+  ASSIGN_OR_RETURN(const bool found, store.GetMeta(kFloorKey, &floor));
+  if (found) floors_[""] = static_cast<int64_t>(Reader(floor).Varint());
+  return store.VisitMeta(
+      kMetaRuleFloor, [this](std::string_view key, std::string_view value) {
+        key.remove_prefix(kMetaRuleFloor.size());
+        floors_[std::string(key)] = static_cast<int64_t>(Reader(value).Varint());
+        return absl::OkStatus();
+      });
 }
 
 absl::Status Counts::LoadTotals(const Store& store) {
@@ -151,11 +194,11 @@ uint64_t Counts::dead() const {
 void Counts::Move(std::string_view rule, const Register* from, const Register* to) {
   if (from != nullptr) {
     if (uint64_t RuleCounts::*counter = Counter(from->state)) Add(rule, counter, -1);
-    if (IsClosed(from->state)) Close(from->expires_ms, -1);
+    if (IsClosed(from->state)) Close(rule, from->expires_ms, -1);
   }
   if (to != nullptr) {
     if (uint64_t RuleCounts::*counter = Counter(to->state)) Add(rule, counter, +1);
-    if (IsClosed(to->state)) Close(to->expires_ms, +1);
+    if (IsClosed(to->state)) Close(rule, to->expires_ms, +1);
   }
 }
 
@@ -216,39 +259,82 @@ void Counts::GiveUpRecount() {
   recount_wished_ = false;
 }
 
-void Counts::Close(int64_t expires_ms, int64_t change) {
+void Counts::Close(std::string_view outlet, int64_t expires_ms, int64_t change) {
   const int64_t number = expires_ms / kSpanMs;
-  auto it = spans_.find(number);
-  if (it == spans_.end()) {
-    // Of a span dropped meanwhile: its keys are counted no more.
-    if (change < 0) return;
-    it = spans_.emplace(number, Span{}).first;
+  const std::string_view rule = RuleOfName(outlet);
+  auto at = histories_.find(rule);
+  if (change > 0) {
+    if (at == histories_.end()) at = histories_.try_emplace(std::string(rule)).first;
+    Span& span = at->second.spans[number];
+    Span& sum = spans_[number];
+    Touch(rule, number, &span);
+    Touch("", number, &sum);
+    ++span.keys;
+    span.last_ms = std::max(span.last_ms, expires_ms);
+    ++sum.keys;
+    ++at->second.keys;
+    ++closed_;
+    return;
   }
-  Span& span = it->second;
-  if (change < 0 && span.keys == 0) return;
-  span.keys += static_cast<uint64_t>(change);
-  if (!span.dirty) dirty_spans_.push_back(number);
-  span.dirty = true;
-  closed_ += static_cast<uint64_t>(change);
+  if (at == histories_.end() || !at->second.spans.contains(number))
+    at = histories_.find(std::string_view());
+  // Of a span dropped meanwhile: its keys are counted no more.
+  if (at == histories_.end() || !at->second.spans.contains(number)) return;
+  TakeOut(at, number, 1);
+  if (at->second.keys == 0) histories_.erase(at);
 }
 
-uint64_t Counts::Expire(int64_t now_ms) {
-  uint64_t early = 0;
-  while (!spans_.empty()) {
-    const auto first = spans_.begin();
-    const int64_t end_ms = (first->first + 1) * kSpanMs;
-    const bool expired = end_ms <= now_ms;
-    if (!expired && closed_ <= history_max_) break;
-    if (!expired) {
-      early += first->second.keys;
-      forget_floor_ms_ = end_ms - 1;
-      floor_dirty_ = true;
+// The rule's entry stays, also where it has no keys any more.
+void Counts::TakeOut(Histories::iterator rule, int64_t number, uint64_t keys) {
+  History& history = rule->second;
+  const auto span = history.spans.find(number);
+  const auto sum = spans_.find(number);
+  Touch(rule->first, number, &span->second);
+  Touch("", number, &sum->second);
+  history.keys -= keys;
+  closed_ -= keys;
+  if ((span->second.keys -= keys) == 0) history.spans.erase(span);
+  if ((sum->second.keys -= keys) == 0) spans_.erase(sum);
+}
+
+void Counts::ForgetOldest(std::vector<Forgotten>* forgotten) {
+  const auto most = std::max_element(
+      histories_.begin(), histories_.end(),
+      [](const auto& a, const auto& b) { return a.second.keys < b.second.keys; });
+  const std::string rule = most->first;
+  const int64_t floor_ms = most->second.spans.begin()->second.last_ms;
+  uint64_t keys = 0;
+  // Whose the keys of "" are nobody knows, so every rule forgets as much.
+  for (auto at = histories_.begin(); at != histories_.end();) {
+    std::map<int64_t, Span>& spans = at->second.spans;
+    if (rule.empty() || at->first == rule) {
+      while (!spans.empty() && spans.begin()->second.last_ms <= floor_ms) {
+        keys += spans.begin()->second.keys;
+        TakeOut(at, spans.begin()->first, spans.begin()->second.keys);
+      }
     }
-    closed_ -= first->second.keys;
-    dropped_spans_.push_back(first->first);
-    spans_.erase(first);
+    at = at->second.keys == 0 ? histories_.erase(at) : std::next(at);
   }
-  return early;
+  floors_[rule] = floor_ms;
+  dirty_floors_.insert(rule);
+  if (forgotten->empty() || forgotten->back().rule != rule)
+    forgotten->push_back({rule, 0, 0});
+  forgotten->back().keys += keys;
+  forgotten->back().floor_ms = floor_ms;
+}
+
+std::vector<Counts::Forgotten> Counts::Expire(int64_t now_ms) {
+  while (!spans_.empty() && EndMs(spans_.begin()->first) < now_ms) {
+    const int64_t span = spans_.begin()->first;
+    for (auto at = histories_.begin(); at != histories_.end();) {
+      const auto first = at->second.spans.begin();
+      if (first->first == span) TakeOut(at, span, first->second.keys);
+      at = at->second.keys == 0 ? histories_.erase(at) : std::next(at);
+    }
+  }
+  std::vector<Forgotten> forgotten;
+  while (closed_ > history_max_) ForgetOldest(&forgotten);
+  return forgotten;
 }
 
 void Counts::Stage(WriteSet* set) {
@@ -257,16 +343,23 @@ void Counts::Stage(WriteSet* set) {
     set->PutMeta(std::string(kRulePrefix) + rule, Encode(rules_.find(rule)->second));
     dirty = false;
   }
-  // Dropped first: a span that came back since is put after.
-  for (const int64_t span : dropped_spans_) set->DeleteMeta(SpanKey(span));
-  dropped_spans_.clear();
-  for (const int64_t number : dirty_spans_) {
-    const auto it = spans_.find(number);
-    if (it == spans_.end()) continue;  // dropped since
-    std::string value;
-    PutVarint(&value, it->second.keys);
-    set->PutMeta(SpanKey(number), value);
-    it->second.dirty = false;
+  std::string value;
+  for (const auto& [rule, number] : dirty_spans_) {
+    std::map<int64_t, Span> none;
+    const auto history = rule.empty() ? histories_.end() : histories_.find(rule);
+    std::map<int64_t, Span>& spans = rule.empty() ? spans_
+                                     : history == histories_.end()
+                                         ? none
+                                         : history->second.spans;
+    const auto span = spans.find(number);
+    if (span == spans.end()) {
+      set->DeleteMeta(SpanKey(rule, number));
+      continue;
+    }
+    value.clear();
+    PutVarint(&value, span->second.keys);
+    set->PutMeta(SpanKey(rule, number), value);
+    span->second.dirty = false;
   }
   dirty_spans_.clear();
   if (recount_dirty_ && recount_wished_) set->PutMeta(kRecountKey, "1");
@@ -274,12 +367,12 @@ void Counts::Stage(WriteSet* set) {
   recount_dirty_ = false;
   stale_.Stage(kStaleKey, set);
   dead_bytes_.Stage(kDeadBytesKey, set);
-  if (floor_dirty_) {
-    std::string value;
-    PutVarint(&value, static_cast<uint64_t>(forget_floor_ms_));
-    set->PutMeta(kFloorKey, value);
-    floor_dirty_ = false;
+  for (const std::string& rule : dirty_floors_) {
+    value.clear();
+    PutVarint(&value, static_cast<uint64_t>(floors_.find(rule)->second));
+    set->PutMeta(FloorKey(rule), value);
   }
+  dirty_floors_.clear();
 }
 
 }  // namespace expirer

@@ -7,8 +7,10 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/status.h"
@@ -54,11 +56,19 @@ class Counts {
 
   // Closed keys still in history.
   [[nodiscard]] uint64_t closed() const { return closed_; }
-  // Drops the buckets that expired, and at limits.history the oldest ones
-  // early. Returns how many keys were forgotten early by this call.
-  uint64_t Expire(int64_t now_ms);
-  // Closed keys that expire at or before this are forgotten early; 0 = none.
-  [[nodiscard]] int64_t forget_floor_ms() const { return forget_floor_ms_; }
+  // Drops the spans that expired; and beyond limits.history, of the rule that has the
+  // most closed keys, the one that expires first. So of N rules each keeps what it
+  // has, up to an Nth of limits.history, and may use what others leave. Returns what
+  // was forgotten early by this call.
+  struct Forgotten {
+    std::string rule;  // "" = of keys that an older version counted: of every rule
+    uint64_t keys = 0;
+    int64_t floor_ms = 0;  // what expires at or before this
+  };
+  std::vector<Forgotten> Expire(int64_t now_ms);
+  // By rule; "": for every rule.
+  using Floors = std::map<std::string, int64_t, std::less<>>;
+  [[nodiscard]] const Floors& floors() const { return floors_; }
 
   // Adds what changed since the last call to `set`.
   void Stage(WriteSet* set);
@@ -88,24 +98,42 @@ class Counts {
   };
   [[nodiscard]] absl::Status LoadTotals(const Store& store);
   RuleCounts& Change(std::string_view rule);
-  // Closed keys by the time they expire, in spans of ten minutes, kept under
-  // "count/h/" be64 span: varint count. 7 days of history are ~1,000 spans.
+  // Closed keys by the time they expire, in spans of ten minutes: of all rules under
+  // "count/h/" be64 span: varint count, of each rule under "count/hr/" rule 0x00 be64
+  // span. 7 days of history are ~1,000 spans. Keys that an older version counted are
+  // of the rule "", which has no entries of its own.
   static constexpr int64_t kSpanMs = 600'000;
-  void Close(int64_t expires_ms, int64_t change);
-
+  // The last millisecond of the span.
+  static constexpr int64_t EndMs(int64_t span) { return (span + 1) * kSpanMs - 1; }
   struct Span {
     uint64_t keys = 0;
+    int64_t last_ms = 0;  // no key of it expires later
     bool dirty = false;
   };
+  struct History {
+    uint64_t keys = 0;
+    std::map<int64_t, Span> spans;
+  };
+  using Histories = std::map<std::string, History, std::less<>>;
+  [[nodiscard]] absl::Status LoadHistory(const Store& store);
+  void Close(std::string_view outlet, int64_t expires_ms, int64_t change);
+  void ForgetOldest(std::vector<Forgotten>* forgotten);
+  void TakeOut(Histories::iterator rule, int64_t span, uint64_t keys);
+  // Notes for Stage that the span ("": of the sums) has changed.
+  void Touch(std::string_view rule, int64_t number, Span* span) {
+    if (!span->dirty) dirty_spans_.emplace_back(rule, number);
+    span->dirty = true;
+  }
+
   const uint64_t history_max_;
   CountsByRule rules_;
   std::map<std::string, bool, std::less<>> dirty_rules_;
-  std::map<int64_t, Span> spans_;
-  std::vector<int64_t> dirty_spans_;
-  std::vector<int64_t> dropped_spans_;
+  std::map<int64_t, Span> spans_;  // the sums
+  Histories histories_;            // by rule
+  std::vector<std::pair<std::string, int64_t>> dirty_spans_;
   uint64_t closed_ = 0;
-  int64_t forget_floor_ms_ = 0;
-  bool floor_dirty_ = false;
+  Floors floors_;
+  std::set<std::string, std::less<>> dirty_floors_;
   Total stale_;
   Total dead_bytes_;
   uint64_t miscounts_ = 0;

@@ -121,8 +121,8 @@ absl::Status TakeOver(const Rule& rule, Store* store) {
   // Rejected events of a rule with named entries have no lane.
   RETURN_IF_ERROR(mover.DeadEntries(rule.was, rule.name));
   set.Clear();
-  for (const std::string_view prefix :
-       {kMetaLane, kMetaRuleCount, kMetaConsumer, kMetaRead})
+  for (const std::string_view prefix : {kMetaLane, kMetaRuleCount, kMetaRuleHistory,
+                                        kMetaRuleFloor, kMetaConsumer, kMetaRead})
     RETURN_IF_ERROR(MoveMeta(*store, rule, prefix, &set));
   RETURN_IF_ERROR(MoveFirstName(*store, rule, &set));
   set.DeleteMeta(std::string(kMetaRename) + rule.was);

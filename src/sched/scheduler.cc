@@ -68,7 +68,9 @@ absl::Status Scheduler::Load(Instant now) {
   egress_down_mono_ms_ = now.mono_ms;
   FireAfterNextWrite();  // it has the sign of life
   counted_mono_ms_ = now.mono_ms;
-  store_->SetNow(now.wall_ms, counts_.forget_floor_ms());
+  for (const auto& [rule, floor_ms] : counts_.floors())
+    store_->ForgetEarly(rule, floor_ms);
+  store_->SetNow(now.wall_ms);
   return absl::OkStatus();
 }
 
@@ -86,7 +88,7 @@ absl::StatusOr<int64_t> Scheduler::Step(Instant now, std::vector<Completion>* co
     RETURN_IF_ERROR(WriteStaged());
     if (stalled_) return now_.wall_ms + kStallPollMs;
   }
-  store_->SetNow(now_.wall_ms, counts_.forget_floor_ms());
+  store_->SetNow(now_.wall_ms);
   ahead_rows_.Note(now_.wall_ms, &staged_);
   RETURN_IF_ERROR(ApplyCompletions(completions));
   RETURN_IF_ERROR(ApplyTimeouts());
@@ -122,12 +124,14 @@ void Scheduler::StageHousekeeping() {
   }
   if (now_.mono_ms >= housekeeping_mono_ms_ + kHousekeepingMs) {
     housekeeping_mono_ms_ = now_.mono_ms;
-    const uint64_t early = counts_.Expire(now_.wall_ms);
-    if (early > 0) {
-      stats_.forgotten += early;
+    for (const Counts::Forgotten& early : counts_.Expire(now_.wall_ms)) {
+      store_->ForgetEarly(early.rule, early.floor_ms);
+      stats_.forgotten += early.keys;
       LogGathered(Level::kWarn,
-                  "history is full: the oldest closed keys are forgotten early", "", "",
-                  {{"forgotten", early}, {"limit", options_.history_keys}});
+                  "history is full: the oldest closed keys of the rule that has the most "
+                  "are forgotten early",
+                  early.rule, "",
+                  {{"forgotten", early.keys}, {"limit", options_.history_keys}});
     }
   }
   TellStale(kStaleTellMs);

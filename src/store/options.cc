@@ -15,9 +15,9 @@ class ExpiryFilter final : public rocksdb::CompactionFilter {
  public:
   explicit ExpiryFilter(const Present* present) : present_(present) {}
   const char* Name() const override { return "ExpirerExpiry"; }
-  bool Filter(int /*level*/, const rocksdb::Slice& /*key*/, const rocksdb::Slice& value,
+  bool Filter(int /*level*/, const rocksdb::Slice& key, const rocksdb::Slice& value,
               std::string* /*new_value*/, bool* /*value_changed*/) const override {
-    return present_->Forgets(ExpiresMs(ToView(value)));
+    return present_->Forgets(ToView(key), ExpiresMs(ToView(value)));
   }
 
  private:
@@ -90,6 +90,22 @@ rocksdb::ColumnFamilyOptions IdsOptions(rocksdb::BlockBasedTableOptions table,
 }
 
 }  // namespace
+
+void Present::ForgetEarly(std::string_view rule, int64_t floor_ms) {
+  MutexLock lock(&mutex_);
+  floors_.insert_or_assign(std::string(rule), floor_ms);
+  if (floor_ms > highest_ms_.load(std::memory_order_relaxed))
+    highest_ms_.store(floor_ms, std::memory_order_relaxed);
+}
+
+bool Present::BelowFloor(std::string_view id, int64_t expires_ms) const {
+  MutexLock lock(&mutex_);
+  for (const std::string_view rule : {std::string_view(), RuleOfName(id)}) {
+    const auto floor = floors_.find(rule);
+    if (floor != floors_.end() && expires_ms <= floor->second) return true;
+  }
+  return false;
+}
 
 std::unique_ptr<rocksdb::CompactionFilter> MakeExpiryFilter(const Present* present) {
   return std::make_unique<ExpiryFilter>(present);

@@ -4,8 +4,14 @@
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "base/mutex.h"
 
 #if __has_include("rocksdb/advanced_cache.h")
 #include "rocksdb/advanced_cache.h"  // from 8 on cache.h only declares the class
@@ -20,16 +26,28 @@
 namespace expirer {
 
 // The time the store goes by, shared with RocksDB's background threads.
-struct Present {
-  std::atomic<int64_t> now_ms = 0;
-  std::atomic<int64_t> forget_floor_ms = 0;
+class Present {
+ public:
+  void SetNow(int64_t now_ms) { now_ms_.store(now_ms, std::memory_order_relaxed); }
+  // As Store::ForgetEarly.
+  void ForgetEarly(std::string_view rule, int64_t floor_ms);
 
-  // A closed key is forgotten once its expires_ms (0 = never) is reached.
-  [[nodiscard]] bool Forgets(int64_t expires_ms) const {
-    return expires_ms > 0 &&
-           (expires_ms <= now_ms.load(std::memory_order_relaxed) ||
-            expires_ms <= forget_floor_ms.load(std::memory_order_relaxed));
+  // The closed key of `id` is forgotten once its expires_ms (0 = never) is reached, or
+  // is not above its rule's floor.
+  [[nodiscard]] bool Forgets(std::string_view id, int64_t expires_ms) const {
+    if (expires_ms <= 0) return false;
+    return expires_ms <= now_ms_.load(std::memory_order_relaxed) ||
+           (expires_ms <= highest_ms_.load(std::memory_order_relaxed) &&
+            BelowFloor(id, expires_ms));
   }
+
+ private:
+  [[nodiscard]] bool BelowFloor(std::string_view id, int64_t expires_ms) const;
+
+  std::atomic<int64_t> now_ms_ = 0;
+  std::atomic<int64_t> highest_ms_ = 0;  // of the floors: above it none is looked up
+  mutable Mutex mutex_;
+  std::map<std::string, int64_t, std::less<>> floors_ ABSL_GUARDED_BY(mutex_);
 };
 
 // The families in the order they are created, which fixes their numbers; a

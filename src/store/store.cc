@@ -39,11 +39,12 @@ absl::StatusOr<bool> Get(rocksdb::DB* db, rocksdb::ColumnFamilyHandle* family,
 }
 
 absl::StatusOr<std::optional<Register>> ReadRegister(const rocksdb::Status& s,
+                                                     std::string_view id,
                                                      const rocksdb::PinnableSlice& value,
                                                      const Present& present) {
   if (s.IsNotFound()) return std::optional<Register>();
   RETURN_IF_ERROR(FromRocks(s, "reading ids"));
-  if (present.Forgets(ExpiresMs(ToView(value)))) return std::optional<Register>();
+  if (present.Forgets(id, ExpiresMs(ToView(value)))) return std::optional<Register>();
   ASSIGN_OR_RETURN(Register reg, DecodeRegister(ToView(value)));
   return std::optional<Register>(std::move(reg));
 }
@@ -126,7 +127,7 @@ absl::StatusOr<std::optional<Register>> Store::GetRegister(std::string_view id) 
   rocksdb::PinnableSlice value;
   const rocksdb::Status s =
       rep_->db->Get(rocksdb::ReadOptions(), rep_->family(kIds), ToSlice(id), &value);
-  return ReadRegister(s, value, rep_->present);
+  return ReadRegister(s, id, value, rep_->present);
 }
 
 absl::Status Store::GetRegisters(const std::vector<std::string>& ids,
@@ -139,7 +140,7 @@ absl::Status Store::GetRegisters(const std::vector<std::string>& ids,
   found->clear();
   for (size_t i = 0; i < ids.size(); ++i) {
     ASSIGN_OR_RETURN(std::optional<Register> known,
-                     ReadRegister(statuses[i], values[i], rep_->present));
+                     ReadRegister(statuses[i], ids[i], values[i], rep_->present));
     found->push_back(std::move(known));
   }
   return absl::OkStatus();
@@ -169,7 +170,8 @@ absl::Status Store::VisitDead(std::string_view prefix, const Visit& visit) const
 
 absl::Status Store::VisitRegisters(std::string_view prefix, const Visit& visit) const {
   const auto visit_known = [&](std::string_view key, std::string_view value) {
-    return rep_->present.Forgets(ExpiresMs(value)) ? absl::OkStatus() : visit(key, value);
+    return rep_->present.Forgets(key, ExpiresMs(value)) ? absl::OkStatus()
+                                                        : visit(key, value);
   };
   return VisitFamily(rep_->db.get(), rep_->family(kIds), prefix, visit_known);
 }
@@ -323,9 +325,10 @@ bool Store::Writable() {
 
 absl::Status Store::Sync() { return rep_->guard->SyncAll(); }
 
-void Store::SetNow(int64_t now_ms, int64_t forget_floor_ms) {
-  rep_->present.now_ms.store(now_ms, std::memory_order_relaxed);
-  rep_->present.forget_floor_ms.store(forget_floor_ms, std::memory_order_relaxed);
+void Store::SetNow(int64_t now_ms) { rep_->present.SetNow(now_ms); }
+
+void Store::ForgetEarly(std::string_view rule, int64_t floor_ms) {
+  rep_->present.ForgetEarly(rule, floor_ms);
 }
 
 absl::StatusOr<VolumeRoom> Store::Room() const { return rep_->space.Room(); }

@@ -155,7 +155,7 @@ class Store {
   [[nodiscard]] const std::string& recovery_note() const { return note_; }
 
   // Absent and expired entries are both nullopt; expired = closed with
-  // expires_ms <= max(now, floor) as last given to SetNow.
+  // expires_ms <= now as last given to SetNow, or not above a floor of ForgetEarly.
   [[nodiscard]] absl::StatusOr<std::optional<Register>> GetRegister(
       std::string_view id) const;
   // The same of each of `ids`, in their order; `found` is replaced. Cheaper than
@@ -210,9 +210,11 @@ class Store {
   void Mark();
   [[nodiscard]] absl::Status TakeBack();
 
-  // What the compaction filter and GetRegister take as the present, and the
-  // time up to which closed keys are forgotten early (limits.history; 0 = no).
-  void SetNow(int64_t now_ms, int64_t forget_floor_ms);
+  // What the compaction filter and GetRegister take as the present.
+  void SetNow(int64_t now_ms);
+  // Closed keys of the rule ("": of every rule) that expire at or before this are
+  // forgotten early (limits.history).
+  void ForgetEarly(std::string_view rule, int64_t floor_ms);
 
   // What is free on the store's volume.
   [[nodiscard]] absl::StatusOr<VolumeRoom> Room() const;

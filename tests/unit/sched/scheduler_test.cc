@@ -628,6 +628,36 @@ TEST(Scheduler, JobsThatWaitAsideAreLookedAtAgainAfterAReconnect) {
   EXPECT_THAT(w.Fires(), ElementsAre(Id("a", kNow + 10)));
 }
 
+TEST(Scheduler, FloodOfCancelsOfOneRuleLeavesTheKeysOfAnotherClosed) {
+  Rule orders = TestRule("orders");
+  orders.reopen = false;
+  SchedulerOptions options;
+  options.history_keys = 100;
+  World w({orders, TestRule("flood")}, options);
+  for (uint64_t i = 0; i < 20; ++i) w.Cancel("k" + std::to_string(i), {1 + i});
+  w.Run();
+  for (uint64_t i = 0; i < 300; ++i) {
+    w.Cancel("x" + std::to_string(i), {.seq = 1 + i, .rule = 1});
+    if (i % 20 == 0) w.Advance(600'000);
+  }
+  w.Advance(2'000);
+  EXPECT_LE(w.stats().closed, 100U);
+  EXPECT_GT(w.stats().forgotten, 200U);
+  const auto closed = [&] {
+    size_t count = 0;
+    for (uint64_t i = 0; i < 20; ++i)
+      count += w.State("k" + std::to_string(i)) == JobState::kCancelled ? 1 : 0;
+    return count;
+  };
+  EXPECT_EQ(closed(), 20U);
+  EXPECT_FALSE(w.State("x0", 1).has_value()) << "forgotten, of the flood";
+  EXPECT_TRUE(w.State("x299", 1).has_value());
+  w.Stop();
+  w.Start();
+  EXPECT_EQ(closed(), 20U);
+  EXPECT_FALSE(w.State("x0", 1).has_value());
+}
+
 TEST(Scheduler, RuleWhoseTargetHangsLeavesRoomForOthers) {
   SchedulerOptions options;
   options.in_flight = 64;

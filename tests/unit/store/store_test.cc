@@ -125,7 +125,7 @@ TEST_F(StoreTest, ManyRegistersReadAtOnceAreWhatEachIsAloneAlsoAfterReopening) {
   ASSERT_TRUE(Write().ok());
   for (int round = 0; round < 2; ++round) {
     for (const int64_t now_ms : {999, 1000}) {  // before and after the closed expire
-      store_->SetNow(now_ms, 0);
+      store_->SetNow(now_ms);
       std::vector<std::optional<Register>> found(1, Register());
       ASSERT_TRUE(store_->GetRegisters(ids, &found).ok());
       ASSERT_EQ(found.size(), ids.size());
@@ -283,11 +283,15 @@ TEST_F(StoreTest, ExpiredRegistersAreAbsentAndLiveOnesNever) {
   set_.PutRegister("closed", EncodeRegister(Closed(1000)));
   set_.PutRegister("live", EncodeRegister(Pending({1, 1, 1})));
   ASSERT_TRUE(Write().ok());
-  store_->SetNow(999, 0);
+  store_->SetNow(999);
   EXPECT_TRUE(store_->GetRegister("closed")->has_value());
-  store_->SetNow(1000, 0);
+  store_->SetNow(1000);
   EXPECT_FALSE(store_->GetRegister("closed")->has_value());
-  store_->SetNow(500, 1000);  // forgotten early
+  store_->SetNow(500);
+  EXPECT_TRUE(store_->GetRegister("closed")->has_value());
+  store_->ForgetEarly("close", 2000);
+  EXPECT_TRUE(store_->GetRegister("closed")->has_value());
+  store_->ForgetEarly("closed", 1000);
   EXPECT_FALSE(store_->GetRegister("closed")->has_value());
   EXPECT_TRUE(store_->GetRegister("live")->has_value());
   std::vector<std::string> ids;
