@@ -61,12 +61,20 @@ bool Known(const Event& event) { return event.handed || event.durable; }
 Oracle::Oracle(const std::vector<Rule>* rules)
     : rules_(*rules),
       outlets_(*rules),
-      first_outlets_(*rules),
+      names_(rules->size()),
+      first_name_(rules->size()),
       in_step_(rules->size(), false),
       sent_last_(outlets_.size()),
-      sent_at_(rules->size()) {}
+      sent_at_(rules->size()) {
+  Renamed();
+}
 
-void Oracle::Renamed() { outlets_ = Outlets(rules_); }
+void Oracle::Renamed() {
+  outlets_ = Outlets(rules_);
+  for (size_t i = 0; i < rules_.size(); ++i)
+    if (names_[i].empty() || names_[i].back() != rules_[i].name)
+      names_[i].push_back(rules_[i].name);
+}
 
 void Oracle::Without(std::optional<RuleIndex> rule, Orphans orphans) {
   absent_ = rule;
@@ -392,8 +400,10 @@ void Oracle::Replied(const MemoryBus::Replied& reply) {
 
 // ---- P2, P3: attempts.
 
-std::string Oracle::IdOf(OutletIndex outlet, const Event& event) const {
-  const std::string& name = first_outlets_[outlet].name;
+std::string Oracle::IdOf(OutletIndex outlet, const Event& event,
+                         const std::string& first_name) const {
+  const std::string name =
+      first_name + outlets_[outlet].name.substr(rules_[event.rule].name.size());
   JobView job;
   job.key = event.key;
   job.due_ms = DueOf(event, outlet - outlets_.Entries(event.rule).first);
@@ -447,11 +457,24 @@ bool Oracle::HasFired(OutletIndex outlet, const std::string& key, int64_t due_ms
 void Oracle::CheckId(const MemoryBus::Published& message,
                      const std::vector<const Event*>& of, OutletIndex outlet) {
   const std::string id = message.MsgId();
-  const auto same = [&](const Event* event) { return IdOf(outlet, *event) == id; };
+  const RuleIndex rule = outlets_[outlet].rule;
+  // A store that lost its power soon may know none of the names before.
+  const auto has = [&](const std::string& first_name) {
+    return std::any_of(of.begin(), of.end(), [&](const Event* event) {
+      return IdOf(outlet, *event, first_name) == id;
+    });
+  };
+  const auto& names = names_[rule];
+  const auto found = first_name_[rule].empty()
+                         ? std::find_if(names.begin(), names.end(), has)
+                         : std::find(names.begin(), names.end(), first_name_[rule]);
   // Messages of core NATS have a number that only the store knows.
-  if (rules_[outlets_[outlet].rule].source != Transport::kCore &&
-      std::none_of(of.begin(), of.end(), same))
-    Fail("P2: sent with Nats-Msg-Id " + id + ": " + Tell(*of.back()));
+  if (rules_[rule].source != Transport::kCore) {
+    if (found == names.end() || !has(*found))
+      Fail("P2: sent with Nats-Msg-Id " + id + ": " + Tell(*of.back()));
+    else
+      first_name_[rule] = *found;
+  }
   CheckSameMessage(message);
 }
 

@@ -158,7 +158,8 @@ class Oracle {
   void CheckSameMessage(const MemoryBus::Published& message);
   [[nodiscard]] bool HasFired(OutletIndex outlet, const std::string& key,
                               int64_t due_ms) const;
-  [[nodiscard]] std::string IdOf(OutletIndex outlet, const Event& event) const;
+  [[nodiscard]] std::string IdOf(OutletIndex outlet, const Event& event,
+                                 const std::string& first_name) const;
   [[nodiscard]] int64_t LatestNs(Instant now) const;
   void CheckSupersedes(const Event& event);
   void CheckAsks(const Event& event, OutletIndex outlet);
@@ -183,7 +184,9 @@ class Oracle {
 
   const std::vector<Rule>& rules_;
   Outlets outlets_;
-  const Outlets first_outlets_;  // with their first names
+  // Of each rule: the names it had; and the one in its ids, known from the first on.
+  std::vector<std::vector<std::string>> names_;
+  std::vector<std::string> first_name_;
   std::optional<RuleIndex> absent_;
   bool orphans_fired_ = false;
   std::string why_;
