@@ -252,7 +252,7 @@ class Server {
     options.locked = [this] { locked_ = true; };
     while (true) {
       const int64_t began_ms = clock_.MonotonicMs();
-      const absl::Status opened = TryToOpenStore(options);
+      absl::Status opened = TryToOpenStore(options);
       if (!absl::IsResourceExhausted(opened)) return opened;
       LogGathered(Level::kError, "no room to start: waiting until there is", "", "",
                   {{"why", Message(opened)}});
@@ -270,7 +270,7 @@ class Server {
 
   absl::Status TryToOpenStore(const StoreOptions& options) {
     ASSIGN_OR_RETURN(store_, Store::Open(options));
-    const absl::Status renamed = TakeOverRenamed(config_.rules, store_.get());
+    absl::Status renamed = TakeOverRenamed(config_.rules, store_.get());
     if (!renamed.ok()) store_.reset();
     return renamed;
   }

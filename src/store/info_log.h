@@ -23,7 +23,7 @@ class InfoLog final : public rocksdb::Logger {
   InfoLog(rocksdb::FileSystem* files, const std::string& path);
   ~InfoLog() override { Close().PermitUncheckedError(); }
   using rocksdb::Logger::Logv;
-  void Logv(const char* format, va_list values) override;
+  [[gnu::format(printf, 2, 0)]] void Logv(const char* format, va_list values) override;
   size_t GetLogFileSize() const override;
 
  private:

@@ -188,20 +188,26 @@ TEST(ServiceProcess, SigtermWhileTheServerIsSilentEndsInTime) {
   World world;
   world.service().StartReady();
   world.WaitForAnotherOrder();  // now it knows the target's stream
-  const int64_t due = NowMs() + 5'000;
-  for (int i = 0; i < 50; ++i) world.Order("o" + std::to_string(i), due);
-  ASSERT_TRUE(world.service().WaitCounter("scheduled", 51));
-  if (NowMs() >= due)
-    GTEST_SKIP() << "too slow a machine: it was due before it was set up";
-  world.server().Pause();
-  ASSERT_TRUE(world.service().WaitStatus(
-      "in_flight", "", [](int64_t now) { return now > 0; }, kLongMs));
+  // After a gap in its own time it sends nothing before the server tells what came
+  // meanwhile, and a slow machine makes such gaps: then it is tried again.
+  size_t orders = 1;
+  bool in_flight = false;
+  for (int round = 0; round < 20 && !in_flight; ++round) {
+    const int64_t due = NowMs() + 1'500;
+    for (int i = 0; i < 50; ++i) world.Order("o" + std::to_string(orders++), due);
+    ASSERT_TRUE(world.service().WaitCounter("scheduled", static_cast<int64_t>(orders)));
+    world.server().Pause();
+    in_flight = world.service().WaitStatus(
+        "in_flight", "", [](int64_t now) { return now > 0; }, 5'000);
+    if (!in_flight) world.server().Resume();
+  }
+  ASSERT_TRUE(in_flight);
   EXPECT_EQ(world.service().Term(), 0) << world.service().Log();
   world.server().Resume();
   world.service().StartReady();
-  ASSERT_TRUE(world.WaitStored("expiration:complete", 51, "TICKETING"));
+  ASSERT_TRUE(world.WaitStored("expiration:complete", orders, "TICKETING"));
   world.WaitForAnotherOrder();
-  EXPECT_EQ(world.Stored("expiration:complete").size(), 52u);
+  EXPECT_EQ(world.Stored("expiration:complete").size(), orders + 1);
 }
 
 TEST(ServiceProcess, PendingJobsAreReadAgainAtTheNextStart) {

@@ -323,7 +323,7 @@ TEST_F(ServiceTooLarge, ContentOverTheStreamsLimitIsRejectedWhenScheduledAndRequ
 TEST_F(ServiceTooLarge, WhatALimitThatShrankRefusesIsDeadAtOnceAndRequeued) {
   MakeNotifyStream();
   world_.service().StartReady();
-  Event("a", NowMs() + 2'000, 1'000);
+  Event("a", NowMs() + 8'000, 1'000);
   ASSERT_TRUE(world_.service().WaitCounter("scheduled", 1));
   ASSERT_NO_FATAL_FAILURE(LimitNotify(1'000));
   ASSERT_TRUE(world_.service().WaitCounter("dead", 1, kLongMs));
