@@ -30,6 +30,16 @@ size_t Threads(int pid) {
   return count;
 }
 
+bool HasThread(int pid, std::string_view wanted) {
+  for (const auto& entry :
+       std::filesystem::directory_iterator(fmt::format("/proc/{}/task", pid))) {
+    std::string name;
+    std::getline(std::ifstream(entry.path() / "comm"), name);
+    if (name == wanted) return true;
+  }
+  return false;
+}
+
 // Those of a service with `count` rules, the last of which has fired.
 size_t ThreadsWith(int count) {
   World w({.config = Rules(count)});
@@ -48,7 +58,14 @@ TEST(ServiceThreads, AreNoMoreWith200RulesThanWithFive) {
   EXPECT_LE(many, few + 3);  // RocksDB's begin when there is work
 }
 
-#ifdef EXPIRER_THREADS_PRELOAD
+#ifdef EXPIRER_THREADS_PRELOAD  // not with sanitizers, which bring their own allocator
+
+// The allocator by itself gives back only while its threads allocate and free.
+TEST(ServiceThreads, OneGivesBackFreedMemoryAlsoWhileTheServiceIsIdle) {
+  World w;
+  w.service().StartReady();
+  EXPECT_TRUE(HasThread(w.service().pid(), "jemalloc_bg_thd"));
+}
 
 // While it is closed the service gets no further thread.
 class ThreadLimit {
