@@ -1,7 +1,6 @@
 #include "load/events.h"
 
 #include <algorithm>
-#include <random>
 
 #include <fmt/format.h>
 
@@ -34,12 +33,14 @@ uint64_t Mix(uint64_t x) {
 
 std::string_view Name(Ids ids) { return ids == Ids::kAscending ? "ascending" : "random"; }
 
-Jobs::Jobs(Ids ids, uint64_t count, int64_t first_due_ms, int64_t span_ms)
+Jobs::Jobs(Ids ids, uint64_t count, int64_t first_due_ms, int64_t span_ms, uint64_t seed,
+           std::string_view rule)
     : ids_(ids),
       count_(count),
       first_due_ms_(first_due_ms),
       span_ms_(span_ms),
-      salt_(std::random_device()()) {}
+      salt_(seed & 0xffffffff),
+      rule_(rule) {}
 
 std::string Jobs::Key(uint64_t n) const {
   if (ids_ == Ids::kAscending) return fmt::format("order-{:08x}-{:021}", salt_, n);
@@ -54,11 +55,11 @@ int64_t Jobs::DueMs(uint64_t n) const {
          span_ms_ * static_cast<int64_t>(n) / static_cast<int64_t>(count_);
 }
 
-std::string Jobs::Payload(uint64_t n) const {
+std::string Jobs::Payload(uint64_t n, int64_t earlier_ms) const {
   std::string out = fmt::format(
       R"({{"id":"{}","status":"created","version":0,"userId":"64f1c0ffee{:014}",)"
       R"("expiresAt":"{}","note":")",
-      Key(n), n, FormatRfc3339Ms(DueMs(n)));
+      Key(n), n, FormatRfc3339Ms(DueMs(n) - earlier_ms));
   constexpr std::string_view kEnd = "\"}";
   CHECK(out.size() + kEnd.size() <= kPayloadBytes);
   // Digits as random as ids are: padding must not make the disk look better.
@@ -73,7 +74,7 @@ std::string Jobs::MsgId(uint64_t n) const {
   const std::string key = Key(n);
   job.key = key;
   job.due_ms = DueMs(n);
-  return expirer::MsgId({"load", kRule, kRule}, "", job);
+  return expirer::MsgId({"load", rule_, rule_}, "", job);
 }
 
 FireCheck::FireCheck(const Jobs& jobs) : jobs_(jobs), seen_(jobs.count(), 0) {
@@ -81,22 +82,24 @@ FireCheck::FireCheck(const Jobs& jobs) : jobs_(jobs), seen_(jobs.count(), 0) {
   for (uint64_t n = 0; n < jobs.count(); ++n) numbers_.emplace(JobPart(jobs.MsgId(n)), n);
 }
 
-void FireCheck::Add(std::string_view msg_id, std::string_view body, int64_t time_ns) {
+std::optional<uint64_t> FireCheck::Add(std::string_view msg_id, std::string_view body,
+                                       int64_t time_ns) {
   last_ns_ = std::max(last_ns_, time_ns);
   const auto found = numbers_.find(JobPart(msg_id));
   if (found == numbers_.end()) {
     ++unknown_;
-    return;
+    return std::nullopt;
   }
   const uint64_t n = found->second;
   if (body != jobs_.Payload(n)) ++wrong_;
   if (seen_[n]++ != 0) {
     ++doubled_;
-    return;
+    return std::nullopt;
   }
   const int64_t late_ns = time_ns - jobs_.DueMs(n) * 1'000'000;
   if (late_ns < 0) ++early_;
   late_ns_.push_back(late_ns);
+  return n;
 }
 
 void FireCheck::Conclude(Report* report) const {
@@ -115,11 +118,11 @@ void FireCheck::Conclude(Report* report) const {
   }
 }
 
-double FireCheck::LateMs(double quantile) {
-  if (late_ns_.empty()) return 0;
-  const auto last = static_cast<double>(late_ns_.size() - 1);
-  const auto nth = late_ns_.begin() + static_cast<ptrdiff_t>(quantile * last + 0.5);
-  std::nth_element(late_ns_.begin(), nth, late_ns_.end());
+double QuantileMs(std::vector<int64_t>* ns, double quantile) {
+  if (ns->empty()) return 0;
+  const auto last = static_cast<double>(ns->size() - 1);
+  const auto nth = ns->begin() + static_cast<ptrdiff_t>(quantile * last + 0.5);
+  std::nth_element(ns->begin(), nth, ns->end());
   return static_cast<double>(*nth) / 1e6;
 }
 

@@ -48,13 +48,15 @@ absl::Status WriteConfig(const ServeSetup& setup) {
   std::filesystem::create_directories(setup.dir, error);
   std::ofstream config(setup.dir + "/expirer.yaml");
   config << "name: " << setup.name << "\nnats: { url: \"" << setup.url
-         << "\" }\nstore: { path: \"" << setup.StorePath() << "\" }\nrules:\n";
+         << "\" }\nstore: { path: \"" << setup.StorePath()
+         << "\", history: " << setup.history << " }\nrules:\n";
   for (uint64_t i = 1; i <= setup.rules; ++i) {
     config << "  - name: " << kRule << (i > 1 ? fmt::format("-{}", i) : "")
            << "\n    schedule: { subject: \"" << setup.subject
            << "\", key: /id, due: /expiresAt }\n    publish: { subject: \""
            << setup.target << "\" }\n";
   }
+  config << setup.more_rules;
   config.close();
   if (!config) return Unavailable("cannot write " + setup.dir + "/expirer.yaml");
   return absl::OkStatus();

@@ -19,6 +19,8 @@ struct ServeSetup {
   std::string subject;  // of the events
   std::string target;
   uint64_t rules = 1;  // all read `subject`
+  std::string history = "168h";
+  std::string more_rules;  // YAML of further ones
   [[nodiscard]] std::string StorePath() const { return dir + "/store"; }
 };
 // Writes the config that Start uses.

@@ -230,11 +230,12 @@ absl::StatusOr<std::string> Link::Api(const std::string& verb, const std::string
   return text;
 }
 
-absl::Status Link::CreateStream(const std::string& name, const std::string& subject) {
+absl::Status Link::CreateStream(const std::string& name, const std::string& subject,
+                                std::string_view more) {
   const std::string body = fmt::format(
       R"({{"name":"{}","subjects":["{}"],"retention":"limits","storage":"file",)"
-      R"("num_replicas":1,"duplicate_window":120000000000}})",
-      name, subject);
+      R"("num_replicas":1,"duplicate_window":120000000000{}}})",
+      name, subject, more);
   return Api("STREAM.CREATE." + name, body).status();
 }
 

@@ -47,8 +47,10 @@ class Link {
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
 
+  // `more`: further members of its configuration, each after a comma.
   [[nodiscard]] absl::Status CreateStream(const std::string& name,
-                                          const std::string& subject);
+                                          const std::string& subject,
+                                          std::string_view more = "");
   void DeleteStream(const std::string& name);
   [[nodiscard]] absl::StatusOr<uint64_t> Messages(const std::string& stream);
   // A durable pull consumer of the whole stream; `acks`: explicit, else none.

@@ -1,8 +1,8 @@
 // expirer-load: drives a real expirer over a real nats-server and measures it
 // beside what the server does by itself in the same run.
 //
-//   expirer-load ingest|catchup|storm|steady|asking|restart|all [flags]     --help tells
-//   more
+//   expirer-load ingest|catchup|storm|steady|asking|restart|soak|all [flags]
+//   --help tells more
 //
 // The figures of the request API (one caller, a hundred callers in flight)
 // wait for the release that brings it.
@@ -37,6 +37,7 @@ struct Flags {
   uint64_t seconds = 10;
   bool feed = false;
   std::string ids;  // "" = both
+  SoakSetup soak;
 };
 
 // Beside this program, or one directory above it (as CMake builds it).
@@ -120,6 +121,12 @@ void RunAll(const CLI::App& app, const Flags& flags, Runner* runner) {
   }
 }
 
+void RunOnlyIfNamed(const CLI::App& app, const Flags& flags, Runner* runner) {
+  if (!app.got_subcommand("soak")) return;
+  runner->Run("soak",
+              [&](Report* report) { return RunSoak(flags.options, flags.soak, report); });
+}
+
 void AddFlags(CLI::App* app, Flags* flags) {
   app->add_option(
       "-s,--server", flags->server,
@@ -158,7 +165,15 @@ void AddScenarios(CLI::App* app, Flags* flags) {
   CLI::App* asking =
       app->add_subcommand("asking", "get and cancel with many pending jobs and with few");
   asking->add_option("--pending", flags->pending, "how many are many");
-  app->add_subcommand("all", "each of them with its defaults");
+  CLI::App* soak = app->add_subcommand(
+      "soak", "what grows in ten minutes and more of all that keeps a service busy");
+  soak->add_option("--rules", flags->soak.rules, "how many rules are behind");
+  soak->add_option("--events", flags->soak.events, "how many events they are behind");
+  soak->add_option("--minutes", flags->soak.minutes, "for how long after that")
+      ->check(CLI::Range(3, 45));
+  soak->add_option("--seed", flags->soak.seed, "of the run to repeat; printed by each");
+  soak->add_option("--series", flags->soak.series, "gets a line of JSON a second");
+  app->add_subcommand("all", "each of them but soak, with its defaults");
 }
 
 int Main(int argc, char** argv) {
@@ -185,6 +200,7 @@ int Main(int argc, char** argv) {
   flags.options.url = server != nullptr ? server->url() : flags.server;
   Runner runner(flags);
   RunAll(app, flags, &runner);
+  RunOnlyIfNamed(app, flags, &runner);
   return runner.failed() ? 1 : 0;
 }
 

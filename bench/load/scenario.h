@@ -37,9 +37,13 @@ class Stage {
   [[nodiscard]] const ServeSetup& setup() const { return setup_; }
   [[nodiscard]] const std::string& in() const { return in_; }    // stream of the events
   [[nodiscard]] const std::string& out() const { return out_; }  // stream of the targets
-  // A further stream with this subject, gone with the stage, too.
+  // A further stream with this subject, gone with the stage, too; `more` as of Link.
   [[nodiscard]] absl::StatusOr<std::string> AddStream(const std::string& suffix,
-                                                      const std::string& subject);
+                                                      const std::string& subject,
+                                                      std::string_view more = "");
+  // Before StartExpirer: how long closed keys are kept, and further rules.
+  [[nodiscard]] absl::Status Configure(const std::string& history,
+                                       const std::string& more_rules);
 
   // Begins a life of the service; the one before must have ended.
   [[nodiscard]] absl::Status StartExpirer();
@@ -94,6 +98,16 @@ void SleepUntilWall(int64_t wall_ms);
 [[nodiscard]] absl::Status Asking(const Options& options, uint64_t pending,
                                   Report* report);
 [[nodiscard]] absl::Status Restart(const Options& options, uint64_t pending,
+                                   Report* report);
+
+struct SoakSetup {
+  uint64_t rules = 6;                      // that have a backlog,
+  uint64_t events = 500'000;               // of so many events
+  uint64_t minutes = 10;                   // after it was read
+  uint64_t seed = std::random_device()();  // of keys, and of when it is killed
+  std::string series;  // a file for a line of JSON a second; "" = none
+};
+[[nodiscard]] absl::Status RunSoak(const Options& options, const SoakSetup& setup,
                                    Report* report);
 
 }  // namespace expirer::load

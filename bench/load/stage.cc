@@ -68,11 +68,18 @@ Stage::~Stage() {
 }
 
 absl::StatusOr<std::string> Stage::AddStream(const std::string& suffix,
-                                             const std::string& subject) {
+                                             const std::string& subject,
+                                             std::string_view more) {
   const std::string name = setup_.name + "-" + suffix;
-  RETURN_IF_ERROR(link_->CreateStream(name, subject));
+  RETURN_IF_ERROR(link_->CreateStream(name, subject, more));
   streams_.push_back(name);
   return name;
+}
+
+absl::Status Stage::Configure(const std::string& history, const std::string& more_rules) {
+  setup_.history = history;
+  setup_.more_rules = more_rules;
+  return WriteConfig(setup_);
 }
 
 absl::Status Stage::PublishEvents(const Jobs& jobs) {
