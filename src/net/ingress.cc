@@ -275,7 +275,11 @@ void Ingress::LookForMessages() {
 }
 
 void Ingress::TickSources() {
-  for (PullSource* pull : Pulls()) pull->Tick();
+  // Each time another one is the first that may ask: in a full inbox there is room for
+  // the first ones only.
+  const std::vector<PullSource*> pulls = Pulls();
+  const size_t first = first_pull_++;
+  for (size_t i = 0; i < pulls.size(); ++i) pulls[(first + i) % pulls.size()]->Tick();
 }
 
 void Ingress::Wake() {

@@ -291,6 +291,7 @@ class Ingress final : public Inbound {
   uint64_t link_epoch_ ABSL_GUARDED_BY(mutex_) = 0;
   bool link_up_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<PullSource*> pulls_ ABSL_GUARDED_BY(mutex_);
+  std::atomic<size_t> first_pull_ = 0;
   std::vector<std::string> troubles_ ABSL_GUARDED_BY(mutex_);    // of setting up
   std::vector<std::string> hindrances_ ABSL_GUARDED_BY(mutex_);  // of reading
   std::thread control_;

@@ -761,6 +761,28 @@ TEST_F(IngressServer, AFullInboxStopsThePullsAndGoesOnWithRoom) {
   core.Stop();
 }
 
+TEST_F(IngressServer, RulesThatAreBehindShareAFullInbox) {
+  constexpr size_t kRules = 6;
+  constexpr size_t kEvents = 2'000;
+  rules_.clear();
+  for (size_t i = 0; i < kRules; ++i)
+    rules_.push_back(MakeRule("orders" + std::to_string(i), "order.created"));
+  NatsServer server;
+  TestClient client(server.url());
+  client.CreateStream("ORDERS", spec_.subjects);
+  Fill(client, 0, kEvents);
+  FakeCore core(/*places=*/600);
+  core.a_turn = 5;
+  const auto ingress = MakeIngress(server, &core);
+  EXPECT_TRUE(WaitFor([&] { return core.Deliveries() >= kRules * kEvents / 2; }));
+  core.draining = false;
+  for (RuleIndex rule = 0; rule < kRules; ++rule)
+    EXPECT_GE(core.Of(rule), kEvents / 4) << rule;
+  core.draining = true;
+  EXPECT_TRUE(WaitFor([&] { return core.Distinct() == kRules * kEvents; }));
+  core.Stop();
+}
+
 // What is asked for at the same moment stays below what a server lets wait for one
 // connection (64 MB by default).
 class LargeEvents : public IngressServer {

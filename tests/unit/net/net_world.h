@@ -115,6 +115,7 @@ class FakeCore {
   }
   std::atomic<bool> acking = true;
   std::atomic<bool> draining = true;
+  std::atomic<size_t> a_turn = 2'000;  // so many messages; with fewer it waits in each
   Inbox inbox;
 
  private:
@@ -124,10 +125,9 @@ class FakeCore {
     while (!stop_) {
       completions.clear();
       requests.clear();
-      if (draining) inbox.Drain(2'000, &completions, &requests);
-      if (completions.empty() && requests.empty()) {
+      if (draining) inbox.Drain(a_turn, &completions, &requests);
+      if (a_turn < 2'000 || (completions.empty() && requests.empty())) {
         std::this_thread::sleep_for(std::chrono::microseconds(200));
-        continue;
       }
       for (const Completion& one : completions) Note(one);
       for (const Request& one : requests) Note(std::get<MessageRequest>(one));
