@@ -172,6 +172,8 @@ class Scheduler {
   [[nodiscard]] absl::StatusOr<std::string> ScheduleJob(MessageRequest* message,
                                                         OutletIndex outlet, Job job,
                                                         const Position& position);
+  [[nodiscard]] absl::Status TakeFromRemoved(RuleIndex rule, const std::string& key,
+                                             const Position& position);
   [[nodiscard]] absl::Status ApplyCancelIntent(MessageRequest* message,
                                                CancelIntent* intent,
                                                const Position& position);

@@ -394,6 +394,7 @@ absl::Status Scheduler::ApplyScheduleIntent(MessageRequest* message,
   const Outlets::Range entries = outlets_.Entries(message->rule);
   // The evaluator that made the intent has the same rules.
   CHECK(intent.more.size() + 1 == entries.count);
+  const std::string key = intent.job.key;
   ASSIGN_OR_RETURN(std::string stale,
                    ScheduleJob(message, entries.first, std::move(intent.job), position));
   for (size_t i = 0; i < intent.more.size(); ++i) {
@@ -402,8 +403,24 @@ absl::Status Scheduler::ApplyScheduleIntent(MessageRequest* message,
                      ScheduleJob(message, outlet, std::move(intent.more[i]), position));
     if (!why.empty()) stale = std::move(why);
   }
+  if (stale.empty()) RETURN_IF_ERROR(TakeFromRemoved(message->rule, key, position));
   const Effect::Kind kind = stale.empty() ? Effect::Kind::kAck : Effect::Kind::kTerm;
   Answer(message, kind, std::move(stale));
+  return absl::OkStatus();
+}
+
+// What entries that are gone hold of the key is superseded, and the event asks for no
+// job there.
+absl::Status Scheduler::TakeFromRemoved(RuleIndex rule, const std::string& key,
+                                        const Position& position) {
+  for (const std::string& name : outlets_.Removed(rule)) {
+    ASSIGN_OR_RETURN(const std::optional<Register> known, Known(MakeId(name, key)));
+    if (!known || IsClosed(known->state) ||
+        Compare(position, known->schedule->position) <= 0)
+      continue;
+    CancelFindings found;
+    RETURN_IF_ERROR(CancelJob(name, rule, key, position, &found));
+  }
   return absl::OkStatus();
 }
 

@@ -371,6 +371,20 @@ TEST_P(RemovedEntry, ACancelClosesItsDeadJob) {
   EXPECT_EQ(w_.stats().rules.at("r.end").dead_jobs, 0u);
 }
 
+TEST_P(RemovedEntry, ANewerScheduleTakesAwayWhatItHolds) {
+  ScheduleTwo(&w_, "k", kNow + 20'000, kNow + 30'000, {2});
+  ScheduleTwo(&w_, "kept", kNow + 70'000, kNow + 70'000, {4});
+  w_.Run();
+  Restart({"remind"});
+  w_.Schedule("k", kNow + 50'000, {3});
+  w_.Schedule("kept", kNow + 50'000, {1});  // older: no news
+  w_.Run();
+  EXPECT_EQ(End("k"), JobState::kCancelled);
+  EXPECT_EQ(End("kept"), JobState::kPending);
+  EXPECT_EQ(w_.stats().rules.at("r.end").pending, 1u);
+  ExpectNoFireOnceRestored();
+}
+
 TEST_P(RemovedEntry, ACancelThatCameFirstIsRememberedForIt) {
   Restart({"remind"});
   w_.Cancel("k", {2});
