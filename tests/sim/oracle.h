@@ -20,7 +20,7 @@
 #include "net/memory_bus.h"
 #include "sched/outlets.h"
 #include "sched/scheduler.h"
-#include "sim/streams.h"
+#include "sim/ids.h"
 
 namespace expirer::sim {
 
@@ -153,13 +153,8 @@ class Oracle {
                              int64_t due_ms) const;
   [[nodiscard]] std::vector<const Event*> Find(const MemoryBus::Published& message,
                                                OutletIndex* outlet) const;
-  void CheckId(const MemoryBus::Published& message, const std::vector<const Event*>& of,
-               OutletIndex outlet);
-  void CheckSameMessage(const MemoryBus::Published& message);
   [[nodiscard]] bool HasFired(OutletIndex outlet, const std::string& key,
                               int64_t due_ms) const;
-  [[nodiscard]] std::string IdOf(OutletIndex outlet, const Event& event,
-                                 const std::string& first_name) const;
   [[nodiscard]] int64_t LatestNs(Instant now) const;
   void CheckSupersedes(const Event& event);
   void CheckAsks(const Event& event, OutletIndex outlet);
@@ -184,9 +179,7 @@ class Oracle {
 
   const std::vector<Rule>& rules_;
   Outlets outlets_;
-  // Of each rule: the names it had; and the one in its ids, known from the first on.
-  std::vector<std::vector<std::string>> names_;
-  std::vector<std::string> first_name_;
+  Ids ids_;
   std::optional<RuleIndex> absent_;
   bool orphans_fired_ = false;
   std::string why_;
@@ -235,7 +228,6 @@ class Oracle {
   uint64_t dropped_ = 0;                               // by this process
   std::set<std::pair<OutletIndex, uint64_t>> stored_;  // by event
   std::set<std::string> stored_ids_;                   // by Nats-Msg-Id
-  std::map<std::string, std::string> message_of_id_;   // what was sent under it
 };
 
 }  // namespace expirer::sim
