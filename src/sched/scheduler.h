@@ -172,6 +172,9 @@ class Scheduler {
   [[nodiscard]] absl::StatusOr<std::string> ScheduleJob(MessageRequest* message,
                                                         OutletIndex outlet, Job job,
                                                         const Position& position);
+  [[nodiscard]] absl::StatusOr<bool> IsOldToAnEntry(OutletIndex outlet,
+                                                    const std::string& key,
+                                                    const Position& position) const;
   [[nodiscard]] absl::Status TakeFromRemoved(RuleIndex rule, const std::string& key,
                                              const Position& position);
   [[nodiscard]] absl::Status ApplyCancelIntent(MessageRequest* message,

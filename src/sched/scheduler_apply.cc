@@ -409,6 +409,21 @@ absl::Status Scheduler::ApplyScheduleIntent(MessageRequest* message,
   return absl::OkStatus();
 }
 
+// Another entry of the outlet's rule knows a newer schedule of the key, which came when
+// this one was not configured. Cancels are known to all, but for those of the API, which
+// concern one entry only.
+absl::StatusOr<bool> Scheduler::IsOldToAnEntry(OutletIndex outlet, const std::string& key,
+                                               const Position& position) const {
+  const Outlets::Range entries = outlets_.Entries(outlets_[outlet].rule);
+  for (size_t i = 0; entries.count > 1 && i < entries.count; ++i) {
+    ASSIGN_OR_RETURN(const std::optional<Register> known,
+                     Known(MakeId(outlets_[entries.first + i].name, key)));
+    if (known && known->schedule && Compare(position, known->schedule->position) < 0)
+      return true;
+  }
+  return false;
+}
+
 // What entries that are gone hold of the key is superseded, and the event asks for no
 // job there.
 absl::Status Scheduler::TakeFromRemoved(RuleIndex rule, const std::string& key,
@@ -430,6 +445,11 @@ absl::StatusOr<std::string> Scheduler::ScheduleJob(MessageRequest* message,
                                                    const Position& position) {
   const std::string id = MakeId(outlets_[outlet].name, job.key);
   ASSIGN_OR_RETURN(const std::optional<Register> known, Known(id));
+  ASSIGN_OR_RETURN(const bool old, IsOldToAnEntry(outlet, job.key, position));
+  if (old) {
+    ++stats_.unchanged;
+    return std::string();
+  }
   RegisterPolicy policy = Policy(outlet);
   ScheduleResult result =
       ApplySchedule(known, position, job.due_ms, policy, now_.wall_ms);

@@ -385,6 +385,20 @@ TEST_P(RemovedEntry, ANewerScheduleTakesAwayWhatItHolds) {
   ExpectNoFireOnceRestored();
 }
 
+TEST_P(RemovedEntry, OnceRestoredTakesNothingThatTheOthersKnowAsOld) {
+  Restart({"remind"});
+  w_.Schedule("k", kNow + 50'000, {3});
+  w_.Cancel("closed", {4});
+  w_.Run();
+  Restart({"remind", "end"});
+  ScheduleTwo(&w_, "k", kNow + 20'000, kNow + 30'000, {1});  // their acks were lost
+  ScheduleTwo(&w_, "closed", kNow + 20'000, kNow + 30'000, {2});
+  w_.Run();
+  EXPECT_EQ(End("k"), std::nullopt);
+  w_.Advance(60'000);
+  for (const std::string& id : w_.Fires()) EXPECT_EQ(id.find("r.end/"), id.npos);
+}
+
 TEST_P(RemovedEntry, ACancelThatCameFirstIsRememberedForIt) {
   Restart({"remind"});
   w_.Cancel("k", {2});
