@@ -31,7 +31,8 @@ bool Scheduler::HasRoom(const LaneState& lane) const {
 }
 
 bool Scheduler::MayFire() const {
-  return dispatching_ && egress_up_ && admitted_ && !rebuild_.open &&
+  return dispatching_ && egress_up_ && admitted_ &&
+         (!rebuild_.open || Mutant("rebuild_unawaited")) &&
          (durable_ >= fire_after_ || Mutant("quiet_unsynced"));
 }
 

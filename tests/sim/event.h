@@ -41,6 +41,8 @@ struct Event {
   bool termed = false;       // before that
   bool purged = false;       // from the dead store, or may be
   bool dropped = false;      // rejected when the dead store could hold no more
+  // Of a schedule: it came while its rule's last publish entry was not configured.
+  bool partial = false;
 };
 
 inline uint64_t ContentOf(const Event& event) {

@@ -12,8 +12,9 @@
 
 namespace expirer::sim {
 
-Oracle::Oracle(const std::vector<Rule>* rules)
+Oracle::Oracle(const std::vector<Rule>* rules, const SchedulerOptions* options)
     : rules_(*rules),
+      options_(*options),
       outlets_(*rules),
       in_step_(rules->size(), false),
       sent_last_(outlets_.size()),
@@ -26,9 +27,32 @@ void Oracle::Renamed() {
   ids_.Named(rules_);
 }
 
-void Oracle::Without(std::optional<RuleIndex> rule, Orphans orphans) {
+void Oracle::Without(std::optional<RuleIndex> rule, std::optional<OutletIndex> entry,
+                     Orphans orphans) {
   absent_ = rule;
-  orphans_fired_ = orphans_fired_ || (rule && orphans == Orphans::kFire);
+  absent_entry_ = entry;
+  orphans_fired_ = orphans_fired_ || ((rule || entry) && orphans == Orphans::kFire);
+}
+
+void Oracle::StoreReplaced(bool empty) {
+  replaced_ = true;
+  ids_.StoreReplaced();
+  for (Event& event : events_) {
+    event.durable = event.answered = event.termed = false;
+    event.purged = event.dropped = event.partial = false;
+  }
+  for (Ask& ask : asks_) ask.forgotten = true;
+  if (empty) asks_of_.clear();
+  late_.clear();
+  taken_back_.clear();
+  downs_.clear();
+  last_step_.reset();
+  durable_sign_ms_ = sign_ms_ = 0;
+  stored_before_ = stored_;
+}
+
+void Oracle::RebuildBegins(Instant now) {
+  began_ = {now.wall_ms, by_time_.empty() ? 0 : by_time_.rbegin()->first, clock_steps_};
 }
 
 void Oracle::Fail(const std::string& why) {
@@ -72,9 +96,24 @@ void Oracle::NoteDurable(const Store& store, RuleIndex rule, const std::string& 
 bool Oracle::IsDurable(const Event& event) const {
   if (event.kind == Event::Kind::kReject) return false;  // judged by CheckDead
   const auto known = durable_.find({event.rule, event.key});
-  return known != durable_.end() &&
-         std::all_of(known->second.begin(), known->second.end(), [&](const auto& reg) {
-           return Covers(reg, event, rules_[event.rule].reopen);
+  if (known == durable_.end()) return false;
+  const OutletIndex first = outlets_.Entries(event.rule).first;
+  for (size_t i = 0; i < known->second.size(); ++i)
+    if (!Misses(event, static_cast<OutletIndex>(first + i)) &&
+        !Covers(known->second[i], event, rules_[event.rule].reopen))
+      return false;
+  return true;
+}
+
+// It came without the outlet, or is older than one that did.
+bool Oracle::Misses(const Event& event, OutletIndex outlet) const {
+  const Outlets::Range entries = outlets_.Entries(event.rule);
+  if (event.kind != Event::Kind::kSchedule || outlet + 1 != entries.first + entries.count)
+    return false;
+  const auto& events = by_key_.at({event.rule, event.key});
+  return event.partial ||
+         std::any_of(events.begin(), events.end(), [&](const Event* other) {
+           return other->partial && Known(*other) && Newer(Of(*other), Of(event));
          });
 }
 
@@ -133,7 +172,7 @@ void Oracle::Started(const Store& store, Instant now, bool dead_roomy) {
 bool Oracle::IsTooLate(OutletIndex outlet, int64_t due_ms, Instant now) const {
   const LatePolicy& late = outlets_[outlet].late;
   if (clock_steps_ > 0 || downs_.empty() || outlets_[outlet].rule == absent_ ||
-      late.action == LateAction::kFire ||
+      outlet == absent_entry_ || late.action == LateAction::kFire ||
       (late.action == LateAction::kDead && !dead_roomy_))
     return false;
   return downs_.back().from_ms < due_ms && due_ms < now.wall_ms &&
@@ -264,10 +303,15 @@ void Oracle::HandedEvent(Event* event) {
   if (event->durable) return;
   unsynced_.push_back(event);
   if (event->kind != Event::Kind::kSchedule) return;
+  if (absent_entry_ && outlets_[*absent_entry_].rule == event->rule) {
+    event->partial = true;
+  }
   const Outlets::Range entries = outlets_.Entries(event->rule);
-  for (size_t i = 0; i < entries.count; ++i)
-    waiting_.insert(
-        {DueOf(*event, i), event->number, static_cast<OutletIndex>(entries.first + i)});
+  for (size_t i = 0; i < entries.count; ++i) {
+    const auto outlet = static_cast<OutletIndex>(entries.first + i);
+    if (!Misses(*event, outlet))
+      waiting_.insert({DueOf(*event, i), event->number, outlet});
+  }
 }
 
 void Oracle::NoteSyncedRows(const Store& store) {
@@ -344,7 +388,8 @@ void Oracle::Replied(const MemoryBus::Replied& reply) {
   ask.answered = true;
   const bool cancelled = reply.body.find(R"("cancelled")") != std::string::npos;
   if (cancelled && ask.newest != nullptr &&
-      stored_.contains({ask.outlet, ask.newest->number}))
+      stored_.contains({ask.outlet, ask.newest->number}) &&
+      !stored_before_.contains({ask.outlet, ask.newest->number}))
     Fail("P3: `cancelled` was said, but it had fired: " + Tell(*ask.newest));
 }
 

@@ -29,8 +29,8 @@ struct Report;
 // The first failure is kept; what is noticed after it tells nothing more.
 class Oracle {
  public:
-  // `rules` outlives it.
-  explicit Oracle(const std::vector<Rule>* rules);
+  // Both outlive it.
+  Oracle(const std::vector<Rule>* rules, const SchedulerOptions* options);
 
   [[nodiscard]] bool failed() const { return !why_.empty(); }
   // "P1: ...".
@@ -48,10 +48,17 @@ class Oracle {
   // A process begins on this store: what was unsynced is there or not, what was
   // answered must be. `dead_roomy`: a job that came too late has a place there.
   void Started(const Store& store, Instant now, bool dead_roomy);
-  // The rules have other names now; or the process that is about to start goes
-  // without the last of them, whose jobs it holds, or fires by the defaults.
+  // The rules have other names now.
   void Renamed();
-  void Without(std::optional<RuleIndex> rule, Orphans orphans);
+  // The process that is about to start goes without a rule, or without the last
+  // publish entry of one, and holds its jobs or fires them by the defaults.
+  void Without(std::optional<RuleIndex> rule, std::optional<OutletIndex> entry,
+               Orphans orphans);
+  // The next process begins with an empty store, or with an older copy: nothing is
+  // known of what it knows. What was due by the time at which its rebuild begins may
+  // have fired before.
+  void StoreReplaced(bool empty);
+  void RebuildBegins(Instant now);
   // Of what is in the rule's stream it is not known how much was read: no job may
   // fire before all that was published before its due time was handed over.
   void OutOfStep(RuleIndex rule) { in_step_[rule] = false; }
@@ -110,6 +117,7 @@ class Oracle {
     int64_t time_ns = 0;            // neither clock was later when it was applied
     const Event* newest = nullptr;  // schedule that was known by then
     bool answered = false;
+    bool forgotten = false;  // as its store is gone
   };
   // Of the outlet's key, for the job with this due time.
   using Due = std::tuple<OutletIndex, std::string, int64_t>;
@@ -136,6 +144,8 @@ class Oracle {
   };
 
   void HandedEvent(Event* event);
+  // Whether the outlet need not know of the event.
+  [[nodiscard]] bool Misses(const Event& event, OutletIndex outlet) const;
   void HandedCancel(const Event& event, const Store& store);
   void HandedCancelRequest(const CancelRequest& request, Instant now);
   void HandedDead(const DeadRequest& request, Instant now, const Store& store);
@@ -158,6 +168,7 @@ class Oracle {
   [[nodiscard]] int64_t LatestNs(Instant now) const;
   void CheckSupersedes(const Event& event);
   void CheckAsks(const Event& event, OutletIndex outlet);
+  void CheckRebuilt(const Event& event, OutletIndex outlet);
   void CheckInStep(const Event& event, OutletIndex outlet);
   void CheckOrder(const Event& event, OutletIndex outlet);
   void CheckRate(RuleIndex rule, int64_t mono_ms);
@@ -178,9 +189,11 @@ class Oracle {
   void CheckTimes(const Store& store, Instant now, const Attempts& attempts);
 
   const std::vector<Rule>& rules_;
+  const SchedulerOptions& options_;
   Outlets outlets_;
   Ids ids_;
   std::optional<RuleIndex> absent_;
+  std::optional<OutletIndex> absent_entry_;
   bool orphans_fired_ = false;
   std::string why_;
 
@@ -223,11 +236,20 @@ class Oracle {
   std::vector<LateCancel> maybe_late_;  // of this Step
   std::vector<LateCancel> late_;        // that must be sent in the end
   std::set<Due> sent_ever_;
-  std::set<Due> stored_late_;                          // messages of late cancels
-  std::map<std::string, std::vector<Again>> again_;    // by reply subject
-  uint64_t dropped_ = 0;                               // by this process
-  std::set<std::pair<OutletIndex, uint64_t>> stored_;  // by event
-  std::set<std::string> stored_ids_;                   // by Nats-Msg-Id
+  std::set<Due> stored_late_;                                 // messages of late cancels
+  std::map<std::string, std::vector<Again>> again_;           // by reply subject
+  uint64_t dropped_ = 0;                                      // by this process
+  std::set<std::pair<OutletIndex, uint64_t>> stored_;         // by event
+  std::set<std::pair<OutletIndex, uint64_t>> stored_before_;  // the store was replaced
+  bool replaced_ = false;                                     // ever
+  // Of the last rebuild.
+  struct Began {
+    int64_t wall_ms = 0;
+    int64_t time_ns = 0;  // of the newest event
+    uint64_t clock_steps = 0;
+  };
+  std::optional<Began> began_;
+  std::set<std::string> stored_ids_;  // by Nats-Msg-Id
 };
 
 }  // namespace expirer::sim

@@ -85,6 +85,7 @@ void Oracle::Sent(const MemoryBus::Published& message, Instant now) {
   CheckRate(event.rule, now.mono_ms);
   CheckSupersedes(event);
   CheckAsks(event, outlet);
+  CheckRebuilt(event, outlet);
   CheckInStep(event, outlet);
   // One that waited for an attempt at its due time is late by that.
   const bool first = sent_dues_.emplace(outlet, event.key, DueOf(event, entry)).second;
@@ -136,8 +137,18 @@ void Oracle::CheckAsks(const Event& event, OutletIndex outlet) {
   const auto asks = asks_of_.find({outlet, event.key});
   if (asks == asks_of_.end()) return;
   for (const Ask* ask : asks->second)
-    if (ask->answered && event.order < ask->order)
+    if (ask->answered && !ask->forgotten && event.order < ask->order)
       Fail("P3: sent after a cancel of the API: " + Tell(event));
+}
+
+// What was due before the rebuild began and read in it may have fired before.
+void Oracle::CheckRebuilt(const Event& event, OutletIndex outlet) {
+  const size_t entry = outlet - outlets_.Entries(event.rule).first;
+  const bool told = event.requeued || taken_back_.contains({outlet, event.key});
+  if (!began_ || options_.fire_overdue || told || !event.in_stream) return;
+  if (began_->clock_steps == clock_steps_ && event.time_ns <= began_->time_ns &&
+      DueOf(event, entry) <= began_->wall_ms)
+    Fail("P3: sent though it may have fired before the rebuild: " + Tell(event));
 }
 
 // What was published before the job was due, while it may be unread.
@@ -228,6 +239,7 @@ void Oracle::CheckTimes(const Store& store, Instant now, const Attempts& attempt
     const Outlets::Range entries = outlets_.Entries(key.first);
     for (size_t i = 0; i < entries.count; ++i) {
       const auto outlet = static_cast<OutletIndex>(entries.first + i);
+      if (outlet == absent_entry_) continue;
       const auto reg = Read(store, outlet, key.second);
       if (!reg || !IsLive(reg->state)) continue;
       const Event* const event = ByTime(reg->schedule->position.time_ns);

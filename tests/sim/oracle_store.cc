@@ -29,7 +29,7 @@ void Oracle::CheckKey(const Store& store, RuleIndex rule, const std::string& key
     const auto reg = Read(store, outlet, key);
     bool closed = false;  // for good
     for (const Event* event : EventsOf(rule, key)) {
-      if (event->kind == Event::Kind::kReject) continue;
+      if (event->kind == Event::Kind::kReject || Misses(*event, outlet)) continue;
       if (event->answered && !Covers(reg, *event, rules_[rule].reopen))
         Fail("P1: acked and lost: " + Tell(*event));
       if (event->durable && !Covers(reg, *event, rules_[rule].reopen))
@@ -78,7 +78,7 @@ void Oracle::CheckState(const Store& store, OutletIndex outlet, const std::strin
 bool Oracle::MaySkip(OutletIndex outlet, const std::string& key, int64_t due_ms) const {
   const LatePolicy& late = outlets_[outlet].late;
   if (late.action != LateAction::kSkip) return false;
-  if (clock_steps_ > 0) return true;  // when was that?
+  if (clock_steps_ > 0 || replaced_) return true;  // when was that?
   if (std::any_of(downs_.begin(), downs_.end(), [&](const Down& down) {
         return down.sign_ms - kAliveMs < due_ms && due_ms < down.until_ms &&
                down.until_ms - due_ms > late.after_ms;
@@ -172,6 +172,11 @@ void Oracle::CheckFired(const Store& store, RuleIndex rule, const std::string& k
   const Outlets::Range entries = outlets_.Entries(rule);
   for (size_t i = 0; i < entries.count; ++i) {
     const auto outlet = static_cast<OutletIndex>(entries.first + i);
+    // Or when it came its entry was closed for good, by one that it missed.
+    const bool missed_one =
+        std::any_of(EventsOf(rule, key).begin(), EventsOf(rule, key).end(),
+                    [&](const Event* event) { return Misses(*event, outlet); });
+    if (Misses(*newest, outlet) || (missed_one && !rules_[rule].reopen)) continue;
     const auto asks = asks_of_.find({outlet, key});
     const bool asked =
         asks != asks_of_.end() &&

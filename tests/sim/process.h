@@ -34,6 +34,8 @@ struct World::Process {
   std::vector<Completion> completions;
   std::vector<Request> requests;
   bool admitted = false;
+  bool rebuild_asked = false;
+  bool rebuild_begun = false;                               // durably so
   std::map<std::string, std::set<std::string>> dead_asked;  // entries, by reply subject
   GapWatch gaps{Instant{}};
   int64_t wake_ms = 0;            // as the last Step said

@@ -80,6 +80,11 @@ class Consumer {
     const Event* const next = stream_->After(delivered_, rule_);
     return next == nullptr || next->seq > mark;
   }
+  // It was deleted and made anew.
+  void Replace() {
+    delivered_ = 0;
+    unacked_.clear();
+  }
   // Its stream was put back: so is the consumer, to a place no later.
   void PutBack(uint64_t seq) {
     delivered_ = std::min(delivered_, seq);

@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "base/mutant.h"
 #include "rocksdb/env.h"
+#include "sched/rebuild.h"
 #include "sched/rename.h"
 #include "sim/process.h"
 
@@ -69,7 +70,7 @@ World::World(const Plan& plan)
   no_compactions_ = std::make_unique<Plug>();
   DrawRules();
   DrawOdds();
-  oracle_ = std::make_unique<Oracle>(&rules_);
+  oracle_ = std::make_unique<Oracle>(&rules_, &options_);
   present_ = rules_.size();
   WatchDisk();
 }
@@ -112,9 +113,11 @@ void World::Turn() {
   ++report_.turns;
   Produce();
   PutStreamsBack();
+  if (odds_.replace > 0 && Happens(3)) copy_ = disk_->AfterKill();
   ChangeLink();
   ChangeTargets();
   ChangeDisk();
+  Admit();
   Deliver();
   AskToCancel();
   AskAboutDead();
@@ -223,9 +226,7 @@ bool World::TryStart() {
     if (io_faults_ == faults) oracle_->Fail("a rename failed: " + Message(taken_over));
     return false;
   }
-  process_ = std::make_unique<Process>(
-      options_, std::vector<Rule>(rules_.begin(), rules_.begin() + present_),
-      *std::move(store));
+  process_ = std::make_unique<Process>(options_, Configured(), *std::move(store));
   process_->faults_before = faults;
   oracle_->Started(*process_->store, Now(), options_.dead == SchedulerOptions().dead);
   const absl::Status loaded = Armed([&] { return process_->scheduler.Load(Now()); });
@@ -245,12 +246,16 @@ bool World::TryStart() {
   pulse_ = {};
   process_->gaps = GapWatch(Now());
   process_->wake_ms = clock_.NowMs();
+  const auto rebuild = Rebuild::Load(*process_->store);
+  CHECK(rebuild.ok());
+  process_->rebuild_begun = rebuild->open;
   readings_.assign(rules_.size(), {});
   gave_up_ = 0;
   target_ready_.assign(oracle_->outlets().size(), true);
   process_->bus.SetConnected(false);
   process_->bus.OnPublish([this](const MemoryBus::Published& message) {
     Note("sent " + message.MsgId() + " " + message.body);
+    if (Rebuilding()) oracle_->Fail("P3: sent before all streams were read anew");
     oracle_->Sent(message, Now());
     wires_.push_back({message});
   });
@@ -268,6 +273,7 @@ void World::Crash(bool power) {
       power ? disk_->AfterPowerLoss(draws_.Below(UINT64_MAX)) : disk_->AfterKill();
   process_.reset();
   disk_ = std::move(after);
+  ReplaceStore();
   BeAway();
   Start();
 }
@@ -280,31 +286,77 @@ void World::Restart() {
   Start();
 }
 
+// The volume is lost, or put back as it was some time ago; the service is started with
+// --adopt=rebuild.
+void World::ReplaceStore() {
+  if (present_ < rules_.size() || shortened_ || !Happens(odds_.replace)) return;
+  const bool lost = copy_ == nullptr || draws_.Chance(50);
+  Note(lost ? "the volume is lost" : "the volume is an older copy");
+  disk_ = lost ? std::make_shared<PageFs>() : copy_->AfterKill();
+  disk_->SetFreeBytes(free_bytes_);
+  foreign_.assign(rules_.size(), true);
+  read_anew_.assign(rules_.size(), false);
+  oracle_->StoreReplaced(lost);
+}
+
+bool World::Rebuilding() const {
+  return std::find(read_anew_.begin(), read_anew_.begin() + present_, false) !=
+         read_anew_.begin() + present_;
+}
+
 void World::BeAway() {
   Configure();
   clock_.Advance(draws_.Between(10, draws_.Chance(20) ? 60'000 : 3'000));
 }
 
-// Between two processes: a rule gets another name, the last one goes or is back.
+std::vector<Rule> World::Configured() const {
+  std::vector<Rule> rules(rules_.begin(), rules_.begin() + present_);
+  if (shortened_) rules[*shortened_].publish.pop_back();
+  return rules;
+}
+
+OutletIndex World::LastEntryOf(RuleIndex rule) const {
+  const Outlets::Range entries = oracle_->outlets().Entries(rule);
+  return static_cast<OutletIndex>(entries.first + entries.count - 1);
+}
+
+void World::TellOracleWhatIsAbsent() {
+  std::optional<RuleIndex> rule;
+  if (present_ < rules_.size()) rule = static_cast<RuleIndex>(present_);
+  std::optional<OutletIndex> entry;
+  if (shortened_) entry = LastEntryOf(*shortened_);
+  oracle_->Without(rule, entry, options_.orphans);
+}
+
+// Between two processes: a rule gets another name; the last one goes or is back, or
+// the last publish entry of one.
 void World::Configure() {
-  const bool back = present_ < rules_.size() && (quiet_ || draws_.Chance(50));
-  if (back) {
+  const bool whole = present_ == rules_.size() && !shortened_ && !Rebuilding();
+  if ((present_ < rules_.size() || shortened_) && (quiet_ || draws_.Chance(50))) {
     present_ = rules_.size();
+    shortened_.reset();
     options_.orphans = Orphans::kRefuse;
-    oracle_->Without(std::nullopt, options_.orphans);
-    Note("the last rule is back");
+    TellOracleWhatIsAbsent();
+    Note("the configuration is whole again");
   }
   if (quiet_ || !Happens(odds_.configure)) return;
-  if (draws_.Chance(50)) {
+  const auto some = static_cast<RuleIndex>(draws_.Below(present_));
+  if (rules_[some].publish.size() > 1 && whole && draws_.Chance(50)) {
+    shortened_ = some;
+    options_.orphans = draws_.Chance(50) ? Orphans::kHold : Orphans::kFire;
+    TellOracleWhatIsAbsent();
+    Note(rules_[some].name + " has lost its last entry");
+  } else if (draws_.Chance(50)) {
     if (free_bytes_ != kPlentyBytes) return;  // it takes some
-    Rule& rule = rules_[draws_.Below(present_)];
+    Rule& rule = rules_[some];
     rule.was = std::exchange(rule.name, rule.name + "n");
+    copy_.reset();  // it knows the name before
     oracle_->Renamed();
     Note(rule.was + " is " + rule.name + " now");
-  } else if (present_ > 1 && present_ == rules_.size()) {
+  } else if (present_ > 1 && whole) {
     --present_;
     options_.orphans = draws_.Chance(50) ? Orphans::kHold : Orphans::kFire;
-    oracle_->Without(static_cast<RuleIndex>(present_), options_.orphans);
+    TellOracleWhatIsAbsent();
     Note("the last rule is gone");
   }
 }
@@ -358,6 +410,8 @@ void World::TakeIn() {
   process.inbox.Drain(room, &process.completions, &process.requests);
   for (size_t i = held; i < process.requests.size(); ++i)
     oracle_->Handed(process.requests[i], Now(), *process.store);
+  for (const Completion& completion : process.completions)
+    if (std::holds_alternative<RebuildAsked>(completion)) oracle_->RebuildBegins(Now());
   report_.events += process.completions.size() + process.requests.size() - held;
 }
 
@@ -389,6 +443,7 @@ void World::TakeOut() {
     process_->dead_asked.erase(reply.to);
   }
   bus.ClearRecords();
+  process_->rebuild_begun = process_->rebuild_begun || bus.rebuilds() > 0;
   if (bus.looks_again() == process_->looks) return;
   process_->looks = bus.looks_again();
   LookAgain();
@@ -419,13 +474,17 @@ void World::CheckAtRest() {
                      !process.owes_note && process.synced >= process.sends_after;
   const bool roomy = process.scheduler.in_flight() < options_.in_flight &&
                      clock_.MonotonicMs() > full_until_mono_ms_;
-  if (!rests || !roomy || !ingress_up_ || !egress_up_) return;
+  if (!rests || !roomy || !ingress_up_ || !egress_up_ ||
+      process.scheduler.Snapshot(clock_.NowMs()).rebuilding)
+    return;
   std::vector<size_t> own(rules_.size() + 1);  // attempts out, by rule
   for (const auto& [number, message] : process.bus.in_flight())
     ++own[oracle_->outlets()[*oracle_->OutletOf(message)].rule];
+  std::optional<OutletIndex> absent_entry;
+  if (shortened_) absent_entry = LastEntryOf(*shortened_);
   const auto ready = [&](OutletIndex outlet) {
     const Outlet& of = oracle_->outlets()[outlet];
-    return of.rule < present_ && readings_[of.rule].settled() &&
+    return of.rule < present_ && outlet != absent_entry && readings_[of.rule].settled() &&
            ((present_ == 1 && options_.orphans != Orphans::kFire) ||
             MayTake(own[of.rule], process.scheduler.in_flight(), options_.in_flight)) &&
            oracle_->RateAllows(of.rule, clock_.MonotonicMs()) &&
@@ -495,6 +554,7 @@ void World::RunQuietly() {
   SetLink(true);
   for (int turn = 0; turn < kQuietTurnsMax && !oracle_->failed(); ++turn) {
     Process& process = *process_;
+    Admit();
     Deliver();
     CarryAcks();
     AnswerAttempts();

@@ -115,6 +115,7 @@ class World {
     uint64_t ask_dead = 0;
     uint64_t outage = 0;
     uint64_t configure = 0;
+    uint64_t replace = 0;  // of a crash: another store takes the place of this one
   };
 
   void DrawRules();
@@ -153,6 +154,8 @@ class World {
   void Away();
   void LookAgain();
   void OutOfStep();
+  void Admit();
+  [[nodiscard]] bool Rebuilding() const;
   void Read();
   void ReadRule(RuleIndex rule);
   [[nodiscard]] bool MayGiveUp(const Reading& reading) const;
@@ -182,6 +185,10 @@ class World {
   void Crash(bool power);
   void Restart();
   void Configure();
+  void TellOracleWhatIsAbsent();
+  [[nodiscard]] OutletIndex LastEntryOf(RuleIndex rule) const;
+  [[nodiscard]] std::vector<Rule> Configured() const;
+  void ReplaceStore();
   void BeAway();
   template <typename Work>
   auto Armed(Work work);
@@ -208,9 +215,12 @@ class World {
   VirtualClock clock_;
   int64_t server_ns_ = 0;
   std::shared_ptr<PageFs> disk_;
+  std::shared_ptr<PageFs> copy_;          // of the disk as it was some time ago, or null
   std::unique_ptr<Plug> no_compactions_;  // outlives the process
   std::unique_ptr<Process> process_;
   size_t present_ = 0;  // rules of the configuration, the first of all
+  // The one that has lost its last publish entry for now.
+  std::optional<RuleIndex> shortened_;
   bool died_ = false;
   bool ingress_up_ = false;
   bool egress_up_ = false;
@@ -234,6 +244,8 @@ class World {
 
   std::vector<Stream> streams_;
   std::vector<Consumer> consumers_;  // as rules_
+  std::vector<bool> foreign_;        // likewise: not of this store
+  std::vector<bool> read_anew_;      // likewise: to the end, since the store is this one
   std::vector<bool> versioned_;
   std::vector<Reading> readings_;   // as rules_
   uint64_t gave_up_ = 0;            // by this process's count

@@ -46,6 +46,9 @@ void World::DrawRules() {
     versioned_.push_back(draws_.Chance(25));
     consumers_.emplace_back(static_cast<RuleIndex>(i), &streams_[i % streams]);
   }
+  foreign_.assign(count, false);
+  read_anew_.assign(count, true);
+  options_.fire_overdue = draws_.Chance(40);
   options_.settle_ms = draws_.Chance(50) ? draws_.Between(500, 5'000) : 30'000;
   options_.in_flight = 1 + draws_.Below(32);
   options_.batch = 2 + draws_.Below(30);
@@ -87,6 +90,7 @@ void World::DrawOdds() {
   odds_.ask_dead = one(100);
   odds_.outage = one(20);
   odds_.configure = one(300);
+  odds_.replace = one(plan_.often ? 50 : 400);
 }
 
 // ---- Producers, and the streams between them and us.
@@ -113,7 +117,8 @@ void World::Produce() {
     Event* const published = oracle_->Published(std::move(event));
     if (rules_[published->rule].source == Transport::kCore) {
       published->stream = &kCoreStream;
-      published->in_stream = ingress_up_ && published->rule < present_;
+      published->in_stream =
+          process_->admitted && ingress_up_ && published->rule < present_;
       if (published->in_stream) core_.push_back(published);
       continue;
     }
@@ -144,7 +149,7 @@ void World::LoseCore() {
 }
 
 void World::Deliver() {
-  if (!ingress_up_ || deaf_) return;
+  if (!ingress_up_ || deaf_ || !process_->admitted) return;
   DeliverCore();
   if (!process_->bus.intake()) return;
   for (uint64_t count = draws_.Below(6); count > 0; --count) {
@@ -207,8 +212,9 @@ CancelIntent World::CancelOf(const Event& event) const {
 ScheduleIntent World::IntentOf(const Event& event) const {
   const Outlets& outlets = oracle_->outlets();
   const Outlets::Range entries = outlets.Entries(event.rule);
+  const size_t count = entries.count - (event.rule == shortened_ ? 1 : 0);
   ScheduleIntent intent;
-  for (size_t i = 0; i < entries.count; ++i) {
+  for (size_t i = 0; i < count; ++i) {
     Job job;
     job.key = event.key;
     job.due_ms = DueOf(event, i);
@@ -260,7 +266,7 @@ void World::AskToCancel() {
 }
 
 void World::Ask(JobRef job) {
-  if (!process_->inbox.TakePlace()) return;
+  if (!process_->admitted || !process_->inbox.TakePlace()) return;
   CancelRequest request;
   request.caller.reply = fmt::format("ask {}", ++asked_);
   request.job = std::move(job);
@@ -271,7 +277,7 @@ void World::Ask(JobRef job) {
 
 // Requeue or purge of some entries in a row. Rules may take by then what they rejected.
 void World::AskAboutDead() {
-  if (!Happens(odds_.ask_dead) || !ingress_up_) return;
+  if (!Happens(odds_.ask_dead) || !ingress_up_ || !process_->admitted) return;
   std::set<std::string> asked;
   for (const auto& [reply, keys] : process_->dead_asked)
     asked.insert(keys.begin(), keys.end());
@@ -344,10 +350,32 @@ void World::SetIngress(bool up) {
   if (!up) {
     acks_.clear();
     LoseCore();
-  } else if (!std::exchange(process_->admitted, true)) {
-    process_->inbox.Complete(Admitted{});
   }
+  Admit();
   Away();
+}
+
+// As net/admission: the consumers of another store are replaced once it is durable
+// that a rebuild began.
+void World::Admit() {
+  Process& process = *process_;
+  if (!ingress_up_ || process.admitted) return;
+  const auto next = std::find(foreign_.begin(), foreign_.begin() + present_, true);
+  if (next != foreign_.begin() + present_ && !process.rebuild_begun) {
+    if (!std::exchange(process.rebuild_asked, true))
+      process.inbox.Complete(RebuildAsked{});
+    return;
+  }
+  if (next != foreign_.begin() + present_) {
+    const auto rule = static_cast<RuleIndex>(next - foreign_.begin());
+    Note(fmt::format("the consumer of rule {} is replaced", rule));
+    consumers_[rule].Replace();
+    std::erase_if(acks_, [rule](const Ack& ack) { return ack.rule == rule; });
+    *next = false;
+    return;
+  }
+  process.admitted = true;
+  process.inbox.Complete(Admitted{});
 }
 
 // What was under way may have arrived.

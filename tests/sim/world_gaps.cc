@@ -135,6 +135,7 @@ void World::BeginNewWaits() {
 
 // The control thread of net/ingress.
 void World::Read() {
+  if (!process_->admitted) return;
   for (size_t i = 0; ingress_up_ && !deaf_ && i < present_; ++i)
     if (!readings_[i].settled()) ReadRule(static_cast<RuleIndex>(i));
 }
@@ -146,6 +147,7 @@ void World::ReadRule(RuleIndex rule) {
   const auto say = [&](RuleRead::State state, Instant at) {
     reading.said = state;
     process_->inbox.Complete(RuleRead{rule, state, at});
+    if (state == RuleRead::State::kCaughtUp) read_anew_[rule] = true;
   };
   if (consumer.ReadUpTo(std::numeric_limits<uint64_t>::max())) {
     say(RuleRead::State::kCaughtUp, Now());
