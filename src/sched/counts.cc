@@ -297,6 +297,15 @@ void Counts::TakeOut(Histories::iterator rule, int64_t number, uint64_t keys) {
   if ((sum->second.keys -= keys) == 0) spans_.erase(sum);
 }
 
+int64_t Counts::FloorMs(std::string_view outlet) const {
+  int64_t floor_ms = 0;
+  for (const std::string_view rule : {std::string_view(), RuleOfName(outlet)}) {
+    const auto floor = floors_.find(rule);
+    if (floor != floors_.end()) floor_ms = std::max(floor_ms, floor->second);
+  }
+  return floor_ms;
+}
+
 void Counts::ForgetOldest(std::vector<Forgotten>* forgotten) {
   const auto most = std::max_element(
       histories_.begin(), histories_.end(),
@@ -315,12 +324,13 @@ void Counts::ForgetOldest(std::vector<Forgotten>* forgotten) {
     }
     at = at->second.keys == 0 ? histories_.erase(at) : std::next(at);
   }
-  floors_[rule] = floor_ms;
+  int64_t& floor = floors_[rule];
+  floor = std::max(floor, floor_ms);
   dirty_floors_.insert(rule);
   if (forgotten->empty() || forgotten->back().rule != rule)
     forgotten->push_back({rule, 0, 0});
   forgotten->back().keys += keys;
-  forgotten->back().floor_ms = floor_ms;
+  forgotten->back().floor_ms = floor;
 }
 
 std::vector<Counts::Forgotten> Counts::Expire(int64_t now_ms) {

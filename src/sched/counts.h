@@ -69,6 +69,8 @@ class Counts {
   // By rule; "": for every rule.
   using Floors = std::map<std::string, int64_t, std::less<>>;
   [[nodiscard]] const Floors& floors() const { return floors_; }
+  // Of the outlet: a closed key that expires no later is forgotten at once.
+  [[nodiscard]] int64_t FloorMs(std::string_view outlet) const;
 
   // Adds what changed since the last call to `set`.
   void Stage(WriteSet* set);

@@ -294,10 +294,10 @@ class Scheduler {
   template <typename AnyRequest>
   [[nodiscard]] absl::Status ReadAhead(const std::vector<Request>& requests);
   void Remember(OutletIndex outlet, const std::string& id, const Register* from,
-                const Register& to);
+                Register to);
   // Also for a rule that is not configured.
   void RememberOf(std::string_view rule, const std::string& id, const Register* from,
-                  const Register& to);
+                  Register to);
   void Quarantine(const LaneState& lane, const JobKey& key, std::string_view row,
                   const absl::Status& why);
   [[nodiscard]] Register LiveRegister(const InFlight& attempt);

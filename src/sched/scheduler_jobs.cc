@@ -39,15 +39,18 @@ absl::StatusOr<std::optional<Register>> Scheduler::Known(const std::string& id) 
 }
 
 void Scheduler::Remember(OutletIndex outlet, const std::string& id, const Register* from,
-                         const Register& to) {
-  RememberOf(outlets_[outlet].name, id, from, to);
+                         Register to) {
+  RememberOf(outlets_[outlet].name, id, from, std::move(to));
 }
 
 void Scheduler::RememberOf(std::string_view rule, const std::string& id,
-                           const Register* from, const Register& to) {
+                           const Register* from, Register to) {
+  // Others were forgotten that would have been kept for longer: this one is not.
+  if (IsClosed(to.state))
+    to.expires_ms = std::max(to.expires_ms, counts_.FloorMs(rule) + 1);
   counts_.Move(rule, from, &to);
   staged_.PutRegister(id, EncodeRegister(to));
-  staged_registers_[id] = to;
+  staged_registers_[id] = std::move(to);
 }
 
 // The register of an attempt's own generation, as it was when it began.

@@ -658,6 +658,30 @@ TEST(Scheduler, FloodOfCancelsOfOneRuleLeavesTheKeysOfAnotherClosed) {
   EXPECT_FALSE(w.State("x0", 1).has_value());
 }
 
+// Cancelled far ahead of their due time, the forgotten ones would have been kept long.
+TEST(Scheduler, WhatClosesAfterOthersWereForgottenIsRemembered) {
+  constexpr int64_t kMonthMs = 30LL * 86'400'000;
+  SchedulerOptions options;
+  options.history_keys = 10;
+  World w({TestRule("r")}, options);
+  uint64_t seq = 0;
+  for (int i = 0; i < 12; ++i) {
+    w.Schedule("far" + std::to_string(i), kNow + kMonthMs, {++seq});
+    w.Cancel("far" + std::to_string(i), {++seq});
+  }
+  w.Run();
+  w.Advance(2'000);
+  ASSERT_EQ(w.stats().closed, 0U);
+  w.Cancel("near", {++seq});
+  w.Run();
+  EXPECT_EQ(w.State("near"), JobState::kCancelled);
+  w.Advance(2'000);
+  for (int i = 0; i < 12; ++i) w.Cancel("more" + std::to_string(i), {++seq});
+  w.Run();
+  w.Advance(2'000);
+  EXPECT_FALSE(w.State("far0").has_value()) << "what was forgotten stays so";
+}
+
 TEST(Scheduler, RuleWhoseTargetHangsLeavesRoomForOthers) {
   SchedulerOptions options;
   options.in_flight = 64;
