@@ -41,6 +41,7 @@ struct Event {
   bool termed = false;       // before that
   bool purged = false;       // from the dead store, or may be
   bool dropped = false;      // rejected when the dead store could hold no more
+  bool forgotten = false;    // its key was closed, and history had no place for it
   // Of a schedule: it came while its rule's last publish entry was not configured.
   bool partial = false;
 };

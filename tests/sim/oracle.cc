@@ -345,9 +345,22 @@ void Oracle::Synced(const Store& store) {
 
 // ---- P1: acks.
 
+// Its key was closed and given up before the answer left.
+bool Oracle::IsForgotten(Event& event, const Store& store) {
+  if (event.forgotten) return true;  // perhaps the answer is that to the time before
+  if (!ForgetsEarly() || event.durable || event.kind == Event::Kind::kReject ||
+      Read(store, outlets_.Entries(event.rule).first, event.key))
+    return false;
+  event.forgotten = true;
+  event.handed = false;
+  std::erase(unsynced_, &event);
+  return true;
+}
+
 void Oracle::Acked(const std::string& reply, const Store& store) {
   Event& event = events_[std::strtoull(reply.c_str(), nullptr, 10) - 1];
   acked_ += event.answered ? 0 : 1;
+  if (IsForgotten(event, store)) return;
   event.answered = true;
   if (!event.handed) Fail("P1: acked, but never handed over: " + Tell(event));
   if (event.kind == Event::Kind::kReject)
@@ -372,10 +385,11 @@ void Oracle::Termed(const std::string& reply, const Store& store, uint64_t dropp
     Fail("P4: terminated, neither kept nor told as dropped: " + Tell(event));
 }
 
-void Oracle::Replied(const MemoryBus::Replied& reply) {
+void Oracle::Replied(const MemoryBus::Replied& reply, const Store& store) {
   std::erase_if(open_asks_, [&](const Ask* ask) { return ask->reply == reply.to; });
   for (const Again& one : again_[reply.to]) {
     if (!one.accepted) continue;
+    if (IsForgotten(*one.event, store)) continue;
     one.event->answered = true;
     if (!one.event->durable)
       Fail("P1: requeued before a sync that covers it: " + Tell(*one.event));
@@ -387,17 +401,18 @@ void Oracle::Replied(const MemoryBus::Replied& reply) {
   if (reply.body.find("unknown") != std::string::npos) return;
   ask.answered = true;
   const bool cancelled = reply.body.find(R"("cancelled")") != std::string::npos;
-  if (cancelled && ask.newest != nullptr &&
+  if (cancelled && ask.newest != nullptr && !ask.newest->forgotten &&
       stored_.contains({ask.outlet, ask.newest->number}) &&
       !stored_before_.contains({ask.outlet, ask.newest->number}))
     Fail("P3: `cancelled` was said, but it had fired: " + Tell(*ask.newest));
 }
 
 // A core that waits for space applies what was handed over in a later Step.
-void Oracle::Stepped(const Store& store, Instant now, bool roomy) {
+void Oracle::Stepped(const Store& store, Instant now, bool roomy, bool applied) {
   for (Ask* ask : open_asks_) ask->time_ns = std::max(ask->time_ns, LatestNs(now));
   last_step_ = {now.wall_ms, clock_steps_};
   if (roomy) sign_ms_ = now.wall_ms;
+  NoteForgotten(store, applied);
   for (auto& [reply, entries] : again_) {
     for (Again& again : entries) {
       std::string value;

@@ -48,6 +48,9 @@ class Oracle {
   // A process begins on this store: what was unsynced is there or not, what was
   // answered must be. `dead_roomy`: a job that came too late has a place there.
   void Started(const Store& store, Instant now, bool dead_roomy);
+  // Closed keys may be gone, as history had no place for them; `applied`: all that was
+  // handed over was worked off. Also when the process has just begun.
+  void NoteForgotten(const Store& store, bool applied);
   // The rules have other names now.
   void Renamed();
   // The process that is about to start goes without a rule, or without the last
@@ -80,12 +83,13 @@ class Oracle {
   void Acked(const std::string& reply, const Store& store);
   // `dropped`: rejected messages of which this process told that it keeps nothing.
   void Termed(const std::string& reply, const Store& store, uint64_t dropped);
-  void Replied(const MemoryBus::Replied& reply);
+  void Replied(const MemoryBus::Replied& reply, const Store& store);
   // A sync of the store succeeded.
   void Synced(const Store& store);
 
-  // A Step was taken at this time. `roomy`: what it staged could be written.
-  void Stepped(const Store& store, Instant now, bool roomy);
+  // A Step was taken at this time. `roomy`: what it staged could be written; `applied`:
+  // and what was handed over was.
+  void Stepped(const Store& store, Instant now, bool roomy, bool applied);
   // Whether the rule's `rate` lets another attempt begin, for all that was sent.
   [[nodiscard]] bool RateAllows(RuleIndex rule, int64_t mono_ms) const;
   // Whether nothing outside keeps the outlet's jobs from being sent.
@@ -175,6 +179,12 @@ class Oracle {
   void CheckKey(const Store& store, RuleIndex rule, const std::string& key);
   void CheckState(const Store& store, OutletIndex outlet, const std::string& key,
                   const Register& reg);
+  [[nodiscard]] bool ForgetsEarly() const {
+    return options_.history_keys < SchedulerOptions().history_keys;
+  }
+  [[nodiscard]] bool IsForgotten(Event& event, const Store& store);
+  [[nodiscard]] bool MayBeClosed(const Key& key,
+                                 const std::function<bool(const Event&)>& knows) const;
   void CheckRows(const Store& store);
   [[nodiscard]] std::set<int64_t> DeadTimes(const Store& store);
   void CheckDead(const Store& store);

@@ -125,7 +125,8 @@ void Oracle::SentLateCancel(const MemoryBus::Published& message, OutletIndex out
 void Oracle::CheckSupersedes(const Event& event) {
   const bool reopen = rules_[event.rule].reopen;
   for (const Event* other : EventsOf(event.rule, event.key)) {
-    if (other == &event || !Known(*other) || other->kind == Event::Kind::kReject)
+    if (other == &event || !Known(*other) || other->kind == Event::Kind::kReject ||
+        other->forgotten)
       continue;
     const bool cancel = other->kind == Event::Kind::kCancel;
     if (!Newer(Of(*other), Of(event)) && (!cancel || reopen)) continue;
@@ -144,7 +145,8 @@ void Oracle::CheckAsks(const Event& event, OutletIndex outlet) {
 // What was due before the rebuild began and read in it may have fired before.
 void Oracle::CheckRebuilt(const Event& event, OutletIndex outlet) {
   const size_t entry = outlet - outlets_.Entries(event.rule).first;
-  const bool told = event.requeued || taken_back_.contains({outlet, event.key});
+  const bool told =
+      event.requeued || event.forgotten || taken_back_.contains({outlet, event.key});
   if (!began_ || options_.fire_overdue || told || !event.in_stream) return;
   if (began_->clock_steps == clock_steps_ && event.time_ns <= began_->time_ns &&
       DueOf(event, entry) <= began_->wall_ms)
@@ -156,7 +158,8 @@ void Oracle::CheckInStep(const Event& event, OutletIndex outlet) {
   if (in_step_[event.rule] || event.rule == absent_) return;
   const size_t entry = outlet - outlets_.Entries(event.rule).first;
   for (const Event* other : EventsOf(event.rule, event.key)) {
-    if (other->kind == Event::Kind::kReject || !other->in_stream || Known(*other))
+    if (other->kind == Event::Kind::kReject || !other->in_stream || Known(*other) ||
+        other->forgotten)
       continue;
     if (!Newer(Of(*other), Of(event)) || other->clock_steps != clock_steps_ ||
         other->published_ms >= DueOf(event, entry))

@@ -92,6 +92,49 @@ bool Oracle::MaySkip(OutletIndex outlet, const std::string& key, int64_t due_ms)
   });
 }
 
+// History had no place for closed keys: of those nothing is known any more, and
+// whatever of them comes again is news.
+void Oracle::NoteForgotten(const Store& store, bool applied) {
+  const auto was_there = [applied](const Event& event) {
+    return event.durable || (applied && event.handed);
+  };
+  if (!ForgetsEarly()) return;
+  for (const auto& [key, events] : by_key_) {
+    if (Read(store, outlets_.Entries(key.first).first, key.second)) continue;
+    // Of what was handed over some may have been worked off.
+    if (!MayBeClosed(key, was_there) && !MayBeClosed(key, Known))
+      Fail(fmt::format("P2: {}/{} is not in the store, and never fired", key.first,
+                       key.second));
+    for (Event* event : events) {
+      if (event->kind == Event::Kind::kReject || !Known(*event)) continue;
+      event->forgotten = true;
+      if (!was_there(*event)) continue;
+      event->handed = event->durable = event->answered = event->termed = false;
+      std::erase(unsynced_, event);
+    }
+    NoteDurable(store, key.first, key.second);
+  }
+}
+
+// Of a rule with one publish entry.
+bool Oracle::MayBeClosed(const Key& key,
+                         const std::function<bool(const Event&)>& knows) const {
+  const auto& [rule, name] = key;
+  const OutletIndex outlet = outlets_.Entries(rule).first;
+  const Event* newest = nullptr;
+  bool closed = asks_of_.contains({outlet, name}) ||
+                outlets_[outlet].late.action == LateAction::kSkip;
+  for (const Event* event : by_key_.at(key)) {
+    if (event->kind == Event::Kind::kReject || !knows(*event)) continue;
+    if (newest == nullptr || Newer(Of(*event), Of(*newest))) newest = event;
+    const bool ended =
+        event->kind == Event::Kind::kCancel || HasFired(outlet, name, event->due_ms);
+    closed = closed || (ended && !rules_[rule].reopen);
+  }
+  return closed || newest == nullptr || newest->kind == Event::Kind::kCancel ||
+         HasFired(outlet, name, newest->due_ms);
+}
+
 // Each row is its register's.
 void Oracle::CheckRows(const Store& store) {
   std::set<JobKey> live;

@@ -237,6 +237,7 @@ bool World::TryStart() {
     process_.reset();
     return false;
   }
+  oracle_->NoteForgotten(*process_->store, /*applied=*/true);
   // The first reads of all jobs are few, and the ones to fail.
   if (Happens(20 * odds_.io)) io_countdown_ = draws_.Between(1, 6);
   died_ = false;
@@ -379,9 +380,10 @@ void World::Step() {
     return process.scheduler.Step(Now(), &process.completions, &process.requests);
   });
   process.bus.RefuseNextPublishes(0);
-  oracle_->Stepped(
-      *process.store, Now(),
-      free_bytes_ == kPlentyBytes && clock_.MonotonicMs() > full_until_mono_ms_);
+  const bool roomy =
+      free_bytes_ == kPlentyBytes && clock_.MonotonicMs() > full_until_mono_ms_;
+  oracle_->Stepped(*process.store, Now(), roomy,
+                   roomy && wake.ok() && process.requests.empty());
   if (wake.ok()) process.wake_ms = *wake;
   TakeOut();
   CheckGaveUp();
@@ -439,7 +441,7 @@ void World::TakeOut() {
   }
   for (const MemoryBus::Replied& reply : bus.replied()) {
     Note("replied " + reply.to + " " + reply.body);
-    oracle_->Replied(reply);
+    oracle_->Replied(reply, *process_->store);
     process_->dead_asked.erase(reply.to);
   }
   bus.ClearRecords();
@@ -549,6 +551,7 @@ void World::RunQuietly() {
   quiet_ = true;
   io_countdown_ = 0;
   SetFree(kPlentyBytes);
+  max_payload_ = SIZE_MAX;
   Crash(draws_.Chance(50));
   if (oracle_->failed()) return;
   SetLink(true);

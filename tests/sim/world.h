@@ -115,6 +115,7 @@ class World {
     uint64_t ask_dead = 0;
     uint64_t outage = 0;
     uint64_t configure = 0;
+    uint64_t payload = 0;
     uint64_t replace = 0;  // of a crash: another store takes the place of this one
   };
 
@@ -250,7 +251,8 @@ class World {
   std::vector<Reading> readings_;   // as rules_
   uint64_t gave_up_ = 0;            // by this process's count
   std::vector<bool> target_ready_;  // as outlets
-  std::deque<Event*> core_;         // of core NATS, on their way
+  size_t max_payload_ = SIZE_MAX;
+  std::deque<Event*> core_;  // of core NATS, on their way
   std::vector<Ack> acks_;
   std::vector<Wire> wires_;
   uint64_t asked_ = 0;

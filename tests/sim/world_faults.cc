@@ -14,6 +14,14 @@ constexpr size_t kUnackedMax = 32;  // max_ack_pending
 constexpr uint64_t kLittleBytes = 100 << 20;
 constexpr uint64_t kNoBytes = 10 << 20;
 constexpr uint64_t kKeys = 24;
+constexpr size_t kSmallPayload = 100;
+
+// One in four is larger than a small max_payload.
+std::string BodyOf(const Event& event) {
+  const uint64_t number = ContentOf(event);
+  return fmt::format(R"({{"n":{},"pad":"{}"}})", number,
+                     std::string(number % 4 == 0 ? kSmallPayload : 0, 'x'));
+}
 
 }  // namespace
 
@@ -49,6 +57,11 @@ void World::DrawRules() {
   foreign_.assign(count, false);
   read_anew_.assign(count, true);
   options_.fire_overdue = draws_.Chance(40);
+  // The oracle tells what is forgotten by whole keys.
+  const bool single = std::all_of(rules_.begin(), rules_.end(), [](const Rule& rule) {
+    return rule.publish.size() == 1 && rule.cancel.empty();
+  });
+  if (single && draws_.Chance(50)) options_.history_keys = 4 + draws_.Below(40);
   options_.settle_ms = draws_.Chance(50) ? draws_.Between(500, 5'000) : 30'000;
   options_.in_flight = 1 + draws_.Below(32);
   options_.batch = 2 + draws_.Below(30);
@@ -90,6 +103,7 @@ void World::DrawOdds() {
   odds_.ask_dead = one(100);
   odds_.outage = one(20);
   odds_.configure = one(300);
+  odds_.payload = one(10);
   odds_.replace = one(plan_.often ? 50 : 400);
 }
 
@@ -219,7 +233,7 @@ ScheduleIntent World::IntentOf(const Event& event) const {
     job.key = event.key;
     job.due_ms = DueOf(event, i);
     job.target = TargetOf(entries.first + i);
-    job.body = fmt::format(R"({{"n":{}}})", ContentOf(event));
+    job.body = BodyOf(event);
     job.source.version = event.version;
     if (i == 0)
       intent.job = std::move(job);
@@ -418,6 +432,12 @@ void World::SufferOutage() {
 }
 
 void World::ChangeTargets() {
+  // The servers were reloaded; the connection is made anew when that is noticed.
+  if (Happens(odds_.payload)) {
+    max_payload_ = max_payload_ == kSmallPayload ? SIZE_MAX : kSmallPayload;
+    Note(fmt::format("max_payload is {} now", max_payload_));
+    if (draws_.Chance(50)) SetEgress(false);
+  }
   for (size_t i = 0; i < target_ready_.size(); ++i) {
     const std::string target = TargetOf(i);
     if (!target_ready_[i] && draws_.Chance(10)) {
@@ -447,6 +467,10 @@ void World::AnswerOne(size_t index) {
     wires_.pop_back();
   };
   if (Happens(odds_.vanished)) return end();  // the message, or its PubAck
+  if (!wire.stored && wire.message.body.size() > max_payload_) {
+    process_->bus.Answer(attempt, PubAnswer::Kind::kNever, "too large");
+    return end();
+  }
   if (!wire.stored) {
     if (Happens(odds_.refused)) {
       using Kind = PubAnswer::Kind;

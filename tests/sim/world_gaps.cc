@@ -136,6 +136,8 @@ void World::BeginNewWaits() {
 // The control thread of net/ingress.
 void World::Read() {
   if (!process_->admitted) return;
+  // The round trip that tells how far it is read brings what came before.
+  if (ingress_up_ && !deaf_) DeliverCore();
   for (size_t i = 0; ingress_up_ && !deaf_ && i < present_; ++i)
     if (!readings_[i].settled()) ReadRule(static_cast<RuleIndex>(i));
 }
