@@ -28,6 +28,9 @@ constexpr int64_t kBackOffFirstMs = 100;
 constexpr int64_t kBackOffMaxMs = 3'000;
 // A connection that lived shorter was no success: it does not reset back-off.
 constexpr int64_t kProvenMs = 2'000;
+constexpr int64_t kPingMs = 1'500;
+// 100 s without a PONG, though other bytes came all the time.
+constexpr int kPingsOutMax = 67;
 // Read in one go; larger than nats.c's 32 KB to spare system calls.
 constexpr int kIoBufferBytes = 128 << 10;
 
@@ -258,8 +261,10 @@ absl::Status Connection::SetHandlers(natsOptions* options) {
   natsStatus s = natsOptions_SetAllowReconnect(options, false);
   // nats.c's pool of delivery threads has one, and one queue.
   if (s == NATS_OK) s = natsOptions_UseGlobalMessageDelivery(options, options_.ordered);
-  if (s == NATS_OK) s = natsOptions_SetPingInterval(options, 10'000);
-  if (s == NATS_OK) s = natsOptions_SetMaxPingsOut(options, 2);
+  // So the server has a reason to say something. Serve judges whether it does: nats.c
+  // counts unanswered pings, and the answer may wait behind much that was pulled.
+  if (s == NATS_OK) s = natsOptions_SetPingInterval(options, kPingMs);
+  if (s == NATS_OK) s = natsOptions_SetMaxPingsOut(options, kPingsOutMax);
   // With an event loop "as soon as possible" means: call WantWrite at once
   // instead of after up to a millisecond, from a flusher thread.
   if (s == NATS_OK) s = natsOptions_SetSendAsap(options, true);
@@ -440,11 +445,24 @@ void Connection::Serve() {
   std::string why = "closed by the server";
   turned_ms_ = NowMs();
   const int64_t wait_ms = pulsed_ ? Pulse::kBeatMs : kTickMs;
+  int64_t polled_ms = NowMs();
+  int64_t silent_ms = 0;
   while (!stopping_ && !closed_ && !given_up_) {
     const short want = static_cast<short>(want_write_ ? POLLIN | POLLOUT : POLLIN);
     pollfd fds[2] = {{socket_.load(), want, 0}, {wake_fd_, POLLIN, 0}};
     (void)poll(fds, 2, static_cast<int>(wait_ms));
     if (pulsed_) Beat();
+    // What passes while this thread does not run is no silence of the server.
+    const int64_t now_ms = NowMs();
+    const int64_t passed_ms = now_ms - std::exchange(polled_ms, now_ms);
+    silent_ms = (fds[0].revents & ~POLLOUT) != 0
+                    ? 0
+                    : silent_ms + std::min(passed_ms, 2 * kTickMs);
+    if (silent_ms >= kSilentMs) {
+      why = fmt::format("the server said nothing for {} s, not even to a PING",
+                        kSilentMs / 1'000);
+      break;
+    }
     if (fds[1].revents != 0) {
       uint64_t count = 0;
       (void)!read(wake_fd_, &count, sizeof count);

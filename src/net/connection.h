@@ -141,6 +141,9 @@ class Connection {
   // Of messages nobody asked for, in one subscription.
   static constexpr int kPendingMax = 65'536;
   static constexpr int kPendingBytesMax = 64 << 20;
+  // A server that says nothing for so long, though asked three times, is given up: it
+  // is frozen, or gone without a word, and another one may be there.
+  static constexpr int64_t kSilentMs = 5'000;
   static constexpr int64_t kLookMs = 10'000;  // between two looks at max_payload
   // For what a server says to whoever connects.
   static constexpr int64_t kGreetingMs = 300;

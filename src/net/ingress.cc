@@ -17,7 +17,7 @@ namespace expirer {
 namespace {
 
 constexpr int64_t kSetupBackOffFirstMs = 100;
-constexpr int64_t kSetupBackOffMaxMs = 5'000;
+constexpr int64_t kSetupBackOffMaxMs = 2'000;
 // A rule in order is looked at again for streams made meanwhile.
 constexpr int64_t kRediscoverMs = 60'000;
 // Messages wait for so long and none comes: the rule is not reading.

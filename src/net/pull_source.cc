@@ -14,6 +14,7 @@ namespace {
 
 // A pull whose end was not told is over this long after it expired.
 constexpr int64_t kDeadlineSlackMs = 2'000;
+constexpr int64_t kTickMaxMs = 200;  // between two ticks, where none is late
 constexpr int64_t kPauseFirstMs = 100;
 constexpr int64_t kPauseMaxMs = 2'000;
 constexpr size_t kPullsMax = 64;  // at a time; a consumer of ours takes 512
@@ -58,7 +59,7 @@ void PullSource::Open(size_t batch, size_t bytes) {
   bytes_ = bytes;
   if (open_) return;
   open_ = true;
-  heard_ms_ = MonotonicMs();
+  silent_ms_ = 0;
   pause_until_ms_ = 0;
   limits_ = {};  // they may be others by now
   Pump();
@@ -168,7 +169,7 @@ void PullSource::Send(Pull pull) {
       pull.batch, pull.bytes, pull.expires_ms * 1'000'000, heartbeat_ms * 1'000'000);
   (void)connection_->Publish(next_subject_, replies_->Reply(replies_to_, pull.token),
                              body);
-  if (pulls_.empty()) heard_ms_ = MonotonicMs();
+  if (pulls_.empty()) silent_ms_ = 0;
   if (pull.large) --larges_;
   pull.deadline_ms = MonotonicMs() + pull.expires_ms + kDeadlineSlackMs;
   pulls_.push_back(pull);
@@ -187,8 +188,9 @@ void PullSource::Tick() {
     const int64_t now_ms = MonotonicMs();
     while (!pulls_.empty() && pulls_.front().deadline_ms <= now_ms) pulls_.pop_front();
     if (pulls_.empty()) unused = Drop();
-    if (open_ && credit_.places > 0 &&
-        now_ms - heard_ms_ > 2 * options_.heartbeat_ms + 500) {
+    // What passes while our own threads stand still is no silence of the consumer.
+    silent_ms_ += std::min(now_ms - std::exchange(ticked_ms_, now_ms), kTickMaxMs);
+    if (open_ && credit_.places > 0 && silent_ms_ > options_.heartbeat_ms * 5 / 2) {
       why = "no heartbeat from the consumer";
       open_ = false;
       unused = Drop();
@@ -217,7 +219,7 @@ void PullSource::OnMessage(const Delivery& delivery, const AckSubject& ack) {
         std::string(delivery.subject()), headers_, std::string(delivery.payload())});
   }
   MutexLock lock(&mutex_);
-  heard_ms_ = MonotonicMs();
+  silent_ms_ = 0;
   pause_ms_ = 0;
   refusal_.clear();
   const Credit used = TakeOut(1);
@@ -239,7 +241,7 @@ void PullSource::OnStatus(const Delivery& delivery, const Delivery::Status& stat
         std::find_if(pulls_.begin(), pulls_.end(),
                      [token](const Pull& one) { return one.token == token; });
     if (found == pulls_.end()) return;  // of an abandoned pull
-    heard_ms_ = MonotonicMs();
+    silent_ms_ = 0;
     if (kind == PullStatus::kHeartbeat) {
       refusal_.clear();
       return;

@@ -44,7 +44,9 @@ class PullSource {
     std::string api_prefix;  // as JetStream::prefix
     int outstanding = 3;     // pulls at a time
     int64_t expires_ms = 30'000;
-    int64_t heartbeat_ms = 5'000;
+    // A consumer that sent nothing for two and a half of them has no leader, and a new
+    // one is not chosen sooner: so a stream takes no cancel before the gate is closed.
+    int64_t heartbeat_ms = 1'000;
   };
 
   // `replies` is of `connection`; `evaluate` is called on its thread only. `broken`
@@ -133,7 +135,8 @@ class PullSource {
   Credit credit_ ABSL_GUARDED_BY(mutex_);
   std::deque<Pull> pulls_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_token_ ABSL_GUARDED_BY(mutex_) = 1;
-  int64_t heard_ms_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t silent_ms_ ABSL_GUARDED_BY(mutex_) = 0;  // since it was heard of
+  int64_t ticked_ms_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t pause_until_ms_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t pause_ms_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t received_ ABSL_GUARDED_BY(mutex_) = 0;

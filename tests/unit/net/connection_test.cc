@@ -6,8 +6,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <chrono>
 #include <string>
+#include <thread>
 
+#include "base/clock.h"
+#include "net/pull_replies.h"
+#include "net/pull_source.h"
+#include "sched/inbox.h"
 #include "support/nats_server.h"
 
 namespace expirer {
@@ -60,18 +67,88 @@ class HandServer {
   std::string url_;
 };
 
-TEST(Connection, MaxPayloadIsThatOfTheNewestInfo) {
-  HandServer server;
+// Connects to `server`, which then has said nothing but that.
+void ConnectTo(HandServer* server, Connection* connection) {
+  connection->Start();
+  server->Accept();
+  server->SayInfo(1'000);
+  server->Hear("PING\r\n");
+  server->Say("PONG\r\n");
+  ASSERT_TRUE(WaitFor([&] { return connection->up(); }));
+}
+
+ConnectionOptions To(const HandServer& server) {
   ConnectionOptions to;
   to.servers = {server.url()};
   to.connect_timeout_ms = 60'000;
-  Connection connection(to, "test", Connection::Handlers{});
-  connection.Start();
-  server.Accept();
-  server.SayInfo(1'000);
-  server.Hear("PING\r\n");
-  server.Say("PONG\r\n");
-  ASSERT_TRUE(WaitFor([&] { return connection.up(); }));
+  return to;
+}
+
+// As of one that is frozen, or of a host that is gone.
+TEST(Connection, AServerThatSaysNothingIsLeftWithinSeconds) {
+  HandServer server;
+  Connection connection(To(server), "test", Connection::Handlers{});
+  ConnectTo(&server, &connection);
+  // nats.c by itself, asking each 10 s, would need 20 to 30.
+  EXPECT_TRUE(WaitFor([&] { return !connection.up(); }, 15'000));
+  EXPECT_TRUE(WaitFor([&] {
+    return connection.trouble() == "the server said nothing for 5 s, not even to a PING";
+  })) << connection.trouble();
+}
+
+// A PONG waits behind all that a slow link has yet to carry.
+TEST(Connection, AServerThatSaysAnythingIsKept) {
+  HandServer server;
+  Connection connection(To(server), "test", Connection::Handlers{});
+  ConnectTo(&server, &connection);
+  for (int i = 0; i < 35; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    server.Say("PING\r\n");
+  }
+  EXPECT_EQ(connection.generation(), 1u);
+  EXPECT_TRUE(connection.up());
+}
+
+// A stream takes no cancel for 4 s at least after its leader went: by then the rule is
+// known to be not read, and what falls due waits.
+TEST(PullSource, ASilentConsumerIsNoticedBeforeItCanHaveAnotherLeader) {
+  HandServer server;
+  Connection connection(To(server), "test", Connection::Handlers{});
+  PullReplies replies(&connection);
+  Inbox inbox(1'000, [] {});
+  const std::string stream = "S";
+  const std::atomic<int64_t> created_ns = 0;
+  const SystemClock clock;
+  PullSource::Options options;
+  options.stream = &stream;
+  options.created_ns = &created_ns;
+  options.consumer = "c";
+  options.api_prefix = "$JS.API.";
+  std::atomic<bool> broken = false;
+  PullSource source(
+      options, &connection, &replies, &inbox, &clock,
+      [](const EventView&, int64_t) { return Intent(); },
+      [&broken](const std::string&) { broken = true; });
+  ConnectTo(&server, &connection);
+  source.Open(10, 10'000);
+  server.Hear("idle_heartbeat");
+  int64_t ticks = 0;
+  // Of 100 ms each as the source counts: not of the machine's time.
+  for (; ticks < 100 && !broken; ++ticks) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    if (ticks % 10 == 0) server.Say("PING\r\n");
+    source.Tick();
+  }
+  EXPECT_TRUE(broken);
+  EXPECT_LT(ticks, 35);
+  EXPECT_GT(ticks, 10);
+  connection.Stop(0);
+}
+
+TEST(Connection, MaxPayloadIsThatOfTheNewestInfo) {
+  HandServer server;
+  Connection connection(To(server), "test", Connection::Handlers{});
+  ConnectTo(&server, &connection);
   EXPECT_EQ(connection.max_payload(), 1'000);
   EXPECT_EQ(connection.Publish("a", "", std::string(1'500, 'x')),
             Connection::Sent::kTooLarge);
