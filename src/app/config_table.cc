@@ -216,7 +216,9 @@ constexpr Key kKeys[] = {
            "stan: to a channel of NATS Streaming, which carries no headers."),
     Map("rules[].retry", "How a refused job is tried again."),
     {"rules[].retry.initial", KeyType::kDuration, "1s", 1, kHour, "The first pause."},
-    {"rules[].retry.max", KeyType::kDuration, "5m", 1, 168 * kHour, "The longest pause."},
+    {"rules[].retry.max", KeyType::kDuration, "5m", 1, 168 * kHour,
+     "The longest pause; 4 s (or 4 ms for each job that waits) where the stream is there "
+     "and does not answer."},
     {"rules[].retry.attempts", KeyType::kInteger, "0", 0, kMega,
      "Refusals after which a job is dead; 0 = no limit."},
     {"rules[].loop", KeyType::kBool, "false", 0, 0,

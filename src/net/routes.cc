@@ -87,7 +87,7 @@ Egress::Target Routes::Look(std::string_view target, std::string* why) {
     MutexLock lock(&mutex_);
     const auto found = routes_.find(target);
     if (found != routes_.end() && NowMs() < found->second.until_ms) {
-      if (found->second.state == Egress::Target::kRefused) *why = found->second.why;
+      *why = found->second.why;
       return found->second.state;
     }
     MakeRoom();
@@ -104,7 +104,7 @@ Egress::Target Routes::Look(std::string_view target, std::string* why) {
   MutexLock lock(&mutex_);
   const auto found = routes_.find(target);
   if (found == routes_.end()) return Egress::Target::kLooking;
-  if (found->second.state == Egress::Target::kRefused) *why = found->second.why;
+  *why = found->second.why;
   return found->second.state;
 }
 
@@ -126,9 +126,11 @@ void Routes::Ask(const std::string& target, uint64_t number) {
                                : absl::StatusOr<std::vector<std::string>>(reply.status());
         if (!names.ok())
           return Refused(
-              target, number,
+              target, number, Egress::Target::kUnknown,
               "cannot find out which stream takes it: " + Message(names.status()));
-        if (names->empty()) return Refused(target, number, "no stream takes " + target);
+        if (names->empty())
+          return Refused(target, number, Egress::Target::kRefused,
+                         "no stream takes " + target);
         // When the stream cannot be looked at, this one target is known all the same.
         requests_->Ask(prefix_ + "STREAM.INFO." + names->front(), "", kAskMs,
                        [this, target, number, stream = names->front()](
@@ -145,11 +147,12 @@ Routes::Route* Routes::Asked(const std::string& target, uint64_t number) {
                                                                  : nullptr;
 }
 
-void Routes::Refused(const std::string& target, uint64_t number, std::string why) {
+void Routes::Refused(const std::string& target, uint64_t number, Egress::Target state,
+                     std::string why) {
   {
     MutexLock lock(&mutex_);
     if (Route* const route = Asked(target, number))
-      *route = {Egress::Target::kRefused, std::move(why), NowMs() + kRefusedMs, 0};
+      *route = {state, std::move(why), NowMs() + kRefusedMs, 0};
   }
   known_(target);
 }

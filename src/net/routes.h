@@ -86,7 +86,8 @@ class Routes {
   void Ask(const std::string& target, uint64_t number);
   [[nodiscard]] Route* Asked(const std::string& target, uint64_t number)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Refused(const std::string& target, uint64_t number, std::string why);
+  void Refused(const std::string& target, uint64_t number, Egress::Target state,
+               std::string why);
   void Ready(const std::string& target, uint64_t number, const std::string& stream,
              const absl::StatusOr<StreamInfo>& info);
   void TellUnknown(const std::string& target, const std::string& stream,

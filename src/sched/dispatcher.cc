@@ -14,6 +14,15 @@ uint64_t Hash(std::string_view bytes, uint64_t salt) {
   return hash ^ (hash >> 32);
 }
 
+// `retry` for a job whose stream did not answer.
+RetryPolicy Patient(const RetryPolicy& retry, uint64_t waiting) {
+  const auto each = static_cast<uint64_t>(kUnansweredEachMs);
+  const int64_t all_ms =
+      static_cast<int64_t>(std::min<uint64_t>(waiting, INT64_MAX / each) * each);
+  const int64_t most_ms = std::max({kUnansweredMaxMs, retry.initial_ms, all_ms});
+  return {retry.initial_ms, std::min(retry.max_ms, most_ms), retry.attempts};
+}
+
 }  // namespace
 
 int64_t BackoffMs(const RetryPolicy& retry, std::string_view id, uint64_t sends) {
@@ -33,7 +42,10 @@ Decision Decide(const RetryPolicy& retry, const Attempt& attempt, AttemptEnd end
   if (burned && retry.attempts > 0 && attempt.burned + 1 >= retry.attempts)
     return MoveToDead{"refused " + std::to_string(attempt.burned + 1) +
                       " times, last: " + std::string(why)};
-  return RetryAt{now_ms + BackoffMs(retry, attempt.id, attempt.sends + 1), burned};
+  const bool unanswered = end == AttemptEnd::kNoLeader || end == AttemptEnd::kRetry ||
+                          end == AttemptEnd::kTimedOut;
+  const RetryPolicy policy = unanswered ? Patient(retry, attempt.waiting) : retry;
+  return RetryAt{now_ms + BackoffMs(policy, attempt.id, attempt.sends + 1), burned};
 }
 
 }  // namespace expirer

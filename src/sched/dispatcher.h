@@ -16,10 +16,19 @@ struct Attempt {
   std::string_view id;  // what the jitter is drawn from
   uint64_t sends = 0;   // before this one
   uint64_t burned = 0;
+  uint64_t waiting = 0;  // jobs of its rule that wait for a further attempt
 };
 
 // How an attempt ended; beside the answers' kinds, the core's own time-out.
-enum class AttemptEnd { kAck, kNoStream, kRefused, kNever, kRetry, kTimedOut };
+enum class AttemptEnd {
+  kAck,
+  kNoStream,  // no stream takes the target
+  kNoLeader,  // nobody was there to take it, or to say whether a stream does
+  kRefused,
+  kNever,
+  kRetry,
+  kTimedOut
+};
 
 struct Done {};
 struct RetryAt {
@@ -30,6 +39,13 @@ struct MoveToDead {
   std::string reason;
 };
 using Decision = std::variant<Done, RetryAt, MoveToDead>;
+
+// A stream that does not answer is back when its cluster has chosen a leader, mostly
+// within 10 s: its jobs are tried again at most so long after the last attempt, or
+// kUnansweredEachMs for each of those that wait where that is more: at most 250 attempts
+// a second are made in vain.
+inline constexpr int64_t kUnansweredMaxMs = 4'000;
+inline constexpr int64_t kUnansweredEachMs = 4;
 
 // Only an explicit refusal burns an attempt: no stream, time-outs and a broker
 // that asks to come again say nothing about the job. What can never be delivered

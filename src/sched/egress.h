@@ -26,11 +26,12 @@ class Egress {
     kReady,    // a stream takes it
     kLooking,  // being asked; TargetKnown will be posted, or EgressChanged
     kDown,     // no target can be reached this way; TargetKnown "" will be posted
-    kRefused,  // no stream takes it now, or it could not be found out
+    kRefused,  // no stream takes it now
+    kUnknown,  // whether one does could not be found out
   };
-  // Whether a stream takes messages for `target`; a refused target is asked
-  // for again after at most a second. `why` (never null) gets the reason when
-  // refused. Over core NATS every target is ready.
+  // Whether a stream takes messages for `target`; a refused or unknown target is asked
+  // for again after at most a second. `why` (never null) gets the reason then. Over core
+  // NATS every target is ready.
   [[nodiscard]] virtual Target Look(Transport via, std::string_view target,
                                     std::string* why) = 0;
 

@@ -25,7 +25,7 @@ Overloaded(Ts...) -> Overloaded<Ts...>;
 AttemptEnd EndOf(PubAnswer::Kind kind) {
   switch (kind) {
     case PubAnswer::Kind::kAck: return AttemptEnd::kAck;
-    case PubAnswer::Kind::kNoStream: return AttemptEnd::kNoStream;
+    case PubAnswer::Kind::kNoStream: return AttemptEnd::kNoLeader;
     case PubAnswer::Kind::kRefused: return AttemptEnd::kRefused;
     case PubAnswer::Kind::kNever: return AttemptEnd::kNever;
     default: return AttemptEnd::kRetry;

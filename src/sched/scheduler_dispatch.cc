@@ -149,8 +149,9 @@ absl::StatusOr<bool> Scheduler::DispatchRow(LaneState* lane, const JobKey& key,
   std::string why;
   // Behind those that wait for the same target, although it may be known by now.
   const bool behind = outlet.via == Transport::kJetStream && aside_.Holds(view_.target);
-  switch (behind ? Egress::Target::kLooking
-                 : egress_->Look(outlet.via, view_.target, &why)) {
+  const Egress::Target target =
+      behind ? Egress::Target::kLooking : egress_->Look(outlet.via, view_.target, &why);
+  switch (target) {
     case Egress::Target::kReady: break;
     case Egress::Target::kLooking:
       if (PutAside(lane, key)) return true;
@@ -160,9 +161,13 @@ absl::StatusOr<bool> Scheduler::DispatchRow(LaneState* lane, const JobKey& key,
       *end = LaneEnd::kGate;
       return false;
     case Egress::Target::kRefused:
+    case Egress::Target::kUnknown:
       lane->window.Pop();
       staged_moves_.insert(key.seq);
-      RETURN_IF_ERROR(Retry(Describe(key, view_), AttemptEnd::kNoStream, why));
+      RETURN_IF_ERROR(Retry(Describe(key, view_),
+                            target == Egress::Target::kUnknown ? AttemptEnd::kNoLeader
+                                                               : AttemptEnd::kNoStream,
+                            why));
       return true;
   }
   const auto& headers =

@@ -17,7 +17,8 @@ bool IsRefusal(AttemptEnd end) {
 
 FailureKind KindOf(AttemptEnd end) {
   switch (end) {
-    case AttemptEnd::kNoStream: return FailureKind::kNoStream;
+    case AttemptEnd::kNoStream:
+    case AttemptEnd::kNoLeader: return FailureKind::kNoStream;
     case AttemptEnd::kRetry: return FailureKind::kTryAgain;
     case AttemptEnd::kTimedOut: return FailureKind::kTimedOut;
     default: return FailureKind::kRefused;
@@ -358,7 +359,8 @@ absl::Status Scheduler::Retry(const InFlight& attempt, AttemptEnd end,
   // Cancelled or replaced meanwhile: no further attempt of this generation.
   if (attempt.fate != InFlight::Fate::kCurrent) {
     // In doubt (no answer, or a strange one) it counts as fired.
-    const bool refused = end == AttemptEnd::kNoStream || IsRefusal(end);
+    const bool refused =
+        end == AttemptEnd::kNoStream || end == AttemptEnd::kNoLeader || IsRefusal(end);
     return refused ? DecideLateCancel(attempt, false) : absl::OkStatus();
   }
   const Outlet& outlet = outlets_[lane.outlet];
@@ -368,8 +370,10 @@ absl::Status Scheduler::Retry(const InFlight& attempt, AttemptEnd end,
     return Corrupt("the row of " + JobName(outlet.name, attempt.key) +
                    " is gone while its attempt was in flight");
   const std::string id = MakeId(outlet.name, attempt.key);
-  Decision decision =
-      Decide(outlet.retry, {id, attempt.sends, attempt.burned}, end, why, now_.wall_ms);
+  const auto counts = counts_.rules().find(outlet.name);
+  const uint64_t waiting = counts == counts_.rules().end() ? 0 : counts->second.retrying;
+  Decision decision = Decide(outlet.retry, {id, attempt.sends, attempt.burned, waiting},
+                             end, why, now_.wall_ms);
   ASSIGN_OR_RETURN(Job job, DecodeJob(row));
   job.sends += 1;
   if (auto* dead = std::get_if<MoveToDead>(&decision)) {

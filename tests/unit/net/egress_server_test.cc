@@ -231,6 +231,15 @@ TEST_F(EgressServer, AStreamThatWentAnswersNoStreamAndIsAskedForAgain) {
   EXPECT_EQ(LookedUp("out"), Egress::Target::kRefused);
 }
 
+// As of a cluster without quorum: no reason to wait as for a stream that is not there.
+TEST_F(EgressServer, ATargetNobodyCanBeAskedAboutIsUnknownAndNotRefused) {
+  NatsServer::Options options;
+  options.jetstream = false;
+  NatsServer server(options);
+  Connect(server);
+  EXPECT_EQ(LookedUp("out"), Egress::Target::kUnknown);
+}
+
 TEST_F(EgressServer, AFullStreamsRefusalSaysWhy) {
   NatsServer server;
   TestClient client(server.url());

@@ -59,6 +59,33 @@ TEST(Decide, NextAttemptWaitsForTheBackOffOfAllSendsSoFar) {
             kNow + BackoffMs(kPolicy, "r/key", 3));
 }
 
+// Of a stream without a leader or a server that is silent nobody says when it is back.
+TEST(Decide, AStreamThatDoesNotAnswerIsAskedAgainWithinSeconds) {
+  for (const AttemptEnd end :
+       {AttemptEnd::kNoLeader, AttemptEnd::kRetry, AttemptEnd::kTimedOut}) {
+    const int64_t at_ms = std::get<RetryAt>(After(end, 1'000)).at_ms;
+    EXPECT_LE(at_ms, kNow + kUnansweredMaxMs);
+    EXPECT_GE(at_ms, kNow + kUnansweredMaxMs / 2);
+  }
+  // These are told that it makes no sense.
+  for (const AttemptEnd end : {AttemptEnd::kNoStream, AttemptEnd::kRefused})
+    EXPECT_GE(std::get<RetryAt>(After(end, 1'000)).at_ms, kNow + kPolicy.max_ms * 3 / 4);
+}
+
+TEST(Decide, TheMoreJobsWaitForTheirStreamTheSeldomerEachIsTried) {
+  const auto after = [](uint64_t waiting, const RetryPolicy& policy) {
+    const Decision decision =
+        Decide(policy, {"r/key", 1'000, 0, waiting}, AttemptEnd::kTimedOut, "why", kNow);
+    return std::get<RetryAt>(decision).at_ms - kNow;
+  };
+  EXPECT_LE(after(1'000, kPolicy), kUnansweredMaxMs);
+  EXPECT_GE(after(10'000, kPolicy), 10'000 * kUnansweredEachMs * 3 / 4);
+  EXPECT_LE(after(UINT64_MAX, kPolicy), kPolicy.max_ms);
+  // Nor ever sooner or later than the rule says.
+  EXPECT_GE(after(0, {.initial_ms = 30'000, .max_ms = 60'000, .attempts = 0}), 22'500);
+  EXPECT_LE(after(0, {.initial_ms = 100, .max_ms = 500, .attempts = 0}), 500);
+}
+
 TEST(Backoff, DoublesUpToTheMostAndLosesAQuarterAtMost) {
   int64_t full = kPolicy.initial_ms;
   for (uint64_t sends = 1; sends <= 100; ++sends) {
