@@ -29,6 +29,9 @@ constexpr int64_t kPollMaxMs = 250;
 // row, since of a backlog the first is reached the sooner the fewer came meanwhile.
 constexpr int64_t kNearMs = 1'000;
 constexpr int64_t kFloorEveryMs = 5'000;
+// Acks are lost with the leader of a consumer that they went to: the consumer waits
+// ack_wait for them, and the gate for the consumer.
+constexpr int64_t kAckStuckMs = 1'500;
 constexpr int64_t kIdleMs = 1'000;
 // A new leader of a stream may not know its end for a moment.
 constexpr int64_t kAheadForMs = 1'000;
@@ -745,6 +748,7 @@ absl::Status Ingress::SetUpSource(Source* source) {
   source->created_ns = stream.created_ns;
   source->subjects = stream.subjects;
   source->moved_ms = NowMs();
+  source->stuck_since_ms = 0;
   source->end = stream.last_seq;
   source->next_look_ms = 0;
   source->ahead_since_ms = 0;
@@ -821,6 +825,7 @@ void Ingress::NotePoll(Source* source, const absl::StatusOr<ConsumerInfo>& info,
   source->hindrance = Hindrance(source, *info);
   if (!EndsWell(source, *info)) return;
   NoteRead(source, *info, asked);
+  AskBackWhatIsStuck(source, *info);
   NoteFloor(source, *info);
 }
 
@@ -913,6 +918,18 @@ void Ingress::SayRead(RuleIndex index) {
   if (!any) read = {index, RuleRead::State::kReading, {}};
   if (read.state != state.said.state || read.at.mono_ms != state.said.at.mono_ms)
     PostRead(read);
+}
+
+void Ingress::AskBackWhatIsStuck(Source* source, const ConsumerInfo& info) {
+  const uint64_t before = std::exchange(source->acked_to, info.ack_floor_stream_seq);
+  const bool moves = before != source->acked_to || info.num_ack_pending == 0;
+  if (moves || source->asking_back) source->stuck_since_ms = 0;
+  if (moves || source->asking_back) return;
+  if (source->stuck_since_ms == 0) source->stuck_since_ms = NowMs();
+  if (NowMs() - source->stuck_since_ms < kAckStuckMs) return;
+  source->asked_to = info.delivered_stream_seq;
+  source->asking_back =
+      SetAckWait(&js_, source->stream, source->durable, info, kAskBackNs).ok();
 }
 
 void Ingress::NoteFloor(Source* source, const ConsumerInfo& info) {

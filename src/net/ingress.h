@@ -138,7 +138,9 @@ class Ingress final : public Inbound {
     std::optional<Mark> mark;              // to be reached
     Instant read_to;                       // what was published by then is applied
     uint64_t asked_to = 0;                 // asking back what was delivered up to here
-    uint64_t floor = 0;                    // as last posted
+    uint64_t acked_to = 0;                 // when it was last looked at
+    int64_t stuck_since_ms = 0;  // that it should move and does not; 0 = it does
+    uint64_t floor = 0;          // as last posted
     int64_t next_floor_ms = 0;
     uint64_t end = 0;  // of the stream, as last seen
     int64_t next_look_ms = 0;
@@ -238,6 +240,8 @@ class Ingress final : public Inbound {
   void NotePoll(Source* source, const absl::StatusOr<ConsumerInfo>& info, Instant asked);
   void NoteRead(Source* source, const ConsumerInfo& info, Instant asked);
   void NoteFloor(Source* source, const ConsumerInfo& info);
+  // What was applied and is not acked comes again, and is acked again.
+  void AskBackWhatIsStuck(Source* source, const ConsumerInfo& info);
   [[nodiscard]] std::string Hindrance(Source* source, const ConsumerInfo& info);
   // Says which rules messages wait for and do not come to.
   void TellHindrances();

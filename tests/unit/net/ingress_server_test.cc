@@ -983,6 +983,24 @@ TEST_F(IngressServer, ClosedIntakeAsksForNothingMore) {
   core.Stop();
 }
 
+// As when the leader of the consumer goes that they were sent to. What the gate waits
+// for must not wait for ack_wait, which is 30 s.
+TEST_F(IngressServer, WhatIsNotAckedThoughAppliedIsAskedBack) {
+  NatsServer server;
+  TestClient client(server.url());
+  client.CreateStream("ORDERS", spec_.subjects);
+  FakeCore core;
+  const auto ingress = MakeIngress(server, &core);
+  ASSERT_TRUE(WaitFor([&] { return core.Settled(0); }));
+  core.acking = false;
+  Fill(client, 0, 10);
+  ASSERT_TRUE(WaitFor([&] { return core.Distinct() == 10; }));
+  core.acking = true;
+  ingress->LookAgain(Inbound::LookHow::kQuick);
+  EXPECT_TRUE(WaitFor([&] { return core.RepeatedUpTo(10) == 10; }, 20'000));
+  core.Stop();
+}
+
 TEST_F(IngressServer, APausedServerIsNoticedAndComesBack) {
   NatsServer server;
   TestClient client(server.url());
