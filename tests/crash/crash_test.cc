@@ -30,10 +30,10 @@
 #include <utility>
 #include <vector>
 
-#include "crash/producer.h"
 #include "crash/watcher.h"
 #include "support/ledger.h"
 #include "support/nats_server.h"
+#include "support/producer.h"
 #include "support/service.h"
 
 namespace expirer::test {

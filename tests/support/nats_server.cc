@@ -59,20 +59,6 @@ bool Answers(int port) {
   return ok;
 }
 
-int FreePort() {
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t length = sizeof address;
-  if (bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
-      getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) != 0) {
-    Die("no free port");
-  }
-  close(fd);
-  return ntohs(address.sin_port);
-}
-
 std::string TemporaryDir() {
   const char* base = std::getenv("TMPDIR");
   std::string path =
@@ -144,6 +130,20 @@ bool WaitFor(const std::function<bool()>& condition, int64_t timeout_ms) {
   return true;
 }
 
+int FreePort() {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof address;
+  if (bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
+      getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) != 0) {
+    Die("no free port");
+  }
+  close(fd);
+  return ntohs(address.sin_port);
+}
+
 std::string NatsServerBinary() {
   if (const char* named = std::getenv("EXPIRER_NATS_SERVER");
       named != nullptr && *named) {
@@ -193,7 +193,8 @@ std::string NatsServer::WriteConfig() const {
 
 void NatsServer::Start() {
   if (pid_ > 0) Die("the server runs already");
-  const std::string binary = NatsServerBinary();
+  const std::string binary =
+      options_.binary.empty() ? NatsServerBinary() : options_.binary;
   if (binary.empty()) Die("no nats-server found (set EXPIRER_NATS_SERVER)");
   const std::string config_path = WriteConfig();
   const std::string log = dir_ + "/server.log";
@@ -240,6 +241,13 @@ void NatsServer::Stop() {
   pid_ = -1;
 }
 
+void NatsServer::RetireLameDuck() {
+  if (pid_ <= 0) return;
+  kill(pid_, SIGUSR2);
+  waitpid(pid_, nullptr, 0);
+  pid_ = -1;
+}
+
 void NatsServer::Pause() {
   kill(pid_, SIGSTOP);
   waitpid(pid_, nullptr, WUNTRACED);
@@ -282,7 +290,13 @@ TestClient::TestClient(const std::string& url, const std::string& user,
     : state_(std::make_unique<State>()) {
   natsOptions* options = nullptr;
   Check(natsOptions_Create(&options), "options");
-  Check(natsOptions_SetURL(options, url.c_str()), "url");
+  std::vector<std::string> urls;
+  std::istringstream list(url);
+  for (std::string one; std::getline(list, one, ',');) urls.push_back(one);
+  std::vector<const char*> servers;
+  for (const std::string& one : urls) servers.push_back(one.c_str());
+  Check(natsOptions_SetServers(options, servers.data(), static_cast<int>(servers.size())),
+        "url");
   if (!user.empty()) {
     Check(natsOptions_SetUserInfo(options, user.c_str(), password.c_str()), "user");
   }
@@ -345,10 +359,10 @@ void TestClient::DeleteConsumer(const std::string& stream, const std::string& co
 }
 
 uint64_t TestClient::Publish(const std::string& subject, const std::string& payload,
-                             const HeaderList& headers) {
+                             const HeaderList& headers, int64_t timeout_ms) {
   natsMsg* message = NewMessage(subject, "", payload, headers);
   natsMsg* reply = nullptr;
-  const natsStatus s = natsConnection_RequestMsg(&reply, state_->nc, message, 5'000);
+  const natsStatus s = natsConnection_RequestMsg(&reply, state_->nc, message, timeout_ms);
   natsMsg_Destroy(message);
   if (s != NATS_OK) return 0;
   const std::string text(natsMsg_GetData(reply),

@@ -17,6 +17,9 @@ namespace expirer::test {
 // /usr/sbin; "" when there is none.
 [[nodiscard]] std::string NatsServerBinary();
 
+// A loopback port that nobody listens on.
+[[nodiscard]] int FreePort();
+
 // One server process on a free loopback port, with JetStream in a directory of
 // its own. The process dies with this object, and with the test process.
 class NatsServer {
@@ -26,6 +29,7 @@ class NatsServer {
     bool jetstream = true;
     std::string store_dir = {};  // "" = a new temporary one, removed at the end
     int port = 0;                // 0 = a free one
+    std::string binary = {};     // "" = NatsServerBinary()
   };
   // Started and answering; aborts the test process when that fails.
   NatsServer() : NatsServer(Options{}) {}
@@ -40,10 +44,11 @@ class NatsServer {
   // The tail of what the server wrote to its log.
   [[nodiscard]] std::string LogTail() const;
 
-  void Kill();    // kill -9
-  void Stop();    // SIGTERM, waits
-  void Pause();   // SIGSTOP, waits until no thread of it runs
-  void Resume();  // SIGCONT
+  void Kill();            // kill -9
+  void Stop();            // SIGTERM, waits
+  void RetireLameDuck();  // SIGUSR2: sends its clients away and ends; waits
+  void Pause();           // SIGSTOP, waits until no thread of it runs
+  void Resume();          // SIGCONT
   // On the same port; waits until it answers.
   void Start();
   void Reload();  // SIGHUP, with the config as it is set now; does not wait
@@ -78,6 +83,7 @@ struct StoredMessage {
 // aborts with a sentence. One thread.
 class TestClient {
  public:
+  // `url` may be a list, with commas.
   explicit TestClient(const std::string& url, const std::string& user = "",
                       const std::string& password = "");
   ~TestClient();
@@ -97,7 +103,7 @@ class TestClient {
 
   // Stored before it returns; the stream's sequence. 0 when no stream took it.
   uint64_t Publish(const std::string& subject, const std::string& payload,
-                   const HeaderList& headers = {});
+                   const HeaderList& headers = {}, int64_t timeout_ms = 5'000);
   // `count` messages as fast as possible, confirmed together: payload(i).
   void PublishMany(const std::string& subject, size_t count,
                    const std::function<std::string(size_t)>& payload);

@@ -2,12 +2,10 @@
 
 #if defined(EXPIRER_STAN)
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <nats/nats.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -37,19 +35,6 @@ void Check(natsStatus status, const std::string& what) {
   if (status == NATS_OK) return;
   const char* detail = nats_GetLastError(nullptr);
   Die(what + ": " + natsStatus_GetText(status) + " " + (detail == nullptr ? "" : detail));
-}
-
-int FreePort() {
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t length = sizeof address;
-  if (bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
-      getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) != 0)
-    Die("no free port");
-  close(fd);
-  return ntohs(address.sin_port);
 }
 
 std::string TemporaryDir() {

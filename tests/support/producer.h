@@ -21,6 +21,7 @@ class Producer {
     std::string url;
     uint64_t seed = 0;
     int orders_per_s = 250;
+    std::string prefix = "o";  // of its orders' ids
   };
   // Both outlive it.
   Producer(Options options, Ledger* ledger);
@@ -29,6 +30,8 @@ class Producer {
   // Runs `now` on the producer's thread right after the next order is stored,
   // so while expirer has been handed it and cannot have acked it for long.
   void AfterNextOrder(std::function<void()> now);
+  // Orders stored so far.
+  [[nodiscard]] int orders() const { return stored_; }
   // No new orders; returns once all cancels and repeats are published too.
   void Finish();
 
@@ -50,11 +53,13 @@ class Producer {
   // Runs what is due; the time of the next action.
   int64_t RunActions();
   [[nodiscard]] int64_t Random(int64_t low, int64_t high);
+  // Again and again, under one Nats-Msg-Id, until a stream has it.
   void Store(const std::string& subject, const std::string& payload);
 
   const Options options_;
   Ledger* const ledger_;
   std::atomic<bool> finishing_ = false;
+  std::atomic<int> stored_ = 0;
   std::mutex mutex_;
   Action after_next_order_;  // guarded by mutex_
 
@@ -63,6 +68,7 @@ class Producer {
   std::mt19937_64 random_;
   std::multimap<int64_t, Action> actions_;
   int made_ = 0;
+  int events_ = 0;
 
   std::thread thread_;
 };

@@ -1,4 +1,4 @@
-#include "crash/producer.h"
+#include "support/producer.h"
 
 #include <algorithm>
 #include <chrono>
@@ -16,6 +16,9 @@ constexpr int64_t kGridMs = 50;
 constexpr int64_t kDueMaxMs = 2'000;
 // A cancel meant to be in time leaves this much for expirer to read it.
 constexpr int64_t kCancelLeadMs = 1'000;
+// An event that no stream has by then never comes to one.
+constexpr int64_t kStoredWithinMs = 120'000;
+constexpr int64_t kAnswerMs = 1'000;
 
 std::string Iso(int64_t ms) {
   const std::time_t seconds = ms / 1000;
@@ -82,7 +85,7 @@ int64_t Producer::Random(int64_t low, int64_t high) {
 
 std::string Producer::NewId() {
   const int number = made_++;
-  std::string id = "o" + std::to_string(number);
+  std::string id = options_.prefix + std::to_string(number);
   if (number % kLongEvery == 0) id.append("-").append(kSmallBytes / 2, 'x');
   return id;
 }
@@ -111,6 +114,7 @@ void Producer::NewOrder() {
     ledger_->Begin(id, due_ms);
   }
   PublishOrder(id, due_ms);
+  ++stored_;
   Action now;
   {
     const std::lock_guard lock(mutex_);
@@ -139,8 +143,14 @@ void Producer::PublishCancel(const std::string& id) {
 }
 
 void Producer::Store(const std::string& subject, const std::string& payload) {
-  if (client_.Publish(subject, payload) > 0) return;
-  std::fprintf(stderr, "crash_test: the server did not store an event\n");
+  const std::string id = options_.prefix + "-event-" + std::to_string(events_++);
+  const bool stored = WaitFor(
+      [&] {
+        return client_.Publish(subject, payload, {{"Nats-Msg-Id", id}}, kAnswerMs) > 0;
+      },
+      kStoredWithinMs);
+  if (stored) return;
+  std::fprintf(stderr, "producer: no stream stored an event on %s\n", subject.c_str());
   std::abort();
 }
 
