@@ -10,6 +10,7 @@
 
 #include "absl/time/time.h"
 #include "base/log.h"
+#include "base/mutant.h"
 #include "base/thread.h"
 #include "sched/streams.h"
 
@@ -979,7 +980,7 @@ bool Ingress::EndsWell(Source* source, const ConsumerInfo& consumer) {
     source->broken = true;  // another stream of that name
     return false;
   }
-  if (consumer.delivered_stream_seq <= stream->last_seq) {
+  if (consumer.delivered_stream_seq <= stream->last_seq || Mutant("ahead_unseen")) {
     source->ahead_since_ms = 0;
     return true;
   }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/mutant.h"
+
 namespace expirer {
 namespace {
 
@@ -36,7 +38,7 @@ int64_t BackoffMs(const RetryPolicy& retry, std::string_view id, uint64_t sends)
 Decision Decide(const RetryPolicy& retry, const Attempt& attempt, AttemptEnd end,
                 std::string_view why, int64_t now_ms) {
   if (end == AttemptEnd::kAck) return Done{};
-  if (end == AttemptEnd::kNever)
+  if (end == AttemptEnd::kNever && !Mutant("never_tried_again"))
     return MoveToDead{"can never be delivered: " + std::string(why)};
   const bool burned = end == AttemptEnd::kRefused;
   if (burned && retry.attempts > 0 && attempt.burned + 1 >= retry.attempts)

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/mutant.h"
 
 namespace expirer {
 namespace {
@@ -147,6 +148,7 @@ void Inbox::Drain(size_t requests_max, std::vector<Completion>* completions,
       bytes += Bytes(requests_.front());
       requests->push_back(std::move(requests_.front()));
       requests_.pop_front();
+      if (Mutant("drained_slots_stay")) (void)new Request;
     }
     for (size_t i = 0; requests_max > 0 && i < kAsksPerDrain && !asks_.empty(); ++i) {
       requests->push_back(std::move(asks_.front()));

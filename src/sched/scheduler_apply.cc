@@ -174,6 +174,7 @@ void Scheduler::LookAgain(Inbound::LookHow how, bool outage) {
 void Scheduler::Close(RuleGate* gate, int64_t mono_ms) {
   gate->settled = Mutant("settle_off");
   gate->gave_up = false;
+  if (Mutant("settle_begins_anew")) gate->waited_ms = 0;
   gate->closed_mono_ms = std::max(gate->closed_mono_ms, mono_ms);
 }
 
@@ -499,8 +500,10 @@ absl::Status Scheduler::ApplyCancelIntent(MessageRequest* message, CancelIntent*
                               intent->key, position, &found));
   }
   // What they hold must not fire when such an entry is put back.
-  for (const std::string& name : outlets_.Removed(message->rule))
+  for (const std::string& name : outlets_.Removed(message->rule)) {
+    if (Mutant("removed_entry_kept")) continue;
     RETURN_IF_ERROR(CancelJob(name, message->rule, intent->key, position, &found));
+  }
   const bool too_late = !found.in_time && (found.fired_ms || found.attempt != nullptr);
   if (too_late && intent->late && !Mutant("late_cancel_forgotten"))
     RETURN_IF_ERROR(OpenLateCancel(message, intent->late.get(), position, found));
@@ -563,7 +566,8 @@ absl::Status Scheduler::KeepReject(MessageRequest* message, std::string_view nam
   const bool stale = reject.kind == RejectKind::kStale;
   if (known) {
     ++stats_.unchanged;
-  } else if (stale && (counts_.stale() >= options_.dead / 10 || DeadFull())) {
+  } else if (stale && !Mutant("stale_unbounded") &&
+             (counts_.stale() >= options_.dead / 10 || DeadFull())) {
     DropStale(stream, position.seq);
   } else if (dead >= 2 * options_.dead) {
     ++stats_.dropped;
