@@ -457,7 +457,7 @@ TEST_F(ShortenedStream, AConsumerAheadOfItsStreamIsMadeAnewAndReadsWhatIsThere) 
   LoseMessages();
   TestClient client(server_->url());
   Fill(client, 55, 11);
-  EXPECT_TRUE(WaitFor([&] { return core.Distinct() == 66; })) << ingress->Trouble(0);
+  ASSERT_TRUE(WaitFor([&] { return core.Distinct() == 66; })) << ingress->Trouble(0);
   EXPECT_TRUE(WaitFor([&] { return core.Settled(0); }));
   Fill(client, 66, 100);  // past where the first one stood
   EXPECT_TRUE(WaitFor([&] { return core.Distinct() == 166; })) << ingress->Trouble(0);
