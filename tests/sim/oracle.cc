@@ -34,15 +34,14 @@ void Oracle::Without(std::optional<RuleIndex> rule, std::optional<OutletIndex> e
   orphans_fired_ = orphans_fired_ || ((rule || entry) && orphans == Orphans::kFire);
 }
 
-void Oracle::StoreReplaced(bool empty) {
+void Oracle::StoreReplaced() {
   replaced_ = true;
   ids_.StoreReplaced();
   for (Event& event : events_) {
     event.durable = event.answered = event.termed = false;
-    event.purged = event.dropped = event.partial = false;
+    event.purged = event.dropped = false;
   }
   for (Ask& ask : asks_) ask.forgotten = true;
-  if (empty) asks_of_.clear();
   late_.clear();
   taken_back_.clear();
   downs_.clear();

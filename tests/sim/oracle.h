@@ -60,7 +60,7 @@ class Oracle {
   // The next process begins with an empty store, or with an older copy: nothing is
   // known of what it knows. What was due by the time at which its rebuild begins may
   // have fired before.
-  void StoreReplaced(bool empty);
+  void StoreReplaced();
   void RebuildBegins(Instant now);
   // Of what is in the rule's stream it is not known how much was read: no job may
   // fire before all that was published before its due time was handed over.

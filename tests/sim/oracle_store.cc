@@ -125,11 +125,12 @@ bool Oracle::MayBeClosed(const Key& key,
   bool closed = asks_of_.contains({outlet, name}) ||
                 outlets_[outlet].late.action == LateAction::kSkip;
   for (const Event* event : by_key_.at(key)) {
-    if (event->kind == Event::Kind::kReject || !knows(*event)) continue;
-    if (newest == nullptr || Newer(Of(*event), Of(*newest))) newest = event;
-    const bool ended =
-        event->kind == Event::Kind::kCancel || HasFired(outlet, name, event->due_ms);
+    if (event->kind == Event::Kind::kReject) continue;
+    const bool ended = (event->kind == Event::Kind::kCancel && event->lives > 0) ||
+                       HasFired(outlet, name, event->due_ms);
     closed = closed || (ended && !rules_[rule].reopen);
+    if (knows(*event) && (newest == nullptr || Newer(Of(*event), Of(*newest))))
+      newest = event;
   }
   return closed || newest == nullptr || newest->kind == Event::Kind::kCancel ||
          HasFired(outlet, name, newest->due_ms);

@@ -297,7 +297,7 @@ void World::ReplaceStore() {
   disk_->SetFreeBytes(free_bytes_);
   foreign_.assign(rules_.size(), true);
   read_anew_.assign(rules_.size(), false);
-  oracle_->StoreReplaced(lost);
+  oracle_->StoreReplaced();
 }
 
 bool World::Rebuilding() const {
