@@ -38,13 +38,16 @@ PullStatus ReadPullStatus(const Delivery::Status& status) {
     case 408:  // Request Timeout, Interest Expired, Requests Pending
       return PullStatus::kEnded;
     case 409:
-      if (Contains(text, "Consumer Deleted") || Contains(text, "push based")) {
+      // Where the leader steps down nobody sends what the stream takes meanwhile: the
+      // gate closes until the next leader says how far the rule is read.
+      if (Contains(text, "Consumer Deleted") || Contains(text, "push based") ||
+          Contains(text, "Leadership Change") || Contains(text, "Server Shutdown")) {
         return PullStatus::kBroken;
       }
       if (Contains(text, "Exceeded MaxRequest")) return PullStatus::kLimited;
       if (Contains(text, "Exceeds MaxBytes")) return PullStatus::kTooLarge;
       if (Contains(text, "Batch Completed")) return PullStatus::kEnded;
-      // Exceeded MaxWaiting, Leadership Change, Server Shutdown.
+      // Exceeded MaxWaiting.
       return PullStatus::kPause;
     case 400:
     case 412:

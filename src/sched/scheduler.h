@@ -333,6 +333,7 @@ class Scheduler {
     return gates_[outlets_[lane.outlet].rule];
   }
   [[nodiscard]] bool HasRoom(const LaneState& lane) const;
+  void CountSent(OutletIndex outlet);
   [[nodiscard]] bool PutAside(LaneState* lane, const JobKey& key);
   [[nodiscard]] bool MayFire() const;
   [[nodiscard]] bool Durable(TimerEntry row) const;

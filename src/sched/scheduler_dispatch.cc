@@ -193,14 +193,19 @@ absl::StatusOr<bool> Scheduler::DispatchRow(LaneState* lane, const JobKey& key,
   RuleGate& gate = gates_[outlet.rule];
   if (!Mutant("rate_off")) gate.pace.Take(now_.mono_ms);
   ++gate.in_flight;
+  CountSent(lane->outlet);
+  return true;
+}
+
+// The job of view_.
+void Scheduler::CountSent(OutletIndex outlet) {
   ++stats_.published;
   // A late cancel's due time is that of the fire it came after.
   const int64_t late_ms =
-      now_.wall_ms - (outlet.late_cancels ? view_.stored_ms : view_.due_ms);
+      now_.wall_ms - (outlets_[outlet].late_cancels ? view_.stored_ms : view_.due_ms);
   stats_.sent_late_ms.Add(late_ms);
   // Else one job that fails for hours would look like many that are late.
-  if (view_.sends == 0) OutcomesOf(lane->outlet).lateness_ms.Add(late_ms);
-  return true;
+  if (view_.sends == 0) OutcomesOf(outlet).lateness_ms.Add(late_ms);
 }
 
 // The job of view_, until its target is known. False where too many wait so already.

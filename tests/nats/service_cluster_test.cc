@@ -181,6 +181,11 @@ class ServiceCluster : public testing::Test {
     }
     const std::vector<StoredMessage> fired = cluster_->client().ReadStream("FIRED");
     Verdict verdict = Judge(orders, fired);
+    // What the target's stream has numbered, and no longer holds, it had confirmed.
+    const size_t gone = fired.empty() ? 0 : fired.back().seq - fired.size();
+    const size_t had_fired = std::min<size_t>(verdict.lost, gone);
+    verdict.lost -= had_fired;
+    lost_by_servers += had_fired;
     std::map<std::string, std::string> ids;
     std::map<std::string, int64_t> fired_ms;
     for (const StoredMessage& one : fired) {
