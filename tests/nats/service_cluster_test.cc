@@ -154,8 +154,9 @@ class ServiceCluster : public testing::Test {
 
   // What came of each order. Orders and cancels that the servers confirmed and no
   // longer have are theirs to answer for: named, and not judged.
-  // `unseen`: cancels may stay unread and nobody knows, for as long as a consumer that
-  // changes servers is silent before it is looked for (src/README.md, "The gate").
+  // `unseen`: cancels may stay unread and nobody knows, for as long as a consumer whose
+  // leader is gone or that changes servers is silent before it is looked for
+  // (src/README.md, "The gate"): those are counted and told.
   void JudgeAll(const char* what, bool unseen = false) {
     Settle();
     std::map<std::string, int64_t> stored_ms;
@@ -255,7 +256,7 @@ TEST_F(ServiceCluster, KilledLeaderBesideExpirersServerCostsNoOrder) {
   AwaitQuorum();
   Sleep(kAfterMs);
   cluster_->Start(victim);
-  JudgeAll("leader killed beside expirer's server");
+  JudgeAll("leader killed beside expirer's server", /*unseen=*/true);
 }
 
 TEST_F(ServiceCluster, FrozenLeaderThatExpirerReadsFromCostsNoOrder) {
@@ -265,7 +266,7 @@ TEST_F(ServiceCluster, FrozenLeaderThatExpirerReadsFromCostsNoOrder) {
   AwaitQuorum();
   Sleep(kAfterMs);
   cluster_->Thaw(victim);
-  JudgeAll("leader frozen that expirer is connected to");
+  JudgeAll("leader frozen that expirer is connected to", /*unseen=*/true);
 }
 
 TEST_F(ServiceCluster, FrozenLeaderBesideExpirersServerCostsNoOrder) {
@@ -275,7 +276,7 @@ TEST_F(ServiceCluster, FrozenLeaderBesideExpirersServerCostsNoOrder) {
   AwaitQuorum();
   Sleep(kAfterMs);
   cluster_->Thaw(victim);
-  JudgeAll("leader frozen beside expirer's server");
+  JudgeAll("leader frozen beside expirer's server", /*unseen=*/true);
 }
 
 // What is read goes on; what falls due meanwhile cannot be stored.

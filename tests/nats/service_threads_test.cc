@@ -30,16 +30,6 @@ size_t Threads(int pid) {
   return count;
 }
 
-bool HasThread(int pid, std::string_view wanted) {
-  for (const auto& entry :
-       std::filesystem::directory_iterator(fmt::format("/proc/{}/task", pid))) {
-    std::string name;
-    std::getline(std::ifstream(entry.path() / "comm"), name);
-    if (name == wanted) return true;
-  }
-  return false;
-}
-
 // Those of a service with `count` rules, the last of which has fired.
 size_t ThreadsWith(int count) {
   World w({.config = Rules(count)});
@@ -59,6 +49,16 @@ TEST(ServiceThreads, AreNoMoreWith200RulesThanWithFive) {
 }
 
 #ifdef EXPIRER_THREADS_PRELOAD  // not with sanitizers, which bring their own allocator
+
+bool HasThread(int pid, std::string_view wanted) {
+  for (const auto& entry :
+       std::filesystem::directory_iterator(fmt::format("/proc/{}/task", pid))) {
+    std::string name;
+    std::getline(std::ifstream(entry.path() / "comm"), name);
+    if (name == wanted) return true;
+  }
+  return false;
+}
 
 // The allocator by itself gives back only while its threads allocate and free.
 TEST(ServiceThreads, OneGivesBackFreedMemoryAlsoWhileTheServiceIsIdle) {
