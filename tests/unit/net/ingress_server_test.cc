@@ -33,12 +33,21 @@ class IngressServer : public testing::Test {
     options.store_id = "test-store";
     return options;
   }
-  std::unique_ptr<Ingress> MakeIngress(const NatsServer& server, FakeCore* core,
-                                       std::vector<StreamSpec> streams = {}) {
+  // However the test ends, the core stops first.
+  struct StopFirst {
+    FakeCore* core;
+    void operator()(Ingress* ingress) const {
+      core->Stop();
+      delete ingress;
+    }
+  };
+  using IngressPtr = std::unique_ptr<Ingress, StopFirst>;
+  IngressPtr MakeIngress(const NatsServer& server, FakeCore* core,
+                         std::vector<StreamSpec> streams = {}) {
     IngressOptions options = Options(server);
     options.streams = std::move(streams);
-    auto ingress = std::make_unique<Ingress>(options, &rules_, &core->inbox, &clock_,
-                                             core->Floors());
+    IngressPtr ingress(
+        new Ingress(options, &rules_, &core->inbox, &clock_, core->Floors()), {core});
     core->Start(ingress.get());
     ingress->Start();
     return ingress;
@@ -50,9 +59,10 @@ class IngressServer : public testing::Test {
     ASSERT_TRUE(WaitFor([&] { return core.Settled(0); }));
     core.Stop();
   }
-  std::unique_ptr<Ingress> MakeIngress(const IngressOptions& options, FakeCore* core) {
-    auto ingress = std::make_unique<Ingress>(options, &rules_, &core->inbox, &clock_,
-                                             std::map<std::string, std::string>());
+  IngressPtr MakeIngress(const IngressOptions& options, FakeCore* core) {
+    IngressPtr ingress(new Ingress(options, &rules_, &core->inbox, &clock_,
+                                   std::map<std::string, std::string>()),
+                       {core});
     core->Start(ingress.get());
     ingress->Start();
     return ingress;
