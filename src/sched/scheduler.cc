@@ -42,8 +42,8 @@ Scheduler::~Scheduler() { TellStale(0); }
 
 absl::Status Scheduler::Load(Instant now) {
   now_ = now;
-  RETURN_IF_ERROR(lanes_.Load(*store_, &outlets_, options_.orphans, &staged_));
-  RETURN_IF_ERROR(outlets_.LoadFirstNames(*store_, &staged_));
+  RETURN_IF_ERROR(lanes_.Load(*store_, &outlets_, options_.orphans, turn_.meta()));
+  RETURN_IF_ERROR(outlets_.LoadFirstNames(*store_, turn_.meta()));
   stats_.outcomes.resize(outlets_.size());
   shares_ = std::any_of(
       outlets_.all().begin(), outlets_.all().end(), [this](const Outlet& outlet) {
@@ -53,18 +53,15 @@ absl::Status Scheduler::Load(Instant now) {
   ASSIGN_OR_RETURN(rebuild_, Rebuild::Load(*store_));
   RETURN_IF_ERROR(counts_.Load(*store_));
   if (options_.recount) counts_.WishRecount();
-  RETURN_IF_ERROR(downtime_.Load(*store_, now.wall_ms, &staged_));
-  std::string value;
-  ASSIGN_OR_RETURN(const bool found, store_->GetMeta(kMetaNextSeq, &value));
-  if (found) next_seq_ = Reader(value).Varint();
-  if (next_seq_ == 0) return Corrupt("the entry next_seq of meta is malformed");
+  RETURN_IF_ERROR(downtime_.Load(*store_, now.wall_ms, turn_.meta()));
+  RETURN_IF_ERROR(turn_.Load());
   // What an earlier process wrote was recovered from the log or made durable
   // when the store was opened.
-  durable_seq_ = next_seq_;
+  durable_seq_ = turn_.next_seq();
   RETURN_IF_ERROR(sent_marks_.Load(*store_, now.wall_ms, downtime_.last_alive_ms(),
-                                   next_seq_, &staged_));
+                                   turn_.next_seq(), turn_.meta()));
   RETURN_IF_ERROR(
-      ahead_rows_.Load(*store_, now.wall_ms, downtime_.last_alive_ms(), &staged_));
+      ahead_rows_.Load(*store_, now.wall_ms, downtime_.last_alive_ms(), turn_.meta()));
   egress_down_mono_ms_ = now.mono_ms;
   FireAfterNextWrite();  // it has the sign of life
   counted_mono_ms_ = now.mono_ms;
@@ -89,7 +86,7 @@ absl::StatusOr<int64_t> Scheduler::Step(Instant now, std::vector<Completion>* co
     if (stalled_) return now_.wall_ms + kStallPollMs;
   }
   store_->SetNow(now_.wall_ms);
-  ahead_rows_.Note(now_.wall_ms, &staged_);
+  ahead_rows_.Note(now_.wall_ms, turn_.meta());
   RETURN_IF_ERROR(ApplyCompletions(completions));
   RETURN_IF_ERROR(ApplyTimeouts());
   RETURN_IF_ERROR(ApplyRequests(requests));
@@ -111,17 +108,12 @@ absl::StatusOr<int64_t> Scheduler::Step(Instant now, std::vector<Completion>* co
 }
 
 bool Scheduler::Drained() const {
-  return in_flight_.size() == 0 && dead_work_.empty() && staged_.empty() &&
+  return in_flight_.size() == 0 && dead_work_.empty() && turn_.empty() &&
          effects_.empty() && effects_now_.empty() && durable_ == ticket_;
 }
 
 void Scheduler::StageHousekeeping() {
-  if (next_seq_dirty_) {
-    std::string value;
-    PutVarint(&value, next_seq_);
-    staged_.PutMeta(kMetaNextSeq, value);
-    next_seq_dirty_ = false;
-  }
+  turn_.StageNextSeq();
   if (now_.mono_ms >= housekeeping_mono_ms_ + kHousekeepingMs) {
     housekeeping_mono_ms_ = now_.mono_ms;
     for (const Counts::Forgotten& early : counts_.Expire(now_.wall_ms)) {
@@ -135,16 +127,10 @@ void Scheduler::StageHousekeeping() {
     }
   }
   TellStale(kStaleTellMs);
-  counts_.Stage(&staged_);
-  streams_.Stage(&staged_);
+  counts_.Stage(turn_.meta());
+  streams_.Stage(turn_.meta());
   StageSignOfLife();
-  if (staged_.empty()) return;
-  // What the last Dispatch staged is in no window yet, and since then the clock
-  // may have leapt past it.
-  int64_t bound_ms = now_.wall_ms;
-  for (const StagedRow& row : staged_rows_)
-    bound_ms = std::min(bound_ms, row.entry.key_ms);
-  lanes_.RaiseBounds(bound_ms, &staged_);
+  turn_.StageBounds(now_.wall_ms);
 }
 
 void Scheduler::StageSignOfLife() {
@@ -152,14 +138,16 @@ void Scheduler::StageSignOfLife() {
   // A connection that is back within the second costs no note.
   const bool news = !egress_up_ && !sent_marks_.quiet_noted() &&
                     now_.mono_ms - egress_down_mono_ms_ >= kHousekeepingMs;
-  const bool stepped_back = sent_marks_.Note(now_.wall_ms, next_seq_, &staged_);
+  const bool stepped_back =
+      sent_marks_.Note(now_.wall_ms, turn_.next_seq(), turn_.meta());
   if (!stepped_back && !leapt_ && silent_ms < kAliveIdleMs &&
-      (silent_ms < kHousekeepingMs || (staged_.empty() && !news)))
+      (silent_ms < kHousekeepingMs || (turn_.empty() && !news)))
     return;
   leapt_ = false;
   alive_mono_ms_ = now_.mono_ms;
-  Downtime::StageAlive(now_.wall_ms, &staged_);
-  if (news || sent_marks_.quiet_noted()) sent_marks_.StageQuiet(now_.wall_ms, &staged_);
+  Downtime::StageAlive(now_.wall_ms, turn_.meta());
+  if (news || sent_marks_.quiet_noted())
+    sent_marks_.StageQuiet(now_.wall_ms, turn_.meta());
 }
 
 void Scheduler::FireAfterNextWrite() {
@@ -169,11 +157,13 @@ void Scheduler::FireAfterNextWrite() {
 
 // Step 2. The set is kept, and nothing else is done, when there is no space.
 absl::Status Scheduler::WriteStaged() {
-  const bool unticketed = Mutant("ack_unticketed") && staged_.empty();
+  const bool unticketed = Mutant("ack_unticketed") && turn_.empty();
   if (HoldsWrite()) {
     if (oldest_unsynced_mono_ms_ == 0) oldest_unsynced_mono_ms_ = now_.mono_ms;
-  } else if (!staged_.empty()) {
-    const absl::Status written = store_->Write(&staged_);
+  } else if (!turn_.empty()) {
+    // An effect or a job waits for this write; deletes alone may wait longer.
+    const bool waited_for = turn_.AddsRows();
+    const absl::Status written = turn_.Write();
     if (absl::IsResourceExhausted(written)) {
       if (!stalled_) {
         ++stats_.no_space;
@@ -187,17 +177,8 @@ absl::Status Scheduler::WriteStaged() {
     if (stalled_) Log(Level::kInfo, "there is space for the store again");
     stalled_ = false;
     ++ticket_;
-    seq_by_ticket_.emplace_back(ticket_, next_seq_);
-    staged_.Clear();
-    staged_registers_.clear();
-    staged_dead_.clear();
-    staged_unanswered_.clear();
-    staged_moves_.clear();
-    for (const StagedRow& row : staged_rows_)
-      lanes_.Numbered(row.lane).window.Insert(row.entry);
-    // An effect or a job waits for this write; deletes alone may wait longer.
-    sync_now_ = sync_now_ || !staged_rows_.empty();
-    staged_rows_.clear();
+    seq_by_ticket_.emplace_back(ticket_, turn_.next_seq());
+    sync_now_ = sync_now_ || waited_for;
     if (oldest_unsynced_mono_ms_ == 0) oldest_unsynced_mono_ms_ = now_.mono_ms;
   }
   // Also an event that staged nothing waits for the newest write it could
@@ -219,7 +200,7 @@ absl::Status Scheduler::WriteStaged() {
 // waits in the process for the turn of its sync, as it would in a log that is
 // buffered there, while its acks leave.
 bool Scheduler::HoldsWrite() const {
-  return Mutant("ack_before_sync") && !staged_.empty() &&
+  return Mutant("ack_before_sync") && !turn_.empty() &&
          (oldest_unsynced_mono_ms_ == 0 ||
           now_.mono_ms - oldest_unsynced_mono_ms_ < options_.unsynced_ms);
 }
@@ -255,7 +236,7 @@ void Scheduler::TellStale(int64_t every_ms) {
 // Begins only where nothing is staged: what is counted must be in the store.
 void Scheduler::CountAnew() {
   if (recount_ == nullptr) {
-    if (!counts_.recount_wished() || !staged_.empty() ||
+    if (!counts_.recount_wished() || !turn_.empty() ||
         now_.mono_ms < recount_after_mono_ms_)
       return;
     counts_.BeginRecount();
@@ -304,7 +285,7 @@ uint64_t Scheduler::pending() const {
 }
 
 int64_t Scheduler::NextWork(bool refilling) {
-  if ((!staged_.empty() && !HoldsWrite()) || !dead_work_.empty() || refilling ||
+  if ((!turn_.empty() && !HoldsWrite()) || !dead_work_.empty() || refilling ||
       recount_ != nullptr || ahead_rows_.looking())
     return now_.wall_ms;
   int64_t mono = in_flight_.NextDeadline();

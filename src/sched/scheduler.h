@@ -42,6 +42,7 @@
 #include "sched/share.h"
 #include "sched/stats.h"
 #include "sched/streams.h"
+#include "sched/turn.h"
 #include "store/committer.h"
 #include "store/store.h"
 
@@ -222,14 +223,6 @@ class Scheduler {
                                        const std::string& dead_key, bool job,
                                        const Dead& dead);
   void DropReject(std::string_view rule, const std::string& key, const Dead& dead);
-  // All that reads or changes the dead store goes through these: what the turn
-  // has changed already is not in the store yet.
-  [[nodiscard]] absl::StatusOr<bool> FindDead(const std::string& key,
-                                              std::string* value) const;
-  void PutDead(std::string key, const Dead& dead);
-  void DropDead(std::string key);
-  // What the entry takes at present, to be counted when it goes.
-  [[nodiscard]] int64_t DeadBytes(const std::string& key);
   // Nothing more is kept whole.
   [[nodiscard]] bool DeadFull() const {
     return counts_.dead() >= options_.dead || counts_.dead_bytes() >= options_.dead_bytes;
@@ -273,8 +266,8 @@ class Scheduler {
                   std::string reason);
   // A newer schedule of the same due time and content: only its place in the order
   // is noted. False when it is none.
-  [[nodiscard]] absl::StatusOr<bool> KeepIfSame(OutletIndex outlet, const std::string& id,
-                                                const Job& job, const Register& known);
+  [[nodiscard]] absl::StatusOr<bool> KeepIfSame(const std::string& id, const Job& job,
+                                                const Register& known);
   // The attempt whose end decides about the row: its own, or the one it waits for.
   [[nodiscard]] InFlight* AttemptOf(const JobKey& row);
   [[nodiscard]] bool HasAttempt(uint64_t seq) const {
@@ -287,22 +280,9 @@ class Scheduler {
   [[nodiscard]] absl::StatusOr<bool> JudgeTimeAnew(const LaneState& of, const JobKey& key,
                                                    std::string_view row);
   void NoteFire(const InFlight& attempt, Register* reg) const;
-  // Of a staged or stored row; false when there is none.
-  [[nodiscard]] absl::StatusOr<bool> ReadRow(const JobKey& key, std::string* row) const;
-  [[nodiscard]] absl::StatusOr<std::optional<Register>> Known(
-      const std::string& id) const;
-  template <typename AnyRequest>
-  [[nodiscard]] absl::Status ReadAhead(const std::vector<Request>& requests);
-  void Remember(OutletIndex outlet, const std::string& id, const Register* from,
-                Register to);
-  // Also for a rule that is not configured.
-  void RememberOf(std::string_view rule, const std::string& id, const Register* from,
-                  Register to);
   void Quarantine(const LaneState& lane, const JobKey& key, std::string_view row,
                   const absl::Status& why);
   [[nodiscard]] Register LiveRegister(const InFlight& attempt);
-  void StageRow(LaneState* lane, const JobKey& key, int64_t due_ms, std::string_view row);
-  void DropRow(const JobKey& key);
   [[nodiscard]] RegisterPolicy Policy(OutletIndex outlet) const;
   [[nodiscard]] Outcomes& OutcomesOf(OutletIndex outlet) {
     return stats_.outcomes[outlet];
@@ -368,20 +348,7 @@ class Scheduler {
   FiredHeaders headers_;
   JobView view_;
 
-  // Staged since the last write; visible to reads through `staged_registers_`.
-  WriteSet staged_;
-  absl::flat_hash_map<std::string, Register> staged_registers_;
-  // Of the dead store: what was put there; nothing: what was taken out.
-  absl::flat_hash_map<std::string, std::optional<std::string>> staged_dead_;
-  absl::flat_hash_set<uint64_t> staged_unanswered_;  // rows just written so
-  struct StagedRow {
-    Lane lane = 0;
-    TimerEntry entry;
-    size_t offset = 0;  // of its value in `staged_`
-    size_t size = 0;
-  };
-  std::vector<StagedRow> staged_rows_;          // in order of seq
-  absl::flat_hash_set<uint64_t> staged_moves_;  // rows dispatch took away
+  Turn turn_{store_, &lanes_, &counts_, &overdue_rows_};
   std::vector<Effect> effects_now_;
 
   // Stale messages that nothing was kept of, since the log told of them.
@@ -396,9 +363,6 @@ class Scheduler {
   std::vector<Request> reads_;  // answered after the write
   // Not done yet, in order of arrival; they keep their places in the inbox.
   std::deque<DeadWork> dead_work_;
-  // What the store holds of jobs that this Step's requests are about to ask for.
-  absl::flat_hash_map<std::string, std::optional<Register>> ahead_;
-
   // Rows of newer schedules that wait for an attempt at an older one of the same
   // due time: by seq, each with the seq of that attempt's row.
   absl::flat_hash_map<uint64_t, uint64_t> waiting_;
@@ -409,8 +373,6 @@ class Scheduler {
   AheadRows ahead_rows_;
   size_t moved_back_ = 0;  // by the look of ahead_rows_ that has not ended
 
-  uint64_t next_seq_ = 1;
-  bool next_seq_dirty_ = false;
   uint64_t ticket_ = 0;       // of the newest write
   uint64_t requested_ = 0;    // newest ticket asked of the committer
   uint64_t durable_ = 0;      // newest durable ticket

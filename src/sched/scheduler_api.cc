@@ -1,7 +1,7 @@
 // The API's requests (docs/api.md): what each does to a job, and what is told.
 //
 // A cancel of the API counts by arrival: its position is stream 0, numbered by
-// next_seq_, at the time of this host's clock, but always after what is known
+// turn_.next_seq(), at the time of this host's clock, but always after what is known
 // of its key, so it also has the highest version known of it. An older schedule that
 // comes again, or late, does not revive the job, and one with a later JetStream time
 // opens it anew.
@@ -57,8 +57,7 @@ void Scheduler::Answer(Caller caller, int code, std::string body) {
 
 Position Scheduler::ApiPosition(const Register& known) {
   Position position;
-  position.seq = next_seq_++;
-  next_seq_dirty_ = true;
+  position.seq = turn_.TakeSeq();
   position.time_ns = now_.wall_ms * 1'000'000;
   const auto follow = [&position](const Position& other) {
     position.time_ns = std::max(position.time_ns, other.time_ns + 1);
@@ -77,9 +76,7 @@ absl::StatusOr<bool> Scheduler::MaybeSent(std::string_view rule, std::string_vie
                                           const Register& known) const {
   if (!known.job) return false;
   const JobKey& row_key = *known.job;
-  if (HasAttempt(row_key.seq) || unanswered_.contains(row_key.seq) ||
-      staged_unanswered_.contains(row_key.seq))
-    return true;
+  if (HasAttempt(row_key.seq) || unanswered_.contains(row_key.seq)) return true;
   if (IsLive(known.state) && sent_marks_.MayHaveSent(row_key.seq, row_key.key_ms))
     return true;
   // A row that stands at its due time was never tried.
@@ -88,41 +85,23 @@ absl::StatusOr<bool> Scheduler::MaybeSent(std::string_view rule, std::string_vie
   std::string row;
   if (known.state == JobState::kDead) {
     std::string value;
-    ASSIGN_OR_RETURN(const bool found, FindDead(DeadJobKey(rule, key), &value));
+    ASSIGN_OR_RETURN(const bool found, turn_.FindDead(DeadJobKey(rule, key), &value));
     if (!found) return false;
     absl::StatusOr<Dead> dead = DecodeDead(value);
     if (!dead.ok()) return true;  // nobody will ever know
     row = std::move(dead->job_row);
   } else {
-    ASSIGN_OR_RETURN(const bool found, ReadRow(row_key, &row));
+    ASSIGN_OR_RETURN(const bool found, turn_.ReadRow(row_key, &row));
     if (!found) return false;
   }
   JobView job;
   return DecodeJob(row, &job).ok() && job.unanswered;
 }
 
-// For Known, until ahead_ is cleared, which must be before the next write. One by
-// one each would make its own way through a large store's filters and index.
-template <typename AnyRequest>
-absl::Status Scheduler::ReadAhead(const std::vector<Request>& requests) {
-  std::vector<std::string> ids;
-  for (const Request& request : requests)
-    if (const auto* asks = std::get_if<AnyRequest>(&request))
-      ids.push_back(MakeId(asks->job.rule, asks->job.key));
-  if (ids.size() < 2) return absl::OkStatus();
-  std::vector<std::optional<Register>> found;
-  RETURN_IF_ERROR(store_->GetRegisters(ids, &found));
-  for (size_t i = 0; i < ids.size(); ++i)
-    ahead_.insert_or_assign(std::move(ids[i]), std::move(found[i]));
-  return absl::OkStatus();
-}
-
-template absl::Status Scheduler::ReadAhead<CancelRequest>(const std::vector<Request>&);
-
 absl::Status Scheduler::ApplyCancelRequest(CancelRequest* request) {
   const JobRef& job = request->job;
   const std::string id = MakeId(job.rule, job.key);
-  ASSIGN_OR_RETURN(const std::optional<Register> known, Known(id));
+  ASSIGN_OR_RETURN(const std::optional<Register> known, turn_.Known(id));
   if (!known) {
     // Not remembered, unlike an event's: a slip in a name must not close a key
     // that is yet to come.
@@ -147,7 +126,7 @@ absl::Status Scheduler::ApplyCancelRequest(CancelRequest* request) {
     too_late = too_late || known->job.has_value();
     if (too_late) ++stats_.too_late;
   }
-  if (result.effect != CancelEffect::kNone) RememberOf(job.rule, id, &*known, result.reg);
+  if (result.effect != CancelEffect::kNone) turn_.Put(id, &*known, result.reg);
   Answer(std::move(request->caller), 0,
          OutcomeJson(job, too_late ? "too_late" : "cancelled"));
   return absl::OkStatus();
@@ -168,7 +147,7 @@ absl::Status Scheduler::ApplyRoundTrip(RoundTripRequest* request) {
   const std::string name = JobName(outlets_[outlet].name, job.key);
   job.body = "{\"job\":" + JsonQuoted(name) + "}";
   const std::string id = MakeId(outlets_[outlet].name, job.key);
-  ASSIGN_OR_RETURN(const std::optional<Register> known, Known(id));
+  ASSIGN_OR_RETURN(const std::optional<Register> known, turn_.Known(id));
   if (known) {
     Answer(std::move(request->caller), kConflict, name + " is known already");
     return absl::OkStatus();
@@ -185,7 +164,7 @@ absl::Status Scheduler::ApplyRoundTrip(RoundTripRequest* request) {
 }
 
 absl::Status Scheduler::AnswerReads() {
-  RETURN_IF_ERROR(ReadAhead<GetRequest>(reads_));
+  RETURN_IF_ERROR(turn_.ReadAhead<GetRequest>(reads_));
   for (Request& request : reads_) {
     if (auto* get = std::get_if<GetRequest>(&request))
       RETURN_IF_ERROR(AnswerGet(get));
@@ -197,7 +176,7 @@ absl::Status Scheduler::AnswerReads() {
       Answer(std::move(read->caller), 0, std::move(read->body));
   }
   reads_.clear();
-  ahead_.clear();
+  turn_.EndReadAhead();
   if (effects_now_.empty()) return absl::OkStatus();
   // The newest write they could have read (I1).
   for (Effect& effect : effects_now_) effects_.emplace_back(ticket_, std::move(effect));
@@ -209,7 +188,8 @@ absl::Status Scheduler::AnswerReads() {
 
 absl::Status Scheduler::AnswerGet(GetRequest* request) {
   const JobRef& job = request->job;
-  ASSIGN_OR_RETURN(const std::optional<Register> known, Known(MakeId(job.rule, job.key)));
+  ASSIGN_OR_RETURN(const std::optional<Register> known,
+                   turn_.Known(MakeId(job.rule, job.key)));
   if (!known) {
     Answer(std::move(request->caller), kNotFound,
            "no job is known as " + JobName(job.rule, job.key));
@@ -234,14 +214,15 @@ absl::Status Scheduler::AnswerGet(GetRequest* request) {
       info.attempts = known->brief->sends;
       info.last_error = known->brief->last_error;
     } else {
-      ASSIGN_OR_RETURN(const bool found, store_->GetJob(*known->job, &row));
+      ASSIGN_OR_RETURN(const bool found, turn_.ReadRow(*known->job, &row));
       if (!found) row.clear();  // held back by a full disk
     }
     if (!outlet) info.state = "held";
     if (known->job->key_ms != *info.due_ms) info.next_ms = known->job->key_ms;
   } else if (known->state == JobState::kDead) {
     std::string value;
-    ASSIGN_OR_RETURN(const bool found, FindDead(DeadJobKey(job.rule, job.key), &value));
+    ASSIGN_OR_RETURN(const bool found,
+                     turn_.FindDead(DeadJobKey(job.rule, job.key), &value));
     absl::StatusOr<Dead> dead = DecodeDead(value);
     if (found && dead.ok()) {
       row = std::move(dead->job_row);
@@ -335,35 +316,6 @@ Overdue Scheduler::CountOverdue(int64_t now_ms) const {
 
 // ---- The dead store.
 
-absl::StatusOr<bool> Scheduler::FindDead(const std::string& key,
-                                         std::string* value) const {
-  const auto staged = staged_dead_.find(key);
-  if (staged == staged_dead_.end() || Mutant("dead_as_stored"))
-    return store_->GetDead(key, value);
-  if (staged->second) *value = *staged->second;
-  return staged->second.has_value();
-}
-
-int64_t Scheduler::DeadBytes(const std::string& key) {
-  std::string value;
-  const absl::StatusOr<bool> found = FindDead(key, &value);
-  if (!found.ok()) counts_.WishRecount();  // the disk's error comes up elsewhere, too
-  return found.ok() && *found ? static_cast<int64_t>(value.size()) : 0;
-}
-
-void Scheduler::PutDead(std::string key, const Dead& dead) {
-  std::string value = EncodeDead(dead);
-  counts_.AddDeadBytes(static_cast<int64_t>(value.size()) - DeadBytes(key));
-  staged_.PutDead(key, value);
-  staged_dead_.insert_or_assign(std::move(key), std::move(value));
-}
-
-void Scheduler::DropDead(std::string key) {
-  counts_.AddDeadBytes(-DeadBytes(key));
-  staged_.DeleteDead(key);
-  staged_dead_.insert_or_assign(std::move(key), std::nullopt);
-}
-
 // A piece a turn: each entry is read whole, and there may be hundreds of pages of them.
 absl::Status Scheduler::ApplyDeadRequests() {
   size_t entries = 0;
@@ -414,13 +366,13 @@ absl::StatusOr<Scheduler::DeadOutcome> Scheduler::ApplyDeadEntry(
   const std::optional<DeadName> name = SplitDeadKey(entry->key);
   if (!name) return DeadOutcome{DeadEnd::kGone, "no such dead entry"};
   std::string value;
-  ASSIGN_OR_RETURN(const bool found, FindDead(entry->key, &value));
+  ASSIGN_OR_RETURN(const bool found, turn_.FindDead(entry->key, &value));
   *bytes += value.size();
   if (!found) {
     if (!name->job) return DeadOutcome{DeadEnd::kGone, "no such dead entry"};
     const std::string job = JobName(name->rule, name->key);
     ASSIGN_OR_RETURN(const std::optional<Register> known,
-                     Known(MakeId(name->rule, name->key)));
+                     turn_.Known(MakeId(name->rule, name->key)));
     if (!known) return DeadOutcome{DeadEnd::kGone, "no job is known as " + job};
     return DeadOutcome{DeadEnd::kConflict,
                        job + " is not dead: it is " + std::string(Name(known->state))};
@@ -496,7 +448,7 @@ absl::Status Scheduler::RunAgain(std::string_view rule, DeadRequest::Entry* entr
 
 void Scheduler::DropReject(std::string_view rule, const std::string& key,
                            const Dead& dead) {
-  DropDead(key);
+  turn_.DropDead(key);
   counts_.Add(rule, &RuleCounts::rejected, -1);
   if (IsStale(dead)) counts_.AddStale(-1);
 }
@@ -506,24 +458,25 @@ absl::StatusOr<Scheduler::DeadOutcome> Scheduler::RequeueJob(std::string_view ru
                                                              std::string_view key,
                                                              const Dead& dead) {
   const std::string name = JobName(rule, key);
-  ASSIGN_OR_RETURN(const std::optional<Register> known, Known(MakeId(rule, key)));
+  ASSIGN_OR_RETURN(const std::optional<Register> known, turn_.Known(MakeId(rule, key)));
   if (!known || known->state != JobState::kDead)
     return DeadOutcome{DeadEnd::kConflict, name + " is not dead"};
   absl::StatusOr<Job> job = DecodeJob(dead.job_row);
   if (!job.ok())
     return DeadOutcome{DeadEnd::kConflict, name + " cannot be read: " + dead.reason};
   LaneState& lane = lanes_.First(*outlets_.Find(rule));
-  const JobKey row{lane.lane, std::max(job->due_ms, now_.wall_ms), next_seq_++};
+  // A row that stands at its due time was never tried (MaybeSent).
+  const int64_t from_ms = job->due_ms + (job->unanswered ? 1 : 0);
+  const JobKey row{lane.lane, std::max(from_ms, now_.wall_ms), turn_.TakeSeq()};
   job->burned = 0;
   job->late_judged = true;  // a person wants it sent, late as it is
-  if (job->unanswered) staged_unanswered_.insert(row.seq);
-  DropDead(DeadJobKey(rule, key));
-  StageRow(&lane, row, job->due_ms, EncodeJob(*job));
+  turn_.DropDead(DeadJobKey(rule, key));
+  turn_.PutRow(&lane, row, job->due_ms, EncodeJob(*job));
   Register to = *known;
   to.state = JobState::kPending;
   to.job = row;
   to.brief = BriefOf(*job);
-  RememberOf(rule, MakeId(rule, key), &*known, to);
+  turn_.Put(MakeId(rule, key), &*known, to);
   return DeadOutcome{};
 }
 
@@ -536,9 +489,9 @@ absl::Status Scheduler::PurgeDead(std::string_view rule, std::string_view key,
     DropReject(rule, dead_key, dead);
     return absl::OkStatus();
   }
-  DropDead(dead_key);
+  turn_.DropDead(dead_key);
   const std::string id = MakeId(rule, key);
-  ASSIGN_OR_RETURN(const std::optional<Register> known, Known(id));
+  ASSIGN_OR_RETURN(const std::optional<Register> known, turn_.Known(id));
   if (!known || known->state != JobState::kDead) {
     // Of a row nobody could read.
     counts_.Add(rule, &RuleCounts::dead_jobs, -1);
@@ -549,7 +502,7 @@ absl::Status Scheduler::PurgeDead(std::string_view rule, std::string_view key,
   to.cancel = ApiPosition(*known);
   to.expires_ms = ExpiryMs(now_.wall_ms, known->schedule ? known->schedule->due_ms : 0,
                            {true, options_.history_ms});
-  RememberOf(rule, id, &*known, to);
+  turn_.Put(id, &*known, to);
   return absl::OkStatus();
 }
 

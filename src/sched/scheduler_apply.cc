@@ -48,7 +48,7 @@ absl::Status Scheduler::ApplyCompletions(std::vector<Completion>* completions) {
                    [&](const RebuildAsked&) { status = ApplyRebuildAsked(); },
                    [&](const Admitted&) { admitted_ = true; },
                    [&](const ConsumerFloor& e) {
-                     staged_.PutMeta(std::string(kMetaConsumer) + e.key, e.value);
+                     turn_.meta()->PutMeta(std::string(kMetaConsumer) + e.key, e.value);
                    },
                },
                completion);
@@ -70,7 +70,7 @@ void Scheduler::ApplyEgress(bool up) {
     sent_marks_.BeginQuiet();
     egress_down_mono_ms_ = now_.mono_ms;
   }
-  if (up && sent_marks_.EndQuiet(&staged_)) FireAfterNextWrite();
+  if (up && sent_marks_.EndQuiet(turn_.meta())) FireAfterNextWrite();
   egress_up_ = up;
   EndLooking("");
   // What cut this connection may have cut the other one, which does not know yet.
@@ -117,10 +117,10 @@ void Scheduler::ApplyRead(const RuleRead& event) {
 // have fired moves on.
 absl::Status Scheduler::ApplyRebuildAsked() {
   rebuild_ = {true, now_.wall_ms, 0};
-  rebuild_.Stage(&staged_);
+  rebuild_.Stage(turn_.meta());
   RETURN_IF_ERROR(
       store_->VisitMeta(kMetaConsumer, [this](std::string_view key, std::string_view) {
-        staged_.DeleteMeta(key);  // a consumer made anew begins at the beginning
+        turn_.meta()->DeleteMeta(key);  // a consumer made anew begins at the beginning
         return absl::OkStatus();
       }));
   effects_now_.push_back({Effect::Kind::kRebuildBegun, "", ""});
@@ -131,8 +131,8 @@ absl::Status Scheduler::ApplyRebuildAsked() {
 
 void Scheduler::EndRebuild() {
   rebuild_.open = false;
-  rebuild_.end_seq = options_.fire_overdue ? 0 : next_seq_;
-  rebuild_.Stage(&staged_);
+  rebuild_.end_seq = options_.fire_overdue ? 0 : turn_.next_seq();
+  rebuild_.Stage(turn_.meta());
   uint64_t pending = 0;
   for (const auto& [rule, counts] : counts_.rules()) pending += counts.pending;
   Log(Level::kWarn,
@@ -282,7 +282,7 @@ void Scheduler::NoteCollision(const PubAnswer& answer, InFlight* attempt) {
 absl::Status Scheduler::CloseNewer(InFlight attempt) {
   const LaneState& lane = lanes_.Numbered(attempt.row.lane);
   ASSIGN_OR_RETURN(const std::optional<Register> known,
-                   Known(MakeId(outlets_[lane.outlet].name, attempt.key)));
+                   turn_.Known(MakeId(outlets_[lane.outlet].name, attempt.key)));
   if (!known || !IsLive(known->state)) return absl::OkStatus();
   attempt.row = *known->job;
   attempt.due_ms = known->schedule->due_ms;
@@ -316,7 +316,7 @@ absl::Status Scheduler::ApplyTimeouts() {
 }
 
 absl::Status Scheduler::ApplyRequests(std::vector<Request>* requests) {
-  RETURN_IF_ERROR(ReadAhead<CancelRequest>(*requests));
+  RETURN_IF_ERROR(turn_.ReadAhead<CancelRequest>(*requests));
   int64_t messages = 0;
   for (Request& request : *requests) {
     auto* const message = std::get_if<MessageRequest>(&request);
@@ -335,15 +335,14 @@ absl::Status Scheduler::ApplyRequests(std::vector<Request>* requests) {
   RETURN_IF_ERROR(ApplyDeadRequests());
   if (messages > 0) stats_.batch.Add(messages);
   requests->clear();
-  ahead_.clear();
+  turn_.EndReadAhead();
   return absl::OkStatus();
 }
 
 // Messages of core NATS count by arrival, over the whole life of the store.
 Position Scheduler::PositionOf(MessageRequest* message) {
   if (rules_[message->rule].source == Transport::kCore) {
-    message->stream_seq = next_seq_++;
-    next_seq_dirty_ = true;
+    message->stream_seq = turn_.TakeSeq();
     return Position{0, 0, message->stream_seq, message->time_ns, {}};
   }
   bool rewound = false;
@@ -418,7 +417,7 @@ absl::StatusOr<bool> Scheduler::IsOldToAnEntry(OutletIndex outlet, const std::st
   const Outlets::Range entries = outlets_.Entries(outlets_[outlet].rule);
   for (size_t i = 0; entries.count > 1 && i < entries.count; ++i) {
     ASSIGN_OR_RETURN(const std::optional<Register> known,
-                     Known(MakeId(outlets_[entries.first + i].name, key)));
+                     turn_.Known(MakeId(outlets_[entries.first + i].name, key)));
     if (known && known->schedule && Compare(position, known->schedule->position) < 0)
       return true;
   }
@@ -430,7 +429,7 @@ absl::StatusOr<bool> Scheduler::IsOldToAnEntry(OutletIndex outlet, const std::st
 absl::Status Scheduler::TakeFromRemoved(RuleIndex rule, const std::string& key,
                                         const Position& position) {
   for (const std::string& name : outlets_.Removed(rule)) {
-    ASSIGN_OR_RETURN(const std::optional<Register> known, Known(MakeId(name, key)));
+    ASSIGN_OR_RETURN(const std::optional<Register> known, turn_.Known(MakeId(name, key)));
     if (!known || IsClosed(known->state) ||
         Compare(position, known->schedule->position) <= 0)
       continue;
@@ -445,7 +444,7 @@ absl::StatusOr<std::string> Scheduler::ScheduleJob(MessageRequest* message,
                                                    OutletIndex outlet, Job job,
                                                    const Position& position) {
   const std::string id = MakeId(outlets_[outlet].name, job.key);
-  ASSIGN_OR_RETURN(const std::optional<Register> known, Known(id));
+  ASSIGN_OR_RETURN(const std::optional<Register> known, turn_.Known(id));
   ASSIGN_OR_RETURN(const bool old, IsOldToAnEntry(outlet, job.key, position));
   if (old) {
     ++stats_.unchanged;
@@ -467,11 +466,11 @@ absl::StatusOr<std::string> Scheduler::ScheduleJob(MessageRequest* message,
     case ScheduleEffect::kNone: ++stats_.unchanged; break;
     case ScheduleEffect::kRecord:
       ++stats_.unchanged;
-      Remember(outlet, id, &*known, result.reg);
+      turn_.Put(id, &*known, result.reg);
       break;
     case ScheduleEffect::kOpen: {
       if (known) {
-        ASSIGN_OR_RETURN(const bool same, KeepIfSame(outlet, id, job, *known));
+        ASSIGN_OR_RETURN(const bool same, KeepIfSame(id, job, *known));
         if (same) break;
       }
       OpenJob(outlet, id, std::move(job), known, std::move(result.reg));
@@ -516,7 +515,7 @@ absl::Status Scheduler::CancelJob(const std::string& name, RuleIndex rule,
                                   const std::string& key, const Position& position,
                                   CancelFindings* found) {
   const std::string id = MakeId(name, key);
-  ASSIGN_OR_RETURN(const std::optional<Register> known, Known(id));
+  ASSIGN_OR_RETURN(const std::optional<Register> known, turn_.Known(id));
   const RegisterPolicy policy = Policy(outlets_.Entries(rule).first);
   CancelResult result = ApplyCancel(known, position, policy, now_.wall_ms);
   if (result.effect == CancelEffect::kNone) ++stats_.unchanged;
@@ -545,7 +544,7 @@ absl::Status Scheduler::CancelJob(const std::string& name, RuleIndex rule,
   }
   if (!known && Mutant("cancel_forgotten")) return absl::OkStatus();
   if (result.effect != CancelEffect::kNone)
-    RememberOf(name, id, known ? &*known : nullptr, result.reg);
+    turn_.Put(id, known ? &*known : nullptr, result.reg);
   return absl::OkStatus();
 }
 
@@ -561,7 +560,7 @@ absl::Status Scheduler::KeepReject(MessageRequest* message, std::string_view nam
   const std::string stream(streams_.NameOf(position.stream));
   const std::string key = DeadRejectKey(name, position);
   std::string existing;
-  ASSIGN_OR_RETURN(const bool known, FindDead(key, &existing));
+  ASSIGN_OR_RETURN(const bool known, turn_.FindDead(key, &existing));
   const uint64_t dead = counts_.dead();
   const bool stale = reject.kind == RejectKind::kStale;
   if (known) {
@@ -595,7 +594,7 @@ absl::Status Scheduler::KeepReject(MessageRequest* message, std::string_view nam
         entry.payload = std::move(message->raw->payload);
       }
     }
-    PutDead(key, entry);
+    turn_.PutDead(key, entry);
     counts_.Add(name, &RuleCounts::rejected, +1);
     if (stale) counts_.AddStale(+1);
     effects_now_.push_back(

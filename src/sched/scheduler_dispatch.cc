@@ -102,7 +102,7 @@ absl::StatusOr<Scheduler::LaneEnd> Scheduler::DispatchLane(LaneState* lane,
     if (!HasRoom(*lane) || !GateOf(*lane).pace.Allows(now_.mono_ms))
       return LaneEnd::kGate;
     --*budget;
-    if (in_flight_.Holds(head.seq) || staged_moves_.contains(head.seq)) {
+    if (in_flight_.Holds(head.seq) || turn_.Dropped(head.seq)) {
       lane->window.Pop();
       continue;
     }
@@ -134,13 +134,11 @@ absl::StatusOr<bool> Scheduler::DispatchRow(LaneState* lane, const JobKey& key,
                                             std::string_view row, LaneEnd* end) {
   if (const absl::Status decoded = DecodeJob(row, &view_); !decoded.ok()) {
     lane->window.Pop();
-    staged_moves_.insert(key.seq);
     Quarantine(*lane, key, row, decoded);
     return true;
   }
   if (rebuild_.MayHaveFired(key.seq, view_.due_ms)) {
     lane->window.Pop();
-    staged_moves_.insert(key.seq);
     CloseAsMayHaveFired(Describe(key, view_), std::string(row));
     return true;
   }
@@ -163,7 +161,6 @@ absl::StatusOr<bool> Scheduler::DispatchRow(LaneState* lane, const JobKey& key,
     case Egress::Target::kRefused:
     case Egress::Target::kUnknown:
       lane->window.Pop();
-      staged_moves_.insert(key.seq);
       RETURN_IF_ERROR(Retry(Describe(key, view_),
                             target == Egress::Target::kUnknown ? AttemptEnd::kNoLeader
                                                                : AttemptEnd::kNoStream,
@@ -245,7 +242,6 @@ bool Scheduler::JudgeLate(LaneState* lane, const JobKey& key, const JobView& job
   if (late_ms == 0 || late_ms <= late.after_ms) return false;
   if (late.action == LateAction::kDead && DeadFull()) return false;
   lane->window.Pop();
-  staged_moves_.insert(key.seq);
   if (late.action == LateAction::kSkip)
     CloseSkipped(Describe(key, job));
   else

@@ -31,29 +31,6 @@ RegisterPolicy Scheduler::Policy(OutletIndex outlet) const {
   return {outlets_[outlet].reopen, options_.history_ms};
 }
 
-absl::StatusOr<std::optional<Register>> Scheduler::Known(const std::string& id) const {
-  const auto staged = staged_registers_.find(id);
-  if (staged != staged_registers_.end()) return std::optional<Register>(staged->second);
-  const auto ahead = ahead_.find(id);
-  if (ahead != ahead_.end()) return ahead->second;
-  return store_->GetRegister(id);
-}
-
-void Scheduler::Remember(OutletIndex outlet, const std::string& id, const Register* from,
-                         Register to) {
-  RememberOf(outlets_[outlet].name, id, from, std::move(to));
-}
-
-void Scheduler::RememberOf(std::string_view rule, const std::string& id,
-                           const Register* from, Register to) {
-  // Others were forgotten that would have been kept for longer: this one is not.
-  if (IsClosed(to.state))
-    to.expires_ms = std::max(to.expires_ms, counts_.FloorMs(rule) + 1);
-  counts_.Move(rule, from, &to);
-  staged_.PutRegister(id, EncodeRegister(to));
-  staged_registers_[id] = std::move(to);
-}
-
 // The register of an attempt's own generation, as it was when it began.
 Register Scheduler::LiveRegister(const InFlight& attempt) {
   Register reg;
@@ -64,36 +41,11 @@ Register Scheduler::LiveRegister(const InFlight& attempt) {
   return reg;
 }
 
-void Scheduler::StageRow(LaneState* lane, const JobKey& key, int64_t due_ms,
-                         std::string_view row) {
-  if (due_ms < key.key_ms) overdue_rows_.Add(key.seq, due_ms, lane->retry);
-  lanes_.LowerBound(lane, key.key_ms, &staged_);
-  staged_.PutJob(key, row);
-  staged_rows_.push_back({key.lane, TimerEntry{key.key_ms, key.seq},
-                          staged_.bytes() - row.size(), row.size()});
-  next_seq_dirty_ = true;
-}
-
-void Scheduler::DropRow(const JobKey& key) {
-  staged_.DeleteJob(key);
-  overdue_rows_.Drop(key.seq);
-}
-
-absl::StatusOr<bool> Scheduler::ReadRow(const JobKey& key, std::string* row) const {
-  const auto staged = std::lower_bound(
-      staged_rows_.begin(), staged_rows_.end(), key.seq,
-      [](const StagedRow& one, uint64_t seq) { return one.entry.seq < seq; });
-  if (staged == staged_rows_.end() || staged->entry.seq != key.seq)
-    return store_->GetJob(key, row);
-  *row = staged_.Value(staged->offset, staged->size);
-  return true;
-}
-
-absl::StatusOr<bool> Scheduler::KeepIfSame(OutletIndex outlet, const std::string& id,
-                                           const Job& job, const Register& known) {
+absl::StatusOr<bool> Scheduler::KeepIfSame(const std::string& id, const Job& job,
+                                           const Register& known) {
   if (!IsLive(known.state) || known.schedule->due_ms != job.due_ms) return false;
   std::string row;
-  ASSIGN_OR_RETURN(const bool found, ReadRow(*known.job, &row));
+  ASSIGN_OR_RETURN(const bool found, turn_.ReadRow(*known.job, &row));
   JobView view;
   if (!found || !DecodeJob(row, &view).ok() || !SameContent(view, job)) return false;
   ASSIGN_OR_RETURN(Job kept, DecodeJob(row));
@@ -102,13 +54,13 @@ absl::StatusOr<bool> Scheduler::KeepIfSame(OutletIndex outlet, const std::string
     kept.id_source = SourceHash(streams_.NameOf(kept.source.stream), kept.source);
   }
   kept.source = job.source;
-  staged_.PutJob(*known.job, EncodeJob(kept));
+  turn_.RewriteRow(*known.job, EncodeJob(kept));
   if (InFlight* const attempt = in_flight_.OfRow(known.job->seq))
     attempt->source = job.source;
   ++stats_.unchanged;
   Register to = known;
   to.schedule->position = job.source;
-  Remember(outlet, id, &known, to);
+  turn_.Put(id, &known, to);
   return true;
 }
 
@@ -137,7 +89,7 @@ void Scheduler::OpenJob(OutletIndex outlet, const std::string& id, Job job,
   LaneState& lane = lanes_.First(outlet);
   job.stored_ms = now_.wall_ms;
   const JobKey key{lane.lane, std::max({job.due_ms, now_.wall_ms, not_before_ms}),
-                   next_seq_++};
+                   turn_.TakeSeq()};
   const LatePolicy& late = outlets_[outlet].late;
   const int64_t late_ms = now_.wall_ms - job.due_ms;
   const bool too_late = attempt == nullptr && !job.late_judged &&
@@ -154,15 +106,14 @@ void Scheduler::OpenJob(OutletIndex outlet, const std::string& id, Job job,
     attempt->successor = key;
     waiting_[key.seq] = attempt->row.seq;
   }
-  StageRow(&lane, key, job.due_ms, EncodeJob(job));
+  turn_.PutRow(&lane, key, job.due_ms, EncodeJob(job));
   reg.brief = BriefOf(job);
-  Remember(outlet, id, from, reg);
+  turn_.Put(id, from, reg);
 }
 
 // Closed before it was ever live: no row is written.
 void Scheduler::CloseTooLate(OutletIndex outlet, const std::string& id, const Job& job,
                              const Register* from, Register reg) {
-  next_seq_dirty_ = true;
   if (outlets_[outlet].late.action == LateAction::kSkip) {
     ++stats_.skipped;
     ++OutcomesOf(outlet).skipped;
@@ -176,9 +127,9 @@ void Scheduler::CloseTooLate(OutletIndex outlet, const std::string& id, const Jo
     dead.at_ms = now_.wall_ms;
     dead.source = job.source;
     dead.job_row = EncodeJob(job);
-    PutDead(DeadJobKey(outlets_[outlet].name, job.key), dead);
+    turn_.PutDead(DeadJobKey(outlets_[outlet].name, job.key), dead);
   }
-  Remember(outlet, id, from, reg);
+  turn_.Put(id, from, reg);
 }
 
 // The row or dead entry of a key that is about to get another register.
@@ -190,12 +141,12 @@ void Scheduler::TakeAway(OutletIndex outlet, const std::string& key,
 void Scheduler::TakeAwayOf(std::string_view rule, std::string_view key,
                            const Register& known, InFlight::Fate fate) {
   if (known.state == JobState::kDead) {
-    DropDead(DeadJobKey(rule, key));
+    turn_.DropDead(DeadJobKey(rule, key));
     return;
   }
   // No caller has a closed one, and DecodeRegister refuses a live one without row.
   CHECK(IsLive(known.state) && known.job);
-  DropRow(*known.job);
+  turn_.DropRow(*known.job);
   lanes_.Forget(*known.job);
   unanswered_.erase(known.job->seq);
   const auto waiting = waiting_.find(known.job->seq);
@@ -216,20 +167,20 @@ absl::Status Scheduler::CloseSuccessor(const InFlight& attempt) {
   const JobKey& row = *attempt.successor;
   LaneState& lane = lanes_.Numbered(row.lane);
   const std::string id = MakeId(outlets_[lane.outlet].name, attempt.key);
-  ASSIGN_OR_RETURN(const std::optional<Register> known, Known(id));
+  ASSIGN_OR_RETURN(const std::optional<Register> known, turn_.Known(id));
   waiting_.erase(row.seq);
   lane.out.erase(TimerEntry{row.key_ms, row.seq});
   if (!known || known->job != row)
     return Corrupt("the register of " + JobName(outlets_[lane.outlet].name, attempt.key) +
                    " names another row than the one that waits for its attempt");
-  DropRow(row);
+  turn_.DropRow(row);
   Register to = *known;
   to.state = JobState::kFired;
   to.job = attempt.row;
   to.brief.reset();
   NoteFire(attempt, &to);
   to.expires_ms = ExpiryMs(now_.wall_ms, attempt.due_ms, Policy(lane.outlet));
-  Remember(lane.outlet, id, &*known, to);
+  turn_.Put(id, &*known, to);
   return absl::OkStatus();
 }
 
@@ -250,13 +201,13 @@ void Scheduler::NoteFire(const InFlight& attempt, Register* reg) const {
 
 void Scheduler::CloseFired(const InFlight& attempt) {
   const LaneState& lane = lanes_.Numbered(attempt.row.lane);
-  DropRow(attempt.row);
+  turn_.DropRow(attempt.row);
   const Register from = LiveRegister(attempt);
   Register to = from;
   to.state = JobState::kFired;
   NoteFire(attempt, &to);
   to.expires_ms = ExpiryMs(now_.wall_ms, attempt.due_ms, Policy(lane.outlet));
-  Remember(lane.outlet, MakeId(outlets_[lane.outlet].name, attempt.key), &from, to);
+  turn_.Put(MakeId(outlets_[lane.outlet].name, attempt.key), &from, to);
 }
 
 // A cancel came while the attempt was in flight, and the attempt succeeded:
@@ -264,7 +215,7 @@ void Scheduler::CloseFired(const InFlight& attempt) {
 absl::Status Scheduler::CloseCancelledAsFired(const InFlight& attempt) {
   const LaneState& lane = lanes_.Numbered(attempt.row.lane);
   const std::string id = MakeId(outlets_[lane.outlet].name, attempt.key);
-  ASSIGN_OR_RETURN(const std::optional<Register> known, Known(id));
+  ASSIGN_OR_RETURN(const std::optional<Register> known, turn_.Known(id));
   const bool same = known && known->state == JobState::kCancelled && known->job &&
                     *known->job == attempt.row;
   if (!same) return absl::OkStatus();
@@ -273,7 +224,7 @@ absl::Status Scheduler::CloseCancelledAsFired(const InFlight& attempt) {
   // An older schedule may have come meanwhile: what fired is the attempt's due.
   to.schedule->due_ms = attempt.due_ms;
   NoteFire(attempt, &to);
-  Remember(lane.outlet, id, &*known, to);
+  turn_.Put(id, &*known, to);
   return absl::OkStatus();
 }
 
@@ -285,7 +236,7 @@ absl::Status Scheduler::OpenLateCancel(MessageRequest* message, LateCancel* late
   const OutletIndex outlet = outlets_.LateCancels(message->rule);
   const int64_t fire_ms = found.fired_ms ? *found.fired_ms : found.attempt->due_ms;
   const std::string id = MakeId(outlets_[outlet].name, late->job.key);
-  ASSIGN_OR_RETURN(const std::optional<Register> known, Known(id));
+  ASSIGN_OR_RETURN(const std::optional<Register> known, turn_.Known(id));
   if (known && known->schedule && known->schedule->due_ms == fire_ms &&
       known->state != JobState::kCancelled) {
     if (!IsClosed(known->state)) return absl::OkStatus();
@@ -293,7 +244,7 @@ absl::Status Scheduler::OpenLateCancel(MessageRequest* message, LateCancel* late
     Register renewed = *known;
     renewed.expires_ms =
         std::max(known->expires_ms, ExpiryMs(now_.wall_ms, 0, Policy(outlet)));
-    Remember(outlet, id, &*known, renewed);
+    turn_.Put(id, &*known, renewed);
     return absl::OkStatus();
   }
   if (!late->trouble.empty())
@@ -320,7 +271,7 @@ absl::Status Scheduler::DecideLateCancel(const InFlight& attempt, bool fired) {
   const LaneState& lane = lanes_.Numbered(attempt.row.lane);
   const OutletIndex outlet = outlets_.LateCancels(outlets_[lane.outlet].rule);
   const std::string id = MakeId(outlets_[outlet].name, attempt.key);
-  ASSIGN_OR_RETURN(const std::optional<Register> known, Known(id));
+  ASSIGN_OR_RETURN(const std::optional<Register> known, turn_.Known(id));
   const bool waiting = known && known->state == JobState::kPending && known->job &&
                        known->schedule->due_ms == attempt.due_ms &&
                        !in_flight_.Holds(known->job->seq);
@@ -331,18 +282,19 @@ absl::Status Scheduler::DecideLateCancel(const InFlight& attempt, bool fired) {
     to.state = JobState::kCancelled;
     to.cancel = known->schedule->position;
     to.expires_ms = ExpiryMs(now_.wall_ms, attempt.due_ms, Policy(outlet));
-    Remember(outlet, id, &*known, to);
+    turn_.Put(id, &*known, to);
     return absl::OkStatus();
   }
   std::string row;
-  ASSIGN_OR_RETURN(const bool found, ReadRow(*known->job, &row));
+  ASSIGN_OR_RETURN(const bool found, turn_.ReadRow(*known->job, &row));
   if (!found) return absl::OkStatus();
   LaneState& late_lane = lanes_.First(outlet);
-  to.job = JobKey{late_lane.lane, std::max(attempt.due_ms, now_.wall_ms), next_seq_++};
-  DropRow(*known->job);
+  to.job =
+      JobKey{late_lane.lane, std::max(attempt.due_ms, now_.wall_ms), turn_.TakeSeq()};
+  turn_.DropRow(*known->job);
   lanes_.Forget(*known->job);
-  StageRow(&late_lane, *to.job, attempt.due_ms, row);
-  Remember(outlet, id, &*known, to);
+  turn_.PutRow(&late_lane, *to.job, attempt.due_ms, row);
+  turn_.Put(id, &*known, to);
   return absl::OkStatus();
 }
 
@@ -365,7 +317,7 @@ absl::Status Scheduler::Retry(const InFlight& attempt, AttemptEnd end,
   }
   const Outlet& outlet = outlets_[lane.outlet];
   std::string row;
-  ASSIGN_OR_RETURN(const bool found, store_->GetJob(attempt.row, &row));
+  ASSIGN_OR_RETURN(const bool found, turn_.ReadRow(attempt.row, &row));
   if (!found)
     return Corrupt("the row of " + JobName(outlet.name, attempt.key) +
                    " is gone while its attempt was in flight");
@@ -408,20 +360,19 @@ void Scheduler::MoveToRetry(const InFlight& attempt, Job job, const RetryAt& whe
   job.burned += when.burned ? 1 : 0;
   // The due time, too: the clock may have stepped back behind it (I6).
   const JobKey key{retry.lane, std::max({when.at_ms, job.due_ms, now_.wall_ms}),
-                   next_seq_++};
-  if (job.unanswered) staged_unanswered_.insert(key.seq);
-  DropRow(attempt.row);
-  StageRow(&retry, key, job.due_ms, EncodeJob(job));
+                   turn_.TakeSeq()};
+  turn_.DropRow(attempt.row);
+  turn_.PutRow(&retry, key, job.due_ms, EncodeJob(job));
   Register to = from;
   to.state = JobState::kRetrying;
   to.job = key;
   to.brief = BriefOf(job);
-  Remember(lane.outlet, MakeId(outlets_[lane.outlet].name, attempt.key), &from, to);
+  turn_.Put(MakeId(outlets_[lane.outlet].name, attempt.key), &from, to);
 }
 
 // Only what is in the store can be judged: nothing is staged then.
 absl::Status Scheduler::JudgeTimesAnew() {
-  if (!ahead_rows_.looking() || !staged_.empty()) return absl::OkStatus();
+  if (!ahead_rows_.looking() || !turn_.empty()) return absl::OkStatus();
   const auto judge = [this](const LaneState& of, const JobKey& key,
                             std::string_view row) { return JudgeTimeAnew(of, key, row); };
   ASSIGN_OR_RETURN(const size_t moved,
@@ -451,7 +402,7 @@ absl::StatusOr<bool> Scheduler::JudgeTimeAnew(const LaneState& of, const JobKey&
   const InFlight described = Describe(key, view_);
   // A first attempt's row at its due time says that there was none (MaybeSent).
   if (described.unanswered && !of.retry) at_ms = std::max(at_ms, job.due_ms + 1);
-  ASSIGN_OR_RETURN(const std::optional<Register> known, Known(id));
+  ASSIGN_OR_RETURN(const std::optional<Register> known, turn_.Known(id));
   if (at_ms >= key.key_ms || !known || known->job != key) return false;
   lanes_.Forget(key);
   unanswered_.erase(key.seq);
@@ -462,10 +413,10 @@ absl::StatusOr<bool> Scheduler::JudgeTimeAnew(const LaneState& of, const JobKey&
   job.unanswered = described.unanswered;
   LaneState& lane = lanes_.Numbered(of.lane);
   Register to = *known;
-  to.job = JobKey{of.lane, at_ms, next_seq_++};
-  DropRow(key);
-  StageRow(&lane, *to.job, job.due_ms, EncodeJob(job));
-  Remember(of.outlet, id, &*known, to);
+  to.job = JobKey{of.lane, at_ms, turn_.TakeSeq()};
+  turn_.DropRow(key);
+  turn_.PutRow(&lane, *to.job, job.due_ms, EncodeJob(job));
+  turn_.Put(id, &*known, to);
   return true;
 }
 
@@ -473,12 +424,12 @@ void Scheduler::CloseSkipped(const InFlight& attempt) {
   const LaneState& lane = lanes_.Numbered(attempt.row.lane);
   ++stats_.skipped;
   ++OutcomesOf(lane.outlet).skipped;
-  DropRow(attempt.row);
+  turn_.DropRow(attempt.row);
   const Register from = LiveRegister(attempt);
   Register to = from;
   to.state = JobState::kSkipped;
   to.expires_ms = ExpiryMs(now_.wall_ms, attempt.due_ms, Policy(lane.outlet));
-  Remember(lane.outlet, MakeId(outlets_[lane.outlet].name, attempt.key), &from, to);
+  turn_.Put(MakeId(outlets_[lane.outlet].name, attempt.key), &from, to);
 }
 
 // A row that no version of expirer wrote: kept as it is, so that nothing is
@@ -490,9 +441,9 @@ void Scheduler::Quarantine(const LaneState& lane, const JobKey& key, std::string
   LogGathered(Level::kError, "a stored job cannot be read and is kept in the dead store",
               rule, kDeadReasons[static_cast<size_t>(DeadKind::kMalformed)],
               {{"key_ms", key.key_ms}, {"seq", key.seq}, {"why", Message(why)}});
-  DropRow(key);
-  PutDead(DeadJobKey(rule, "malformed-" + std::to_string(key.seq)),
-          {false, Message(why), now_.wall_ms, {}, "", {}, std::string(row), ""});
+  turn_.DropRow(key);
+  turn_.PutDead(DeadJobKey(rule, "malformed-" + std::to_string(key.seq)),
+                {false, Message(why), now_.wall_ms, {}, "", {}, std::string(row), ""});
   // Whose key it was nobody knows, so its register stays live, and counted so,
   // until a newer event of the key finds it.
   counts_.Add(rule, &RuleCounts::dead_jobs, +1);
@@ -528,17 +479,15 @@ void Scheduler::KeepAsDead(const InFlight& attempt, DeadKind kind, std::string r
   const LaneState& lane = lanes_.Numbered(attempt.row.lane);
   const std::string& rule = outlets_[lane.outlet].name;
   CountDead(lane.outlet, kind);
-  DropRow(attempt.row);
-  if (attempt.unanswered) {
-    MarkUnanswered(&row);
-    staged_unanswered_.insert(attempt.row.seq);
-  }
-  PutDead(DeadJobKey(rule, attempt.key),
-          {false, std::move(reason), now_.wall_ms, attempt.source, "", {}, "", row});
+  turn_.DropRow(attempt.row);
+  if (attempt.unanswered) MarkUnanswered(&row);
+  turn_.PutDead(
+      DeadJobKey(rule, attempt.key),
+      {false, std::move(reason), now_.wall_ms, attempt.source, "", {}, "", row});
   const Register from = LiveRegister(attempt);
   Register to = from;
   to.state = JobState::kDead;
-  Remember(lane.outlet, MakeId(rule, attempt.key), &from, to);
+  turn_.Put(MakeId(rule, attempt.key), &from, to);
 }
 
 }  // namespace expirer

@@ -117,6 +117,25 @@ TEST(ApiDead, RequeuedJobFiresOnceMore) {
   EXPECT_EQ(w.Stored("a"), "fired");
 }
 
+// The clock stepped back since it fell due.
+TEST(ApiDead, RequeuedBeforeItsDueTimeItMayHaveBeenSentAllTheSame) {
+  DeadWorld w;
+  w.Schedule("a", kDue, {1});
+  w.Run();
+  w.AdvanceTo(kDue);
+  w.Advance(5'000);  // no answer
+  w.Advance(60'000);
+  ASSERT_THAT(w.bus_->published(), SizeIs(2));
+  w.bus_->Answer(w.LastAttempt(), PubAnswer::Kind::kRefused, "no permission");
+  w.Run();
+  ASSERT_EQ(w.Stored("a"), "dead");
+  w.clock_.Step(kNow);
+  EXPECT_THAT(w.Do(DeadWorld::One(DeadJobKey("r", "a"))).body,
+              HasSubstr(R"("requeued":1)"));
+  EXPECT_EQ(w.Stored("a"), "pending");
+  EXPECT_EQ(w.Outcome("a"), "too_late");
+}
+
 TEST(ApiDead, WhatCouldNeverBeDeliveredFiresOnceItsLimitIsRaisedAndItIsRequeued) {
   ApiWorld w;
   w.Schedule("a", kDue, {1});
