@@ -299,6 +299,14 @@ void Ingress::PostRead(const RuleRead& read) {
   inbox_->Complete(read);
 }
 
+void Ingress::Unheard(Source* source) {
+  MutexLock lock(&mutex_);
+  if (stopping_) return;
+  source->unheard = true;
+  inbox_->Complete(RuleRead{source->rule, RuleRead::State::kAway, Now()});
+  awake_ = true;
+}
+
 void Ingress::Run() {
   int64_t next_ms = 0;
   while (!stopping_) {
@@ -455,14 +463,17 @@ void Ingress::BeginEpoch() {
 
 // All consumers stay as they are; how far they are is found out anew.
 void Ingress::BeginLook() {
-  for (auto& [key, source] : sources_) {
-    source->caught_up = false;
-    source->near = false;
-    source->mark.reset();
-    source->poll_every_ms = kPollFirstMs;
-    source->next_poll_ms = 0;
-  }
-  for (RuleState& state : states_) state.said = {};
+  for (auto& [key, source] : sources_) LookAt(source.get());
+  for (RuleState& state : states_) state.said = {};  // also of those without sources
+}
+
+void Ingress::LookAt(Source* source) {
+  source->caught_up = false;
+  source->near = false;
+  source->mark.reset();
+  source->poll_every_ms = kPollFirstMs;
+  source->next_poll_ms = 0;
+  states_[source->rule].said = {};
 }
 
 void Ingress::CloseSource(Source* source) {
@@ -536,6 +547,7 @@ int64_t Ingress::KeepRule(RuleIndex index) {
   if ((*rules_)[index].source == Transport::kCore) return KeepCoreRule(index);
   RuleState& state = states_[index];
   for (Source* source : state.sources) {
+    if (source->unheard.exchange(false)) LookAt(source);
     if (!source->broken) continue;
     CloseSource(source);
     PostRead({index, RuleRead::State::kAway, Now()});
@@ -687,12 +699,15 @@ Ingress::Source* Ingress::SourceOf(RuleIndex index, const std::string& stream) {
         placed.only_named = source->only_named;
         return source->evaluator->Evaluate(placed, now_ms);
       },
-      [this, source](const std::string& why) {
-        Log(Level::kWarn, "a consumer broke off",
-            {{"stream", source->stream}, {"consumer", source->durable}, {"why", why}});
-        source->broken = true;
-        Wake();
-      });
+      PullSource::Handlers{[this, source] { Unheard(source); },
+                           [this, source](const std::string& why) {
+                             Log(Level::kWarn, "a consumer broke off",
+                                 {{"stream", source->stream},
+                                  {"consumer", source->durable},
+                                  {"why", why}});
+                             source->broken = true;
+                             Wake();
+                           }});
   states_[index].sources.push_back(source);
   MutexLock lock(&mutex_);
   pulls_.push_back(source->pull.get());

@@ -121,7 +121,7 @@ class Ingress final : public Inbound {
     uint64_t seq = 0;
     Instant at;
   };
-  // One rule's consumer in one stream. Control thread, but for `broken`.
+  // One rule's consumer in one stream. Control thread, but for what is atomic.
   struct Source {
     RuleIndex rule = 0;
     std::string stream;
@@ -148,6 +148,7 @@ class Ingress final : public Inbound {
     bool read_anew = false;      // by a new consumer
     int64_t next_poll_ms = 0;
     int64_t poll_every_ms = 0;
+    std::atomic<bool> unheard = false;
     std::atomic<bool> broken = false;
     std::vector<std::string> subjects;  // of the stream
     uint64_t received = 0;              // messages, when it was last looked at
@@ -186,6 +187,8 @@ class Ingress final : public Inbound {
   void TickSources();
   [[nodiscard]] std::vector<PullSource*> Pulls() const;
   void PostRead(const RuleRead& read);
+  // Its consumer is silent: the gate closes until it answers that nothing waits.
+  void Unheard(Source* source);
   // All rules that are read here are away.
   void PostAway() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] Instant Now() const { return {clock_->NowMs(), clock_->MonotonicMs()}; }
@@ -198,6 +201,8 @@ class Ingress final : public Inbound {
   void Run();
   void BeginEpoch();
   void BeginLook();
+  // How far it is, is found out anew.
+  void LookAt(Source* source);
   // One step of admission; true when it is over.
   [[nodiscard]] bool KeepAdmission();
   [[nodiscard]] absl::Status Admit();

@@ -35,7 +35,7 @@ bool MayBecomeDead(const Intent& intent) {
 
 PullSource::PullSource(Options options, Connection* connection, PullReplies* replies,
                        Inbox* inbox, const Clock* clock, Evaluate evaluate,
-                       std::function<void(const std::string& why)> broken)
+                       Handlers handlers)
     : options_(std::move(options)),
       next_subject_(options_.api_prefix + "CONSUMER.MSG.NEXT." + *options_.stream + "." +
                     options_.consumer),
@@ -49,7 +49,7 @@ PullSource::PullSource(Options options, Connection* connection, PullReplies* rep
       inbox_(inbox),
       clock_(clock),
       evaluate_(std::move(evaluate)),
-      broken_(std::move(broken)) {
+      handlers_(std::move(handlers)) {
   replies_->Route(replies_to_, *options_.stream, options_.consumer);
 }
 
@@ -59,7 +59,7 @@ void PullSource::Open(size_t batch, size_t bytes) {
   bytes_ = bytes;
   if (open_) return;
   open_ = true;
-  silent_ms_ = 0;
+  Heard();
   pause_until_ms_ = 0;
   limits_ = {};  // they may be others by now
   Pump();
@@ -169,7 +169,7 @@ void PullSource::Send(Pull pull) {
       pull.batch, pull.bytes, pull.expires_ms * 1'000'000, heartbeat_ms * 1'000'000);
   (void)connection_->Publish(next_subject_, replies_->Reply(replies_to_, pull.token),
                              body);
-  if (pulls_.empty()) silent_ms_ = 0;
+  if (pulls_.empty()) Heard();
   if (pull.large) --larges_;
   pull.deadline_ms = MonotonicMs() + pull.expires_ms + kDeadlineSlackMs;
   pulls_.push_back(pull);
@@ -180,8 +180,14 @@ void PullSource::PauseFor() {
   pause_until_ms_ = MonotonicMs() + pause_ms_;
 }
 
+void PullSource::Heard() {
+  silent_ms_ = 0;
+  unheard_ = false;
+}
+
 void PullSource::Tick() {
   std::string why;
+  bool unheard = false;
   Credit unused;
   {
     MutexLock lock(&mutex_);
@@ -190,7 +196,10 @@ void PullSource::Tick() {
     if (pulls_.empty()) unused = Drop();
     // What passes while our own threads stand still is no silence of the consumer.
     silent_ms_ += std::min(now_ms - std::exchange(ticked_ms_, now_ms), kTickMaxMs);
-    if (open_ && credit_.places > 0 && silent_ms_ > options_.heartbeat_ms * 5 / 2) {
+    const bool asked = open_ && credit_.places > 0;
+    if (asked && silent_ms_ > options_.heartbeat_ms * 5 / 4)
+      unheard = !std::exchange(unheard_, true);
+    if (asked && silent_ms_ > options_.heartbeat_ms * 5 / 2) {
       why = "no heartbeat from the consumer";
       open_ = false;
       unused = Drop();
@@ -198,7 +207,8 @@ void PullSource::Tick() {
     Pump();
   }
   GiveBack(unused);
-  if (!why.empty()) broken_(why);
+  if (unheard) handlers_.unheard();
+  if (!why.empty()) handlers_.broken(why);
 }
 
 void PullSource::OnMessage(const Delivery& delivery, const AckSubject& ack) {
@@ -219,7 +229,7 @@ void PullSource::OnMessage(const Delivery& delivery, const AckSubject& ack) {
         std::string(delivery.subject()), headers_, std::string(delivery.payload())});
   }
   MutexLock lock(&mutex_);
-  silent_ms_ = 0;
+  Heard();
   pause_ms_ = 0;
   refusal_.clear();
   const Credit used = TakeOut(1);
@@ -241,7 +251,7 @@ void PullSource::OnStatus(const Delivery& delivery, const Delivery::Status& stat
         std::find_if(pulls_.begin(), pulls_.end(),
                      [token](const Pull& one) { return one.token == token; });
     if (found == pulls_.end()) return;  // of an abandoned pull
-    silent_ms_ = 0;
+    Heard();
     if (kind == PullStatus::kHeartbeat) {
       refusal_.clear();
       return;
@@ -268,7 +278,7 @@ void PullSource::OnStatus(const Delivery& delivery, const Delivery::Status& stat
     Pump();
   }
   GiveBack(unused);
-  if (!why.empty()) broken_(why);
+  if (!why.empty()) handlers_.broken(why);
 }
 
 bool PullSource::Understood(PullStatus kind, const Pull& pull, size_t left,

@@ -36,6 +36,14 @@ namespace expirer {
 class PullSource {
  public:
   using Evaluate = std::function<Intent(const EventView& event, int64_t now_ms)>;
+  // Called on any thread.
+  struct Handlers {
+    // A heartbeat is overdue: messages may wait in a consumer that nobody leads. Not
+    // called again before something comes; the pulls stay.
+    std::function<void()> unheard;
+    // The consumer should be set up again; the source has stopped by then.
+    std::function<void(const std::string& why)> broken;
+  };
   struct Options {
     RuleIndex rule = 0;
     const std::string* stream = nullptr;               // outlives the process' requests
@@ -44,17 +52,14 @@ class PullSource {
     std::string api_prefix;  // as JetStream::prefix
     int outstanding = 3;     // pulls at a time
     int64_t expires_ms = 30'000;
-    // A consumer that sent nothing for two and a half of them has no leader, and a new
-    // one is not chosen sooner: so a stream takes no cancel before the gate is closed.
+    // Of an idle consumer. Silent for one and a quarter of them it is unheard, for two
+    // and a half broken: a cluster does not choose another leader sooner.
     int64_t heartbeat_ms = 1'000;
   };
 
-  // `replies` is of `connection`; `evaluate` is called on its thread only. `broken`
-  // is called on any thread when the consumer should be looked after; the
-  // source has stopped by then.
+  // `replies` is of `connection`; `evaluate` is called on its thread only.
   PullSource(Options options, Connection* connection, PullReplies* replies, Inbox* inbox,
-             const Clock* clock, Evaluate evaluate,
-             std::function<void(const std::string& why)> broken);
+             const Clock* clock, Evaluate evaluate, Handlers handlers);
 
   // Begins to pull, `batch` messages and `bytes` at a time; also to change these.
   void Open(size_t batch, size_t bytes);
@@ -89,6 +94,7 @@ class PullSource {
     size_t bytes = 0;
   };
   void OnMessage(const Delivery& delivery, const AckSubject& ack);
+  void Heard() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnStatus(const Delivery& delivery, const Delivery::Status& status, uint64_t token);
   void Pump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The next one, as large as it may be.
@@ -119,7 +125,7 @@ class PullSource {
   Inbox* const inbox_;
   const Clock* const clock_;
   const Evaluate evaluate_;
-  const std::function<void(const std::string&)> broken_;
+  const Handlers handlers_;
 
   Headers headers_;  // the thread of replies_ only: scratch
 
@@ -135,7 +141,9 @@ class PullSource {
   Credit credit_ ABSL_GUARDED_BY(mutex_);
   std::deque<Pull> pulls_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_token_ ABSL_GUARDED_BY(mutex_) = 1;
-  int64_t silent_ms_ ABSL_GUARDED_BY(mutex_) = 0;  // since it was heard of
+  // Since it was heard of.
+  int64_t silent_ms_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool unheard_ ABSL_GUARDED_BY(mutex_) = false;
   int64_t ticked_ms_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t pause_until_ms_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t pause_ms_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -77,7 +77,7 @@ size_t Verdict::Count(std::string_view kind) const {
 }
 
 Verdict Judge(const std::map<std::string, Order>& orders,
-              const std::vector<StoredMessage>& fired) {
+              const std::vector<StoredMessage>& fired, int64_t in_time_ms) {
   Verdict verdict;
   const auto blame = [&verdict](size_t* count, const std::string& id, std::string what) {
     ++*count;
@@ -107,7 +107,7 @@ Verdict Judge(const std::map<std::string, Order>& orders,
   for (const auto& [id, order] : orders) {
     const bool did_fire = copies.contains(id);
     const bool in_time =
-        order.cancel_stored_ms > 0 && order.due_ms - order.cancel_stored_ms >= kInTimeMs;
+        order.cancel_stored_ms > 0 && order.due_ms - order.cancel_stored_ms >= in_time_ms;
     verdict.in_time += in_time ? 1 : 0;
     if (!order.cancelled && !did_fire) blame(&verdict.lost, id, "never fired");
     if (in_time && did_fire)

@@ -70,7 +70,8 @@ struct Verdict {
   [[nodiscard]] size_t Count(std::string_view kind) const;
 };
 [[nodiscard]] Verdict Judge(const std::map<std::string, Order>& orders,
-                            const std::vector<StoredMessage>& fired);
+                            const std::vector<StoredMessage>& fired,
+                            int64_t in_time_ms = kInTimeMs);
 
 // The id in a fired body; "" when it is not exactly as promised.
 [[nodiscard]] std::string FiredId(const std::string& payload);

@@ -111,7 +111,7 @@ TEST(Connection, AServerThatSaysAnythingIsKept) {
 
 // A stream takes no cancel for 4 s at least after its leader went: by then the rule is
 // known to be not read, and what falls due waits.
-TEST(PullSource, ASilentConsumerIsNoticedBeforeItCanHaveAnotherLeader) {
+TEST(PullSource, ASilentConsumerIsUnheardThenBrokenBeforeItCanHaveAnotherLeader) {
   HandServer server;
   Connection connection(To(server), "test", Connection::Handlers{});
   PullReplies replies(&connection);
@@ -124,22 +124,27 @@ TEST(PullSource, ASilentConsumerIsNoticedBeforeItCanHaveAnotherLeader) {
   options.created_ns = &created_ns;
   options.consumer = "c";
   options.api_prefix = "$JS.API.";
+  std::atomic<int> unheard = 0;
   std::atomic<bool> broken = false;
   PullSource source(
       options, &connection, &replies, &inbox, &clock,
       [](const EventView&, int64_t) { return Intent(); },
-      [&broken](const std::string&) { broken = true; });
+      {[&unheard] { ++unheard; }, [&broken](const std::string&) { broken = true; }});
   ConnectTo(&server, &connection);
   source.Open(10, 10'000);
   server.Hear("idle_heartbeat");
   int64_t ticks = 0;
+  int64_t unheard_after = 0;
   // Of 100 ms each as the source counts: not of the machine's time.
   for (; ticks < 100 && !broken; ++ticks) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     if (ticks % 10 == 0) server.Say("PING\r\n");
     source.Tick();
+    if (unheard == 0) unheard_after = ticks;
   }
   EXPECT_TRUE(broken);
+  EXPECT_EQ(unheard, 1);
+  EXPECT_LT(unheard_after, ticks - 5);
   EXPECT_LT(ticks, 35);
   EXPECT_GT(ticks, 10);
   connection.Stop(0);

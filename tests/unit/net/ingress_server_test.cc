@@ -1011,6 +1011,33 @@ TEST_F(IngressServer, WhatIsNotAckedThoughAppliedIsAskedBack) {
   core.Stop();
 }
 
+// On a slow machine it may be silent so long that it is set up again: not each time.
+TEST_F(IngressServer, AConsumerThatMissesAHeartbeatIsLookedAtAndNotSetUpAgain) {
+  NatsServer server;
+  TestClient client(server.url());
+  client.CreateStream("ORDERS", spec_.subjects);
+  FakeCore core;
+  const auto ingress = MakeIngress(server, &core);
+  ASSERT_TRUE(WaitFor([&] { return core.Settled(0); }));
+  bool stayed = false;
+  for (int round = 0; round < 10 && !stayed; ++round) {
+    testing::internal::CaptureStderr();
+    const int64_t since_ms = clock_.MonotonicMs();
+    server.Pause();
+    EXPECT_TRUE(WaitFor([&] {
+      const RuleRead last = core.Reads(0).back();
+      return last.state == RuleRead::State::kAway && last.at.mono_ms >= since_ms;
+    }));
+    const int64_t closed_ms = core.Reads(0).back().at.mono_ms;
+    server.Resume();
+    EXPECT_TRUE(WaitFor([&] { return CaughtUpWith(core, closed_ms); }));
+    stayed =
+        testing::internal::GetCapturedStderr().find("broke off") == std::string::npos;
+  }
+  EXPECT_TRUE(stayed);
+  core.Stop();
+}
+
 TEST_F(IngressServer, APausedServerIsNoticedAndComesBack) {
   NatsServer server;
   TestClient client(server.url());
