@@ -470,7 +470,7 @@ void Ingress::BeginLook() {
 void Ingress::LookAt(Source* source) {
   source->caught_up = false;
   source->near = false;
-  source->mark.reset();
+  // A mark stays: what was published before it is applied once it is reached.
   source->poll_every_ms = kPollFirstMs;
   source->next_poll_ms = 0;
   states_[source->rule].said = {};
@@ -574,7 +574,8 @@ int64_t Ingress::KeepRule(RuleIndex index) {
   } else {
     state.back_off_ms =
         std::clamp(state.back_off_ms * 2, kSetupBackOffFirstMs, kSetupBackOffMaxMs);
-    state.next_setup_ms = NowMs() + state.back_off_ms;
+    // From when it began: one that waited for no answer has paused already.
+    state.next_setup_ms = now_ms + state.back_off_ms;
   }
   return state.next_setup_ms;
 }

@@ -254,6 +254,39 @@ TEST_F(IngressServer, AStreamThatIsNeverIdleIsCaughtUpWithByItsMarks) {
   core.Stop();
 }
 
+// On a busy machine standstills come faster than what waits in the inbox is applied.
+TEST_F(IngressServer, LooksThatFollowEachOtherDoNotKeepAMarkFromBeingReached) {
+  NatsServer server;
+  TestClient client(server.url());
+  client.CreateStream("ORDERS", spec_.subjects);
+  FakeCore core;
+  const auto ingress = MakeIngress(server, &core);
+  ASSERT_TRUE(WaitFor([&] { return core.Settled(0); }));
+  core.draining = false;
+  Fill(client, 0, 5'000);
+  const int64_t since_ms = clock_.MonotonicMs();
+  std::atomic<bool> stop = false;
+  std::thread busy([&] {
+    TestClient other(server.url());
+    // More than the core applies, a message a turn.
+    for (size_t i = 5'000; !stop; i += 50)
+      other.PublishMany("order.created", 50, [i](size_t j) { return Event(i + j); });
+  });
+  core.a_turn = 1;
+  core.draining = true;
+  EXPECT_TRUE(WaitFor([&] {
+    ingress->LookAgain(Inbound::LookHow::kQuick);
+    const std::vector<RuleRead> reads = core.Reads(0);
+    return std::any_of(reads.begin(), reads.end(), [&](const RuleRead& read) {
+      return read.state == RuleRead::State::kReading && read.at.mono_ms >= since_ms;
+    });
+  }));
+  stop = true;
+  busy.join();
+  core.a_turn = 2'000;
+  core.Stop();
+}
+
 TEST_F(IngressServer, AServerKilledInMidFlowLosesNothing) {
   NatsServer server;
   TestClient client(server.url());
