@@ -60,7 +60,7 @@ struct SchedulerOptions {
   int64_t history_ms = 168LL * 3'600'000;  // how long closed keys are remembered
   int64_t unsynced_ms = 50;                // a write waits for its sync at most
   int64_t settle_ms = 30'000;              // an overdue job waits for cancels at most
-  int64_t publish_timeout_ms = 5'000;      // for an answer to an attempt
+  int64_t publish_timeout_ms = 3'000;      // for an answer to an attempt
   uint64_t disk_free = 512'000'000;        // below it no more input is taken
   Orphans orphans = Orphans::kRefuse;      // jobs of rules that are gone
   bool wait_for_admission = false;         // nothing fires before Admitted

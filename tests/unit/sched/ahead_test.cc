@@ -129,7 +129,7 @@ TEST(Ahead, AnAttemptThatEndedWithItsProcessAfterAStepBackIsMadeAgainAtOnce) {
   w.Run();
   ASSERT_THAT(w.bus_->published(), SizeIs(1));
   w.clock_.Step(kNow);
-  w.Advance(3'000);
+  w.Advance(2'000);
   w.Stop();
   w.Start();
   EXPECT_THAT(w.bus_->published(), SizeIs(1));
