@@ -6,8 +6,8 @@
 #include "base/check.h"
 #include "base/rfc3339.h"
 #include "benchmark/benchmark.h"
-#include "job/json.h"
 #include "job/rules.h"
+#include "json/reader.h"
 #include "simdjson.h"
 
 namespace expirer {

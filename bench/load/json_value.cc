@@ -2,7 +2,7 @@
 
 #include <cstdlib>
 
-#include "job/json.h"
+#include "json/reader.h"
 
 namespace expirer::load {
 namespace {

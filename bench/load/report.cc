@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "job/json.h"
+#include "json/writer.h"
 
 namespace expirer::load {
 namespace {

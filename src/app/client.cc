@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/duration.h"
-#include "job/json.h"
+#include "json/reader.h"
 
 namespace expirer {
 namespace {

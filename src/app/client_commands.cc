@@ -17,8 +17,9 @@
 #include "app/table.h"
 #include "base/log.h"
 #include "base/visible.h"
-#include "job/json_view.h"
 #include "job/request.h"
+#include "json/view.h"
+#include "json/writer.h"
 
 namespace expirer {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "app/config_table.h"
 #include "app/yaml.h"
-#include "job/json.h"
+#include "json/writer.h"
 #include "net/connection_options.h"
 
 namespace expirer {

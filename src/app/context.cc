@@ -8,7 +8,7 @@
 #include <fmt/format.h>
 
 #include "base/read_file.h"
-#include "job/json_view.h"
+#include "json/view.h"
 
 namespace expirer {
 namespace {

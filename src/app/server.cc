@@ -29,7 +29,7 @@
 #include "base/rfc3339.h"
 #include "base/stopwatch.h"
 #include "base/thread.h"
-#include "job/json_view.h"
+#include "json/writer.h"
 #include "net/api.h"
 #include "net/ingress.h"
 #include "net/nats_egress.h"

@@ -15,7 +15,8 @@
 #include "app/out_file.h"
 #include "base/read_file.h"
 #include "base/rfc3339.h"
-#include "job/json.h"
+#include "json/reader.h"
+#include "json/writer.h"
 
 namespace expirer {
 namespace {

@@ -24,7 +24,7 @@
 #include "base/log.h"
 #include "base/rfc3339.h"
 #include "base/visible.h"
-#include "job/json_view.h"
+#include "json/writer.h"
 #include "sched/audit.h"
 #include "sched/counts.h"
 #include "sched/streams.h"

@@ -14,7 +14,7 @@
 #include <fmt/format.h>
 
 #include "app/out_file.h"
-#include "job/json_view.h"
+#include "json/writer.h"
 #include "sched/audit.h"
 #include "store/meta.h"
 

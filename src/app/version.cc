@@ -5,7 +5,7 @@
 #include <spdlog/version.h>
 
 #include "expirer_version.h"
-#include "job/library.h"
+#include "json/library.h"
 #include "net/library.h"
 #include "store/library.h"
 

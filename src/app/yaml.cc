@@ -9,7 +9,7 @@
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
 
-#include "job/json.h"
+#include "json/value.h"
 
 namespace expirer {
 namespace {

@@ -30,6 +30,20 @@ void PutBytes(std::string* out, std::string_view bytes) {
   out->append(bytes);
 }
 
+void AppendPercentEncoded(std::string_view text, std::string* out) {
+  constexpr char kHex[] = "0123456789ABCDEF";
+  for (char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x21 && byte <= 0x7E && byte != '%') {
+      out->push_back(c);
+    } else {
+      out->push_back('%');
+      out->push_back(kHex[byte >> 4]);
+      out->push_back(kHex[byte & 15]);
+    }
+  }
+}
+
 uint16_t Big16(const char* bytes) {
   const auto* b = reinterpret_cast<const unsigned char*>(bytes);
   return static_cast<uint16_t>(b[0] << 8 | b[1]);

@@ -16,6 +16,9 @@ void PutVarint(std::string* out, uint64_t value);
 void PutSigned(std::string* out, int64_t value);
 void PutBytes(std::string* out, std::string_view bytes);
 
+// Appends `text` with bytes outside 0x21-0x7E and % as %XX.
+void AppendPercentEncoded(std::string_view text, std::string* out);
+
 [[nodiscard]] uint16_t Big16(const char* bytes);
 [[nodiscard]] uint64_t Big64(const char* bytes);
 

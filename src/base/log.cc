@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
-#include <ctime>
 #include <iterator>
 #include <memory>
 #include <mutex>
@@ -15,7 +14,6 @@
 #include <system_error>
 #include <thread>
 
-#include <fmt/format.h>
 #include <spdlog/async_logger.h>
 #include <spdlog/details/thread_pool.h>
 #include <spdlog/sinks/base_sink.h>
@@ -23,6 +21,7 @@
 
 #include "base/clock.h"
 #include "base/log_gatherer.h"
+#include "base/rfc3339.h"
 #include "base/thread.h"
 #include "base/visible.h"
 
@@ -58,60 +57,29 @@ bool PlainValue(std::string_view text) {
   return true;
 }
 
-std::string Rfc3339(int64_t now_ms) {
-  int64_t ms = now_ms % 1000;
-  time_t seconds = now_ms / 1000;
-  if (ms < 0) {
-    ms += 1000;
-    --seconds;
-  }
-  std::tm at{};
-  gmtime_r(&seconds, &at);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", at.tm_year + 1900,
-                     at.tm_mon + 1, at.tm_mday, at.tm_hour, at.tm_min, at.tm_sec, ms);
-}
-
-std::string TextLine(int64_t now_ms, Level level, std::string_view message,
-                     std::span<const Field> fields) {
-  std::string line =
-      fmt::format("time={} level={} msg=", Rfc3339(now_ms), LevelName(level));
-  AppendQuoted(message, &line);
-  for (const Field& field : fields) {
-    line += ' ';
-    line += field.name;
-    line += '=';
-    if (field.bare || PlainValue(field.text)) {
-      line += field.text;
-    } else {
-      AppendQuoted(field.text, &line);
-    }
-  }
-  return line;
-}
-
-std::string JsonLine(int64_t now_ms, Level level, std::string_view message,
-                     std::span<const Field> fields) {
-  std::string line = fmt::format(
-      "{{\"time\":\"{}\",\"level\":\"{}\",\"msg\":", Rfc3339(now_ms), LevelName(level));
-  AppendQuoted(message, &line);
-  for (const Field& field : fields) {
-    line += ',';
-    AppendQuoted(field.name, &line);
-    line += ':';
-    if (field.bare) {
-      line += field.text;
-    } else {
-      AppendQuoted(field.text, &line);
-    }
-  }
-  line += '}';
-  return line;
-}
-
 std::string Line(LogFormat format, int64_t now_ms, Level level, std::string_view message,
                  std::span<const Field> fields) {
-  return format == LogFormat::kJson ? JsonLine(now_ms, level, message, fields)
-                                    : TextLine(now_ms, level, message, fields);
+  const bool json = format == LogFormat::kJson;
+  std::string line = json ? "{" : "";
+  const auto add = [&](std::string_view name, std::string_view text, bool quoted) {
+    if (name != "time") line += json ? ',' : ' ';
+    if (json)
+      AppendQuoted(name, &line);
+    else
+      line += name;
+    line += json ? ':' : '=';
+    if (quoted)
+      AppendQuoted(text, &line);
+    else
+      line += text;
+  };
+  add("time", FormatRfc3339Ms(now_ms), json);
+  add("level", LevelName(level), json);
+  add("msg", message, true);
+  for (const Field& field : fields)
+    add(field.name, field.text, !field.bare && (json || !PlainValue(field.text)));
+  if (json) line += '}';
+  return line;
 }
 
 // Past stdio, whose lock exit() may wait for.

@@ -41,6 +41,8 @@ bool IsUnsafe(uint32_t code) {
          (code >= 0x202A && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);
 }
 
+}  // namespace
+
 void AppendEscaped(uint32_t code, std::string* out) {
   switch (code) {
     case '"': *out += "\\\""; return;
@@ -51,8 +53,6 @@ void AppendEscaped(uint32_t code, std::string* out) {
     default: *out += fmt::format("\\u{:04x}", code);
   }
 }
-
-}  // namespace
 
 void AppendVisible(std::string_view text, bool in_quotes, std::string* out) {
   while (!text.empty()) {

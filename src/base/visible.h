@@ -3,10 +3,15 @@
 // it, turn the reading direction, or begin a line of its own.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
 namespace expirer {
+
+// Appends the escape of one character below U+10000: \", \\, \n, \r, \t, else \uXXXX.
+// JSON (json/writer.h), which escapes fewer characters, has it from here too.
+void AppendEscaped(uint32_t code, std::string* out);
 
 // Appends `text`. Control characters (U+0000 to U+001F, U+007F to U+009F), line and
 // paragraph separators and the marks of bidirectional text become \n, \r, \t or

@@ -9,8 +9,9 @@
 #include "base/coding.h"
 #include "job/fired.h"
 #include "job/job.h"
-#include "job/json.h"
-#include "job/json_fields.h"
+#include "json/fields.h"
+#include "json/view.h"
+#include "json/writer.h"
 
 namespace expirer {
 namespace {

@@ -7,7 +7,6 @@
 #include "base/coding.h"
 #include "base/mutant.h"
 #include "base/rfc3339.h"
-#include "job/template.h"
 
 namespace expirer {
 namespace {

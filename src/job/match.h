@@ -5,8 +5,8 @@
 #include <string_view>
 #include <vector>
 
-#include "job/json.h"
 #include "job/source.h"
+#include "json/value.h"
 
 namespace expirer {
 

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "base/coding.h"
 #include "job/fired.h"
 
 namespace expirer {

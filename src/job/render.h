@@ -6,8 +6,8 @@
 #include <string_view>
 
 #include "base/status.h"
-#include "job/json.h"
 #include "job/rules.h"
+#include "json/reader.h"
 
 namespace expirer {
 

@@ -10,7 +10,8 @@
 
 #include "base/coding.h"
 #include "base/rfc3339.h"
-#include "job/json_view.h"
+#include "json/view.h"
+#include "json/writer.h"
 
 namespace expirer {
 namespace {

@@ -10,9 +10,9 @@
 #include "base/duration.h"
 #include "base/rfc3339.h"
 #include "job/header_block.h"
-#include "job/json.h"
 #include "job/render.h"
 #include "job/time_value.h"
+#include "json/reader.h"
 
 namespace expirer {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "job/json.h"
+#include "json/reader.h"
 
 namespace expirer {
 

@@ -7,7 +7,10 @@
 #include <fmt/format.h>
 
 #include "base/check.h"
+#include "base/coding.h"
 #include "base/rfc3339.h"
+#include "json/reader.h"
+#include "json/writer.h"
 
 namespace expirer {
 namespace {
@@ -289,20 +292,6 @@ const std::string* FindHeader(const Headers* headers, std::string_view name) {
 bool EqualsIgnoringCase(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(),
                     [](char x, char y) { return Lower(x) == Lower(y); });
-}
-
-void AppendPercentEncoded(std::string_view text, std::string* out) {
-  constexpr char kHex[] = "0123456789ABCDEF";
-  for (char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x21 && byte <= 0x7E && byte != '%') {
-      out->push_back(c);
-    } else {
-      out->push_back('%');
-      out->push_back(kHex[byte >> 4]);
-      out->push_back(kHex[byte & 15]);
-    }
-  }
 }
 
 bool IsPlainToken(std::string_view text) {

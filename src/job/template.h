@@ -25,7 +25,7 @@
 
 #include "base/status.h"
 #include "job/job.h"
-#include "job/json.h"
+#include "json/reader.h"
 
 namespace expirer {
 
@@ -100,8 +100,6 @@ class Template {
 [[nodiscard]] const std::string* FindHeader(const Headers* headers,
                                             std::string_view name);
 [[nodiscard]] bool EqualsIgnoringCase(std::string_view a, std::string_view b);
-// Appends `text` with bytes outside 0x21-0x7E and % as %XX.
-void AppendPercentEncoded(std::string_view text, std::string* out);
 // True for bytes that may stand in a subject token: no white space, control
 // bytes, dots or wildcards.
 [[nodiscard]] bool IsPlainToken(std::string_view text);

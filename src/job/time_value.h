@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "base/status.h"
-#include "job/json.h"
+#include "json/value.h"
 
 namespace expirer {
 

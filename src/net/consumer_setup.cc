@@ -10,8 +10,9 @@
 
 #include "base/log.h"
 #include "base/rfc3339.h"
-#include "job/json_view.h"
 #include "job/rules.h"
+#include "json/view.h"
+#include "json/writer.h"
 
 namespace expirer {
 namespace {
@@ -51,7 +52,7 @@ absl::StatusOr<ConsumerInfo> PutFiltered(JetStream* js, const std::string& strea
     return js->PutConsumer(stream, wish.durable, single);
   auto put = js->PutConsumer(stream, wish.durable,
                              WithMember(WithMember(base, "filter_subject", ""),
-                                        "filter_subjects", JsonList(wish.filters)));
+                                        "filter_subjects", ToJson(wish.filters).text));
   // Filters that overlap in part are refused: then one for all.
   if (!put.ok() && JetStreamCode(put.status()) != 0)
     put = js->PutConsumer(stream, wish.durable, single);
@@ -68,12 +69,15 @@ absl::StatusOr<ConsumerInfo> Create(JetStream* js, const StreamInfo& stream,
   const Deliver deliver =
       another && wish.deliver.from == Deliver::From::kNew ? Deliver() : wish.deliver;
   const auto config = [&](const std::string& policy) {
-    return fmt::format(
-        "{{\"durable_name\":{0},\"name\":{0},\"description\":{1},{2},"
-        "\"ack_policy\":\"explicit\",\"ack_wait\":{3},\"max_deliver\":-1,"
-        "\"max_ack_pending\":{4},\"max_waiting\":512,\"replay_policy\":\"instant\"}}",
-        JsonQuoted(wish.durable), JsonQuoted(std::string(kStorePrefix) + wish.store_id),
-        policy, kAckWaitNs, wish.max_ack_pending);
+    return JsonWriter()
+        .Object()
+        .Add("durable_name", wish.durable, "name", wish.durable, "description",
+             std::string(kStorePrefix) + wish.store_id)
+        .Members(policy)
+        .Add("ack_policy", "explicit", "ack_wait", kAckWaitNs, "max_deliver", -1,
+             "max_ack_pending", wish.max_ack_pending, "max_waiting", 512, "replay_policy",
+             "instant")
+        .Take();
   };
   Log(Level::kInfo, "creating a consumer",
       {{"stream", stream.name},
@@ -166,18 +170,15 @@ std::vector<std::string> NarrowFilters(std::vector<std::string> filters) {
 }
 
 std::string DeliverPolicy(const std::optional<uint64_t>& after, const Deliver& deliver) {
-  if (after.has_value()) {
-    return fmt::format("\"deliver_policy\":\"by_start_sequence\",\"opt_start_seq\":{}",
-                       *after + 1);
-  }
-  switch (deliver.from) {
-    case Deliver::From::kAll: return "\"deliver_policy\":\"all\"";
-    case Deliver::From::kNew: return "\"deliver_policy\":\"new\"";
-    case Deliver::From::kTime:
-      return fmt::format("\"deliver_policy\":\"by_start_time\",\"opt_start_time\":\"{}\"",
-                         FormatRfc3339Ms(deliver.time_ms));
-  }
-  return "";
+  JsonWriter out;
+  if (after.has_value())
+    out.Add("deliver_policy", "by_start_sequence", "opt_start_seq", *after + 1);
+  else if (deliver.from == Deliver::From::kTime)
+    out.Add("deliver_policy", "by_start_time", "opt_start_time",
+            FormatRfc3339Ms(deliver.time_ms));
+  else
+    out.Add("deliver_policy", deliver.from == Deliver::From::kNew ? "new" : "all");
+  return out.Take();
 }
 
 std::optional<uint64_t> StartAfter(const std::optional<FloorMark>& mark,

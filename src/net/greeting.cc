@@ -12,7 +12,7 @@
 #include <fmt/format.h>
 
 #include "base/clock.h"
-#include "job/json_fields.h"
+#include "json/fields.h"
 
 namespace expirer {
 namespace {

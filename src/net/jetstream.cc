@@ -10,179 +10,74 @@
 #include "absl/strings/cord.h"
 #include "base/log.h"
 #include "base/rfc3339.h"
-#include "job/json_view.h"
+#include "json/places.h"
+#include "json/view.h"
+#include "json/writer.h"
 
 namespace expirer {
 namespace {
 
 constexpr char kCodePayload[] = "expirer/jetstream-err-code";
 
-// One pass over a reply for the values this file asks for, by pointer.
-class Reply {
- public:
-  // Adds nothing after Read.
-  size_t Want(std::string_view pointer) { return pointers_.Add(pointer); }
-  // Fails for what is not JSON and for an `error` in the reply.
-  absl::Status Read(std::string_view text) {
-    const size_t error = Want("/error");
-    const size_t code = Want("/error/code");
-    const size_t err_code = Want("/error/err_code");
-    const size_t description = Want("/error/description");
-    if (const absl::Status read = reader_.Read(text, pointers_); !read.ok()) {
-      return Internal("JetStream's reply is no JSON: " + Message(read));
-    }
-    if (reader_.value(error).kind == JsonValue::Kind::kMissing) return absl::OkStatus();
-    const int64_t http = Integer(code);
-    const int64_t number = Integer(err_code);
-    absl::Status status = MakeStatus(
-        http == 404   ? absl::StatusCode::kNotFound
-        : http == 503 ? absl::StatusCode::kUnavailable
-                      : absl::StatusCode::kFailedPrecondition,
-        fmt::format("{} ({})", Text(description), number != 0 ? number : http));
-    status.SetPayload(kCodePayload, absl::Cord(std::to_string(number)));
-    return status;
-  }
-  std::string Text(size_t slot) {
-    std::string scratch;
-    const auto text = JsonText(reader_.value(slot), &scratch);
-    return text.ok() ? std::string(*text) : "";
-  }
-  template <typename T = int64_t>
-  T Integer(size_t slot, T otherwise = 0) {
-    const JsonValue& value = reader_.value(slot);
-    if (value.kind != JsonValue::Kind::kNumber) return otherwise;
-    T number = otherwise;
-    (void)std::from_chars(value.raw.data(), value.raw.data() + value.raw.size(), number);
-    return number;
-  }
-  std::string Raw(size_t slot) { return std::string(reader_.value(slot).raw); }
-  // The strings of an array; other elements are skipped.
-  std::vector<std::string> Texts(size_t slot) {
-    std::vector<std::string> texts;
-    if (reader_.value(slot).kind != JsonValue::Kind::kArray) return texts;
-    // Well-formed JSON: a quote begins a string unless inside one.
-    const std::string_view raw = reader_.value(slot).raw;
-    for (size_t i = 0; i < raw.size(); ++i) {
-      if (raw[i] != '"') continue;
-      const size_t first = ++i;
-      while (raw[i] != '"') i += raw[i] == '\\' ? 2 : 1;
-      std::string text;
-      if (DecodeJsonString(raw.substr(first, i - first), &text)) {
-        texts.push_back(std::move(text));
-      }
-    }
-    return texts;
-  }
-
- private:
-  JsonPointers pointers_;
-  JsonReader reader_;
-};
+// Reads `places` of a reply. Fails for what is not JSON and for an `error` in the reply.
+absl::Status ReadReply(std::string_view text, std::vector<JsonPlace> places) {
+  Json error;
+  int64_t http = 0;
+  int64_t number = 0;
+  std::string description;
+  for (const JsonPlace& place : {JsonPlace{"/error", &error},
+                                 {"/error/code", &http},
+                                 {"/error/err_code", &number},
+                                 {"/error/description", &description}})
+    places.push_back(place);
+  if (const absl::Status read = ReadPlaces(text, places); !read.ok())
+    return Internal("JetStream's reply is no JSON: " + Message(read));
+  if (error.text.empty()) return absl::OkStatus();
+  absl::Status status =
+      MakeStatus(http == 404   ? absl::StatusCode::kNotFound
+                 : http == 503 ? absl::StatusCode::kUnavailable
+                               : absl::StatusCode::kFailedPrecondition,
+                 fmt::format("{} ({})", description, number != 0 ? number : http));
+  status.SetPayload(kCodePayload, absl::Cord(std::to_string(number)));
+  return status;
+}
 
 absl::Status ReadError(const absl::StatusOr<std::string>& reply) {
   if (!reply.ok()) return reply.status();
-  return Reply().Read(*reply);
+  return ReadReply(*reply, {});
 }
 
-// What a stream's config says at `pointer`; nothing where nothing stands there.
-absl::StatusOr<std::optional<SubjectTransform>> ReadTransform(
-    std::string_view text, const std::string& pointer) {
-  Reply reply;
-  const size_t all = reply.Want(pointer);
-  const size_t from = reply.Want(pointer + "/src");
-  const size_t to = reply.Want(pointer + "/dest");
-  RETURN_IF_ERROR(reply.Read(text));
-  if (reply.Raw(all).empty() || reply.Raw(all) == "null") return std::nullopt;
-  SubjectTransform transform{reply.Text(from), reply.Text(to)};
+std::vector<JsonValue> ItemsOf(const Json& array) {
+  return JsonItems(array.text).value_or(std::vector<JsonValue>());
+}
+
+SubjectTransform ReadTransform(std::string_view object) {
+  SubjectTransform transform;
+  (void)ReadPlaces(object, {{"/src", &transform.from}, {"/dest", &transform.to}});
   if (transform.from.empty()) transform.from = ">";
   return transform;
 }
 
-absl::StatusOr<std::optional<StreamOrigin>> ReadOrigin(std::string_view text,
-                                                       const std::string& pointer) {
-  Reply reply;
-  const size_t name = reply.Want(pointer + "/name");
-  const size_t filter = reply.Want(pointer + "/filter_subject");
-  const size_t external = reply.Want(pointer + "/external/api");
-  RETURN_IF_ERROR(reply.Read(text));
-  if (reply.Text(name).empty()) return std::nullopt;
-  StreamOrigin origin{
-      reply.Text(name), reply.Text(filter), {}, !reply.Text(external).empty()};
-  for (int i = 0;; ++i) {
-    ASSIGN_OR_RETURN(
-        auto transform,
-        ReadTransform(text, fmt::format("{}/subject_transforms/{}", pointer, i)));
-    if (!transform) return origin;
-    origin.transforms.push_back(*std::move(transform));
-  }
-}
-
-absl::Status ReadOrigins(std::string_view text, StreamInfo* info) {
-  ASSIGN_OR_RETURN(auto mirror, ReadOrigin(text, "/config/mirror"));
-  if (mirror) info->origins.push_back(*std::move(mirror));
-  for (int i = 0;; ++i) {
-    ASSIGN_OR_RETURN(auto origin, ReadOrigin(text, fmt::format("/config/sources/{}", i)));
-    if (!origin) return absl::OkStatus();
-    info->origins.push_back(*std::move(origin));
-  }
+// Adds what a mirror or one of the sources says, unless it names no stream.
+void AddOrigin(std::string_view object, StreamInfo* info) {
+  StreamOrigin origin;
+  std::string api;
+  Json transforms;
+  (void)ReadPlaces(object, {{"/name", &origin.name},
+                            {"/filter_subject", &origin.filter},
+                            {"/external/api", &api},
+                            {"/subject_transforms", &transforms}});
+  origin.external = !api.empty();
+  for (const JsonValue& item : ItemsOf(transforms))
+    origin.transforms.push_back(ReadTransform(item.raw));
+  if (!origin.name.empty()) info->origins.push_back(std::move(origin));
 }
 
 std::string ConsumerBody(const std::string& stream, const std::string& config) {
-  return "{\"stream_name\":" + JsonQuoted(stream) + ",\"config\":" + config + "}";
-}
-
-// The index just past the JSON value at `at`.
-size_t SkipValue(std::string_view json, size_t at) {
-  int depth = 0;
-  for (; at < json.size(); ++at) {
-    const char c = json[at];
-    if (c == '"') {
-      for (++at; json[at] != '"'; ++at) at += json[at] == '\\' ? 1 : 0;
-    } else if (c == '{' || c == '[') {
-      ++depth;
-    } else if (c == '}' || c == ']') {
-      if (depth == 0) return at;
-      if (--depth == 0) return at + 1;
-    } else if (c == ',' && depth == 0) {
-      return at;
-    }
-  }
-  return at;
+  return JsonObject("stream_name", stream, "config", Json{config});
 }
 
 }  // namespace
-
-std::string JsonList(const std::vector<std::string>& texts) {
-  std::string out = "[";
-  for (const std::string& text : texts) {
-    if (out.size() > 1) out += ',';
-    out += JsonQuoted(text);
-  }
-  return out + "]";
-}
-
-std::string WithMember(std::string_view object, std::string_view name,
-                       std::string_view value) {
-  std::string out = "{";
-  const auto add = [&out](std::string_view member) {
-    if (out.size() > 1) out += ',';
-    out += member;
-  };
-  const std::string quoted = JsonQuoted(name);
-  size_t at = object.find('{') + 1;
-  while (at < object.size()) {
-    at = object.find_first_not_of(" \t\r\n,", at);
-    if (at == std::string_view::npos || object[at] != '"') break;
-    size_t end = at + 1;
-    while (object[end] != '"') end += object[end] == '\\' ? 2 : 1;
-    const std::string_view member_name = object.substr(at, end + 1 - at);
-    size_t stop = SkipValue(object, object.find(':', end) + 1);
-    if (member_name != quoted) add(object.substr(at, stop - at));
-    at = stop;
-  }
-  if (!value.empty()) add(quoted + ":" + std::string(value));
-  return out + "}";
-}
 
 int JetStreamCode(const absl::Status& status) {
   const auto payload = status.GetPayload(kCodePayload);
@@ -202,25 +97,23 @@ absl::StatusOr<std::string> JetStream::Call(const std::string& verb,
 
 absl::StatusOr<int> JetStream::Level() {
   ASSIGN_OR_RETURN(const std::string text, Call("INFO", ""));
-  Reply reply;
-  const size_t level = reply.Want("/api/level");
-  RETURN_IF_ERROR(reply.Read(text));
-  return reply.Integer<int>(level);
+  int64_t level = 0;
+  RETURN_IF_ERROR(ReadReply(text, {{"/api/level", &level}}));
+  return static_cast<int>(level);
 }
 
 absl::StatusOr<std::vector<std::string>> JetStream::StreamNames(
     const std::string& filter) {
   ASSIGN_OR_RETURN(const std::string reply,
-                   Call("STREAM.NAMES", "{\"subject\":" + JsonQuoted(filter) + "}"));
+                   Call("STREAM.NAMES", JsonObject("subject", filter)));
   return ReadStreamNames(reply);
 }
 
 absl::StatusOr<std::vector<std::string>> JetStream::ReadStreamNames(
     std::string_view text) {
-  Reply reply;
-  const size_t streams = reply.Want("/streams");
-  RETURN_IF_ERROR(reply.Read(text));
-  return reply.Texts(streams);
+  std::vector<std::string> streams;
+  RETURN_IF_ERROR(ReadReply(text, {{"/streams", &streams}}));
+  return streams;
 }
 
 absl::StatusOr<StreamInfo> JetStream::Stream(const std::string& stream) {
@@ -229,32 +122,31 @@ absl::StatusOr<StreamInfo> JetStream::Stream(const std::string& stream) {
 }
 
 absl::StatusOr<StreamInfo> JetStream::ReadStream(std::string_view text) {
-  Reply reply;
-  const size_t name = reply.Want("/config/name");
-  const size_t subjects = reply.Want("/config/subjects");
-  const size_t created = reply.Want("/created");
-  const size_t first = reply.Want("/state/first_seq");
-  const size_t last = reply.Want("/state/last_seq");
-  const size_t last_time = reply.Want("/state/last_ts");
-  const size_t retention = reply.Want("/config/retention");
-  const size_t mirror = reply.Want("/config/mirror");
-  const size_t sources = reply.Want("/config/sources");
-  const size_t no_ack = reply.Want("/config/no_ack");
-  const size_t max_msg_size = reply.Want("/config/max_msg_size");
-  const size_t max_bytes = reply.Want("/config/max_bytes");
-  RETURN_IF_ERROR(reply.Read(text));
-  StreamInfo info{reply.Text(name), reply.Texts(subjects), reply.Text(created),
-                  reply.Integer<uint64_t>(first), reply.Integer<uint64_t>(last)};
+  StreamInfo info;
+  std::string last_time;
+  Json mirror;
+  Json sources;
+  Json transform;
+  RETURN_IF_ERROR(ReadReply(text, {{"/config/name", &info.name},
+                                   {"/config/subjects", &info.subjects},
+                                   {"/created", &info.created},
+                                   {"/state/first_seq", &info.first_seq},
+                                   {"/state/last_seq", &info.last_seq},
+                                   {"/state/last_ts", &last_time},
+                                   {"/config/retention", &info.retention},
+                                   {"/config/mirror", &mirror},
+                                   {"/config/sources", &sources},
+                                   {"/config/subject_transform", &transform},
+                                   {"/config/no_ack", &info.no_ack},
+                                   {"/config/max_msg_size", &info.max_msg_size},
+                                   {"/config/max_bytes", &info.max_bytes}}));
   // That of an empty stream is in the year 1.
-  info.last_time_ns = ParseRfc3339Ns(reply.Text(last_time)).value_or(0);
+  info.last_time_ns = ParseRfc3339Ns(last_time).value_or(0);
   info.created_ns = ParseRfc3339Ns(info.created).value_or(0);
-  info.retention = reply.Text(retention);
-  info.sourced = !reply.Raw(mirror).empty() || !reply.Raw(sources).empty();
-  if (info.sourced) RETURN_IF_ERROR(ReadOrigins(text, &info));
-  ASSIGN_OR_RETURN(info.transform, ReadTransform(text, "/config/subject_transform"));
-  info.no_ack = reply.Raw(no_ack) == "true";
-  info.max_msg_size = reply.Integer(max_msg_size, int64_t{-1});
-  info.max_bytes = reply.Integer(max_bytes, int64_t{-1});
+  info.sourced = !mirror.text.empty() || !sources.text.empty();
+  AddOrigin(mirror.text, &info);
+  for (const JsonValue& source : ItemsOf(sources)) AddOrigin(source.raw, &info);
+  if (transform.text.starts_with('{')) info.transform = ReadTransform(transform.text);
   return info;
 }
 
@@ -263,14 +155,11 @@ absl::StatusOr<uint64_t> JetStream::NextSequence(const std::string& stream,
                                                  uint64_t from) {
   ASSIGN_OR_RETURN(
       const std::string text,
-      Call("STREAM.MSG.GET." + stream,
-           fmt::format(R"({{"seq":{},"next_by_subj":{}}})", from, JsonQuoted(filter))));
-  Reply reply;
-  const size_t seq = reply.Want("/message/seq");
-  const absl::Status read = reply.Read(text);
-  if (JetStreamCode(read) == kMessageNotFound) return uint64_t{0};
-  RETURN_IF_ERROR(read);
-  return reply.Integer<uint64_t>(seq);
+      Call("STREAM.MSG.GET." + stream, JsonObject("seq", from, "next_by_subj", filter)));
+  uint64_t seq = 0;
+  const absl::Status read = ReadReply(text, {{"/message/seq", &seq}});
+  if (JetStreamCode(read) != kMessageNotFound) RETURN_IF_ERROR(read);
+  return seq;
 }
 
 absl::Status JetStream::CreateStream(const StreamSpec& config) {
@@ -280,13 +169,11 @@ absl::Status JetStream::CreateStream(const StreamSpec& config) {
                                     : config.duplicates_ms;
   return ReadError(Call(
       "STREAM.CREATE." + config.name,
-      fmt::format(
-          "{{\"name\":{},\"subjects\":{},\"retention\":\"limits\",\"storage\":\"{}\","
-          "\"num_replicas\":{},\"max_age\":{},\"duplicate_window\":{},"
-          "\"max_consumers\":-1,\"max_msgs\":-1,\"max_bytes\":-1,\"discard\":\"old\"}}",
-          JsonQuoted(config.name), JsonList(config.subjects),
-          config.memory ? "memory" : "file", config.replicas,
-          config.max_age_ms * 1'000'000, duplicates_ms * 1'000'000)));
+      JsonObject("name", config.name, "subjects", config.subjects, "retention", "limits",
+                 "storage", config.memory ? "memory" : "file", "num_replicas",
+                 config.replicas, "max_age", config.max_age_ms * 1'000'000,
+                 "duplicate_window", duplicates_ms * 1'000'000, "max_consumers", -1,
+                 "max_msgs", -1, "max_bytes", -1, "discard", "old")));
 }
 
 absl::Status JetStream::DeleteStream(const std::string& stream) {
@@ -324,41 +211,30 @@ std::vector<absl::StatusOr<StreamInfo>> JetStream::Streams(
 }
 
 absl::StatusOr<ConsumerInfo> JetStream::ReadConsumer(std::string_view text) {
-  Reply reply;
-  const size_t config = reply.Want("/config");
-  const size_t created = reply.Want("/created");
-  const size_t description = reply.Want("/config/description");
-  const size_t filter = reply.Want("/config/filter_subject");
-  const size_t filters = reply.Want("/config/filter_subjects");
-  const size_t ack_policy = reply.Want("/config/ack_policy");
-  const size_t deliver_subject = reply.Want("/config/deliver_subject");
-  const size_t max_deliver = reply.Want("/config/max_deliver");
-  const size_t ack_wait = reply.Want("/config/ack_wait");
-  const size_t delivered = reply.Want("/delivered/stream_seq");
-  const size_t floor = reply.Want("/ack_floor/stream_seq");
-  const size_t acked = reply.Want("/ack_floor/consumer_seq");
-  const size_t pending = reply.Want("/num_pending");
-  const size_t ack_pending = reply.Want("/num_ack_pending");
-  const size_t pause_left = reply.Want("/pause_remaining");
-  const size_t pause_until = reply.Want("/config/pause_until");
-  RETURN_IF_ERROR(reply.Read(text));
   ConsumerInfo info;
-  info.config = reply.Raw(config);
-  info.created = reply.Text(created);
-  info.description = reply.Text(description);
-  info.filters = reply.Texts(filters);
-  if (std::string one = reply.Text(filter); !one.empty()) info.filters = {std::move(one)};
-  info.ack_policy = reply.Text(ack_policy);
-  info.deliver_subject = reply.Text(deliver_subject);
-  info.max_deliver = reply.Integer(max_deliver, int64_t{-1});
-  info.ack_wait_ns = reply.Integer(ack_wait);
-  info.delivered_stream_seq = reply.Integer<uint64_t>(delivered);
-  info.ack_floor_stream_seq = reply.Integer<uint64_t>(floor);
-  info.ack_floor_consumer_seq = reply.Integer<uint64_t>(acked);
-  info.num_pending = reply.Integer<uint64_t>(pending);
-  info.num_ack_pending = reply.Integer<uint64_t>(ack_pending);
-  info.paused = reply.Integer(pause_left) > 0;
-  info.pause_until = reply.Text(pause_until);
+  Json config;
+  std::string filter;
+  int64_t pause_left = 0;
+  RETURN_IF_ERROR(
+      ReadReply(text, {{"/config", &config},
+                       {"/created", &info.created},
+                       {"/config/description", &info.description},
+                       {"/config/filter_subject", &filter},
+                       {"/config/filter_subjects", &info.filters},
+                       {"/config/ack_policy", &info.ack_policy},
+                       {"/config/deliver_subject", &info.deliver_subject},
+                       {"/config/max_deliver", &info.max_deliver},
+                       {"/config/ack_wait", &info.ack_wait_ns},
+                       {"/delivered/stream_seq", &info.delivered_stream_seq},
+                       {"/ack_floor/stream_seq", &info.ack_floor_stream_seq},
+                       {"/ack_floor/consumer_seq", &info.ack_floor_consumer_seq},
+                       {"/num_pending", &info.num_pending},
+                       {"/num_ack_pending", &info.num_ack_pending},
+                       {"/pause_remaining", &pause_left},
+                       {"/config/pause_until", &info.pause_until}}));
+  info.config = std::move(config).text;
+  if (!filter.empty()) info.filters = {std::move(filter)};
+  info.paused = pause_left > 0;
   return info;
 }
 

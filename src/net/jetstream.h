@@ -141,12 +141,4 @@ class JetStream {
   const int64_t timeout_ms_;
 };
 
-// `texts` as a JSON array of strings.
-[[nodiscard]] std::string JsonList(const std::vector<std::string>& texts);
-// `object` (the text of a JSON object) with the member `name` set to `value`
-// (JSON text), or without it when `value` is empty. Everything else stays byte
-// for byte. REQUIRED: `object` came from JsonReader, so it is well formed.
-[[nodiscard]] std::string WithMember(std::string_view object, std::string_view name,
-                                     std::string_view value);
-
 }  // namespace expirer

@@ -9,8 +9,9 @@
 #include "base/log.h"
 #include "base/rfc3339.h"
 #include "base/stopwatch.h"
-#include "job/json_view.h"
 #include "job/rules.h"
+#include "json/reader.h"
+#include "json/writer.h"
 #include "net/random_id.h"
 
 namespace expirer {

@@ -4,7 +4,7 @@
 #include <memory>
 #include <string_view>
 
-#include "job/json.h"
+#include "json/reader.h"
 #include "net/delivery.h"
 #include "sched/events.h"
 

@@ -7,8 +7,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "job/json_view.h"
 #include "job/rules.h"
+#include "json/writer.h"
 
 namespace expirer {
 namespace {

@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/duration.h"
 #include "base/rfc3339.h"
-#include "job/json_view.h"
+#include "json/writer.h"
 #include "net/pull_status.h"
 #include "net/random_id.h"
 

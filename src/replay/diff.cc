@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "base/rfc3339.h"
-#include "job/json_view.h"
+#include "json/writer.h"
 
 namespace expirer {
 namespace {

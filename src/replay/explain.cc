@@ -9,7 +9,7 @@
 #include "absl/strings/escaping.h"
 #include "base/rfc3339.h"
 #include "base/visible.h"
-#include "job/json.h"
+#include "json/value.h"
 
 namespace expirer {
 namespace {

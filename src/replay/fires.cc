@@ -4,7 +4,7 @@
 
 #include "base/check.h"
 #include "base/rfc3339.h"
-#include "job/json_view.h"
+#include "json/writer.h"
 #include "replay/trace_writer.h"
 
 namespace expirer {

@@ -12,8 +12,8 @@
 #include "absl/strings/escaping.h"
 #include "base/rfc3339.h"
 #include "job/header_block.h"
-#include "job/json_view.h"
 #include "job/rules.h"
+#include "json/view.h"
 
 namespace expirer {
 namespace {

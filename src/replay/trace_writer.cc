@@ -5,7 +5,8 @@
 
 #include "absl/strings/escaping.h"
 #include "base/rfc3339.h"
-#include "job/json_view.h"
+#include "json/view.h"
+#include "json/writer.h"
 
 namespace expirer {
 namespace {

@@ -8,7 +8,7 @@
 
 #include "base/coding.h"
 #include "job/job.h"
-#include "job/json_view.h"
+#include "json/writer.h"
 #include "sched/ahead.h"
 #include "sched/counts.h"
 #include "sched/downtime.h"

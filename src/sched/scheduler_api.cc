@@ -12,7 +12,7 @@
 
 #include "base/mutant.h"
 #include "base/rfc3339.h"
-#include "job/json_view.h"
+#include "json/writer.h"
 #include "sched/pages.h"
 #include "sched/scheduler.h"
 

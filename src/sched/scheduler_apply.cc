@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/mutant.h"
 #include "base/rfc3339.h"
-#include "job/json_view.h"
+#include "json/writer.h"
 #include "sched/scheduler.h"
 #include "store/meta.h"
 

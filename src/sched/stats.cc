@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/rfc3339.h"
-#include "job/json_view.h"
+#include "json/writer.h"
 
 namespace expirer {
 

@@ -14,8 +14,8 @@
 #include <simdjson.h>
 
 #include "base/check.h"
-#include "job/json.h"
 #include "job/rules.h"
+#include "json/reader.h"
 
 namespace expirer {
 namespace {

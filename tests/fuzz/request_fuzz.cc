@@ -6,8 +6,8 @@
 #include <string_view>
 
 #include "base/check.h"
-#include "job/json_view.h"
 #include "job/request.h"
+#include "json/view.h"
 
 namespace expirer {
 namespace {

@@ -11,7 +11,7 @@
 #include <sstream>
 
 #include "gmock/gmock.h"
-#include "job/json_view.h"
+#include "json/view.h"
 #include "nats/service_world.h"
 #include "support/temp_dir.h"
 #include "support/upgrade_store.h"

@@ -8,7 +8,7 @@
 
 #include "absl/strings/escaping.h"
 #include "base/rfc3339.h"
-#include "job/json_view.h"
+#include "json/view.h"
 
 namespace expirer {
 namespace {

@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <sstream>
 
-#include "job/json_view.h"
+#include "json/view.h"
 #include "replay/files.h"
 #include "replay/run.h"
 #include "support/temp_dir.h"

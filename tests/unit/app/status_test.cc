@@ -12,7 +12,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "job/json_view.h"
+#include "json/view.h"
 #include "support/temp_dir.h"
 #include "support/volume.h"
 

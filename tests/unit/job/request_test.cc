@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-#include "job/json_view.h"
+#include "json/view.h"
 
 namespace expirer {
 namespace {

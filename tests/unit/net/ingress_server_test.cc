@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "json/view.h"
 #include "net/micro.h"
 #include "sched/streams.h"
 #include "support/temp_dir.h"

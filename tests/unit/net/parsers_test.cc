@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <nats/nats.h>
 
+#include "json/view.h"
 #include "net/ack_subject.h"
 #include "net/connection.h"
 #include "net/consumer_setup.h"

@@ -6,7 +6,7 @@
 #include <limits>
 #include <set>
 
-#include "job/json_view.h"
+#include "json/view.h"
 #include "sched/downtime.h"
 #include "sched/pages.h"
 #include "store/meta.h"

@@ -1,6 +1,7 @@
-#include "job/json.h"
+#include "json/reader.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstring>
 
 #include <fmt/format.h>
@@ -16,73 +17,6 @@ namespace od = simdjson::ondemand;
 constexpr int kDepthMax = 128;
 
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
-
-int HexDigit(char c) {
-  if (IsDigit(c)) return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-// The four hex digits at the front of `text`, or -1.
-int32_t HexFour(std::string_view text) {
-  if (text.size() < 4) return -1;
-  int32_t code = 0;
-  for (size_t i = 0; i < 4; ++i) {
-    const int digit = HexDigit(text[i]);
-    if (digit < 0) return -1;
-    code = code * 16 + digit;
-  }
-  return code;
-}
-
-void AppendUtf8(int32_t code, std::string* out) {
-  const auto put = [out](int32_t byte) { out->push_back(static_cast<char>(byte)); };
-  if (code < 0x80) {
-    put(code);
-  } else if (code < 0x800) {
-    put(0xC0 | code >> 6);
-    put(0x80 | (code & 0x3F));
-  } else if (code < 0x10000) {
-    put(0xE0 | code >> 12);
-    put(0x80 | (code >> 6 & 0x3F));
-    put(0x80 | (code & 0x3F));
-  } else {
-    put(0xF0 | code >> 18);
-    put(0x80 | (code >> 12 & 0x3F));
-    put(0x80 | (code >> 6 & 0x3F));
-    put(0x80 | (code & 0x3F));
-  }
-}
-
-// The byte that a one-letter escape stands for, or 0.
-char EscapedByte(char letter) {
-  switch (letter) {
-    case '"':
-    case '\\':
-    case '/': return letter;
-    case 'b': return '\b';
-    case 'f': return '\f';
-    case 'n': return '\n';
-    case 'r': return '\r';
-    case 't': return '\t';
-    default: return 0;
-  }
-}
-
-// True when every escape is one of the grammar's. Surrogates need not pair:
-// such strings are legal JSON, only without a text.
-bool EscapesAreLegal(std::string_view quoted) {
-  for (size_t at = quoted.find('\\'); at != std::string_view::npos;
-       at = quoted.find('\\', at)) {
-    if (at + 1 >= quoted.size()) return false;
-    const bool unicode = quoted[at + 1] == 'u';
-    if (unicode && HexFour(quoted.substr(at + 2)) < 0) return false;
-    if (!unicode && EscapedByte(quoted[at + 1]) == 0) return false;
-    at += unicode ? 6 : 2;
-  }
-  return true;
-}
 
 void SkipDigits(std::string_view text, size_t* at) {
   while (*at < text.size() && IsDigit(text[*at])) ++*at;
@@ -112,14 +46,11 @@ bool IsNumber(std::string_view text) {
 // A pointer token as an array index: no sign, no leading zero, at most 9
 // digits (no event holds more elements).
 int64_t ArrayIndex(std::string_view token) {
-  if (token.empty() || token.size() > 9 || (token[0] == '0' && token.size() > 1))
-    return -1;
-  int64_t index = 0;
-  for (char c : token) {
-    if (!IsDigit(c)) return -1;
-    index = index * 10 + (c - '0');
-  }
-  return index;
+  uint32_t index = 0;
+  const char* const end = token.data() + token.size();
+  const bool plain = token.size() <= 9 && (token.size() == 1 || !token.starts_with('0'));
+  if (!plain || std::from_chars(token.data(), end, index).ptr != end) return -1;
+  return token.empty() ? -1 : int64_t{index};
 }
 
 bool IsSpace(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
@@ -144,93 +75,6 @@ const char* Reason(simdjson::error_code error) {
 }
 
 }  // namespace
-
-bool JsonValue::IsInteger() const {
-  return kind == Kind::kNumber && raw != "-0" &&
-         raw.find_first_of(".eE") == std::string_view::npos;
-}
-
-std::string_view Name(JsonValue::Kind kind) {
-  switch (kind) {
-    case JsonValue::Kind::kMissing: return "missing";
-    case JsonValue::Kind::kNull: return "null";
-    case JsonValue::Kind::kBool: return "a boolean";
-    case JsonValue::Kind::kNumber: return "a number";
-    case JsonValue::Kind::kString: return "a string";
-    case JsonValue::Kind::kArray: return "an array";
-    case JsonValue::Kind::kObject: return "an object";
-  }
-  return "unknown";
-}
-
-absl::StatusOr<std::string_view> JsonText(const JsonValue& value, std::string* scratch) {
-  switch (value.kind) {
-    case JsonValue::Kind::kBool:
-    case JsonValue::Kind::kNumber: return value.raw;
-    case JsonValue::Kind::kString: {
-      const std::string_view quoted = value.Quoted();
-      if (quoted.find('\\') == std::string_view::npos) return quoted;
-      scratch->clear();
-      if (!DecodeJsonString(quoted, scratch))
-        return Invalid("it holds half of a surrogate pair, which is no text");
-      return std::string_view(*scratch);
-    }
-    default: return Invalid(fmt::format("it is {}", Name(value.kind)));
-  }
-}
-
-bool DecodeJsonString(std::string_view quoted, std::string* out) {
-  size_t at = 0;
-  while (at < quoted.size()) {
-    const size_t escape = std::min(quoted.find('\\', at), quoted.size());
-    out->append(quoted.substr(at, escape - at));
-    at = escape;
-    if (at == quoted.size()) return true;
-    if (at + 1 == quoted.size()) return false;
-    if (quoted[at + 1] != 'u') {
-      const char byte = EscapedByte(quoted[at + 1]);
-      if (byte == 0) return false;
-      out->push_back(byte);
-      at += 2;
-      continue;
-    }
-    int32_t code = HexFour(quoted.substr(at + 2));
-    at += 6;
-    if (code < 0 || (code >= 0xDC00 && code < 0xE000)) return false;
-    if (code >= 0xD800 && code < 0xDC00) {
-      const std::string_view rest = quoted.substr(at);
-      const int32_t low = rest.starts_with("\\u") ? HexFour(rest.substr(2)) : -1;
-      if (low < 0xDC00 || low >= 0xE000) return false;
-      code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
-      at += 6;
-    }
-    AppendUtf8(code, out);
-  }
-  return true;
-}
-
-void AppendJsonEscaped(std::string_view text, std::string* out) {
-  size_t plain = 0;  // first byte not yet copied
-  for (size_t at = 0; at < text.size(); ++at) {
-    const auto byte = static_cast<unsigned char>(text[at]);
-    if (byte >= 0x20 && byte != '"' && byte != '\\') continue;
-    out->append(text.substr(plain, at - plain));
-    plain = at + 1;
-    switch (byte) {
-      case '"': *out += "\\\""; break;
-      case '\\': *out += "\\\\"; break;
-      case '\n': *out += "\\n"; break;
-      case '\r': *out += "\\r"; break;
-      case '\t': *out += "\\t"; break;
-      default: *out += fmt::format("\\u{:04x}", byte); break;
-    }
-  }
-  out->append(text.substr(plain));
-}
-
-bool IsUtf8(std::string_view text) {
-  return simdjson::validate_utf8(text.data(), text.size());
-}
 
 absl::Status CheckJsonPointer(std::string_view pointer) {
   if (!pointer.starts_with('/'))
@@ -276,13 +120,15 @@ size_t JsonPointers::Child(size_t node, const std::string& token) {
 class JsonWalk {
  public:
   JsonWalk(const JsonPointers& pointers, std::string_view text, std::vector<bool>* seen,
-           std::string* scratch, std::vector<JsonValue>* values)
+           std::string* scratch, std::vector<JsonValue>* values,
+           std::vector<JsonReader::Part>* parts)
       : nodes_(pointers.nodes_),
         text_(text),
         escapes_(text.find('\\') != text.npos),
         seen_(*seen),
         scratch_(*scratch),
-        values_(*values) {
+        values_(*values),
+        parts_(parts) {
     seen_.assign(nodes_.size(), false);
   }
 
@@ -328,8 +174,9 @@ class JsonWalk {
       od::field field;
       if (!Ok(std::move(result).get(field))) return false;
       const Node* child = nullptr;
-      if (!Member(field.key().raw(), node, &child)) return false;
-      if (!Value(field.value(), child, depth)) return false;
+      const char* const name = field.key().raw();
+      if (!Member(name, node, &child)) return false;
+      if (!Value(field.value(), child, depth, AddPart(name, depth))) return false;
     }
     return true;
   }
@@ -345,7 +192,7 @@ class JsonWalk {
         for (const Edge& edge : node->edges)
           if (edge.index == index) child = &nodes_[edge.node];
       }
-      if (!Value(value, child, depth)) return false;
+      if (!Value(value, child, depth, AddPart(nullptr, depth))) return false;
       ++index;
     }
     return true;
@@ -365,11 +212,9 @@ class JsonWalk {
       }
       return true;
     }
-    const char* end = name;
-    while (*end != '"') end += *end == '\\' ? 2 : 1;
-    std::string_view text(name, static_cast<size_t>(end - name));
+    std::string_view text = UpToQuote(name);
     if (text.find('\\') != std::string_view::npos) {
-      if (!EscapesAreLegal(text)) return Fail("a string holds a malformed escape");
+      if (!JsonEscapesAreLegal(text)) return Fail("a string holds a malformed escape");
       scratch_.clear();
       // A name without a text is no pointer's token.
       if (!DecodeJsonString(text, &scratch_)) return true;
@@ -379,6 +224,19 @@ class JsonWalk {
     for (const Edge& edge : node->edges)
       if (edge.name == text) return Take(edge, child);
     return true;
+  }
+
+  static std::string_view UpToQuote(const char* begin) {
+    const char* end = begin;
+    while (*end != '"') end += *end == '\\' ? 2 : 1;
+    return {begin, static_cast<size_t>(end - begin)};
+  }
+
+  // Where Value is to tell a part of the outermost level; null for any other value.
+  JsonValue* AddPart(const char* name, int depth) {
+    if (parts_ == nullptr || depth > 1) return nullptr;
+    parts_->push_back({name == nullptr ? std::string_view() : UpToQuote(name), {}});
+    return &parts_->back().value;
   }
 
   // A path leads to a node at most once, or a name was repeated.
@@ -391,7 +249,7 @@ class JsonWalk {
     return true;
   }
 
-  bool Value(od::value value, const Node* node, int depth) {
+  bool Value(od::value value, const Node* node, int depth, JsonValue* part) {
     const std::string_view token = value.raw_json_token();
     JsonValue found;
     switch (token.empty() ? '\0' : token[0]) {
@@ -418,9 +276,11 @@ class JsonWalk {
       default:
         if (!Scalar(TrimRight(token), &found)) return false;
     }
-    if (node == nullptr || node->slot == JsonPointers::kNone) return true;
+    const bool wanted = node != nullptr && node->slot != JsonPointers::kNone;
+    if (!wanted && part == nullptr) return true;
     if (found.raw.empty()) found.raw = Container(token.data());
-    values_[static_cast<size_t>(node->slot)] = found;
+    if (wanted) values_[static_cast<size_t>(node->slot)] = found;
+    if (part != nullptr) *part = found;
     return true;
   }
 
@@ -429,7 +289,7 @@ class JsonWalk {
     found->raw = token;
     if (token.starts_with('"')) {
       if (token.size() < 2 || token.back() != '"') return Malformed();
-      if (escapes_ && !EscapesAreLegal(found->Quoted()))
+      if (escapes_ && !JsonEscapesAreLegal(found->Quoted()))
         return Fail("a string holds a malformed escape");
       found->kind = JsonValue::Kind::kString;
     } else if (token == "null") {
@@ -459,6 +319,7 @@ class JsonWalk {
   std::vector<bool>& seen_;  // by node: a member has led there
   std::string& scratch_;
   std::vector<JsonValue>& values_;
+  std::vector<JsonReader::Part>* const parts_;  // null: nobody wants them
   od::document* document_ = nullptr;
   std::string reason_;
 };
@@ -487,6 +348,27 @@ JsonReader::JsonReader() : state_(std::make_unique<State>()) {}
 JsonReader::~JsonReader() = default;
 
 absl::Status JsonReader::Read(std::string_view text, const JsonPointers& pointers) {
+  return Walk(text, pointers, nullptr);
+}
+
+absl::Status JsonReader::ReadParts(std::string_view text, std::vector<Part>* parts) {
+  static const JsonPointers kNone;
+  parts->clear();
+  RETURN_IF_ERROR(Walk(text, kNone, parts));
+  const auto in_text = [&](std::string_view view) {
+    return view.data() == nullptr
+               ? view
+               : text.substr(view.data() - state_->buffer.get(), view.size());
+  };
+  for (Part& part : *parts) {
+    part.name = in_text(part.name);
+    part.value.raw = in_text(part.value.raw);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status JsonReader::Walk(std::string_view text, const JsonPointers& pointers,
+                              std::vector<Part>* parts) {
   values_.assign(pointers.size(), JsonValue{});
   // Newer simdjson skips a byte order mark, older refuses it: always refuse.
   if (text.starts_with("\xEF\xBB\xBF"))
@@ -499,7 +381,7 @@ absl::Status JsonReader::Read(std::string_view text, const JsonPointers& pointer
                                                 state_->capacity))
           .get(document);
   if (error != simdjson::SUCCESS) return Invalid(Reason(error));
-  JsonWalk walk(pointers, padded, &state_->seen, &state_->scratch, &values_);
+  JsonWalk walk(pointers, padded, &state_->seen, &state_->scratch, &values_, parts);
   if (walk.Document(&document)) return absl::OkStatus();
   values_.assign(pointers.size(), JsonValue{});
   return Invalid(walk.reason());

@@ -3,12 +3,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
 
 #include "base/status.h"
-#include "job/json_view.h"
+#include "json/value.h"
 
 namespace expirer {
 
@@ -27,6 +28,11 @@ class JsonFields {
   [[nodiscard]] bool Flag(std::string_view name);
   // A string NAME, or the bytes that the string NAME_base64 stands for.
   [[nodiscard]] std::string Text(std::string_view name, Need need);
+  // Calls `read` with the members of the object NAME, of which it must read every
+  // one. False, without a call, if the member is absent or was not read because of
+  // an earlier error.
+  bool Object(std::string_view name, Need need,
+              const std::function<void(JsonFields*)>& read);
   // The value as it stands; empty for an absent optional one.
   [[nodiscard]] std::string_view Raw(std::string_view name, Need need);
 

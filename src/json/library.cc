@@ -1,4 +1,4 @@
-#include "job/library.h"
+#include "json/library.h"
 
 #include <simdjson.h>
 

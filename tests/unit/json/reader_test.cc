@@ -1,9 +1,11 @@
-#include "job/json.h"
+#include "json/reader.h"
 
 #include <string>
 
 #include <gtest/gtest.h>
 #include <simdjson.h>
+
+#include "json/writer.h"
 
 namespace expirer {
 namespace {

@@ -1,9 +1,10 @@
-#include "job/json_fields.h"
+#include "json/fields.h"
 
-#include <charconv>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/escaping.h"
+#include "json/view.h"
 
 namespace expirer {
 namespace {
@@ -12,15 +13,12 @@ constexpr std::string_view kBase64 = "_base64";
 
 template <typename Number>
 absl::Status ParseNumber(const JsonValue& value, Number* number) {
-  const char* const end = value.raw.data() + value.raw.size();
-  const bool integer = value.kind == JsonValue::Kind::kNumber && value.IsInteger();
-  if (integer) {
-    const auto parsed = std::from_chars(value.raw.data(), end, *number);
-    if (parsed.ec == std::errc() && parsed.ptr == end) return absl::OkStatus();
-  }
-  *number = 0;
-  return Invalid(integer ? "it is out of range"
-                         : "expected an integer, it is " + std::string(Name(value.kind)));
+  const std::optional<Number> integer = JsonInteger<Number>(value);
+  *number = integer.value_or(0);
+  if (integer) return absl::OkStatus();
+  return Invalid(value.IsInteger()
+                     ? "it is out of range"
+                     : "expected an integer, it is " + std::string(Name(value.kind)));
 }
 
 }  // namespace
@@ -88,20 +86,22 @@ std::string JsonFields::Text(std::string_view name, Need need) {
   if (base64 && Has(name)) Fail(name, Invalid("it is there twice, once in base64"));
   const JsonValue value = Take(base64 ? coded : name, need);
   if (value.kind == JsonValue::Kind::kMissing) return "";
-  std::string scratch;
-  const auto text = JsonText(value, &scratch);
-  if (value.kind != JsonValue::Kind::kString) {
-    Fail(name, Invalid("expected a string, it is " + std::string(Name(value.kind))));
-  } else if (!text.ok()) {
-    Fail(name, text.status());
-  } else if (base64) {
-    std::string bytes;
-    if (absl::Base64Unescape(std::string(*text), &bytes)) return bytes;
-    Fail(coded, Invalid("it is not base64"));
-  } else {
-    return std::string(*text);
-  }
-  return "";
+  absl::StatusOr<std::string> text = JsonString(value);
+  Fail(name, text.status());
+  if (!base64 || !text.ok()) return std::move(text).value_or("");
+  std::string bytes;
+  if (!absl::Base64Unescape(*text, &bytes)) Fail(coded, Invalid("it is not base64"));
+  return bytes;
+}
+
+bool JsonFields::Object(std::string_view name, Need need,
+                        const std::function<void(JsonFields*)>& read) {
+  const std::string_view object = Raw(name, need);
+  if (object.empty()) return false;
+  JsonFields fields(object);
+  read(&fields);
+  Fail(name, fields.Done());
+  return true;
 }
 
 std::string_view JsonFields::Raw(std::string_view name, Need need) {

@@ -11,8 +11,8 @@
 //   elsewhere are harmless and ignored.
 // - Nesting deeper than 128 is an error.
 // - Numbers of any size and precision are carried as their text, untouched.
-// - `\u0000` and lone surrogates are legal JSON; whoever asks for the *text*
-//   of a value decides about the first and is refused the second.
+// - `\u0000` and lone surrogates are legal JSON: JsonText (json/value.h) lets
+//   its caller accept the first and rejects the second.
 #pragma once
 
 #include <cstddef>
@@ -23,34 +23,9 @@
 #include <vector>
 
 #include "base/status.h"
+#include "json/value.h"
 
 namespace expirer {
-
-// A value found by a pointer. Views live until the next JsonReader::Read.
-struct JsonValue {
-  enum class Kind : uint8_t { kMissing, kNull, kBool, kNumber, kString, kArray, kObject };
-  Kind kind = Kind::kMissing;
-  std::string_view raw;  // its JSON as it stood, strings with their quotes
-
-  // True for a number written without fraction or exponent; "-0" is none.
-  [[nodiscard]] bool IsInteger() const;
-  // What stands between a string's quotes: legal inside any JSON string.
-  [[nodiscard]] std::string_view Quoted() const { return raw.substr(1, raw.size() - 2); }
-};
-[[nodiscard]] std::string_view Name(JsonValue::Kind kind);
-
-// The text of a string, number or boolean value: a view of `value.raw`, or of
-// `scratch` when escapes had to be decoded. kInvalidArgument, saying what the
-// value is instead, for other kinds and for strings with a lone surrogate.
-[[nodiscard]] absl::StatusOr<std::string_view> JsonText(const JsonValue& value,
-                                                        std::string* scratch);
-
-// Decodes what stands between the quotes of a JSON string, appending to `out`;
-// false when an escape is malformed or names half of a surrogate pair.
-[[nodiscard]] bool DecodeJsonString(std::string_view quoted, std::string* out);
-// Appends `text` as it stands inside a JSON string. REQUIRED: valid UTF-8.
-void AppendJsonEscaped(std::string_view text, std::string* out);
-[[nodiscard]] bool IsUtf8(std::string_view text);
 
 // OK for a pointer of RFC 6901 with at least one token ("/a/0/b~1c").
 [[nodiscard]] absl::Status CheckJsonPointer(std::string_view pointer);
@@ -95,11 +70,21 @@ class JsonReader {
   // Reads `text`, which need not outlive the call. On error no value is found,
   // and the message is the reason ("it ends too early").
   [[nodiscard]] absl::Status Read(std::string_view text, const JsonPointers& pointers);
+  // Reads one level: the members of an object, or the items of an array, which have no
+  // name. Views live as long as `text`; a name is as it stands between its quotes. On
+  // error what is in `parts` is of no use.
+  struct Part {
+    std::string_view name;
+    JsonValue value;
+  };
+  [[nodiscard]] absl::Status ReadParts(std::string_view text, std::vector<Part>* parts);
   // The value of a slot of the last Read's pointers.
   [[nodiscard]] const JsonValue& value(size_t slot) const { return values_[slot]; }
 
  private:
   struct State;
+  absl::Status Walk(std::string_view text, const JsonPointers& pointers,
+                    std::vector<Part>* parts);
   std::unique_ptr<State> state_;
   std::vector<JsonValue> values_;
 };
