@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/duration.h"
-#include "json/reader.h"
+#include "json/places.h"
 
 namespace expirer {
 namespace {
@@ -16,17 +16,14 @@ constexpr int64_t kStopPollMs = 100;
 
 // What an error reply says; OK for any other reply.
 absl::Status ErrorOf(const std::string& reply) {
-  JsonPointers pointers;
-  const size_t code = pointers.Add("/error/code");
-  const size_t message = pointers.Add("/error/message");
-  JsonReader reader;
-  if (const absl::Status read = reader.Read(reply, pointers); !read.ok())
+  std::string number;
+  std::string why;
+  if (const absl::Status read =
+          ReadPlaces(reply, {{"/error/code", &number}, {"/error/message", &why}});
+      !read.ok())
     return Internal("the reply is no JSON: " + Message(read));
-  const std::string_view number = reader.value(code).raw;
   if (number.empty()) return absl::OkStatus();
-  std::string scratch;
-  const auto text = JsonText(reader.value(message), &scratch);
-  const std::string why = text.ok() ? std::string(*text) : "error " + std::string(number);
+  if (why.empty()) why = "error " + number;
   if (number == "400") return Invalid(why);
   if (number == "404") return NotFound(why);
   return Refused(why);

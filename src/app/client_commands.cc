@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/visible.h"
 #include "job/request.h"
+#include "json/places.h"
 #include "json/view.h"
 #include "json/writer.h"
 
@@ -63,21 +64,7 @@ int WithClient(const ClientArgs& args, const std::function<int(Client*)>& work) 
 }
 
 // A member's text as people read it: strings without quotes, the rest as JSON.
-std::string Shown(const JsonValue& value) {
-  std::string scratch;
-  if (value.kind == JsonValue::Kind::kString) {
-    const auto text = JsonText(value, &scratch);
-    if (text.ok()) return std::string(*text);
-  }
-  return std::string(value.raw);
-}
-
-using Row = std::vector<JsonMember>;
-std::string Cell(const Row& row, std::string_view name) {
-  for (const auto& [known, value] : row)
-    if (known == name) return Shown(value);
-  return "";
-}
+std::string Shown(const JsonValue& value) { return JsonTextOr(value, value.raw); }
 
 // "name: value" lines, nested objects by dotted names.
 void PrintMembers(const std::string& before, std::string_view json) {
@@ -91,25 +78,13 @@ void PrintMembers(const std::string& before, std::string_view json) {
   }
 }
 
-std::string JobJson(const std::string& job) {
-  return "{\"job\":" + JsonQuoted(job) + "}";
-}
-
 // The request that the filter flags make.
 std::string FilterJson(const ClientArgs& args, uint64_t limit,
                        const std::string& cursor) {
-  std::string out = fmt::format("{{\"limit\":{}", limit);
-  const auto add = [&out](std::string_view name, const std::string& value) {
-    if (!value.empty()) out += fmt::format(",\"{}\":{}", name, JsonQuoted(value));
-  };
-  add("rule", args.rule);
-  add("prefix", args.prefix);
-  add("state", args.state);
-  add("due_before", args.due_before);
-  add("cursor", cursor);
-  if (args.dry_run) out += ",\"dry_run\":true";
-  if (args.stale) out += ",\"stale\":true";
-  return out + "}";
+  return JsonObject("limit", limit, "rule", IfAny(args.rule), "prefix",
+                    IfAny(args.prefix), "state", IfAny(args.state), "due_before",
+                    IfAny(args.due_before), "cursor", IfAny(cursor), "dry_run",
+                    IfAny(args.dry_run), "stale", IfAny(args.stale));
 }
 
 // Every item of the pages of a list, up to args.limit (0 = all of them).
@@ -128,25 +103,22 @@ int RunListing(const ClientArgs& args, const Listing& listing) {
       const auto reply = client->Ask(
           listing.endpoint, FilterJson(args, std::min<uint64_t>(left, kPageMax), cursor));
       if (!reply.ok()) return Fail(reply.status());
-      const auto members = JsonMembers(*reply);
       cursor.clear();
-      for (const auto& [name, value] : members.ok() ? *members : Row()) {
-        if (name == "cursor") cursor = Shown(value);
-        if (name != listing.items) continue;
-        const auto items = JsonItems(value.raw);
-        if (!items.ok()) return Fail(Internal("the reply is not what a list replies"));
-        for (const JsonValue& item : *items) {
-          ++shown;
-          if (args.json) {
-            PrintOut(std::string(item.raw) + "\n");
-            continue;
-          }
-          const auto row = JsonMembers(item.raw);
-          std::vector<std::string> cells;
-          for (const std::string& column : listing.columns)
-            cells.push_back(row.ok() ? Cell(*row, column) : "");
-          table.Add(std::move(cells));
+      Json list;
+      const std::string pointer = "/" + listing.items;
+      (void)ReadPlaces(*reply, {{"/cursor", &cursor}, {pointer, &list}});
+      const auto items = JsonItems(list.text);
+      if (!items.ok()) return Fail(Internal("the reply is not what a list replies"));
+      for (const JsonValue& item : *items) {
+        ++shown;
+        if (args.json) {
+          PrintOut(std::string(item.raw) + "\n");
+          continue;
         }
+        std::vector<std::string> cells;
+        for (const std::string& column : listing.columns)
+          (void)ReadPlaces(item.raw, {{"/" + column, &cells.emplace_back()}});
+        table.Add(std::move(cells));
       }
     } while (!cursor.empty() && (args.limit == 0 || shown < args.limit));
     if (!args.json) PrintOut(table.Format(TerminalColumns()));
@@ -155,61 +127,67 @@ int RunListing(const ClientArgs& args, const Listing& listing) {
   });
 }
 
-int RunGet(const ClientArgs& args) {
+void PrintReply(const ClientArgs& args, const std::string& reply) {
+  if (args.json)
+    PrintOut(reply + "\n");
+  else
+    PrintMembers("", reply);
+}
+
+// Sends `bodies`, one after the other; `show` gets the number of a body and its reply,
+// and may add more of them. The exit code of the last failure.
+int AskEach(const ClientArgs& args, const std::string& endpoint,
+            std::vector<std::string>* bodies,
+            const std::function<int(size_t, const std::string&)>& show) {
   return WithClient(args, [&](Client* client) {
     int code = kDone;
-    for (const std::string& job : args.jobs) {
-      const auto reply = client->Ask("get", JobJson(job));
-      if (!reply.ok()) {
-        code = Fail(reply.status());
-        continue;
-      }
-      if (args.json)
-        PrintOut(*reply + "\n");
-      else
-        PrintMembers("", *reply);
+    for (size_t i = 0; i < bodies->size(); ++i) {
+      const auto reply = client->Ask(endpoint, (*bodies)[i]);
+      const int shown = reply.ok() ? show(i, *reply) : Fail(reply.status());
+      if (shown != kDone) code = shown;
     }
     return code;
+  });
+}
+
+std::vector<std::string> JobBodies(const ClientArgs& args) {
+  std::vector<std::string> bodies;
+  for (const std::string& job : args.jobs)
+    bodies.push_back(JsonObject("job", job, "dry_run", IfAny(args.dry_run)));
+  return bodies;
+}
+
+int RunGet(const ClientArgs& args) {
+  std::vector<std::string> bodies = JobBodies(args);
+  return AskEach(args, "get", &bodies, [&](size_t, const std::string& reply) {
+    PrintReply(args, reply);
+    return kDone;
   });
 }
 
 int RunCancel(const ClientArgs& args) {
-  return WithClient(args, [&](Client* client) {
-    int code = kDone;
-    for (const std::string& job : args.jobs) {
-      const auto reply = client->Ask("cancel", JobJson(job));
-      if (!reply.ok()) {
-        code = Fail(reply.status());
-        continue;
-      }
-      const auto members = JsonMembers(*reply);
-      const std::string outcome = members.ok() ? Cell(*members, "outcome") : "";
-      if (outcome != "cancelled") code = kFailed;
-      PrintOut(args.json ? fmt::format("{}\n", *reply)
-                         : fmt::format("{}: {}\n", Visible(job), Visible(outcome)));
-    }
-    return code;
+  std::vector<std::string> bodies = JobBodies(args);
+  return AskEach(args, "cancel", &bodies, [&](size_t i, const std::string& reply) {
+    std::string outcome;
+    (void)ReadPlaces(reply, {{"/outcome", &outcome}});
+    PrintOut(args.json
+                 ? reply + "\n"
+                 : fmt::format("{}: {}\n", Visible(args.jobs[i]), Visible(outcome)));
+    return outcome == "cancelled" ? kDone : kFailed;
   });
 }
 
 int RunStats(const ClientArgs& args) {
-  return WithClient(args, [&](Client* client) {
+  std::vector<std::string> bodies{JsonObject()};
+  return AskEach(args, "stats", &bodies, [&](size_t i, const std::string& reply) {
+    Json rules;
     std::string cursor;
-    do {
-      const std::string body =
-          cursor.empty() ? "" : "{\"cursor\":" + JsonQuoted(cursor) + "}";
-      const auto reply = client->Ask("stats", body);
-      if (!reply.ok()) return Fail(reply.status());
-      const auto members = JsonMembers(*reply);
-      const Row row = members.ok() ? *members : Row();
-      if (args.json)
-        PrintOut(*reply + "\n");
-      else if (cursor.empty())
-        PrintMembers("", *reply);
-      else
-        PrintMembers("rules.", Cell(row, "rules"));  // all else was told
-      cursor = Cell(row, "cursor");
-    } while (!cursor.empty());
+    (void)ReadPlaces(reply, {{"/rules", &rules}, {"/cursor", &cursor}});
+    if (args.json || i == 0)
+      PrintReply(args, reply);
+    else
+      PrintMembers("rules.", rules.text);  // the first page had all else
+    if (!cursor.empty()) bodies.push_back(JsonObject("cursor", cursor));
     return kDone;
   });
 }
@@ -221,29 +199,16 @@ int RunDead(const ClientArgs& args, const std::string& verb) {
   if (!one && args.rule.empty() && args.prefix.empty() && !args.all)
     return Fail(
         Invalid("dead " + verb + ": name jobs, give --id, --rule or --prefix, or --all"));
-  return WithClient(args, [&](Client* client) {
-    std::vector<std::string> bodies;
-    const std::string dry = args.dry_run ? ",\"dry_run\":true}" : "}";
-    for (const std::string& job : args.jobs)
-      bodies.push_back("{\"job\":" + JsonQuoted(job) + dry);
-    if (!args.id.empty()) bodies.push_back("{\"id\":" + JsonQuoted(args.id) + dry);
-    if (!one) bodies.push_back(FilterJson(args, kPageMax, ""));
-    int code = kDone;
-    for (size_t i = 0; i < bodies.size(); ++i) {
-      const auto reply = client->Ask("dead." + verb, bodies[i]);
-      if (!reply.ok()) {
-        code = Fail(reply.status());
-        continue;
-      }
-      if (args.json)
-        PrintOut(*reply + "\n");
-      else
-        PrintMembers("", *reply);
-      const auto members = JsonMembers(*reply);
-      const std::string cursor = members.ok() ? Cell(*members, "cursor") : "";
-      if (!cursor.empty()) bodies.push_back(FilterJson(args, kPageMax, cursor));
-    }
-    return code;
+  std::vector<std::string> bodies = JobBodies(args);
+  if (!args.id.empty())
+    bodies.push_back(JsonObject("id", args.id, "dry_run", IfAny(args.dry_run)));
+  if (!one) bodies.push_back(FilterJson(args, kPageMax, ""));
+  return AskEach(args, "dead." + verb, &bodies, [&](size_t, const std::string& reply) {
+    std::string cursor;
+    PrintReply(args, reply);
+    (void)ReadPlaces(reply, {{"/cursor", &cursor}});
+    if (!cursor.empty()) bodies.push_back(FilterJson(args, kPageMax, cursor));
+    return kDone;
   });
 }
 

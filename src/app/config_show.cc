@@ -21,10 +21,7 @@ bool IsPlain(std::string_view text) {
 }
 
 std::string Spelled(std::string_view text) {
-  if (IsPlain(text)) return std::string(text);
-  std::string out = "\"";
-  AppendJsonEscaped(text, &out);
-  return out + "\"";
+  return IsPlain(text) ? std::string(text) : JsonQuoted(text);
 }
 
 // A value as one line: texts, [lists] and {maps}.

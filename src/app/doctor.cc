@@ -16,8 +16,9 @@
 #include "base/log.h"
 #include "base/rfc3339.h"
 #include "base/visible.h"
-#include "json/reader.h"
+#include "json/places.h"
 #include "json/view.h"
+#include "json/writer.h"
 #include "net/jetstream.h"
 #include "net/random_id.h"
 #include "net/rule_streams.h"
@@ -171,15 +172,10 @@ class Doctor {
     const auto reply = client_.Call(js_.prefix() + "STREAM.INFO." + clock_stream_, "");
     const int64_t after_ms = SystemClock().NowMs();
     if (!reply.ok()) return Say(kFail, "clock", Message(reply.status()));
-    JsonPointers pointers;
-    const size_t ts = pointers.Add("/ts");
-    JsonReader reader;
-    std::string scratch;
-    if (!reader.Read(*reply, pointers).ok() ||
-        reader.value(ts).kind != JsonValue::Kind::kString)
+    std::string ts;
+    if (!ReadPlaces(*reply, {{"/ts", &ts}}).ok() || ts.empty())
       return Say(kWarn, "clock", "this server does not tell its time (2.10 does)");
-    const auto text = JsonText(reader.value(ts), &scratch);
-    const auto server_ms = ParseRfc3339(text.ok() ? *text : "");
+    const auto server_ms = ParseRfc3339(ts);
     if (!server_ms.ok()) return Say(kWarn, "clock", "the server's time cannot be read");
     const int64_t off_ms = *server_ms - (before_ms + after_ms) / 2;
     Say(std::abs(off_ms) > kClockWarnMs ? kWarn : kOk, "clock",
@@ -196,32 +192,32 @@ class Doctor {
       for (const std::string_view wanted : {"pending", "retrying", "dead", "rejected"})
         if (name == wanted) told += fmt::format(", {} {}", value.raw, name);
     Say(kOk, "service", config_.name + " answers" + told);
-    JsonPointers pointers;
-    const size_t open = pointers.Add("/intake_open");
-    const size_t free = pointers.Add("/store/free_bytes");
-    const size_t limit = pointers.Add("/store/disk_free_limit_bytes");
-    const size_t rules = pointers.Add("/rules");
-    std::vector<std::pair<size_t, size_t>> not_reading;
-    for (int i = 0; i < 5; ++i)
-      not_reading.emplace_back(pointers.Add(fmt::format("/not_reading/{}/rule", i)),
-                               pointers.Add(fmt::format("/not_reading/{}/why", i)));
-    JsonReader reader;
-    if (!reader.Read(*stats, pointers).ok()) return;
-    if (reader.value(open).raw == "false")
+    bool open = true;
+    std::string free;
+    std::string limit;
+    Json rules;
+    Json not_reading;
+    if (!ReadPlaces(*stats, {{"/intake_open", &open},
+                             {"/store/free_bytes", &free},
+                             {"/store/disk_free_limit_bytes", &limit},
+                             {"/rules", &rules},
+                             {"/not_reading", &not_reading}})
+             .ok())
+      return;
+    if (!open)
       Say(kWarn, "service",
           fmt::format(
               "takes no input: {} bytes are free, limits.disk_free is {}; or fewer "
               "than {} inodes are",
-              reader.value(free).raw, reader.value(limit).raw, kResumeInodes));
-    for (const auto& [rule, why] : not_reading) {
-      std::string name;
-      std::string scratch;
-      const auto text = JsonText(reader.value(rule), &name);
-      const auto sentence = JsonText(reader.value(why), &scratch);
-      if (text.ok() && sentence.ok())
-        Say(kFail, fmt::format("rule {} is not reading", *text), *sentence);
+              free, limit, kResumeInodes));
+    const auto items = JsonItems(not_reading.text);
+    for (const JsonValue& item : items.ok() ? *items : std::vector<JsonValue>()) {
+      std::string rule;
+      std::string why;
+      if (ReadPlaces(item.raw, {{"/rule", &rule}, {"/why", &why}}).ok())
+        Say(kFail, fmt::format("rule {} is not reading", rule), why);
     }
-    CheckJobs(std::string(reader.value(rules).raw));
+    CheckJobs(rules.text);
   }
 
   // Those of each rule that somebody must do something about.
@@ -229,19 +225,16 @@ class Doctor {
     const auto members = JsonMembers(rules);
     if (!members.ok()) return;
     for (const auto& [rule, counts] : *members) {
-      const auto count = [&counts = counts](std::string_view name) {
-        const auto found = JsonMembers(counts.raw);
-        for (const auto& [key, value] : found.ok() ? *found : std::vector<JsonMember>())
-          if (key == name) return std::string(value.raw);
-        return std::string("0");
-      };
+      std::string retrying = "0";
+      std::string dead = "0";
+      (void)ReadPlaces(counts.raw, {{"/retrying", &retrying}, {"/dead", &dead}});
       const std::string check = "jobs of " + rule;
-      if (const std::string retrying = count("retrying"); retrying != "0")
+      if (retrying != "0")
         Say(kWarn, check,
             fmt::format("{} tried again and again: `expirer ls --rule {} --state "
                         "retrying` has the reasons",
                         retrying, rule));
-      if (const std::string dead = count("dead"); dead != "0")
+      if (dead != "0")
         Say(kWarn, check,
             fmt::format("{} dead: `expirer dead ls --rule {}` has the reasons", dead,
                         rule));
@@ -254,8 +247,7 @@ class Doctor {
     const std::string id = RandomId();
     client_.Listen(config_.name + ".v1.round-trip." + id);
     const int64_t before_ms = SystemClock().MonotonicMs();
-    const auto taken =
-        client_.Ask("round-trip", fmt::format(R"({{"id":"{}","in_ms":{}}})", id, kInMs));
+    const auto taken = client_.Ask("round-trip", JsonObject("id", id, "in_ms", kInMs));
     if (!taken.ok()) return Say(kFail, "round trip", Message(taken.status()));
     const int64_t stored_ms = SystemClock().MonotonicMs() - before_ms;
     if (!client_.Heard(kInMs + timeout_ms_))

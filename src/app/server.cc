@@ -306,7 +306,7 @@ class Server {
     options.job_limits.targets = egress_.get();
     options.data = [this] {
       MutexLock lock(&mutex_);
-      return fmt::format("{{{}}}", TotalsJson(stats_, clock_.NowMs()));
+      return JsonWriter().Object().Members(TotalsJson(stats_, clock_.NowMs())).Take();
     };
     options.more_stats = [this] { return MoreStats(); };
     api_ = std::make_unique<Api>(std::move(options), &ingress_->connection(), &inbox_,
@@ -328,29 +328,32 @@ class Server {
                            }});
   }
 
-  // What the core does not know of itself.
+  // What `stats` has beside what the core knows, as a fragment for JsonWriter.
   std::string MoreStats() const {
     const StoreSizes sizes = store_->Sizes();
     const LogCounts log = LogUse();
+    JsonWriter out;
     // Of many the first tell enough: a reply has its limit.
-    std::string not_reading;
+    out.Array("not_reading");
     size_t told = 0;
     for (size_t i = 0; i < config_.rules.size() && told < kNotReadingTold; ++i) {
       const std::string why = ingress_->Trouble(static_cast<RuleIndex>(i));
       if (why.empty()) continue;
-      not_reading += fmt::format(R"({}{{"rule":{},"why":{}}})", told++ > 0 ? "," : "",
-                                 JsonQuoted(config_.rules[i].name), JsonQuoted(why));
+      out.Item(JsonObject("rule", config_.rules[i].name, "why", why));
+      ++told;
     }
-    return fmt::format(
-        R"(,"not_reading":[{}],"inbox":{{"used":{},"max":{}}},"requests":{{"used":{},"max":{}}},)"
-        R"("replies_failed":{},"replies_refused":{},"store":{{"id":"{}","disk_bytes":{},"memtable_bytes":{},"free_bytes":{},)"
-        R"("disk_free_limit_bytes":{}}},"log":{{"used":{},"max":{},"dropped":{}}},)"
-        R"("version":"{}","started":"{}")",
-        not_reading, inbox_.requests(), config_.limits.inbox, inbox_.asks(),
-        config_.limits.requests, RepliesFailed(), api_->replies_refused(), store_->id(),
-        sizes.disk_bytes, sizes.memtable_bytes, room().bytes,
-        config_.limits.disk_free_bytes, log.queued, kLogLinesMax, log.dropped, Version(),
-        FormatRfc3339Ms(started_ms_));
+    out.End().Add(
+        "inbox", JsonObject("used", inbox_.requests(), "max", config_.limits.inbox),
+        "requests", JsonObject("used", inbox_.asks(), "max", config_.limits.requests),
+        "replies_failed", RepliesFailed(), "replies_refused", api_->replies_refused(),
+        "store",
+        JsonObject("id", store_->id(), "disk_bytes", sizes.disk_bytes, "memtable_bytes",
+                   sizes.memtable_bytes, "free_bytes", room().bytes,
+                   "disk_free_limit_bytes", config_.limits.disk_free_bytes),
+        "log",
+        JsonObject("used", log.queued, "max", kLogLinesMax, "dropped", log.dropped),
+        "version", Version(), "started", FormatRfc3339Ms(started_ms_));
+    return out.Take();
   }
 
   VolumeRoom room() const {

@@ -15,17 +15,11 @@
 #include "app/out_file.h"
 #include "base/read_file.h"
 #include "base/rfc3339.h"
-#include "json/reader.h"
+#include "json/places.h"
 #include "json/writer.h"
 
 namespace expirer {
 namespace {
-
-std::string Quoted(std::string_view text) {
-  std::string out = "\"";
-  if (IsUtf8(text)) AppendJsonEscaped(text, &out);
-  return out.append("\"");
-}
 
 absl::Status Failed(std::string_view what, const std::string& path) {
   return Unavailable(fmt::format("cannot {} {}: {}", what, path, std::strerror(errno)));
@@ -44,26 +38,13 @@ Health Judge(int64_t pid, int64_t beat_ms, int64_t told_ms, int64_t mono_ms) {
                       std::max(silent_ms, stale_ms), kBeatMaxMs)};
 }
 
-// The whole number at `pointer`, or 0.
-int64_t Whole(const JsonReader& reader, size_t slot) {
-  std::string scratch;
-  const auto text = JsonText(reader.value(slot), &scratch);
-  return text.ok() ? std::strtoll(std::string(*text).c_str(), nullptr, 10) : 0;
-}
-
-std::string Head(const Status& status) {
-  std::string out = "{\n";
-  out += fmt::format("\"pid\":{},\"version\":{},\"name\":{},\n", status.pid,
-                     Quoted(status.version), Quoted(status.name));
-  out += fmt::format("\"store\":{},\"store_id\":{},\n", Quoted(status.store),
-                     Quoted(status.store_id));
-  out += fmt::format(
-      "\"started\":\"{}\",\"at\":\"{}\",\"mono_ms\":{},\"beat_mono_ms\":{},\n",
-      FormatRfc3339Ms(status.started_ms), FormatRfc3339Ms(status.now_ms), status.mono_ms,
-      status.beat_mono_ms);
-  out += fmt::format("\"ready\":{},\"not_ready_why\":{}", status.ready,
-                     Quoted(status.not_ready_why));
-  return out;
+void AddHead(const Status& status, JsonWriter* out) {
+  out->Line().Add("pid", status.pid, "version", status.version, "name", status.name);
+  out->Line().Add("store", status.store, "store_id", status.store_id);
+  out->Line().Add("started", FormatRfc3339Ms(status.started_ms), "at",
+                  FormatRfc3339Ms(status.now_ms), "mono_ms", status.mono_ms,
+                  "beat_mono_ms", status.beat_mono_ms);
+  out->Line().Add("ready", status.ready, "not_ready_why", status.not_ready_why);
 }
 
 // All of `text` from the beginning of the file that `open_flags` get.
@@ -93,25 +74,28 @@ absl::Status Overwrite(const std::string& path, const Status& status) {
 
 }  // namespace
 
-std::string FormatShortStatus(const Status& status) { return Head(status) + "\n}\n"; }
+std::string FormatShortStatus(const Status& status) {
+  JsonWriter out;
+  AddHead(status, &out.Object());
+  return out.Line().Take() + "\n";
+}
 
 std::string FormatStatus(const Status& status) {
   if (status.starting) return FormatShortStatus(status);
   const Stats& s = status.stats;
-  std::string out = Head(status);
-  out += fmt::format(",\n\"ingress_up\":{},\"egress_up\":{},\n", status.ingress_up,
-                     s.egress_up);
-  out += TotalsJson(s, status.now_ms) + ",\n";
-  out += fmt::format(
-      "\"intake_open\":{},\"disk_free_bytes\":{},\"disk_bytes\":{},\"memtable_bytes\":{},"
-      "\"cache_bytes\":{},\"rss_bytes\":{},\n",
-      s.intake_open, status.disk_free_bytes, status.sizes.disk_bytes,
-      status.sizes.memtable_bytes, status.sizes.cache_bytes, status.rss_bytes);
-  out += fmt::format("\"unsettled_rules\":{},\"rebuilding\":{},\"metrics\":{},\n",
-                     s.unsettled, s.rebuilding, Quoted(status.listen));
-  out +=
-      fmt::format("\"rules\":{},\n\"counters\":{}\n}}\n", RulesJson(s), CountersJson(s));
-  return out;
+  JsonWriter out;
+  AddHead(status, &out.Object());
+  out.Line().Add("ingress_up", status.ingress_up, "egress_up", s.egress_up);
+  out.Line().Members(TotalsJson(s, status.now_ms));
+  out.Line().Add("intake_open", s.intake_open, "disk_free_bytes", status.disk_free_bytes,
+                 "disk_bytes", status.sizes.disk_bytes, "memtable_bytes",
+                 status.sizes.memtable_bytes, "cache_bytes", status.sizes.cache_bytes,
+                 "rss_bytes", status.rss_bytes);
+  out.Line().Add("unsettled_rules", s.unsettled, "rebuilding", s.rebuilding, "metrics",
+                 status.listen);
+  out.Line().Add("rules", RulesJson(s));
+  out.Line().Add("counters", CountersJson(s));
+  return out.Line().Take() + "\n";
 }
 
 absl::Status WriteStatusFile(const std::string& path, const Status& status) {
@@ -141,26 +125,24 @@ Health HealthOf(const Status& status, int64_t mono_ms) {
 namespace {
 
 Health HealthIn(const std::string& path, const std::string& text, int64_t mono_ms) {
-  JsonPointers pointers;
-  const size_t beat = pointers.Add("/beat_mono_ms");
-  const size_t written = pointers.Add("/mono_ms");
-  const size_t ready = pointers.Add("/ready");
-  const size_t why = pointers.Add("/not_ready_why");
-  const size_t pid = pointers.Add("/pid");
-  const size_t intake = pointers.Add("/intake_open");
-  JsonReader reader;
-  if (const absl::Status read = reader.Read(text, pointers); !read.ok())
-    return {false, false, path + " is no status file: " + Message(read)};
-  Health health =
-      Judge(Whole(reader, pid), Whole(reader, beat), Whole(reader, written), mono_ms);
+  Health read;
+  read.why = "not ready";
+  int64_t pid = 0;
+  int64_t beat_ms = 0;
+  int64_t told_ms = 0;
+  if (const absl::Status status = ReadPlaces(text, {{"/beat_mono_ms", &beat_ms},
+                                                    {"/mono_ms", &told_ms},
+                                                    {"/ready", &read.ready},
+                                                    {"/not_ready_why", &read.why},
+                                                    {"/pid", &pid},
+                                                    {"/intake_open", &read.intake_open}});
+      !status.ok())
+    return {false, false, path + " is no status file: " + Message(status)};
+  const Health health = Judge(pid, beat_ms, told_ms, mono_ms);
   if (!health.live) return health;
-  health.ready = reader.value(ready).raw == "true";
-  health.intake_open = reader.value(intake).raw != "false";
-  if (health.ready) return health;
-  std::string scratch;
-  const auto sentence = JsonText(reader.value(why), &scratch);
-  health.why = sentence.ok() ? std::string(*sentence) : "not ready";
-  return health;
+  read.live = true;
+  if (read.ready) read.why.clear();
+  return read;
 }
 
 }  // namespace

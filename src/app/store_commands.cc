@@ -88,7 +88,7 @@ int RunVerify(const StoreFlags& flags, const std::string& path) {
   const auto found = [&](const std::string& what) {
     if (++findings > kFindingsTold) return;
     if (flags.json)
-      Print("{{\"error\":{}}}\n", JsonQuoted(what));
+      Print("{}\n", JsonObject("error", what).text);
     else
       Say(fmt::format("{}: {}", path, what));
   };
@@ -107,8 +107,9 @@ int RunVerify(const StoreFlags& flags, const std::string& path) {
     Say("note: a rule is being renamed, so names and counts were not compared; start the "
         "service with the same rules to end it");
   if (flags.json)
-    Print("{{\"ok\":{},\"errors\":{},\"jobs\":{},\"registers\":{},\"dead\":{}}}\n",
-          findings == 0, findings, totals.jobs, totals.registers, totals.dead);
+    Print("{}\n", JsonObject("ok", findings == 0, "errors", findings, "jobs", totals.jobs,
+                             "registers", totals.registers, "dead", totals.dead)
+                      .text);
   else if (findings == 0)
     Print("{}: ok, {} jobs, {} keys, {} dead\n", Visible(path), totals.jobs,
           totals.registers, totals.dead);
@@ -214,33 +215,29 @@ std::pair<std::string, std::string> SplitSource(const std::string& source) {
   return {source.substr(0, end), source.substr(end + 1)};
 }
 
-std::string CountsJson(const RuleRow& row) {
-  std::string json = fmt::format(R"("pending":{},"retrying":{},"dead":{},"rejected":{})",
-                                 row.counts.pending, row.counts.retrying,
-                                 row.counts.dead_jobs, row.counts.rejected);
-  if (row.next_ms >= 0)
-    json += fmt::format(R"(,"next":"{}")", FormatRfc3339Ms(row.next_ms));
-  return json;
+void AddCounts(const RuleRow& row, JsonWriter* out) {
+  out->Add("pending", row.counts.pending, "retrying", row.counts.retrying, "dead",
+           row.counts.dead_jobs, "rejected", row.counts.rejected);
+  if (row.next_ms >= 0) out->Add("next", FormatRfc3339Ms(row.next_ms));
 }
 
 void PrintJson(const Store& store, const Numbers& numbers) {
-  std::string json = fmt::format(
-      R"({{"id":"{}","format":{},"bytes":{},"alive":"{}",{},"closed":{},"rules":[)",
-      store.id(), numbers.format, numbers.bytes, FormatRfc3339Ms(numbers.alive_ms),
-      CountsJson(SumOf(numbers)), numbers.closed);
-  for (size_t i = 0; i < numbers.rules.size(); ++i)
-    json += fmt::format(R"({}{{"rule":{},{}}})", i > 0 ? "," : "",
-                        JsonQuoted(numbers.rules[i].name), CountsJson(numbers.rules[i]));
-  json += "],\"read\":[";
-  bool first = true;
+  JsonWriter out;
+  out.Object().Add("id", store.id(), "format", numbers.format, "bytes", numbers.bytes,
+                   "alive", FormatRfc3339Ms(numbers.alive_ms));
+  AddCounts(SumOf(numbers), &out);
+  out.Add("closed", numbers.closed).Array("rules");
+  for (const RuleRow& row : numbers.rules) {
+    AddCounts(row, &out.Object().Add("rule", row.name));
+    out.End();
+  }
+  out.End().Array("read");
   for (const auto& [source, mark] : numbers.read) {
     const auto [rule, stream] = SplitSource(source);
-    json += fmt::format(R"({}{{"rule":{},"stream":{},"epoch":{},"seq":{},"time":"{}"}})",
-                        std::exchange(first, false) ? "" : ",", JsonQuoted(rule),
-                        JsonQuoted(stream), mark.epoch, mark.high_seq,
-                        FormatRfc3339Ns(mark.high_time_ns));
+    out.Item(JsonObject("rule", rule, "stream", stream, "epoch", mark.epoch, "seq",
+                        mark.high_seq, "time", FormatRfc3339Ns(mark.high_time_ns)));
   }
-  Print("{}]}}\n", json);
+  Print("{}\n", out.Take());
 }
 
 void PrintText(const Store& store, const Numbers& numbers) {
@@ -290,8 +287,9 @@ int RunStats(const StoreFlags& flags, const std::string& path) {
 
 void TellCounts(const DumpCounts& counts, bool json) {
   if (json)
-    Print("{{\"jobs\":{},\"registers\":{},\"dead\":{}}}\n", counts.jobs, counts.registers,
-          counts.dead);
+    Print("{}\n", JsonObject("jobs", counts.jobs, "registers", counts.registers, "dead",
+                             counts.dead)
+                      .text);
   else
     Say(fmt::format("{} jobs, {} keys, {} dead", counts.jobs, counts.registers,
                     counts.dead));

@@ -3,9 +3,6 @@
 #include <optional>
 #include <utility>
 
-#include <fmt/format.h>
-
-#include "absl/strings/escaping.h"
 #include "base/coding.h"
 #include "job/fired.h"
 #include "job/job.h"
@@ -24,146 +21,49 @@ constexpr char kGivenUp = 'j';
 
 // ---- Writing.
 
-// One object, written as its members come.
-class Object {
- public:
-  explicit Object(std::string* out) : out_(out) { out_->push_back('{'); }
-  ~Object() { out_->push_back('}'); }
-  Object(const Object&) = delete;
-  Object& operator=(const Object&) = delete;
-
-  // Begins a member; its value is appended to the result next.
-  std::string* Name(std::string_view name, std::string_view end = "") {
-    if (!first_) out_->push_back(',');
-    first_ = false;
-    return &out_->append("\"").append(name).append(end).append("\":");
-  }
-  template <typename Integer>
-  void Number(std::string_view name, Integer value) {
-    fmt::format_to(std::back_inserter(*Name(name)), "{}", value);
-  }
-  template <typename Integer>
-  void NumberUnlessZero(std::string_view name, Integer value) {
-    if (value != 0) Number(name, value);
-  }
-  void FlagIf(std::string_view name, bool value) {
-    if (value) Name(name)->append("true");
-  }
-  void Text(std::string_view name, std::string_view text) {
-    const bool plain = IsUtf8(text);
-    std::string* out = Name(name, plain ? "" : "_base64");
-    out->push_back('"');
-    if (plain)
-      AppendJsonEscaped(text, out);
-    else
-      out->append(absl::Base64Escape(absl::string_view(text.data(), text.size())));
-    out->push_back('"');
-  }
-  void TextUnlessEmpty(std::string_view name, std::string_view text) {
-    if (!text.empty()) Text(name, text);
-  }
-
- private:
-  std::string* const out_;
-  bool first_ = true;
-};
-
-void WritePosition(const Position& position, std::string* out) {
-  Object object(out);
-  object.Number("stream", position.stream);
-  object.Number("epoch", position.epoch);
-  object.Number("seq", position.seq);
-  object.Number("time_ns", position.time_ns);
-  if (position.version) object.Number("version", *position.version);
+void AddPosition(std::string_view name, const Position& position, JsonWriter* out) {
+  out->Object(name)
+      .Add("stream", position.stream, "epoch", position.epoch, "seq", position.seq,
+           "time_ns", position.time_ns, "version", position.version)
+      .End();
 }
 
-void WriteJobKey(const JobKey& key, std::string* out) {
-  Object object(out);
-  object.Number("lane", key.lane);
-  object.Number("key_ms", key.key_ms);
-  object.Number("seq", key.seq);
+void AddJobKey(const JobKey& key, JsonWriter* out) {
+  out->Object("job").Add("lane", key.lane, "key_ms", key.key_ms, "seq", key.seq).End();
 }
 
-void WriteHeaders(const Headers& headers, Object* object) {
+void AddHeaders(const Headers& headers, JsonWriter* out) {
   if (headers.empty()) return;
-  std::string* out = object->Name("headers");
-  out->push_back('[');
-  for (size_t i = 0; i < headers.size(); ++i) {
-    if (i > 0) out->push_back(',');
-    Object header(out);
-    header.Text("name", headers[i].first);
-    header.Text("value", headers[i].second);
-  }
-  out->push_back(']');
+  out->Array("headers");
+  for (const auto& [name, value] : headers)
+    out->Item(JsonObject("name", JsonBytes{name}, "value", JsonBytes{value}));
+  out->End();
 }
 
-void WriteJob(const Job& job, Object* object) {
-  object->Text("key", job.key);
-  object->Number("due_ms", job.due_ms);
-  object->NumberUnlessZero("sends", job.sends);
-  object->NumberUnlessZero("burned", job.burned);
-  object->FlagIf("late_judged", job.late_judged);
-  object->FlagIf("unanswered", job.unanswered);
-  WritePosition(job.source, object->Name("source"));
-  object->NumberUnlessZero("received_ms", job.received_ms);
-  object->NumberUnlessZero("stored_ms", job.stored_ms);
-  object->Text("target", job.target);
-  WriteHeaders(job.headers, object);
-  object->TextUnlessEmpty("body", job.body);
-  object->TextUnlessEmpty("last_error", job.last_error);
-  object->FlagIf("plain_id", job.id_form == IdForm::kPlain);
-  if (job.id_form == IdForm::kGiven) object->Text("id_source", SourceText(job.id_source));
+void AddJob(const Job& job, JsonWriter* out) {
+  out->Add("key", JsonBytes{job.key}, "due_ms", job.due_ms, "sends", IfAny(job.sends),
+           "burned", IfAny(job.burned), "late_judged", IfAny(job.late_judged),
+           "unanswered", IfAny(job.unanswered));
+  AddPosition("source", job.source, out);
+  out->Add("received_ms", IfAny(job.received_ms), "stored_ms", IfAny(job.stored_ms),
+           "target", JsonBytes{job.target});
+  AddHeaders(job.headers, out);
+  out->Add("body", IfAny(JsonBytes{job.body}), "last_error",
+           IfAny(JsonBytes{job.last_error}), "plain_id",
+           IfAny(job.id_form == IdForm::kPlain));
+  if (job.id_form == IdForm::kGiven) out->Add("id_source", SourceText(job.id_source));
 }
 
-void WriteTimes(const Times& times, std::string* out) {
-  Object object(out);
-  object.NumberUnlessZero("received_ms", times.received_ms);
-  object.NumberUnlessZero("stored_ms", times.stored_ms);
-  object.NumberUnlessZero("published_ms", times.published_ms);
-  object.NumberUnlessZero("acked_ms", times.acked_ms);
-}
-
-void WriteRegister(std::string_view rule, std::string_view key, const Register& reg,
-                   std::string* out) {
-  Object object(out);
-  object.Text("register", rule);
-  object.Text("key", key);
-  object.Text("state", Name(reg.state));
-  if (reg.schedule) {
-    Object schedule(object.Name("schedule"));
-    WritePosition(reg.schedule->position, schedule.Name("source"));
-    schedule.Number("due_ms", reg.schedule->due_ms);
-  }
-  if (reg.cancel) WritePosition(*reg.cancel, object.Name("cancel"));
-  if (reg.job) WriteJobKey(*reg.job, object.Name("job"));
-  if (reg.times) WriteTimes(*reg.times, object.Name("times"));
-  object.FlagIf("collision", reg.collision);
-  if (reg.brief) {
-    Object brief(object.Name("brief"));
-    brief.Text("target", reg.brief->target);
-    brief.NumberUnlessZero("sends", reg.brief->sends);
-    brief.TextUnlessEmpty("last_error", reg.brief->last_error);
-  }
-  object.NumberUnlessZero("expires_ms", reg.expires_ms);
-}
-
-void WriteDeadJob(const std::string& row, Object* object) {
+void AddDeadJob(const std::string& row, JsonWriter* out) {
   if (row.empty()) return;
   const absl::StatusOr<Job> job = DecodeJob(row);
-  if (!job.ok() || EncodeJob(*job) != row) return object->Text("job_row", row);
-  Object written(object->Name("job"));
-  WriteJob(*job, &written);
-}
-
-void WriteDead(const Dead& dead, Object* object) {
-  object->Text("reason", dead.reason);
-  object->Number("at_ms", dead.at_ms);
-  object->FlagIf("reference_only", dead.reference_only);
-  WritePosition(dead.source, object->Name("source"));
-  object->TextUnlessEmpty("subject", dead.subject);
-  WriteHeaders(dead.headers, object);
-  object->TextUnlessEmpty("payload", dead.payload);
-  WriteDeadJob(dead.job_row, object);
+  if (!job.ok() || EncodeJob(*job) != row) {
+    out->Add("job_row", JsonBytes{row});
+    return;
+  }
+  out->Object("job");
+  AddJob(*job, out);
+  out->End();
 }
 
 // `rule`, 0x00, the rest: how the keys of `ids` and `dead` begin.
@@ -182,16 +82,38 @@ absl::Status AppendRegister(std::string_view id, std::string_view value,
   std::string_view key;
   RETURN_IF_ERROR(SplitId(id, &rule, &key));
   ASSIGN_OR_RETURN(const Register reg, DecodeRegister(value));
-  WriteRegister(rule, key, reg, out);
+  JsonWriter line(out);
+  line.Object();
+  line.Add("register", JsonBytes{rule}, "key", JsonBytes{key}, "state", Name(reg.state));
+  if (reg.schedule) {
+    line.Object("schedule");
+    AddPosition("source", reg.schedule->position, &line);
+    line.Add("due_ms", reg.schedule->due_ms).End();
+  }
+  if (reg.cancel) AddPosition("cancel", *reg.cancel, &line);
+  if (reg.job) AddJobKey(*reg.job, &line);
+  if (const auto& times = reg.times)
+    line.Add("times",
+             JsonObject("received_ms", IfAny(times->received_ms), "stored_ms",
+                        IfAny(times->stored_ms), "published_ms",
+                        IfAny(times->published_ms), "acked_ms", IfAny(times->acked_ms)));
+  line.Add("collision", IfAny(reg.collision));
+  if (reg.brief)
+    line.Add("brief", JsonObject("target", JsonBytes{reg.brief->target}, "sends",
+                                 IfAny(reg.brief->sends), "last_error",
+                                 IfAny(JsonBytes{reg.brief->last_error})));
+  line.Add("expires_ms", IfAny(reg.expires_ms)).End();
   return absl::OkStatus();
 }
 
 absl::Status AppendJob(std::string_view key, std::string_view value, std::string* out) {
   ASSIGN_OR_RETURN(const JobKey row, DecodeJobKey(key));
   ASSIGN_OR_RETURN(const Job job, DecodeJob(value));
-  Object object(out);
-  WriteJobKey(row, object.Name("job"));
-  WriteJob(job, &object);
+  JsonWriter line(out);
+  line.Object();
+  AddJobKey(row, &line);
+  AddJob(job, &line);
+  line.End();
   return absl::OkStatus();
 }
 
@@ -204,49 +126,50 @@ absl::Status AppendDead(std::string_view id, std::string_view value, std::string
   const char kind = rest.empty() ? '\0' : rest[0];
   if (kind != kGivenUp && (kind != kRejected || rest.size() != kRejectedBytes))
     return Corrupt("its key is malformed");
-  Object object(out);
-  object.Text("dead", rule);
+  JsonWriter line(out);
+  line.Object().Add("dead", JsonBytes{rule});
   if (kind == kGivenUp) {
-    object.Text("key", rest.substr(1));
+    line.Add("key", JsonBytes{rest.substr(1)});
   } else {
     Reader in(rest.substr(1));
-    Object place(object.Name("rejected"));
-    place.Number("stream", in.ReadBig16());
-    place.Number("epoch", in.ReadBig64());
-    place.Number("seq", in.ReadBig64());
+    line.Object("rejected").Add("stream", in.ReadBig16());
+    line.Add("epoch", in.ReadBig64());
+    line.Add("seq", in.ReadBig64()).End();
   }
-  WriteDead(dead, &object);
+  line.Add("reason", JsonBytes{dead.reason}, "at_ms", dead.at_ms, "reference_only",
+           IfAny(dead.reference_only));
+  AddPosition("source", dead.source, &line);
+  line.Add("subject", IfAny(JsonBytes{dead.subject}));
+  AddHeaders(dead.headers, &line);
+  line.Add("payload", IfAny(JsonBytes{dead.payload}));
+  AddDeadJob(dead.job_row, &line);
+  line.End();
   return absl::OkStatus();
 }
 
 // ---- Reading.
 
-Position ReadPosition(std::string_view name, std::string_view text, JsonFields* of) {
-  JsonFields in(text);
+Position ReadPosition(std::string_view name, JsonFields* of) {
   Position position;
-  position.stream =
-      static_cast<uint16_t>(in.Unsigned("stream", Need::kRequired, UINT16_MAX));
-  position.epoch = in.Unsigned("epoch", Need::kRequired);
-  position.seq = in.Unsigned("seq", Need::kRequired);
-  position.time_ns = in.Signed("time_ns", Need::kRequired);
-  if (in.Has("version")) position.version = in.Signed("version", Need::kRequired);
-  of->Fail(name, in.Done());
+  of->Object(name, Need::kRequired, [&position](JsonFields* in) {
+    position.stream =
+        static_cast<uint16_t>(in->Unsigned("stream", Need::kRequired, UINT16_MAX));
+    position.epoch = in->Unsigned("epoch", Need::kRequired);
+    position.seq = in->Unsigned("seq", Need::kRequired);
+    position.time_ns = in->Signed("time_ns", Need::kRequired);
+    if (in->Has("version")) position.version = in->Signed("version", Need::kRequired);
+  });
   return position;
 }
 
-Position ReadSource(JsonFields* in) {
-  const std::string_view raw = in->Raw("source", Need::kRequired);
-  return raw.empty() ? Position() : ReadPosition("source", raw, in);
-}
-
-JobKey ReadJobKey(std::string_view text, JsonFields* of) {
-  JsonFields in(text);
+JobKey ReadJobKey(JsonFields* of) {
   JobKey key;
-  key.lane = static_cast<Lane>(in.Unsigned("lane", Need::kRequired, UINT16_MAX));
-  key.key_ms =
-      static_cast<int64_t>(in.Unsigned("key_ms", Need::kRequired, uint64_t{INT64_MAX}));
-  key.seq = in.Unsigned("seq", Need::kRequired);
-  of->Fail("job", in.Done());
+  of->Object("job", Need::kRequired, [&key](JsonFields* in) {
+    key.lane = static_cast<Lane>(in->Unsigned("lane", Need::kRequired, UINT16_MAX));
+    key.key_ms = static_cast<int64_t>(
+        in->Unsigned("key_ms", Need::kRequired, uint64_t{INT64_MAX}));
+    key.seq = in->Unsigned("seq", Need::kRequired);
+  });
   return key;
 }
 
@@ -286,7 +209,7 @@ Job ReadJob(JsonFields* in) {
   job.burned = in->Unsigned("burned", Need::kOptional);
   job.late_judged = in->Flag("late_judged");
   job.unanswered = in->Flag("unanswered");
-  job.source = ReadSource(in);
+  job.source = ReadPosition("source", in);
   job.received_ms = in->Signed("received_ms", Need::kOptional);
   job.stored_ms = in->Signed("stored_ms", Need::kOptional);
   job.target = in->Text("target", Need::kRequired);
@@ -306,40 +229,28 @@ JobState ReadState(JsonFields* in) {
   return JobState::kDead;
 }
 
-std::optional<Times> ReadTimes(JsonFields* of) {
-  const std::string_view raw = of->Raw("times", Need::kOptional);
-  if (raw.empty()) return {};
-  JsonFields in(raw);
-  Times times;
-  times.received_ms = in.Signed("received_ms", Need::kOptional);
-  times.stored_ms = in.Signed("stored_ms", Need::kOptional);
-  times.published_ms = in.Signed("published_ms", Need::kOptional);
-  times.acked_ms = in.Signed("acked_ms", Need::kOptional);
-  of->Fail("times", in.Done());
-  return times;
+void ReadTimes(JsonFields* of, std::optional<Times>* times) {
+  of->Object("times", Need::kOptional, [times](JsonFields* in) {
+    *times = Times{.received_ms = in->Signed("received_ms", Need::kOptional),
+                   .stored_ms = in->Signed("stored_ms", Need::kOptional),
+                   .published_ms = in->Signed("published_ms", Need::kOptional),
+                   .acked_ms = in->Signed("acked_ms", Need::kOptional)};
+  });
 }
 
-std::optional<JobBrief> ReadBrief(JsonFields* of) {
-  const std::string_view raw = of->Raw("brief", Need::kOptional);
-  if (raw.empty()) return {};
-  JsonFields in(raw);
-  JobBrief brief;
-  brief.target = in.Text("target", Need::kRequired);
-  brief.sends = in.Unsigned("sends", Need::kOptional);
-  brief.last_error = in.Text("last_error", Need::kOptional);
-  of->Fail("brief", in.Done());
-  return brief;
+void ReadBrief(JsonFields* of, std::optional<JobBrief>* brief) {
+  of->Object("brief", Need::kOptional, [brief](JsonFields* in) {
+    *brief = JobBrief{.target = in->Text("target", Need::kRequired),
+                      .sends = in->Unsigned("sends", Need::kOptional),
+                      .last_error = in->Text("last_error", Need::kOptional)};
+  });
 }
 
-std::optional<RegisterSchedule> ReadSchedule(JsonFields* of) {
-  const std::string_view raw = of->Raw("schedule", Need::kOptional);
-  if (raw.empty()) return {};
-  JsonFields in(raw);
-  RegisterSchedule schedule;
-  schedule.position = ReadSource(&in);
-  schedule.due_ms = in.Signed("due_ms", Need::kRequired);
-  of->Fail("schedule", in.Done());
-  return schedule;
+void ReadSchedule(JsonFields* of, std::optional<RegisterSchedule>* schedule) {
+  of->Object("schedule", Need::kOptional, [schedule](JsonFields* in) {
+    *schedule = RegisterSchedule{.position = ReadPosition("source", in),
+                                 .due_ms = in->Signed("due_ms", Need::kRequired)};
+  });
 }
 
 // The name of a rule, which ends at its zero byte in a key.
@@ -355,14 +266,12 @@ void ReadRegisterLine(JsonFields* in, DumpLine* line) {
   line->key = MakeId(rule, in->Text("key", Need::kRequired));
   Register reg;
   reg.state = ReadState(in);
-  reg.schedule = ReadSchedule(in);
-  if (const auto raw = in->Raw("cancel", Need::kOptional); !raw.empty())
-    reg.cancel = ReadPosition("cancel", raw, in);
-  if (const auto raw = in->Raw("job", Need::kOptional); !raw.empty())
-    reg.job = ReadJobKey(raw, in);
-  reg.times = ReadTimes(in);
+  ReadSchedule(in, &reg.schedule);
+  if (in->Has("cancel")) reg.cancel = ReadPosition("cancel", in);
+  if (in->Has("job")) reg.job = ReadJobKey(in);
+  ReadTimes(in, &reg.times);
   reg.collision = in->Flag("collision");
-  reg.brief = ReadBrief(in);
+  ReadBrief(in, &reg.brief);
   if (reg.brief && !IsLive(reg.state))
     in->Fail("brief", Invalid("only a live key has one"));
   if (IsLive(reg.state) && (!reg.schedule || !reg.job))
@@ -372,39 +281,34 @@ void ReadRegisterLine(JsonFields* in, DumpLine* line) {
 }
 
 void ReadJobLine(JsonFields* in, DumpLine* line) {
-  line->key = EncodeJobKey(ReadJobKey(in->Raw("job", Need::kRequired), in));
+  line->key = EncodeJobKey(ReadJobKey(in));
   line->value = EncodeJob(ReadJob(in));
 }
 
 void ReadDeadJob(JsonFields* of, Dead* dead) {
   dead->job_row = of->Text("job_row", Need::kOptional);
-  const std::string_view raw = of->Raw("job", Need::kOptional);
-  if (raw.empty()) return;
-  if (!dead->job_row.empty()) of->Fail("job", Invalid("`job_row` is there too"));
-  JsonFields in(raw);
-  dead->job_row = EncodeJob(ReadJob(&in));
-  of->Fail("job", in.Done());
+  if (!dead->job_row.empty() && of->Has("job"))
+    of->Fail("job", Invalid("`job_row` is there too"));
+  of->Object("job", Need::kOptional,
+             [dead](JsonFields* in) { dead->job_row = EncodeJob(ReadJob(in)); });
 }
 
 void ReadDeadLine(JsonFields* in, DumpLine* line) {
   const std::string rule = ReadRule("dead", in);
-  if (const auto raw = in->Raw("rejected", Need::kOptional); !raw.empty()) {
-    JsonFields place(raw);
-    Position position;
-    position.stream =
-        static_cast<uint16_t>(place.Unsigned("stream", Need::kRequired, UINT16_MAX));
-    position.epoch = place.Unsigned("epoch", Need::kRequired);
-    position.seq = place.Unsigned("seq", Need::kRequired);
-    in->Fail("rejected", place.Done());
-    line->key = DeadRejectKey(rule, position);
-  } else {
-    line->key = DeadJobKey(rule, in->Text("key", Need::kRequired));
-  }
+  Position place;
+  const bool rejected = in->Object("rejected", Need::kOptional, [&place](JsonFields* at) {
+    place.stream =
+        static_cast<uint16_t>(at->Unsigned("stream", Need::kRequired, UINT16_MAX));
+    place.epoch = at->Unsigned("epoch", Need::kRequired);
+    place.seq = at->Unsigned("seq", Need::kRequired);
+  });
+  line->key = rejected ? DeadRejectKey(rule, place)
+                       : DeadJobKey(rule, in->Text("key", Need::kRequired));
   Dead dead;
   dead.reason = in->Text("reason", Need::kRequired);
   dead.at_ms = in->Signed("at_ms", Need::kRequired);
   dead.reference_only = in->Flag("reference_only");
-  dead.source = ReadSource(in);
+  dead.source = ReadPosition("source", in);
   dead.subject = in->Text("subject", Need::kOptional);
   dead.headers = ReadHeaders(in);
   dead.payload = in->Text("payload", Need::kOptional);
@@ -425,12 +329,12 @@ absl::Status ReadHead(JsonFields* in, DumpLine* line) {
 }
 
 void ReadEnd(JsonFields* of, DumpLine* line) {
-  JsonFields in(of->Raw("end", Need::kRequired));
-  line->counts.meta = in.Unsigned("meta", Need::kRequired);
-  line->counts.registers = in.Unsigned("registers", Need::kRequired);
-  line->counts.jobs = in.Unsigned("jobs", Need::kRequired);
-  line->counts.dead = in.Unsigned("dead", Need::kRequired);
-  of->Fail("end", in.Done());
+  of->Object("end", Need::kRequired, [line](JsonFields* in) {
+    line->counts.meta = in->Unsigned("meta", Need::kRequired);
+    line->counts.registers = in->Unsigned("registers", Need::kRequired);
+    line->counts.jobs = in->Unsigned("jobs", Need::kRequired);
+    line->counts.dead = in->Unsigned("dead", Need::kRequired);
+  });
 }
 
 // What a line is of: the member that only such lines have.
@@ -453,10 +357,10 @@ std::optional<Kind> KindOf(const JsonFields& in) {
 }  // namespace
 
 void AppendDumpHead(uint64_t format, std::string_view store_id, std::string* out) {
-  Object object(out);
-  object.Number("expirer_dump", kDumpVersion);
-  object.Number("format", format);
-  object.Text("store", store_id);
+  JsonWriter line(out);
+  line.Object();
+  line.Add("expirer_dump", kDumpVersion, "format", format, "store", JsonBytes{store_id});
+  line.End();
 }
 
 absl::Status AppendDumpEntry(Kind kind, std::string_view key, std::string_view value,
@@ -464,19 +368,16 @@ absl::Status AppendDumpEntry(Kind kind, std::string_view key, std::string_view v
   if (kind == Kind::kRegister) return AppendRegister(key, value, out);
   if (kind == Kind::kJob) return AppendJob(key, value, out);
   if (kind == Kind::kDead) return AppendDead(key, value, out);
-  Object object(out);
-  object.Text("meta", key);
-  object.Text("value", value);
+  JsonWriter line(out);
+  line.Object().Add("meta", JsonBytes{key}, "value", JsonBytes{value}).End();
   return absl::OkStatus();
 }
 
 void AppendDumpEnd(const DumpCounts& counts, std::string* out) {
-  Object object(out);
-  Object end(object.Name("end"));
-  end.Number("meta", counts.meta);
-  end.Number("registers", counts.registers);
-  end.Number("jobs", counts.jobs);
-  end.Number("dead", counts.dead);
+  JsonWriter line(out);
+  line.Object().Object("end");
+  line.Add("meta", counts.meta, "registers", counts.registers, "jobs", counts.jobs);
+  line.Add("dead", counts.dead).End().End();
 }
 
 absl::StatusOr<DumpLine> ParseDumpLine(std::string_view text) {

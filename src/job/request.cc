@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <cctype>
-#include <charconv>
 #include <initializer_list>
 #include <vector>
 
 #include <fmt/format.h>
 
+#include "absl/strings/escaping.h"
 #include "base/coding.h"
 #include "base/rfc3339.h"
 #include "json/view.h"
@@ -16,16 +16,8 @@
 namespace expirer {
 namespace {
 
-constexpr char kHex[] = "0123456789abcdef";
-
 std::string ToHex(std::string_view bytes) {
-  std::string out;
-  out.reserve(bytes.size() * 2);
-  for (const char c : bytes) {
-    out.push_back(kHex[static_cast<uint8_t>(c) >> 4]);
-    out.push_back(kHex[static_cast<uint8_t>(c) & 15]);
-  }
-  return out;
+  return absl::BytesToHexString({bytes.data(), bytes.size()});
 }
 
 // Nullopt for what ToHex does not write.
@@ -34,7 +26,7 @@ std::optional<std::string> FromHex(std::string_view text) {
   std::string out;
   out.reserve(text.size() / 2);
   for (size_t i = 0; i < text.size(); i += 2) {
-    const std::string_view digits(kHex, 16);
+    constexpr std::string_view digits = "0123456789abcdef";
     const size_t high = digits.find(text[i]);
     const size_t low = digits.find(text[i + 1]);
     if (high == digits.npos || low == digits.npos) return std::nullopt;
@@ -99,11 +91,10 @@ class Members {
                                    uint64_t* out) const {
     const JsonValue* value = Find(name);
     if (value == nullptr) return absl::OkStatus();
-    const std::string_view raw = value->raw;
-    const auto [end, error] = std::from_chars(raw.data(), raw.data() + raw.size(), *out);
-    if (error != std::errc() || end != raw.data() + raw.size() || *out < min ||
-        *out > max)
+    const std::optional<uint64_t> number = JsonInteger<uint64_t>(*value);
+    if (!number || *number < min || *number > max)
       return Wrong(name, fmt::format("a whole number from {} to {}", min, max));
+    *out = *number;
     return absl::OkStatus();
   }
   // RFC 3339 text.
@@ -135,14 +126,9 @@ class Members {
   std::vector<JsonMember> members_;
 };
 
-void Add(std::string* out, std::string_view name, std::string_view json) {
-  out->append(",\"").append(name).append("\":").append(json);
-}
-
-std::string TimeJson(int64_t ms) { return fmt::format("\"{}\"", FormatRfc3339Ms(ms)); }
-
-void AddTime(std::string* out, std::string_view name, int64_t ms) {
-  if (ms > 0) Add(out, name, TimeJson(ms));
+std::optional<std::string> Time(std::optional<int64_t> ms) {
+  if (!ms) return std::nullopt;
+  return FormatRfc3339Ms(*ms);
 }
 
 }  // namespace
@@ -263,29 +249,21 @@ std::string FormatDeadId(std::string_view key) { return ToHex(key); }
 namespace {
 
 std::string JobInfoJson(const JobInfo& info, bool shortened) {
-  std::string out = "{\"job\":" + JsonQuoted(JobName(info.rule, info.key));
-  Add(&out, "state", JsonQuoted(info.state));
-  if (info.due_ms) Add(&out, "due", TimeJson(*info.due_ms));
-  if (info.next_ms) Add(&out, "next", TimeJson(*info.next_ms));
-  if (info.target) Add(&out, "target", JsonQuoted(*info.target));
-  if (info.attempts) Add(&out, "attempts", std::to_string(*info.attempts));
-  if (!info.last_error.empty()) Add(&out, "last_error", JsonQuoted(info.last_error));
-  if (!info.warning.empty()) Add(&out, "warning", JsonQuoted(info.warning));
+  std::optional<Json> source;
   if (info.source && !info.stream.empty())
-    Add(&out, "source",
-        fmt::format(R"({{"stream":{},"seq":{},"time":"{}"}})", JsonQuoted(info.stream),
-                    info.source->seq, FormatRfc3339Ms(info.source->time_ns / 1'000'000)));
-  if (info.times) {
-    if (info.due_ms)
-      Add(&out, "lateness_ms", std::to_string(info.times->published_ms - *info.due_ms));
-    AddTime(&out, "received", info.times->received_ms);
-    AddTime(&out, "stored", info.times->stored_ms);
-    AddTime(&out, "published", info.times->published_ms);
-    AddTime(&out, "acked", info.times->acked_ms);
-  }
-  if (info.collision) Add(&out, "collision", "true");
-  if (shortened) Add(&out, "shortened", "true");
-  return out.append("}");
+    source = JsonObject("stream", info.stream, "seq", info.source->seq, "time",
+                        FormatRfc3339Ms(info.source->time_ns / 1'000'000));
+  std::optional<int64_t> lateness_ms;
+  if (info.times && info.due_ms) lateness_ms = info.times->published_ms - *info.due_ms;
+  const Times times = info.times.value_or(Times());
+  return JsonObject("job", JobName(info.rule, info.key), "state", info.state, "due",
+                    Time(info.due_ms), "next", Time(info.next_ms), "target", info.target,
+                    "attempts", info.attempts, "last_error", IfAny(info.last_error),
+                    "warning", IfAny(info.warning), "source", source, "lateness_ms",
+                    lateness_ms, "received", Time(IfAny(times.received_ms)), "stored",
+                    Time(IfAny(times.stored_ms)), "published",
+                    Time(IfAny(times.published_ms)), "acked", Time(IfAny(times.acked_ms)),
+                    "collision", IfAny(info.collision), "shortened", IfAny(shortened));
 }
 
 }  // namespace

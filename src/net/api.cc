@@ -4,7 +4,7 @@
 
 #include "base/log.h"
 #include "base/thread.h"
-#include "sched/streams.h"
+#include "json/writer.h"
 
 namespace expirer {
 namespace {
@@ -14,15 +14,6 @@ constexpr int kAtLimit = 429;
 constexpr int kNotReady = 503;
 // Of what requeue takes from the dead store at a time.
 constexpr size_t kRequeueBytesMax = 4 << 20;
-
-absl::StatusOr<StreamNames> NamesIn(const Store& store) {
-  ASSIGN_OR_RETURN(auto names, Streams::Names(store));
-  return [names = std::move(names)](uint16_t number) {
-    for (const auto& [known, name] : names)
-      if (known == number) return name;
-    return std::string();
-  };
-}
 
 // What the rules read and what they publish to.
 std::vector<std::string> SubjectsOf(const std::vector<Rule>& rules) {
@@ -121,14 +112,17 @@ bool Api::Admit(const Caller& caller) {
   return false;
 }
 
+bool Api::Take(const Caller& caller, const absl::Status& parsed) {
+  if (!Admit(caller)) return false;
+  if (parsed.ok()) return true;
+  Reply(caller, kBadRequest, Message(parsed));
+  connection_->Flush();
+  return false;
+}
+
 void Api::OnJob(bool cancel, Caller caller, std::string_view payload) {
-  if (!Admit(caller)) return;
   absl::StatusOr<JobRef> job = ParseJobRequest(payload);
-  if (!job.ok()) {
-    Reply(caller, kBadRequest, Message(job.status()));
-    connection_->Flush();
-    return;
-  }
+  if (!Take(caller, job.status())) return;
   if (cancel)
     inbox_->Ask(CancelRequest{std::move(caller), *std::move(job)});
   else
@@ -136,48 +130,28 @@ void Api::OnJob(bool cancel, Caller caller, std::string_view payload) {
 }
 
 void Api::OnStats(Caller caller, std::string_view payload) {
-  if (!Admit(caller)) return;
   absl::StatusOr<std::string> after = ParseStatsRequest(payload);
-  if (!after.ok()) {
-    Reply(caller, kBadRequest, Message(after.status()));
-    connection_->Flush();
-    return;
-  }
+  if (!Take(caller, after.status())) return;
   inbox_->Ask(StatsRequest{std::move(caller),
                            options_.more_stats ? options_.more_stats() : std::string(),
                            *std::move(after)});
 }
 
 void Api::OnRoundTrip(Caller caller, std::string_view payload) {
-  if (!Admit(caller)) return;
   absl::StatusOr<RoundTrip> trip = ParseRoundTrip(payload);
-  if (!trip.ok()) {
-    Reply(caller, kBadRequest, Message(trip.status()));
-    connection_->Flush();
-    return;
-  }
+  if (!Take(caller, trip.status())) return;
   inbox_->Ask(RoundTripRequest{std::move(caller), *std::move(trip)});
 }
 
 void Api::OnList(Caller caller, std::string_view payload) {
-  if (!Admit(caller)) return;
   absl::StatusOr<ListQuery> query = ParseListQuery(payload);
-  if (!query.ok()) {
-    Reply(caller, kBadRequest, Message(query.status()));
-    connection_->Flush();
-    return;
-  }
+  if (!Take(caller, query.status())) return;
   Queue({std::move(caller), DeadVerb::kList, *std::move(query), {}});
 }
 
 void Api::OnDead(DeadVerb verb, Caller caller, std::string_view payload) {
-  if (!Admit(caller)) return;
   absl::StatusOr<DeadQuery> query = ParseDeadQuery(payload, verb);
-  if (!query.ok()) {
-    Reply(caller, kBadRequest, Message(query.status()));
-    connection_->Flush();
-    return;
-  }
+  if (!Take(caller, query.status())) return;
   Queue({std::move(caller), verb, std::nullopt, *std::move(query)});
 }
 
@@ -224,25 +198,26 @@ absl::Status Api::ReadList(Page* page) {
 }
 
 absl::Status Api::ReadDeadList(Page* page) {
-  ASSIGN_OR_RETURN(const StreamNames streams, NamesIn(*store_));
+  ASSIGN_OR_RETURN(const StreamNames streams, NamesOfStreams(*store_));
   const size_t bytes_max = DeadPageBytes(page->caller.bytes_max);
-  std::string out = "{\"entries\":[";
+  std::string out;
+  JsonWriter reply(&out);
+  reply.Object().Array("entries");
   bool first = true;
   std::string cursor;
   RETURN_IF_ERROR(ReadDead(
       *store_, page->dead,
       [&](std::string_view key, const Dead& dead) {
-        const std::string entry = FormatDeadEntry(key, dead, streams, bytes_max);
-        if (!first && out.size() + 1 + entry.size() > bytes_max) return false;
-        if (!first) out.push_back(',');
-        first = false;
-        out += entry;
+        const Json entry{FormatDeadEntry(key, dead, streams, bytes_max)};
+        if (!std::exchange(first, false) &&
+            out.size() + 1 + entry.text.size() > bytes_max)
+          return false;
+        reply.Item(entry);
         return true;
       },
       &cursor));
-  out.push_back(']');
-  if (!cursor.empty()) out += ",\"cursor\":\"" + cursor + "\"";
-  inbox_->Ask(ReadRequest{page->caller, out + "}"});
+  reply.End().Add("cursor", IfAny(cursor)).End();
+  inbox_->Ask(ReadRequest{page->caller, std::move(out)});
   return absl::OkStatus();
 }
 
@@ -253,7 +228,7 @@ absl::Status Api::ReadDeadEntries(Page* page) {
   request.dry_run = query.dry_run;
   request.one = query.job || query.id;
   request.stale = query.stale;
-  ASSIGN_OR_RETURN(const StreamNames streams, NamesIn(*store_));
+  ASSIGN_OR_RETURN(const StreamNames streams, NamesOfStreams(*store_));
   size_t bytes = 0;
   const auto add = [&](std::string_view key, const Dead& dead) {
     if (bytes >= kRequeueBytesMax) return false;

@@ -34,7 +34,7 @@ struct ApiOptions {
   JobLimits job_limits;
   // JSON object of what STATS shows beside the counts; any thread.
   std::function<std::string()> data;
-  // Members for the reply of `stats`, each begun by a comma; any thread.
+  // More members for the reply of `stats`, a fragment (json/writer.h); any thread.
   std::function<std::string()> more_stats;
 };
 
@@ -72,6 +72,8 @@ class Api {
   void AddEndpoints();
   // True when the request may go on; else it is answered.
   [[nodiscard]] bool Admit(const Caller& caller);
+  // True if the request was parsed and may go on; else it is answered.
+  [[nodiscard]] bool Take(const Caller& caller, const absl::Status& parsed);
   void OnJob(bool cancel, Caller caller, std::string_view payload);
   void OnStats(Caller caller, std::string_view payload);
   void OnRoundTrip(Caller caller, std::string_view payload);

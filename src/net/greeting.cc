@@ -12,7 +12,7 @@
 #include <fmt/format.h>
 
 #include "base/clock.h"
-#include "json/fields.h"
+#include "json/places.h"
 
 namespace expirer {
 namespace {
@@ -83,10 +83,9 @@ std::string WhyNotConnected(const std::string& server, int64_t timeout_ms) {
 Greeting ReadGreeting(const sockaddr_storage& address, int64_t timeout_ms) {
   const std::string info = Hear(reinterpret_cast<const sockaddr*>(&address),
                                 sizeof address, timeout_ms, "INFO ", "\r\n");
-  JsonFields fields(info);
   Greeting greeting;
-  greeting.server_id = fields.Text("server_id", JsonFields::Need::kOptional);
-  greeting.max_payload = fields.Signed("max_payload", JsonFields::Need::kOptional);
+  (void)ReadPlaces(info, {{"/server_id", &greeting.server_id},
+                          {"/max_payload", &greeting.max_payload}});
   return greeting;
 }
 

@@ -10,7 +10,7 @@
 #include "base/rfc3339.h"
 #include "base/stopwatch.h"
 #include "job/rules.h"
-#include "json/reader.h"
+#include "json/places.h"
 #include "json/writer.h"
 #include "net/random_id.h"
 
@@ -53,22 +53,13 @@ bool MayReplyTo(std::string_view subject, const std::string& service,
 }
 
 std::string ErrorJson(int code, std::string_view message) {
-  return fmt::format(R"({{"error":{{"code":{},"message":{}}}}})", code,
-                     JsonQuoted(message));
+  return JsonObject("error", JsonObject("code", code, "message", message));
 }
 
 ServiceIdentity ReadPing(std::string_view json) {
-  JsonPointers pointers;
-  const size_t id = pointers.Add("/id");
-  const size_t store = pointers.Add("/metadata/store");
-  JsonReader reader;
-  if (!reader.Read(json, pointers).ok()) return {};
-  const auto text = [&reader](size_t slot) {
-    std::string scratch;
-    const auto value = JsonText(reader.value(slot), &scratch);
-    return value.ok() ? std::string(*value) : std::string();
-  };
-  return {text(id), text(store)};
+  ServiceIdentity of;
+  (void)ReadPlaces(json, {{"/id", &of.id}, {"/metadata/store", &of.store_id}});
+  return of;
 }
 
 Micro::Micro(Options options, Connection* connection)
@@ -199,45 +190,46 @@ void Micro::Reply(const Caller& caller, int code, const std::string& body) {
 }
 
 std::string Micro::Head(std::string_view type) const {
-  return fmt::format(
-      R"({{"type":"io.nats.micro.v1.{}_response","name":{},"id":"{}","version":"{}",)"
-      R"("metadata":{{"store":"{}"}})",
-      type, JsonQuoted(options_.name), id_, options_.version, options_.store_id);
+  return JsonWriter()
+      .Add("type", fmt::format("io.nats.micro.v1.{}_response", type), "name",
+           options_.name, "id", id_, "version", options_.version, "metadata",
+           JsonObject("store", options_.store_id))
+      .Take();
 }
 
-std::string Micro::PingJson() const { return Head("ping") + "}"; }
+std::string Micro::PingJson() const {
+  return JsonWriter().Object().Members(Head("ping")).Take();
+}
 
 std::string Micro::InfoJson() const {
-  std::string out = Head("info") + ",\"description\":" + JsonQuoted(options_.description);
-  out += ",\"endpoints\":[";
-  for (const Endpoint& endpoint : endpoints_) {
-    if (&endpoint != endpoints_.data()) out.push_back(',');
-    out += fmt::format(
-        R"({{"name":"{}","subject":"{}","queue_group":"{}","metadata":{{}}}})",
-        endpoint.name, endpoint.subject, kQueue);
-  }
-  return out + "]}";
+  JsonWriter out;
+  out.Object()
+      .Members(Head("info"))
+      .Add("description", options_.description)
+      .Array("endpoints");
+  for (const Endpoint& endpoint : endpoints_)
+    out.Item(JsonObject("name", endpoint.name, "subject", endpoint.subject, "queue_group",
+                        kQueue, "metadata", JsonObject()));
+  return out.Take();
 }
 
 std::string Micro::StatsJson() const {
-  std::string out = Head("stats") + ",\"started\":\"" + started_ + "\",\"endpoints\":[";
-  const std::string data = options_.data ? options_.data() : "";
+  JsonWriter out;
+  out.Object().Members(Head("stats")).Add("started", started_).Array("endpoints");
+  const Json data{options_.data ? options_.data() : ""};
   MutexLock lock(&mutex_);
   for (size_t i = 0; i < endpoints_.size(); ++i) {
     const Count count = i < counts_.size() ? counts_[i] : Count();
-    const int64_t requests = static_cast<int64_t>(count.requests);
-    if (i > 0) out.push_back(',');
-    out += fmt::format(
-        R"({{"name":"{}","subject":"{}","queue_group":"{}","num_requests":{},)"
-        R"("num_errors":{},"last_error":{},"processing_time":{},)"
-        R"("average_processing_time":{})",
-        endpoints_[i].name, endpoints_[i].subject, kQueue, count.requests, count.errors,
-        JsonQuoted(count.last_error), count.processing_ns,
-        requests == 0 ? 0 : count.processing_ns / requests);
-    if (!data.empty() && endpoints_[i].name == "stats") out += ",\"data\":" + data;
-    out.push_back('}');
+    const auto requests = static_cast<int64_t>(count.requests);
+    out.Object().Add("name", endpoints_[i].name, "subject", endpoints_[i].subject,
+                     "queue_group", kQueue, "num_requests", count.requests, "num_errors",
+                     count.errors, "last_error", count.last_error, "processing_time",
+                     count.processing_ns, "average_processing_time",
+                     requests == 0 ? 0 : count.processing_ns / requests);
+    if (endpoints_[i].name == "stats" && !data.text.empty()) out.Add("data", data);
+    out.End();
   }
-  return out + "]}";
+  return out.Take();
 }
 
 }  // namespace expirer

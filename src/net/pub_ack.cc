@@ -1,7 +1,6 @@
 #include "net/pub_ack.h"
 
 #include <algorithm>
-#include <charconv>
 #include <string>
 
 #include <fmt/format.h>
@@ -29,15 +28,6 @@ bool IsForEver(uint64_t err_code, std::string_view description) {
 }
 
 constexpr size_t kTextBytesMax = 300;
-
-// 0 for anything but a positive integer that fits.
-uint64_t Positive(const JsonValue& value) {
-  if (value.kind != JsonValue::Kind::kNumber) return 0;
-  uint64_t number = 0;
-  const char* const end = value.raw.data() + value.raw.size();
-  const auto [stop, error] = std::from_chars(value.raw.data(), end, number);
-  return error == std::errc() && stop == end ? number : 0;
-}
 
 }  // namespace
 
@@ -67,12 +57,12 @@ PubAnswer PubAckReader::Read(uint64_t attempt, const Delivery::Status& status,
   }
   if (!reader_.Read(payload, pointers_).ok()) return answer;
   if (reader_.value(error_).kind != JsonValue::Kind::kMissing) {
-    const uint64_t err_code = Positive(reader_.value(err_code_));
-    std::string scratch;
-    const auto description = JsonText(reader_.value(description_), &scratch);
-    const std::string_view words = description.ok() ? *description : "error";
-    answer.text = fmt::format("{} ({})", words,
-                              err_code != 0 ? err_code : Positive(reader_.value(code_)));
+    const uint64_t err_code = JsonInteger<uint64_t>(reader_.value(err_code_)).value_or(0);
+    const std::string words = JsonTextOr(reader_.value(description_), "error");
+    answer.text = fmt::format(
+        "{} ({})", words,
+        err_code != 0 ? err_code
+                      : JsonInteger<uint64_t>(reader_.value(code_)).value_or(0));
     answer.text.resize(std::min(answer.text.size(), kTextBytesMax));
     answer.kind = err_code == kDuplicateInProcess ? PubAnswer::Kind::kRetry
                   : IsForEver(err_code, words)    ? PubAnswer::Kind::kNever
@@ -80,7 +70,7 @@ PubAnswer PubAckReader::Read(uint64_t attempt, const Delivery::Status& status,
     return answer;
   }
   const JsonValue& stream = reader_.value(stream_);
-  const uint64_t seq = Positive(reader_.value(seq_));
+  const uint64_t seq = JsonInteger<uint64_t>(reader_.value(seq_)).value_or(0);
   if (stream.kind != JsonValue::Kind::kString || stream.raw.size() <= 2 || seq == 0) {
     return answer;
   }

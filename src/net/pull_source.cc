@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "base/log.h"
+#include "json/writer.h"
 
 namespace expirer {
 namespace {
@@ -164,9 +165,9 @@ void PullSource::Send(Pull pull) {
   pull.token = next_token_++;
   // Servers take no heartbeat above half of the duration.
   const int64_t heartbeat_ms = std::min(options_.heartbeat_ms, pull.expires_ms / 2);
-  const std::string body = fmt::format(
-      "{{\"batch\":{},\"max_bytes\":{},\"expires\":{},\"idle_heartbeat\":{}}}",
-      pull.batch, pull.bytes, pull.expires_ms * 1'000'000, heartbeat_ms * 1'000'000);
+  const std::string body =
+      JsonObject("batch", pull.batch, "max_bytes", pull.bytes, "expires",
+                 pull.expires_ms * 1'000'000, "idle_heartbeat", heartbeat_ms * 1'000'000);
   (void)connection_->Publish(next_subject_, replies_->Reply(replies_to_, pull.token),
                              body);
   if (pulls_.empty()) Heard();

@@ -118,26 +118,27 @@ void Routes::MakeRoom() {
 }
 
 void Routes::Ask(const std::string& target, uint64_t number) {
-  requests_->Ask(
-      prefix_ + "STREAM.NAMES", "{\"subject\":" + JsonQuoted(target) + "}", kAskMs,
-      [this, target, number](const absl::StatusOr<std::string>& reply) {
-        const auto names = reply.ok()
-                               ? JetStream::ReadStreamNames(*reply)
-                               : absl::StatusOr<std::vector<std::string>>(reply.status());
-        if (!names.ok())
-          return Refused(
-              target, number, Egress::Target::kUnknown,
-              "cannot find out which stream takes it: " + Message(names.status()));
-        if (names->empty())
-          return Refused(target, number, Egress::Target::kRefused,
-                         "no stream takes " + target);
-        // When the stream cannot be looked at, this one target is known all the same.
-        requests_->Ask(prefix_ + "STREAM.INFO." + names->front(), "", kAskMs,
-                       [this, target, number, stream = names->front()](
-                           const absl::StatusOr<std::string>& info) {
-                         Ready(target, number, stream, ReadInfo(info));
-                       });
-      });
+  requests_->Ask(prefix_ + "STREAM.NAMES", JsonObject("subject", target), kAskMs,
+                 [this, target, number](const absl::StatusOr<std::string>& reply) {
+                   const auto names =
+                       reply.ok()
+                           ? JetStream::ReadStreamNames(*reply)
+                           : absl::StatusOr<std::vector<std::string>>(reply.status());
+                   if (!names.ok())
+                     return Refused(target, number, Egress::Target::kUnknown,
+                                    "cannot find out which stream takes it: " +
+                                        Message(names.status()));
+                   if (names->empty())
+                     return Refused(target, number, Egress::Target::kRefused,
+                                    "no stream takes " + target);
+                   // When the stream cannot be looked at, this one target is known all
+                   // the same.
+                   requests_->Ask(prefix_ + "STREAM.INFO." + names->front(), "", kAskMs,
+                                  [this, target, number, stream = names->front()](
+                                      const absl::StatusOr<std::string>& info) {
+                                    Ready(target, number, stream, ReadInfo(info));
+                                  });
+                 });
 }
 
 // Forgotten meanwhile, perhaps asked for again: then the answer is old.

@@ -124,20 +124,19 @@ absl::Status StreamReader::Begin() {
 
 std::string StreamReader::Config(const std::string& name) {
   MutexLock lock(&mutex_);
-  std::string from = R"("deliver_policy":"all")";
+  JsonWriter out;
+  out.Object().Add("name", name, "description", "expirer record");
   if (next_seq_ > 0)
-    from = fmt::format(R"("deliver_policy":"by_start_sequence","opt_start_seq":{})",
-                       next_seq_);
+    out.Add("deliver_policy", "by_start_sequence", "opt_start_seq", next_seq_);
   else if (options_.since_ns > 0)
-    from = fmt::format(R"("deliver_policy":"by_start_time","opt_start_time":"{}")",
-                       FormatRfc3339Ns(options_.since_ns));
-  const std::string filter =
-      options_.filter.empty() ? "" : ",\"filter_subject\":" + JsonQuoted(options_.filter);
-  return fmt::format(
-      R"({{"name":"{}","description":"expirer record",{}{},"ack_policy":"none",)"
-      R"("replay_policy":"instant","inactive_threshold":{},"mem_storage":true,)"
-      R"("num_replicas":1}})",
-      name, from, filter, kInactiveNs);
+    out.Add("deliver_policy", "by_start_time", "opt_start_time",
+            FormatRfc3339Ns(options_.since_ns));
+  else
+    out.Add("deliver_policy", "all");
+  out.Add("filter_subject", IfAny(options_.filter), "ack_policy", "none", "replay_policy",
+          "instant", "inactive_threshold", kInactiveNs, "mem_storage", true,
+          "num_replicas", 1);
+  return out.Take();
 }
 
 absl::Status StreamReader::GivenUp(const absl::Status& last) {
@@ -168,12 +167,12 @@ void StreamReader::Pump() {
                limits_.bytes);
   const int64_t expires_ms = std::min(options_.timeout_ms, limits_.expires_ms);
   heard_ms_ = now_ms;
+  const std::string body =
+      JsonObject("batch", batch_, "max_bytes", bytes, "expires", expires_ms * 1'000'000);
   // Not sent: it goes unanswered, or the connection does.
   (void)connection_->Publish(
       js_->prefix() + "CONSUMER.MSG.NEXT." + options_.stream + "." + consumer_,
-      replies_->Reply(replies_to_, ++pull_),
-      fmt::format(R"({{"batch":{},"max_bytes":{},"expires":{}}})", batch_, bytes,
-                  expires_ms * 1'000'000));
+      replies_->Reply(replies_to_, ++pull_), body);
   connection_->Flush();
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "json/writer.h"
 #include "replay/fires.h"
 
 namespace expirer {
@@ -29,8 +30,8 @@ class FireDiff {
   [[nodiscard]] std::string Lines() const;
 
  private:
-  using Unmatched = std::array<std::vector<std::string>, 2>;
-  void Add(Side side, const std::string& job, std::string what);
+  using Unmatched = std::array<std::vector<Json>, 2>;
+  void Add(Side side, const std::string& job, Json what);
 
   std::map<std::string, Unmatched> jobs_;
 };

@@ -28,12 +28,6 @@ std::string PercentDecoded(std::string_view text) {
   return out;
 }
 
-void AppendTime(int64_t ms, std::string* out) {
-  out->push_back('"');
-  AppendRfc3339Ms(ms, out);
-  out->push_back('"');
-}
-
 }  // namespace
 
 Fire FireOf(int64_t at_ms, const MemoryBus::Published& message) {
@@ -54,17 +48,12 @@ const Headers& SentHeaders(const MemoryBus::Published& message) {
 }
 
 void AppendFire(const Fire& fire, std::string* out) {
-  *out += "{\"at\":";
-  AppendTime(fire.at_ms, out);
-  *out += ",\"job\":" + JsonQuoted(fire.job) + ",\"due\":";
-  AppendTime(fire.due_ms, out);
-  *out += ",\"lateness_ms\":" + std::to_string(fire.at_ms - fire.due_ms);
-  *out += ",\"attempt\":" + fire.attempt;
-  *out += ",\"subject\":" + JsonQuoted(fire.message->target) + ",\"headers\":";
-  AppendTraceHeaders(SentHeaders(*fire.message), out);
-  *out += ",";
-  AppendTracePayload(fire.message->body, out);
-  *out += "}";
+  JsonWriter json(out);
+  json.Object().Add("at", FormatRfc3339Ms(fire.at_ms), "job", fire.job, "due",
+                    FormatRfc3339Ms(fire.due_ms), "lateness_ms", fire.at_ms - fire.due_ms,
+                    "attempt", Json{fire.attempt}, "subject", fire.message->target);
+  AddTraceHeaders(SentHeaders(*fire.message), &json);
+  json.Add("payload", JsonBytes{fire.message->body}).End();
 }
 
 }  // namespace expirer

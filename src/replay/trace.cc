@@ -2,8 +2,8 @@
 
 #include <sys/stat.h>
 
+#include <bitset>
 #include <cerrno>
-#include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <optional>
@@ -18,23 +18,15 @@
 namespace expirer {
 namespace {
 
-absl::StatusOr<std::string> Text(const JsonValue& value) {
-  if (value.kind != JsonValue::Kind::kString)
-    return Invalid("expected a string, it is " + std::string(Name(value.kind)));
-  std::string scratch;
-  ASSIGN_OR_RETURN(const std::string_view text, JsonText(value, &scratch));
-  return std::string(text);
-}
-
 absl::StatusOr<std::string> Unbase64(const JsonValue& value) {
-  ASSIGN_OR_RETURN(const std::string text, Text(value));
+  ASSIGN_OR_RETURN(const std::string text, JsonString(value));
   std::string bytes;
   if (!absl::Base64Unescape(text, &bytes)) return Invalid("it is not base64");
   return bytes;
 }
 
 absl::Status ReadAt(const JsonValue& value, TraceLine* line) {
-  ASSIGN_OR_RETURN(const std::string text, Text(value));
+  ASSIGN_OR_RETURN(const std::string text, JsonString(value));
   ASSIGN_OR_RETURN(line->at_ns, ParseRfc3339Ns(text));
   return absl::OkStatus();
 }
@@ -46,7 +38,7 @@ absl::Status ReadDo(const JsonValue& value, TraceLine* line) {
       {"redeliver", What::kRedeliver},
       {"nats-down", What::kNatsDown},
       {"nats-up", What::kNatsUp}};
-  ASSIGN_OR_RETURN(const std::string text, Text(value));
+  ASSIGN_OR_RETURN(const std::string text, JsonString(value));
   for (const auto& [name, what] : kNames) {
     if (text != name) continue;
     line->what = what;
@@ -56,12 +48,12 @@ absl::Status ReadDo(const JsonValue& value, TraceLine* line) {
 }
 
 absl::Status ReadSubject(const JsonValue& value, TraceLine* line) {
-  ASSIGN_OR_RETURN(line->subject, Text(value));
+  ASSIGN_OR_RETURN(line->subject, JsonString(value));
   return CheckMessageSubject(line->subject);
 }
 
 absl::StatusOr<std::string> HeaderValue(const JsonValue& value) {
-  if (value.kind != JsonValue::Kind::kObject) return Text(value);
+  if (value.kind != JsonValue::Kind::kObject) return JsonString(value);
   ASSIGN_OR_RETURN(const std::vector<JsonMember> members, JsonMembers(value.raw));
   if (members.size() != 1 || members.front().first != "base64")
     return Invalid("expected only `base64` in the object of a value");
@@ -92,7 +84,7 @@ absl::Status ReadHeaderPairs(const JsonValue& value, Headers* headers) {
     ASSIGN_OR_RETURN(const std::vector<JsonValue> pair,
                      JsonItems(array ? item.raw : "[]"));
     if (pair.size() != 2) return Invalid("expected arrays of a name and a value");
-    ASSIGN_OR_RETURN(std::string name, Text(pair[0]));
+    ASSIGN_OR_RETURN(std::string name, JsonString(pair[0]));
     if (name.empty()) return Invalid("a name is empty");
     ASSIGN_OR_RETURN(std::string text, HeaderValue(pair[1]));
     headers->emplace_back(std::move(name), std::move(text));
@@ -122,7 +114,7 @@ absl::Status ReadJson(const JsonValue& value, TraceLine* line) {
 }
 
 absl::Status ReadPayload(const JsonValue& value, TraceLine* line) {
-  ASSIGN_OR_RETURN(line->payload, Text(value));
+  ASSIGN_OR_RETURN(line->payload, JsonString(value));
   return absl::OkStatus();
 }
 
@@ -132,18 +124,14 @@ absl::Status ReadBase64(const JsonValue& value, TraceLine* line) {
 }
 
 absl::Status ReadStream(const JsonValue& value, TraceLine* line) {
-  ASSIGN_OR_RETURN(line->stream, Text(value));
+  ASSIGN_OR_RETURN(line->stream, JsonString(value));
   const bool named = !line->stream.empty() && line->stream != kFileStream;
   return named ? absl::OkStatus() : Invalid("expected the name of a stream");
 }
 
 absl::Status ReadSeq(const JsonValue& value, TraceLine* line) {
-  const std::string_view raw = value.raw;
-  const bool integer = value.kind == JsonValue::Kind::kNumber && value.IsInteger();
-  const auto end = std::from_chars(raw.data(), raw.data() + raw.size(), line->seq);
-  if (!integer || end.ec != std::errc() || line->seq == 0)
-    return Invalid("expected an integer from 1 on");
-  return absl::OkStatus();
+  line->seq = JsonInteger<uint64_t>(value).value_or(0);
+  return line->seq > 0 ? absl::OkStatus() : Invalid("expected an integer from 1 on");
 }
 
 struct Member {
@@ -161,36 +149,19 @@ constexpr Member kMembers[] = {{"at", ReadAt},
                                {"stream", ReadStream},
                                {"seq", ReadSeq}};
 
-// Which members a line has, as bits.
-class Seen {
- public:
-  // False when it was there already.
-  bool Add(size_t member) {
-    const bool fresh = !Has(member);
-    bits_ |= 1U << member;
-    return fresh;
-  }
-  [[nodiscard]] bool Has(size_t member) const { return (bits_ >> member & 1U) != 0; }
-  [[nodiscard]] bool Only(size_t a, size_t b) const {
-    return bits_ == (1U << a | 1U << b);
-  }
-
- private:
-  unsigned bits_ = 0;
-};
+using Seen = std::bitset<std::size(kMembers)>;  // the members that a line has
 
 absl::Status CheckTogether(const Seen& seen) {
-  if (!seen.Has(kAt)) return Invalid("it has no `at`");
-  if (seen.Has(kDo)) {
-    if (seen.Only(kAt, kDo)) return absl::OkStatus();
+  if (!seen[kAt]) return Invalid("it has no `at`");
+  if (seen[kDo]) {
+    if (seen.count() == 2) return absl::OkStatus();
     return Invalid("beside `do` there is only `at`");
   }
-  if (!seen.Has(kSubject)) return Invalid("it has neither `subject` nor `do`");
-  const int payloads = seen.Has(kJson) + seen.Has(kPayload) + seen.Has(kBase64);
+  if (!seen[kSubject]) return Invalid("it has neither `subject` nor `do`");
+  const int payloads = seen[kJson] + seen[kPayload] + seen[kBase64];
   if (payloads != 1)
     return Invalid("expected one of `json`, `payload` and `payload_base64`");
-  if (seen.Has(kStream) != seen.Has(kSeq))
-    return Invalid("`stream` and `seq` go together");
+  if (seen[kStream] != seen[kSeq]) return Invalid("`stream` and `seq` go together");
   return absl::OkStatus();
 }
 
@@ -223,7 +194,8 @@ absl::Status ParseTraceLine(std::string_view text, TraceLine* line) {
     size_t at = 0;
     while (at < std::size(kMembers) && kMembers[at].name != name) ++at;
     if (at == std::size(kMembers)) return Invalid("`" + name + "` is not known");
-    if (!seen.Add(at)) return Invalid("`" + name + "` is there twice");
+    if (seen[at]) return Invalid("`" + name + "` is there twice");
+    seen.set(at);
     const absl::Status read = kMembers[at].read(value, line);
     if (!read.ok()) return Annotate(read, "`" + name + "`");
   }

@@ -11,26 +11,20 @@
 namespace expirer {
 namespace {
 
-void AppendHeaderValue(const std::string& value, std::string* out) {
-  if (IsUtf8(value))
-    *out += JsonQuoted(value);
-  else
-    *out += "{\"base64\":\"" + absl::Base64Escape(value) + "\"}";
+Json ValueJson(const std::string& value) {
+  return IsUtf8(value) ? ToJson(value) : JsonObject("base64", absl::Base64Escape(value));
 }
 
-// The values of one name, in their order; from the first on.
-void AppendHeader(const Headers& headers, size_t first, std::string* out) {
+// The values of the name of the header `first`, in their order.
+void AddValues(const Headers& headers, size_t first, JsonWriter* out) {
   const std::string& name = headers[first].first;
-  std::vector<const std::string*> values;
+  std::vector<Json> values;
   for (size_t i = first; i < headers.size(); ++i)
-    if (headers[i].first == name) values.push_back(&headers[i].second);
-  *out += JsonQuoted(name) + ":";
-  if (values.size() > 1) *out += "[";
-  for (size_t i = 0; i < values.size(); ++i) {
-    if (i > 0) *out += ",";
-    AppendHeaderValue(*values[i], out);
-  }
-  if (values.size() > 1) *out += "]";
+    if (headers[i].first == name) values.push_back(ValueJson(headers[i].second));
+  if (values.size() == 1)
+    out->Add(name, values.front());
+  else
+    out->Add(name, values);
 }
 
 // Whether an object by names can tell the order of the values.
@@ -43,22 +37,10 @@ bool RepeatedStandTogether(const Headers& headers) {
   return true;
 }
 
-void AppendHeaderPairs(const Headers& headers, std::string* out) {
-  const char* separator = "[";
-  for (const auto& [name, value] : headers) {
-    *out += separator;
-    *out += "[" + JsonQuoted(name) + ",";
-    AppendHeaderValue(value, out);
-    *out += "]";
-    separator = ",";
-  }
-  *out += "]";
-}
-
 // Whether the reader finds exactly these bytes as the value of a member.
 bool IsJsonOfOneLine(const std::string& payload) {
   if (payload.empty() || payload.find('\n') != payload.npos) return false;
-  const std::string object = "{\"json\":" + payload + "}";
+  const std::string object = JsonObject("json", Json{payload});
   const auto members = JsonMembers(object);
   return members.ok() && members->size() == 1 && members->front().second.raw == payload;
 }
@@ -75,42 +57,28 @@ absl::Status CheckTraceable(const TraceLine& line) {
 }
 
 void AppendTraceLine(const TraceLine& line, std::string* out) {
-  *out += "{\"at\":\"" + FormatRfc3339Ns(line.at_ns) +
-          "\",\"subject\":" + JsonQuoted(line.subject);
-  if (line.stream != kFileStream)
-    *out +=
-        ",\"stream\":" + JsonQuoted(line.stream) + ",\"seq\":" + std::to_string(line.seq);
-  if (!line.headers.empty()) {
-    *out += ",\"headers\":";
-    AppendTraceHeaders(line.headers, out);
-  }
-  *out += ",";
+  JsonWriter json(out);
+  json.Object().Add("at", FormatRfc3339Ns(line.at_ns), "subject", line.subject);
+  if (line.stream != kFileStream) json.Add("stream", line.stream, "seq", line.seq);
+  if (!line.headers.empty()) AddTraceHeaders(line.headers, &json);
   if (IsJsonOfOneLine(line.payload))
-    *out += "\"json\":" + line.payload;
+    json.Add("json", Json{line.payload});
   else
-    AppendTracePayload(line.payload, out);
-  *out += "}";
+    json.Add("payload", JsonBytes{line.payload});
+  json.End();
 }
 
-void AppendTraceHeaders(const Headers& headers, std::string* out) {
+void AddTraceHeaders(const Headers& headers, JsonWriter* out) {
   if (!RepeatedStandTogether(headers)) {
-    AppendHeaderPairs(headers, out);
-    return;
+    out->Array("headers");
+    for (const auto& [name, value] : headers)
+      out->Array().Item(name).Item(ValueJson(value)).End();
+  } else {
+    out->Object("headers");
+    for (size_t i = 0; i < headers.size(); ++i)
+      if (i == 0 || headers[i].first != headers[i - 1].first) AddValues(headers, i, out);
   }
-  *out += "{";
-  for (size_t i = 0; i < headers.size(); ++i) {
-    if (i > 0 && headers[i].first == headers[i - 1].first) continue;
-    if (i > 0) *out += ",";
-    AppendHeader(headers, i, out);
-  }
-  *out += "}";
-}
-
-void AppendTracePayload(const std::string& payload, std::string* out) {
-  if (IsUtf8(payload))
-    *out += "\"payload\":" + JsonQuoted(payload);
-  else
-    *out += "\"payload_base64\":\"" + absl::Base64Escape(payload) + "\"";
+  out->End();
 }
 
 }  // namespace expirer

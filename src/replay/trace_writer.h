@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "json/writer.h"
 #include "replay/trace.h"
 
 namespace expirer {
@@ -16,11 +17,9 @@ namespace expirer {
 // of kFileStream has no `stream`. REQUIRES: CheckTraceable(line).
 void AppendTraceLine(const TraceLine& line, std::string* out);
 
-// The parts that fires have, too. `{"name":"value"}`: a header that is repeated
-// has a list, a value that is no UTF-8 is `{"base64":"…"}`. `[["a","1"],…]` where
-// an object would lose the order.
-void AppendTraceHeaders(const Headers& headers, std::string* out);
-// `"payload":"…"`, or `"payload_base64":"…"` for what is no UTF-8.
-void AppendTracePayload(const std::string& payload, std::string* out);
+// Adds `headers` as fires have them, too: an object of names and values. A header that
+// is repeated has a list of values, a value that is not UTF-8 is `{"base64":"…"}`.
+// `[["a","1"],…]` if an object would lose the order.
+void AddTraceHeaders(const Headers& headers, JsonWriter* out);
 
 }  // namespace expirer

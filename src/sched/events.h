@@ -103,8 +103,8 @@ struct ListRequest {
   std::string cursor;  // "" = the last page
 };
 
-// Numbers of the core. `more` is JSON members, each begun by a comma, of what
-// the asker knows; rules are told from the one after `after` on.
+// Asks for the numbers of the core. The reply also has `more`, members that the asker
+// knows (a fragment of json/writer.h), and lists the rules that follow `after`.
 struct StatsRequest {
   Caller caller;
   std::string more;

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <memory>
 
-#include <fmt/format.h>
-
 #include "base/coding.h"
 #include "base/mutant.h"
 #include "base/rfc3339.h"
@@ -92,28 +90,27 @@ ListRequest::Row MakeRow(const LaneScan& lane, const JobView& job,
   info.stream = stream;
   const std::string text =
       FormatJobInfo(info, bytes_max - std::min(bytes_max, kRowMoreBytes));
-  // The name before it ends at its quotes and holds none that are not escaped.
-  constexpr std::string_view kState = "\",\"state\":\"";
-  const size_t at = text.find(kState) + kState.size();
+  // No name before it is just that: a job's has a slash.
+  const size_t at = text.find("\"?\"") + 1;
   return {lane.scan->key().seq, lane.retry, lane.held, text.substr(0, at),
           text.substr(at + 1)};
 }
 
-StreamNames Naming(const std::vector<std::pair<uint16_t, std::string>>& names) {
-  return [&names](uint16_t number) {
+}  // namespace
+
+absl::StatusOr<StreamNames> NamesOfStreams(const Store& store) {
+  ASSIGN_OR_RETURN(auto names, Streams::Names(store));
+  return [names = std::move(names)](uint16_t number) {
     for (const auto& [known, name] : names)
       if (known == number) return name;
     return std::string();
   };
 }
 
-}  // namespace
-
 absl::Status ReadJobs(const Store& store, const Outlets& outlets, const ListQuery& query,
                       int64_t now_ms, ListRequest* page) {
   ASSIGN_OR_RETURN(std::vector<LaneScan> lanes, OpenLanes(store, outlets, query));
-  ASSIGN_OR_RETURN(const auto names, Streams::Names(store));
-  const StreamNames streams = Naming(names);
+  ASSIGN_OR_RETURN(const StreamNames streams, NamesOfStreams(store));
   // First attempts stand at their due time, or at that of their writing: from
   // here on none is due earlier.
   const int64_t end_ms = std::max(query.due_before_ms, now_ms + kClockSlackMs);
@@ -223,30 +220,25 @@ std::string DeadEntryJson(std::string_view key, const Dead& dead,
   constexpr size_t kReasonShort = 100;
   const bool all = told == Told::kAll;
   const DeadName name = SplitDeadKey(key).value_or(DeadName{});
-  std::string out =
-      "{\"id\":\"" + FormatDeadId(key) + "\",\"rule\":" + JsonQuoted(name.rule);
-  out += name.job ? R"(,"kind":"job")" : R"(,"kind":"rejected")";
-  if (told == Told::kId) return out.append(",\"shortened\":true}");
-  if (name.job) out += ",\"job\":" + JsonQuoted(JobName(name.rule, name.key));
+  JsonWriter entry;
+  entry.Object().Add("id", FormatDeadId(key), "rule", name.rule, "kind",
+                     name.job ? "job" : "rejected");
+  if (told == Told::kId) return entry.Add("shortened", true).Take();
+  if (name.job) entry.Add("job", JobName(name.rule, name.key));
   const std::string_view reason = dead.reason;
-  out += ",\"reason\":" + JsonQuoted(all ? reason : reason.substr(0, kReasonShort)) +
-         ",\"at\":\"" + FormatRfc3339Ms(dead.at_ms) + "\"";
   const std::string stream = streams(dead.source.stream);
-  if (!stream.empty())
-    out += ",\"stream\":" + JsonQuoted(stream) +
-           ",\"seq\":" + std::to_string(dead.source.seq);
-  if (all && !dead.subject.empty()) out += ",\"subject\":" + JsonQuoted(dead.subject);
+  entry.Add("reason", all ? reason : reason.substr(0, kReasonShort), "at",
+            FormatRfc3339Ms(dead.at_ms), "stream", IfAny(stream));
+  if (!stream.empty()) entry.Add("seq", dead.source.seq);
+  if (all) entry.Add("subject", IfAny(dead.subject));
   JobView job;
-  if (!dead.job_row.empty() && DecodeJob(dead.job_row, &job).ok()) {
-    out += ",\"due\":\"" + FormatRfc3339Ms(job.due_ms) + "\"";
-    if (all) out += ",\"target\":" + JsonQuoted(job.target);
-    if (name.job) out += ",\"attempts\":" + std::to_string(job.sends);
-    out += ",\"bytes\":" + std::to_string(job.body.size());
-  } else {
-    out += ",\"bytes\":" + std::to_string(dead.payload.size());
-  }
-  if (dead.reference_only) out += ",\"reference_only\":true";
-  return out.append(all ? "}" : ",\"shortened\":true}");
+  const bool row = !dead.job_row.empty() && DecodeJob(dead.job_row, &job).ok();
+  if (row) entry.Add("due", FormatRfc3339Ms(job.due_ms));
+  if (row && all) entry.Add("target", job.target);
+  if (row && name.job) entry.Add("attempts", job.sends);
+  entry.Add("bytes", row ? job.body.size() : dead.payload.size(), "reference_only",
+            IfAny(dead.reference_only), "shortened", IfAny(!all));
+  return entry.Take();
 }
 
 }  // namespace

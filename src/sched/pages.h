@@ -52,10 +52,13 @@ using VisitDead = std::function<bool(std::string_view key, const Dead& dead)>;
 [[nodiscard]] absl::Status ReadDead(const Store& store, const DeadQuery& query,
                                     const VisitDead& visit, std::string* cursor);
 
-// The JSON of one dead entry as dead.list tells it; where it would be longer than
-// `bytes_max`, without its longest members and with "shortened":true. `streams`
-// names streams by their number.
+// The name of a stream by its number; "" for one that the store has not read.
 using StreamNames = std::function<std::string(uint16_t number)>;
+// The streams that the store has read so far. Any thread.
+[[nodiscard]] absl::StatusOr<StreamNames> NamesOfStreams(const Store& store);
+
+// The JSON of one dead entry for dead.list. If it would be longer than `bytes_max`, its
+// longest members are left out and it has "shortened":true.
 [[nodiscard]] std::string FormatDeadEntry(std::string_view key, const Dead& dead,
                                           const StreamNames& streams, size_t bytes_max);
 

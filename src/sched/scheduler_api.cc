@@ -8,8 +8,6 @@
 
 #include <algorithm>
 
-#include <fmt/format.h>
-
 #include "base/mutant.h"
 #include "base/rfc3339.h"
 #include "json/writer.h"
@@ -23,10 +21,11 @@ constexpr int kNotFound = 404;
 constexpr int kConflict = 409;
 constexpr int kAtLimit = 429;
 
-std::string OutcomeJson(const JobRef& job, std::string_view outcome) {
-  return fmt::format(R"({{"job":{},"outcome":"{}"}})",
-                     JsonQuoted(JobName(job.rule, job.key)), outcome);
+Json OutcomeJson(const JobRef& job, std::string_view outcome) {
+  return JsonObject("job", JobName(job.rule, job.key), "outcome", outcome);
 }
+
+Json UseJson(uint64_t used, uint64_t max) { return JsonObject("used", used, "max", max); }
 
 void CountLane(const LaneState& lane, const OverdueRows& told, int64_t now_ms,
                Overdue* overdue) {
@@ -145,7 +144,7 @@ absl::Status Scheduler::ApplyRoundTrip(RoundTripRequest* request) {
   job.due_ms = now_.wall_ms + static_cast<int64_t>(request->trip.in_ms);
   job.target = options_.name + ".v1.round-trip." + job.key;
   const std::string name = JobName(outlets_[outlet].name, job.key);
-  job.body = "{\"job\":" + JsonQuoted(name) + "}";
+  job.body = JsonObject("job", name);
   const std::string id = MakeId(outlets_[outlet].name, job.key);
   ASSIGN_OR_RETURN(const std::optional<Register> known, turn_.Known(id));
   if (known) {
@@ -156,9 +155,9 @@ absl::Status Scheduler::ApplyRoundTrip(RoundTripRequest* request) {
   job.received_ms = now_.wall_ms;
   ScheduleResult result =
       ApplySchedule(known, job.source, job.due_ms, Policy(outlet), now_.wall_ms);
-  Answer(std::move(request->caller), 0,
-         fmt::format(R"({{"job":{},"due":"{}","subject":{}}})", JsonQuoted(name),
-                     FormatRfc3339Ms(job.due_ms), JsonQuoted(job.target)));
+  Answer(
+      std::move(request->caller), 0,
+      JsonObject("job", name, "due", FormatRfc3339Ms(job.due_ms), "subject", job.target));
   OpenJob(outlet, id, std::move(job), known, std::move(result.reg));
   return absl::OkStatus();
 }
@@ -252,50 +251,51 @@ absl::Status Scheduler::AnswerGet(GetRequest* request) {
 }
 
 void Scheduler::AnswerList(ListRequest* request) {
-  std::string out = "{\"jobs\":[";
-  bool first = true;
+  JsonWriter out;
+  out.Object().Array("jobs");
   for (const ListRequest::Row& row : request->jobs) {
     const std::string_view state = HasAttempt(row.seq) ? "in_flight"
                                    : row.held          ? "held"
                                    : row.retrying      ? "retrying"
                                                        : "pending";
     if (!request->state.empty() && request->state != state) continue;
-    if (!first) out.push_back(',');
-    first = false;
-    out.append(row.head).append(state).append(row.tail);
+    out.Item(Json{row.head + std::string(state) + row.tail});
   }
-  out.push_back(']');
-  if (!request->cursor.empty())
-    out += fmt::format(",\"cursor\":{}", JsonQuoted(request->cursor));
-  Answer(std::move(request->caller), 0, out.append("}"));
+  out.End().Add("cursor", IfAny(request->cursor));
+  Answer(std::move(request->caller), 0, out.Take());
 }
 
 void Scheduler::AnswerStats(StatsRequest* request) {
   Stats stats = Snapshot(now_.wall_ms);
   stats.overdue = CountOverdue(now_.wall_ms);
-  std::string head = fmt::format(R"({{{},"rules":)", TotalsJson(stats, now_.wall_ms));
-  std::string out = fmt::format(R"(,"counters":{})", CountersJson(stats));
-  const auto limit = [](std::string_view name, uint64_t used, uint64_t max) {
-    return fmt::format(R"("{}":{{"used":{},"max":{}}})", name, used, max);
-  };
-  out += fmt::format(",\"limits\":{{{},{},{},{},{}}}",
-                     limit("window", stats.window, options_.window),
-                     limit("inflight", stats.in_flight, options_.in_flight),
-                     limit("dead", counts_.dead(), options_.dead),
-                     limit("dead_bytes", stats.dead_bytes, options_.dead_bytes),
-                     limit("history", stats.closed, options_.history_keys));
-  out += fmt::format(
-      R"(,"egress_up":{},"intake_open":{},"unsettled_rules":{},"rebuilding":{})",
-      stats.egress_up, stats.intake_open, stats.unsettled, stats.rebuilding);
-  out.append(request->more);
-  // The rules that the reply has room for; the rest is the next page's.
+  const std::string tail =
+      JsonWriter()
+          .Add("counters", CountersJson(stats), "limits",
+               JsonObject("window", UseJson(stats.window, options_.window), "inflight",
+                          UseJson(stats.in_flight, options_.in_flight), "dead",
+                          UseJson(counts_.dead(), options_.dead), "dead_bytes",
+                          UseJson(stats.dead_bytes, options_.dead_bytes), "history",
+                          UseJson(stats.closed, options_.history_keys)),
+               "egress_up", stats.egress_up, "intake_open", stats.intake_open,
+               "unsettled_rules", stats.unsettled, "rebuilding", stats.rebuilding)
+          .Members(request->more)
+          .Take();
   std::string cursor;
-  const size_t other = head.size() + out.size() + kPageEndBytes;
+  const auto reply = [&](const Json& rules) {
+    return JsonWriter()
+        .Object()
+        .Members(TotalsJson(stats, now_.wall_ms))
+        .Add("rules", rules)
+        .Members(tail)
+        .Add("cursor", IfAny(cursor))
+        .Take();
+  };
+  // The rules that the reply has room for; the rest is the next page's.
+  const size_t other = reply(Json()).size() - 1 + kPageEndBytes;
   const size_t bytes_max = request->caller.bytes_max;
-  head +=
+  const Json rules =
       RulesJson(stats, request->after, bytes_max - std::min(bytes_max, other), &cursor);
-  if (!cursor.empty()) out += fmt::format(",\"cursor\":{}", JsonQuoted(cursor));
-  Answer(std::move(request->caller), 0, head.append(out).append("}"));
+  Answer(std::move(request->caller), 0, reply(rules));
 }
 
 Overdue Scheduler::CountOverdue(int64_t now_ms) const {
@@ -351,14 +351,13 @@ absl::Status Scheduler::ApplyDeadRequests() {
 }
 
 void Scheduler::AnswerDead(DeadWork work) {
-  std::string out =
-      work.request.purge
-          ? fmt::format(R"({{"purged":{},"dry_run":{})", work.done, work.request.dry_run)
-          : fmt::format(R"({{"requeued":{},"still_rejected":{},"conflicts":{})",
-                        work.done, work.still, work.conflicts);
-  if (!work.request.cursor.empty())
-    out += fmt::format(",\"cursor\":{}", JsonQuoted(work.request.cursor));
-  Answer(std::move(work.request.caller), 0, out.append("}"));
+  const auto cursor = IfAny(work.request.cursor);
+  Answer(work.request.caller, 0,
+         work.request.purge
+             ? JsonObject("purged", work.done, "dry_run", work.request.dry_run, "cursor",
+                          cursor)
+             : JsonObject("requeued", work.done, "still_rejected", work.still,
+                          "conflicts", work.conflicts, "cursor", cursor));
 }
 
 absl::StatusOr<Scheduler::DeadOutcome> Scheduler::ApplyDeadEntry(

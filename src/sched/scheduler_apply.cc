@@ -599,8 +599,7 @@ absl::Status Scheduler::KeepReject(MessageRequest* message, std::string_view nam
     if (stale) counts_.AddStale(+1);
     effects_now_.push_back(
         {Effect::Kind::kAnnounce, options_.name + ".v1.rejected." + rule,
-         "{\"reason\":" + JsonQuoted(reject.reason) + ",\"stream\":" +
-             JsonQuoted(stream) + ",\"seq\":" + std::to_string(position.seq) + "}"});
+         JsonObject("reason", reject.reason, "stream", stream, "seq", position.seq)});
   }
   return absl::OkStatus();
 }

@@ -3,54 +3,55 @@
 #include <algorithm>
 #include <limits>
 
-#include <fmt/format.h>
-
-#include "base/rfc3339.h"
-#include "json/writer.h"
-
 namespace expirer {
+namespace {
 
-std::string LatenessJson(const Histogram& h) {
-  return fmt::format(R"({{"count":{},"p50":{},"p99":{},"p999":{},"max":{}}})", h.count(),
-                     h.Quantile(0.5), h.Quantile(0.99), h.Quantile(0.999), h.max());
+Json LatenessJson(const Histogram& h) {
+  return JsonObject("count", h.count(), "p50", h.Quantile(0.5), "p99", h.Quantile(0.99),
+                    "p999", h.Quantile(0.999), "max", h.max());
 }
 
-std::string RulesJson(const Stats& stats, std::string_view after, size_t bytes_max,
-                      std::string* cursor) {
-  std::string out = "{";
+}  // namespace
+
+Json RulesJson(const Stats& stats, std::string_view after, size_t bytes_max,
+               std::string* cursor) {
+  Json all;
+  JsonWriter out(&all.text);
+  out.Object();
   std::string_view last;
   for (auto at = stats.rules.upper_bound(after); at != stats.rules.end(); ++at) {
     const auto& [name, counts] = *at;
-    const std::string one = fmt::format(
-        R"({}:{{"pending":{},"retrying":{},"dead":{},"rejected":{}}})", JsonQuoted(name),
-        counts.pending, counts.retrying, counts.dead_jobs, counts.rejected);
-    if (!last.empty() && out.size() + one.size() + 2 > bytes_max) {
+    const std::string rule =
+        JsonWriter()
+            .Add(name, JsonObject("pending", counts.pending, "retrying", counts.retrying,
+                                  "dead", counts.dead_jobs, "rejected", counts.rejected))
+            .Take();
+    if (!last.empty() && all.text.size() + rule.size() + 2 > bytes_max) {
       *cursor = last;
       break;
     }
-    if (!last.empty()) out.push_back(',');
-    out += one;
+    out.Members(rule);
     last = name;
   }
-  return out + "}";
+  out.End();
+  return all;
 }
 
-std::string RulesJson(const Stats& stats) {
+Json RulesJson(const Stats& stats) {
   std::string cursor;
   return RulesJson(stats, "", std::numeric_limits<size_t>::max(), &cursor);
 }
 
-std::string CountersJson(const Stats& s) {
-  return fmt::format(
-      R"({{"scheduled":{},"moved":{},"cancelled":{},"too_late":{},"unchanged":{},)"
-      R"("ignored":{},"rejected":{},"dropped":{},"stale_dropped":{},"rewinds":{},"published":{},"fired":{},)"
-      R"("skipped":{},"dead":{},"may_have_fired":{},"retries":{},"timeouts":{},"lost":{},)"
-      R"("strange_answers":{},"collisions":{},"settle_timeouts":{},"standstills":{},)"
-      R"("gaps":{},"forgotten":{},"miscounts":{},"markers":{}}})",
-      s.scheduled, s.moved, s.cancelled, s.too_late, s.unchanged, s.ignored, s.rejected,
-      s.dropped, s.stale_dropped, s.rewinds, s.published, s.fired, s.skipped, s.dead,
-      s.may_have_fired, s.retries, s.timeouts, s.lost, s.strange_answers, s.collisions,
-      s.settle_timeouts, s.standstills, s.gaps, s.forgotten, s.miscounts, s.markers);
+Json CountersJson(const Stats& s) {
+  return JsonObject(
+      "scheduled", s.scheduled, "moved", s.moved, "cancelled", s.cancelled, "too_late",
+      s.too_late, "unchanged", s.unchanged, "ignored", s.ignored, "rejected", s.rejected,
+      "dropped", s.dropped, "stale_dropped", s.stale_dropped, "rewinds", s.rewinds,
+      "published", s.published, "fired", s.fired, "skipped", s.skipped, "dead", s.dead,
+      "may_have_fired", s.may_have_fired, "retries", s.retries, "timeouts", s.timeouts,
+      "lost", s.lost, "strange_answers", s.strange_answers, "collisions", s.collisions,
+      "settle_timeouts", s.settle_timeouts, "standstills", s.standstills, "gaps", s.gaps,
+      "forgotten", s.forgotten, "miscounts", s.miscounts, "markers", s.markers);
 }
 
 std::string TotalsJson(const Stats& stats, int64_t now_ms) {
@@ -61,19 +62,20 @@ std::string TotalsJson(const Stats& stats, int64_t now_ms) {
     all.dead_jobs += counts.dead_jobs;
     all.rejected += counts.rejected;
   }
-  std::string out = fmt::format(
-      R"("pending":{},"retrying":{},"in_flight":{},"dead":{},"rejected":{},"history":{},)"
-      R"("window":{},"fired":{},"oldest_overdue_ms":{})",
-      all.pending, all.retrying, stats.in_flight, all.dead_jobs, all.rejected,
-      stats.closed, stats.window, stats.fired,
-      stats.oldest_due_ms == 0 ? 0 : std::max<int64_t>(now_ms - stats.oldest_due_ms, 0));
+  const int64_t overdue_ms =
+      stats.oldest_due_ms == 0 ? 0 : std::max<int64_t>(now_ms - stats.oldest_due_ms, 0);
   const auto& jobs = stats.overdue.jobs;
-  out +=
-      fmt::format(R"(,"overdue":{{"0s":{},"1s":{},"10s":{},"1m":{},"10m":{},"more":{}}})",
-                  jobs[0], jobs[1], jobs[2], jobs[3], jobs[4], stats.overdue.more);
-  out += fmt::format(R"(,"lateness_ms":{{"sent":{},"acked":{}}})",
-                     LatenessJson(stats.sent_late_ms), LatenessJson(stats.acked_late_ms));
-  return out;
+  return JsonWriter()
+      .Add("pending", all.pending, "retrying", all.retrying, "in_flight", stats.in_flight,
+           "dead", all.dead_jobs, "rejected", all.rejected, "history", stats.closed,
+           "window", stats.window, "fired", stats.fired, "oldest_overdue_ms", overdue_ms,
+           "overdue",
+           JsonObject("0s", jobs[0], "1s", jobs[1], "10s", jobs[2], "1m", jobs[3], "10m",
+                      jobs[4], "more", stats.overdue.more),
+           "lateness_ms",
+           JsonObject("sent", LatenessJson(stats.sent_late_ms), "acked",
+                      LatenessJson(stats.acked_late_ms)))
+      .Take();
 }
 
 }  // namespace expirer

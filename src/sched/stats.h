@@ -11,6 +11,7 @@
 #include "base/buckets.h"
 #include "base/histogram.h"
 #include "job/rules.h"
+#include "json/writer.h"
 #include "sched/counts.h"
 #include "sched/overdue.h"
 
@@ -125,16 +126,15 @@ struct Stats {
   bool rebuilding = false;  // nothing fires until the streams have been read anew
 };
 
-// The parts of Stats as JSON: objects, but for the last, which is members.
-[[nodiscard]] std::string LatenessJson(const Histogram& h);
-[[nodiscard]] std::string RulesJson(const Stats& stats);
-// The rules after `after` in at most `bytes_max`, but at least one; `*cursor` is the
-// last one's name where more follow.
-[[nodiscard]] std::string RulesJson(const Stats& stats, std::string_view after,
-                                    size_t bytes_max, std::string* cursor);
-[[nodiscard]] std::string CountersJson(const Stats& stats);
-// "pending", "retrying", ... "overdue", "lateness_ms": what users are told of
-// the jobs as a whole.
+// The parts of Stats as JSON.
+[[nodiscard]] Json RulesJson(const Stats& stats);
+// The rules after `after` in at most `bytes_max`, but at least one. `*cursor` is set
+// to the last one's name if more follow.
+[[nodiscard]] Json RulesJson(const Stats& stats, std::string_view after, size_t bytes_max,
+                             std::string* cursor);
+[[nodiscard]] Json CountersJson(const Stats& stats);
+// A fragment for JsonWriter::Members: "pending", "retrying", ... "overdue",
+// "lateness_ms", which users are told of the jobs as a whole.
 [[nodiscard]] std::string TotalsJson(const Stats& stats, int64_t now_ms);
 
 }  // namespace expirer
