@@ -57,7 +57,7 @@ bool OnlySpaceBefore(std::string_view text, size_t at) {
   return true;
 }
 
-enum class Blanked { kAllButCode, kLiterals };
+enum class Blanked { kAllButCode, kLiterals, kComments };
 
 std::string BlankThe(Blanked what, std::string_view text) {
   std::string out(text);
@@ -66,7 +66,7 @@ std::string BlankThe(Blanked what, std::string_view text) {
   while (i < text.size()) {
     const char c = text[i];
     size_t end = i + 1;
-    bool blank = all;
+    bool blank = what != Blanked::kLiterals;
     if (text.substr(i, 2) == "//") {
       end = std::min(text.find('\n', i), text.size());
     } else if (text.substr(i, 2) == "/*") {
@@ -75,10 +75,10 @@ std::string BlankThe(Blanked what, std::string_view text) {
       end = PastDirective(text, i);
     } else if (c == '"') {
       end = i > 0 && text[i - 1] == 'R' ? PastRaw(text, i) : PastQuoted(text, i);
-      blank = true;
+      blank = what != Blanked::kComments;
     } else if (c == '\'' && (i == 0 || !IsWord(text[i - 1]))) {  // not 1'000
       end = PastQuoted(text, i);
-      blank = true;
+      blank = what != Blanked::kComments;
     } else {
       blank = false;
     }
@@ -164,6 +164,10 @@ bool EndsWith(std::string_view text, std::string_view end) {
 std::string Blank(std::string_view text) { return BlankThe(Blanked::kAllButCode, text); }
 std::string BlankLiterals(std::string_view text) {
   return BlankThe(Blanked::kLiterals, text);
+}
+
+std::string BlankComments(std::string_view text) {
+  return BlankThe(Blanked::kComments, text);
 }
 
 std::vector<Function> Functions(std::string_view text) {

@@ -27,6 +27,8 @@ bool EndsWith(std::string_view text, std::string_view end);
 std::string Blank(std::string_view text);
 // The same, but comments and preprocessor lines stay.
 std::string BlankLiterals(std::string_view text);
+// Only comments are turned into spaces.
+std::string BlankComments(std::string_view text);
 
 struct Function {
   std::string name;  // as written: Scheduler::Step

@@ -137,6 +137,20 @@ Findings AbslMutexes(const Source& source) {
                 "ThreadSanitizer does not see Debian's; use the std ones");
 }
 
+// JSON in a literal: {" or ": between its quotes. All that is printed goes through
+// json/writer.h, which alone knows JSON's brackets, commas and escapes.
+Findings HandWrittenJson(const Source& source) {
+  static const std::regex* const kEscaped = new std::regex(R"rx(\{\\"|\\":)rx");
+  static const std::regex* const kRaw = new std::regex(R"rx(R"[^(]*\(.*(\{"|":))rx");
+  if (StartsWith(source.path, "src/json/")) return {};
+  return EachLine(
+      source, BlankComments(source.text), [](const std::string& line) -> std::string {
+        const bool json =
+            std::regex_search(line, *kEscaped) || std::regex_search(line, *kRaw);
+        return json ? "JSON in a literal: write it by json/writer.h" : "";
+      });
+}
+
 Findings HeaderShape(const Source& source) {
   if (!EndsWith(source.path, ".h")) return {};
   Findings findings;
@@ -269,6 +283,8 @@ TEST(Tidy, MutexesAreOnesThreadSanitizerSees) {
   EXPECT_THAT(InAll(Src(), AbslMutexes), IsEmpty());
 }
 
+TEST(Tidy, JsonHasOneWriter) { EXPECT_THAT(InAll(Src(), HandWrittenJson), IsEmpty()); }
+
 TEST(Tidy, HeadersTellTheirPurposeAndAreIncludedOnce) {
   EXPECT_THAT(InAll(Cpp(), HeaderShape), IsEmpty());
 }
@@ -332,6 +348,20 @@ TEST(TidyRules, SeeAClockInCodeButNotInComments) {
 
 TEST(TidyRules, SeeAnAbslMutex) {
   EXPECT_THAT(AbslMutexes({"src/sched/x.h", "absl::Mutex mutex_;\n"}), SizeIs(1));
+}
+
+TEST(TidyRules, SeeJsonInALiteral) {
+  const auto findings = [](const std::string& line) {
+    return HandWrittenJson({"src/app/x.cc", line + "\n"});
+  };
+  EXPECT_THAT(findings(R"(out += "{\"a\":" + x;)"), SizeIs(1));
+  EXPECT_THAT(findings(R"(out += ",\"a\":" + x;)"), SizeIs(1));
+  EXPECT_THAT(findings("fmt::format(R\"({{\"a\":{}}})\", x);"), SizeIs(1));
+  EXPECT_THAT(findings("return R\"(,\"a\":1)\";"), SizeIs(1));
+  EXPECT_THAT(findings("Log(\"up\", {{\"a\", 1}});  // {\"a\":1} or \"{\\\"a\\\":\""),
+              IsEmpty());
+  EXPECT_THAT(findings("return R\"(<svg viewBox=\"0 0 {} {}\">)\";"), IsEmpty());
+  EXPECT_THAT(HandWrittenJson({"src/json/x.cc", R"(out += "{\"";)"}), IsEmpty());
 }
 
 TEST(TidyRules, SeeAHeaderWithoutPurposeOrGuard) {
