@@ -55,15 +55,13 @@ absl::Status Scheduler::Load(Instant now) {
   if (options_.recount) counts_.WishRecount();
   RETURN_IF_ERROR(downtime_.Load(*store_, now.wall_ms, turn_.meta()));
   RETURN_IF_ERROR(turn_.Load());
-  // What an earlier process wrote was recovered from the log or made durable
-  // when the store was opened.
-  durable_seq_ = turn_.next_seq();
+  ledger_.Load(turn_.next_seq());
   RETURN_IF_ERROR(sent_marks_.Load(*store_, now.wall_ms, downtime_.last_alive_ms(),
                                    turn_.next_seq(), turn_.meta()));
   RETURN_IF_ERROR(
       ahead_rows_.Load(*store_, now.wall_ms, downtime_.last_alive_ms(), turn_.meta()));
   egress_down_mono_ms_ = now.mono_ms;
-  FireAfterNextWrite();  // it has the sign of life
+  ledger_.FireAfterNextWrite();  // it has the sign of life
   counted_mono_ms_ = now.mono_ms;
   for (const auto& [rule, floor_ms] : counts_.floors())
     store_->ForgetEarly(rule, floor_ms);
@@ -82,7 +80,7 @@ absl::StatusOr<int64_t> Scheduler::Step(Instant now, std::vector<Completion>* co
   pushed_back_ = false;
   if (stalled_) {
     if (!store_->Writable()) return now_.wall_ms + kStallPollMs;
-    RETURN_IF_ERROR(WriteStaged());
+    RETURN_IF_ERROR(Write());
     if (stalled_) return now_.wall_ms + kStallPollMs;
   }
   store_->SetNow(now_.wall_ms);
@@ -91,12 +89,12 @@ absl::StatusOr<int64_t> Scheduler::Step(Instant now, std::vector<Completion>* co
   RETURN_IF_ERROR(ApplyTimeouts());
   RETURN_IF_ERROR(ApplyRequests(requests));
   StageHousekeeping();
-  RETURN_IF_ERROR(WriteStaged());
+  RETURN_IF_ERROR(Write());
   if (stalled_) return now_.wall_ms + kStallPollMs;
   RETURN_IF_ERROR(AnswerReads());
   CountAnew();
   RETURN_IF_ERROR(JudgeTimesAnew());
-  Release();
+  ledger_.Release();
   RETURN_IF_ERROR(Dispatch());
   ASSIGN_OR_RETURN(const bool refilling,
                    lanes_.Refill(*store_, options_.window, &overdue_rows_));
@@ -108,8 +106,7 @@ absl::StatusOr<int64_t> Scheduler::Step(Instant now, std::vector<Completion>* co
 }
 
 bool Scheduler::Drained() const {
-  return in_flight_.size() == 0 && dead_work_.empty() && turn_.empty() &&
-         effects_.empty() && effects_now_.empty() && durable_ == ticket_;
+  return in_flight_.size() == 0 && dead_work_.empty() && turn_.empty() && ledger_.idle();
 }
 
 void Scheduler::StageHousekeeping() {
@@ -150,72 +147,18 @@ void Scheduler::StageSignOfLife() {
     sent_marks_.StageQuiet(now_.wall_ms, turn_.meta());
 }
 
-void Scheduler::FireAfterNextWrite() {
-  fire_after_ = ticket_ + 1;
-  sync_now_ = true;
-}
-
-// Step 2. The set is kept, and nothing else is done, when there is no space.
-absl::Status Scheduler::WriteStaged() {
-  const bool unticketed = Mutant("ack_unticketed") && turn_.empty();
-  if (HoldsWrite()) {
-    if (oldest_unsynced_mono_ms_ == 0) oldest_unsynced_mono_ms_ = now_.mono_ms;
-  } else if (!turn_.empty()) {
-    // An effect or a job waits for this write; deletes alone may wait longer.
-    const bool waited_for = turn_.AddsRows();
-    const absl::Status written = turn_.Write();
-    if (absl::IsResourceExhausted(written)) {
-      if (!stalled_) {
-        ++stats_.no_space;
-        Log(Level::kError, "no space for the store: nothing is written until there is",
-            {{"error", Message(written)}});
-      }
-      stalled_ = true;
-      return absl::OkStatus();
-    }
-    RETURN_IF_ERROR(written);
-    if (stalled_) Log(Level::kInfo, "there is space for the store again");
-    stalled_ = false;
-    ++ticket_;
-    seq_by_ticket_.emplace_back(ticket_, turn_.next_seq());
-    sync_now_ = sync_now_ || waited_for;
-    if (oldest_unsynced_mono_ms_ == 0) oldest_unsynced_mono_ms_ = now_.mono_ms;
+// Step 2. The turn is kept, and nothing else is done, when there is no space.
+absl::Status Scheduler::Write() {
+  const absl::Status written = ledger_.Write(&turn_, now_.mono_ms);
+  const bool full = absl::IsResourceExhausted(written);
+  if (full && !stalled_) {
+    ++stats_.no_space;
+    Log(Level::kError, "no space for the store: nothing is written until there is",
+        {{"error", Message(written)}});
   }
-  // Also an event that staged nothing waits for the newest write it could
-  // have read (I1).
-  for (Effect& effect : effects_now_) {
-    if (unticketed)
-      effects_.emplace_front(0, std::move(effect));
-    else
-      effects_.emplace_back(ticket_, std::move(effect));
-  }
-  if (!effects_now_.empty()) sync_now_ = true;
-  effects_now_.clear();
-  RequestSync();
-  return absl::OkStatus();
-}
-
-// A control's fault has to be one that killing the process shows too. The
-// kernel keeps what Write gave it, synced or not; so with this fault a write
-// waits in the process for the turn of its sync, as it would in a log that is
-// buffered there, while its acks leave.
-bool Scheduler::HoldsWrite() const {
-  return Mutant("ack_before_sync") && !turn_.empty() &&
-         (oldest_unsynced_mono_ms_ == 0 ||
-          now_.mono_ms - oldest_unsynced_mono_ms_ < options_.unsynced_ms);
-}
-
-void Scheduler::RequestSync() {
-  if (ticket_ == requested_) {
-    sync_now_ = false;
-    return;
-  }
-  const bool overdue = now_.mono_ms - oldest_unsynced_mono_ms_ >= options_.unsynced_ms;
-  if (!sync_now_ && !overdue) return;
-  committer_->Request(ticket_);
-  requested_ = ticket_;
-  oldest_unsynced_mono_ms_ = 0;
-  sync_now_ = false;
+  if (written.ok() && stalled_) Log(Level::kInfo, "there is space for the store again");
+  stalled_ = full;
+  return full ? absl::OkStatus() : written;
 }
 
 // Of each stream the first time at once, then all of `every_ms` together.
@@ -255,28 +198,6 @@ void Scheduler::CountAnew() {
   recount_after_mono_ms_ = now_.mono_ms + kRecountEveryMs;
 }
 
-// Step 3.
-void Scheduler::Release() {
-  while (!effects_.empty() &&
-         (effects_.front().first <= durable_ || Mutant("ack_before_sync"))) {
-    const Effect& effect = effects_.front().second;
-    if (effect.received_ms > 0)  // it may have come while this turn began
-      stats_.commit_ms.Add(std::max<int64_t>(now_.wall_ms - effect.received_ms, 0));
-    switch (effect.kind) {
-      case Effect::Kind::kAck:
-        if (!effect.to.empty()) inbound_->Ack(effect.to);
-        break;
-      case Effect::Kind::kTerm: inbound_->Term(effect.to, effect.text); break;
-      case Effect::Kind::kAnnounce: inbound_->Announce(effect.to, effect.text); break;
-      case Effect::Kind::kReply:
-        inbound_->Reply(effect.reply->caller, effect.reply->code, effect.text);
-        break;
-      case Effect::Kind::kRebuildBegun: inbound_->RebuildBegun(); break;
-    }
-    effects_.pop_front();
-  }
-}
-
 uint64_t Scheduler::pending() const {
   uint64_t sum = 0;
   for (const auto& [rule, counts] : counts_.rules())
@@ -285,12 +206,10 @@ uint64_t Scheduler::pending() const {
 }
 
 int64_t Scheduler::NextWork(bool refilling) {
-  if ((!turn_.empty() && !HoldsWrite()) || !dead_work_.empty() || refilling ||
-      recount_ != nullptr || ahead_rows_.looking())
+  if ((!turn_.empty() && !ledger_.HoldsWrite(turn_, now_.mono_ms)) ||
+      !dead_work_.empty() || refilling || recount_ != nullptr || ahead_rows_.looking())
     return now_.wall_ms;
-  int64_t mono = in_flight_.NextDeadline();
-  if (oldest_unsynced_mono_ms_ != 0)
-    mono = std::min(mono, oldest_unsynced_mono_ms_ + options_.unsynced_ms);
+  int64_t mono = std::min(in_flight_.NextDeadline(), ledger_.NextSyncMs());
   for (const RuleGate& gate : gates_)
     if (Waits(gate))
       mono = std::min(mono, now_.mono_ms + options_.settle_ms - gate.waited_ms);
@@ -304,7 +223,8 @@ int64_t Scheduler::NextWork(bool refilling) {
     if (top.key_ms > OpenTo(lane)) continue;
     // A head that is due already waits for room or for its sync: an event
     // brings either. One that Dispatch had no budget left for does not.
-    const bool waits = top.key_ms <= now_.wall_ms && (!HasRoom(lane) || !Durable(top));
+    const bool waits =
+        top.key_ms <= now_.wall_ms && (!HasRoom(lane) || !ledger_.Durable(top.seq));
     if (waits) continue;
     int64_t next = std::max(top.key_ms, now_.wall_ms);
     if (const Pace& pace = GateOf(lane).pace; !pace.Allows(now_.mono_ms))

@@ -32,6 +32,7 @@
 #include "sched/events.h"
 #include "sched/in_flight.h"
 #include "sched/lanes.h"
+#include "sched/ledger.h"
 #include "sched/outlets.h"
 #include "sched/overdue.h"
 #include "sched/pace.h"
@@ -112,19 +113,6 @@ class Scheduler {
   [[nodiscard]] Overdue CountOverdue(int64_t now_ms) const;
 
  private:
-  // What is said to the outside once a ticket is durable.
-  struct Effect {
-    enum class Kind { kAck, kTerm, kAnnounce, kReply, kRebuildBegun };
-    struct Answer {
-      Caller caller;
-      int code = 0;
-    };
-    Kind kind = Kind::kAck;
-    std::string to;                           // reply, or subject of the announcement
-    std::string text;                         // reason of the TERM, or payload
-    std::unique_ptr<Answer> reply = nullptr;  // kReply: whom; text is what
-    int64_t received_ms = 0;                  // kAck, kTerm: of the message
-  };
   // What a cancel met in the outlets of its rule.
   struct CancelFindings {
     bool in_time = false;             // it took a waiting job away
@@ -150,7 +138,6 @@ class Scheduler {
   [[nodiscard]] absl::Status CloseNewer(InFlight attempt);
   void NoteCollision(const PubAnswer& answer, InFlight* attempt);
   [[nodiscard]] absl::Status ApplyTimeouts();
-  void ApplySynced(uint64_t ticket);
   void ApplyRead(const RuleRead& event);
   void ApplyStoodStill(int64_t ms);
   void CountWaits();
@@ -166,7 +153,7 @@ class Scheduler {
   [[nodiscard]] absl::Status ApplyRequests(std::vector<Request>* requests);
   [[nodiscard]] absl::Status ApplyMessage(MessageRequest* message);
   [[nodiscard]] Position PositionOf(MessageRequest* message);
-  void Answer(MessageRequest* message, Effect::Kind kind, std::string text);
+  void Answer(MessageRequest* message, std::string why);
   [[nodiscard]] absl::Status ApplyScheduleIntent(MessageRequest* message,
                                                  ScheduleIntent intent,
                                                  const Position& position);
@@ -291,14 +278,9 @@ class Scheduler {
   // Steps 2 and 3: scheduler.cc.
   void StageHousekeeping();
   void StageSignOfLife();
-  // This turn stages what the next process must know before anything is sent.
-  void FireAfterNextWrite();
-  [[nodiscard]] absl::Status WriteStaged();
-  [[nodiscard]] bool HoldsWrite() const;
-  void RequestSync();
+  [[nodiscard]] absl::Status Write();
   void CountAnew();
   void TellStale(int64_t every_ms);
-  void Release();
   [[nodiscard]] int64_t NextWork(bool refilling);
 
   // Step 4: scheduler_dispatch.cc.
@@ -316,7 +298,6 @@ class Scheduler {
   void CountSent(OutletIndex outlet);
   [[nodiscard]] bool PutAside(LaneState* lane, const JobKey& key);
   [[nodiscard]] bool MayFire() const;
-  [[nodiscard]] bool Durable(TimerEntry row) const;
   [[nodiscard]] bool WaitingLaneBlocks() const;
   [[nodiscard]] bool JudgeLate(LaneState* lane, const JobKey& key, const JobView& job,
                                std::string_view row);
@@ -349,7 +330,7 @@ class Scheduler {
   JobView view_;
 
   Turn turn_{store_, &lanes_, &counts_, &overdue_rows_};
-  std::vector<Effect> effects_now_;
+  Ledger ledger_{committer_, options_.unsynced_ms};
 
   // Stale messages that nothing was kept of, since the log told of them.
   struct StaleDropped {
@@ -373,14 +354,6 @@ class Scheduler {
   AheadRows ahead_rows_;
   size_t moved_back_ = 0;  // by the look of ahead_rows_ that has not ended
 
-  uint64_t ticket_ = 0;       // of the newest write
-  uint64_t requested_ = 0;    // newest ticket asked of the committer
-  uint64_t durable_ = 0;      // newest durable ticket
-  uint64_t durable_seq_ = 1;  // rows with a lower seq are durable
-  std::deque<std::pair<uint64_t, uint64_t>> seq_by_ticket_;
-  std::deque<std::pair<uint64_t, Effect>> effects_;
-  int64_t oldest_unsynced_mono_ms_ = 0;  // 0 = everything was asked for
-  bool sync_now_ = false;
   int64_t housekeeping_mono_ms_ = 0;
   int64_t alive_mono_ms_ = 0;
   int64_t counted_mono_ms_ = 0;  // waits of the gates, up to here
@@ -392,7 +365,6 @@ class Scheduler {
   bool egress_up_ = false;
   bool leapt_ = false;               // the store knows nothing of this time yet
   int64_t egress_down_mono_ms_ = 0;  // since when it is not
-  uint64_t fire_after_ = 0;          // nothing is sent before this ticket is durable
   bool pushed_back_ = false;         // the socket took no more
   bool stalled_ = false;             // the last write found no space
   bool intake_open_ = true;

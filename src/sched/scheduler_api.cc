@@ -48,10 +48,9 @@ void CountLane(const LaneState& lane, const OverdueRows& told, int64_t now_ms,
 }  // namespace
 
 void Scheduler::Answer(Caller caller, int code, std::string body) {
-  auto answer = std::make_unique<Effect::Answer>();
-  answer->caller = std::move(caller);
-  answer->code = code;
-  effects_now_.push_back({Effect::Kind::kReply, "", std::move(body), std::move(answer)});
+  ledger_.OnceDurable([this, caller = std::move(caller), code, body = std::move(body)] {
+    inbound_->Reply(caller, code, body);
+  });
 }
 
 Position Scheduler::ApiPosition(const Register& known) {
@@ -176,13 +175,7 @@ absl::Status Scheduler::AnswerReads() {
   }
   reads_.clear();
   turn_.EndReadAhead();
-  if (effects_now_.empty()) return absl::OkStatus();
-  // The newest write they could have read (I1).
-  for (Effect& effect : effects_now_) effects_.emplace_back(ticket_, std::move(effect));
-  effects_now_.clear();
-  sync_now_ = true;
-  RequestSync();
-  return absl::OkStatus();
+  return ledger_.Write(&turn_, now_.mono_ms);  // nothing but the replies
 }
 
 absl::Status Scheduler::AnswerGet(GetRequest* request) {

@@ -39,7 +39,7 @@ absl::Status Scheduler::ApplyCompletions(std::vector<Completion>* completions) {
     absl::Status status;
     std::visit(Overloaded{
                    [&](const PubAnswer& e) { status = ApplyAnswer(e); },
-                   [&](const Synced& e) { ApplySynced(e.ticket); },
+                   [&](const Synced& e) { ledger_.Synced(e.ticket); },
                    [&](const EgressChanged& e) { ApplyEgress(e.up); },
                    [&](const RuleRead& e) { ApplyRead(e); },
                    [&](const StoodStill& e) { ApplyStoodStill(e.ms); },
@@ -58,19 +58,12 @@ absl::Status Scheduler::ApplyCompletions(std::vector<Completion>* completions) {
   return absl::OkStatus();
 }
 
-void Scheduler::ApplySynced(uint64_t ticket) {
-  durable_ = std::max(durable_, ticket);
-  for (; !seq_by_ticket_.empty() && seq_by_ticket_.front().first <= durable_;
-       seq_by_ticket_.pop_front())
-    durable_seq_ = seq_by_ticket_.front().second;
-}
-
 void Scheduler::ApplyEgress(bool up) {
   if (egress_up_ && !up) {
     sent_marks_.BeginQuiet();
     egress_down_mono_ms_ = now_.mono_ms;
   }
-  if (up && sent_marks_.EndQuiet(turn_.meta())) FireAfterNextWrite();
+  if (up && sent_marks_.EndQuiet(turn_.meta())) ledger_.FireAfterNextWrite();
   egress_up_ = up;
   EndLooking("");
   // What cut this connection may have cut the other one, which does not know yet.
@@ -123,7 +116,7 @@ absl::Status Scheduler::ApplyRebuildAsked() {
         turn_.meta()->DeleteMeta(key);  // a consumer made anew begins at the beginning
         return absl::OkStatus();
       }));
-  effects_now_.push_back({Effect::Kind::kRebuildBegun, "", ""});
+  ledger_.OnceDurable([this] { inbound_->RebuildBegun(); });
   for (size_t i = 0; i + 1 < gates_.size(); ++i) Close(&gates_[i], now_.mono_ms);
   Log(Level::kWarn, "rebuilding: the streams are read anew and nothing fires before");
   return absl::OkStatus();
@@ -159,7 +152,7 @@ void Scheduler::ApplyStoodStill(int64_t ms) {
       {{"ms", ms}});
   ++stats_.standstills;
   leapt_ = true;
-  FireAfterNextWrite();
+  ledger_.FireAfterNextWrite();
   LookAgain(Inbound::LookHow::kAnew, /*outage=*/true);
 }
 
@@ -359,11 +352,19 @@ Position Scheduler::PositionOf(MessageRequest* message) {
   return position;
 }
 
-// To the message's source, once all that was decided on it is durable.
-void Scheduler::Answer(MessageRequest* message, Effect::Kind kind, std::string text) {
+// Acks the message once all that was decided on it is durable; `why` not "": it is never
+// to be delivered again.
+void Scheduler::Answer(MessageRequest* message, std::string why) {
   if (message->reply.empty()) return;
-  effects_now_.push_back(
-      {kind, std::move(message->reply), std::move(text), nullptr, message->received_ms});
+  ledger_.OnceDurable([this, to = std::move(message->reply), why = std::move(why),
+                       received_ms = message->received_ms] {
+    if (received_ms > 0)  // it may have come while this turn began
+      stats_.commit_ms.Add(std::max<int64_t>(now_.wall_ms - received_ms, 0));
+    if (why.empty())
+      inbound_->Ack(to);
+    else
+      inbound_->Term(to, why);
+  });
 }
 
 absl::Status Scheduler::ApplyMessage(MessageRequest* message) {
@@ -379,11 +380,11 @@ absl::Status Scheduler::ApplyMessage(MessageRequest* message) {
   if (auto* reject = std::get_if<RejectIntent>(&message->intent)) {
     RETURN_IF_ERROR(
         KeepReject(message, rules_[message->rule].name, position, *reject, ""));
-    Answer(message, Effect::Kind::kTerm, std::move(reject->reason));
+    Answer(message, std::move(reject->reason));
     return absl::OkStatus();
   }
   ++(std::get<IgnoreIntent>(message->intent).marker ? stats_.markers : stats_.ignored);
-  Answer(message, Effect::Kind::kAck, "");
+  Answer(message, "");
   return absl::OkStatus();
 }
 
@@ -404,8 +405,7 @@ absl::Status Scheduler::ApplyScheduleIntent(MessageRequest* message,
     if (!why.empty()) stale = std::move(why);
   }
   if (stale.empty()) RETURN_IF_ERROR(TakeFromRemoved(message->rule, key, position));
-  const Effect::Kind kind = stale.empty() ? Effect::Kind::kAck : Effect::Kind::kTerm;
-  Answer(message, kind, std::move(stale));
+  Answer(message, std::move(stale));
   return absl::OkStatus();
 }
 
@@ -506,7 +506,7 @@ absl::Status Scheduler::ApplyCancelIntent(MessageRequest* message, CancelIntent*
   const bool too_late = !found.in_time && (found.fired_ms || found.attempt != nullptr);
   if (too_late && intent->late && !Mutant("late_cancel_forgotten"))
     RETURN_IF_ERROR(OpenLateCancel(message, intent->late.get(), position, found));
-  Answer(message, Effect::Kind::kAck, "");
+  Answer(message, "");
   return absl::OkStatus();
 }
 
@@ -597,9 +597,10 @@ absl::Status Scheduler::KeepReject(MessageRequest* message, std::string_view nam
     turn_.PutDead(key, entry);
     counts_.Add(name, &RuleCounts::rejected, +1);
     if (stale) counts_.AddStale(+1);
-    effects_now_.push_back(
-        {Effect::Kind::kAnnounce, options_.name + ".v1.rejected." + rule,
-         JsonObject("reason", reject.reason, "stream", stream, "seq", position.seq)});
+    ledger_.OnceDurable(
+        [this, to = options_.name + ".v1.rejected." + rule,
+         body = JsonObject("reason", reject.reason, "stream", stream, "seq",
+                           position.seq)] { inbound_->Announce(to, body.text); });
   }
   return absl::OkStatus();
 }

@@ -32,12 +32,7 @@ bool Scheduler::HasRoom(const LaneState& lane) const {
 
 bool Scheduler::MayFire() const {
   return dispatching_ && egress_up_ && admitted_ &&
-         (!rebuild_.open || Mutant("rebuild_unawaited")) &&
-         (durable_ >= fire_after_ || Mutant("quiet_unsynced"));
-}
-
-bool Scheduler::Durable(TimerEntry row) const {
-  return row.seq < durable_seq_ || Mutant("dispatch_unsynced");
+         (!rebuild_.open || Mutant("rebuild_unawaited")) && ledger_.MayFire();
 }
 
 // As if all jobs stood in one lane.
@@ -57,7 +52,7 @@ absl::Status Scheduler::Dispatch() {
     return !lane.window.empty() &&
            lane.window.top().key_ms <= std::min(now_.wall_ms, OpenTo(lane)) &&
            HasRoom(lane) && GateOf(lane).pace.Allows(now_.mono_ms) &&
-           Durable(lane.window.top());
+           ledger_.Durable(lane.window.top().seq);
   };
   // One scan a lane, kept while lanes take turns. It ends where this turn does: beyond,
   // rows that were moved away before their time stand by the hundred thousand.
@@ -97,7 +92,7 @@ absl::StatusOr<Scheduler::LaneEnd> Scheduler::DispatchLane(LaneState* lane,
   const int64_t due_ms = std::min(now_.wall_ms, OpenTo(*lane));
   while (*budget > 0 && !lane->window.empty()) {
     const TimerEntry head = lane->window.top();
-    if (head.key_ms > due_ms || !Durable(head) || until < head)
+    if (head.key_ms > due_ms || !ledger_.Durable(head.seq) || until < head)
       return LaneEnd::kNothingDue;
     if (!HasRoom(*lane) || !GateOf(*lane).pace.Allows(now_.mono_ms))
       return LaneEnd::kGate;
