@@ -32,25 +32,25 @@ Scheduler::Scheduler(const SchedulerOptions& options, const std::vector<Rule>& r
       inbound_(inbound),
       streams_(&rules),
       counts_(options.history_keys),
-      gates_(rules.size() + 1),
-      admitted_(!options.wait_for_admission) {
-  gates_.back().settled = true;  // nobody reads cancels for rules that are gone
-  for (size_t i = 0; i < rules.size(); ++i) gates_[i].pace = Pace(rules[i].rate);
+      gates_(rules, options.settle_ms, options.in_flight) {
+  gates_.Set(Gates::Reason::kNotAdmitted, options.wait_for_admission);
 }
 
 Scheduler::~Scheduler() { TellStale(0); }
 
 absl::Status Scheduler::Load(Instant now) {
   now_ = now;
+  gates_.SetNow(now);
   RETURN_IF_ERROR(lanes_.Load(*store_, &outlets_, options_.orphans, turn_.meta()));
   RETURN_IF_ERROR(outlets_.LoadFirstNames(*store_, turn_.meta()));
   stats_.outcomes.resize(outlets_.size());
-  shares_ = std::any_of(
+  gates_.ShareRoom(std::any_of(
       outlets_.all().begin(), outlets_.all().end(), [this](const Outlet& outlet) {
         return outlet.rule != outlets_[0].rule && outlet.name != kRoundTripOutlet;
-      });
+      }));
   RETURN_IF_ERROR(streams_.Load(*store_));
   ASSIGN_OR_RETURN(rebuild_, Rebuild::Load(*store_));
+  gates_.Set(Gates::Reason::kRebuilding, rebuild_.open);
   RETURN_IF_ERROR(counts_.Load(*store_));
   if (options_.recount) counts_.WishRecount();
   RETURN_IF_ERROR(downtime_.Load(*store_, now.wall_ms, turn_.meta()));
@@ -62,7 +62,6 @@ absl::Status Scheduler::Load(Instant now) {
       ahead_rows_.Load(*store_, now.wall_ms, downtime_.last_alive_ms(), turn_.meta()));
   egress_down_mono_ms_ = now.mono_ms;
   ledger_.FireAfterNextWrite();  // it has the sign of life
-  counted_mono_ms_ = now.mono_ms;
   for (const auto& [rule, floor_ms] : counts_.floors())
     store_->ForgetEarly(rule, floor_ms);
   store_->SetNow(now.wall_ms);
@@ -71,12 +70,8 @@ absl::Status Scheduler::Load(Instant now) {
 
 absl::StatusOr<int64_t> Scheduler::Step(Instant now, std::vector<Completion>* completions,
                                         std::vector<Request>* requests) {
-  // Everything up to the moment at which the clock first showed this is read.
-  if (now.wall_ms < now_.wall_ms)
-    for (RuleGate& gate : gates_)
-      gate.read_to_ms = std::min(gate.read_to_ms, now.wall_ms);
   now_ = now;
-  CountWaits();
+  gates_.SetNow(now);
   pushed_back_ = false;
   if (stalled_) {
     if (!store_->Writable()) return now_.wall_ms + kStallPollMs;
@@ -133,7 +128,8 @@ void Scheduler::StageHousekeeping() {
 void Scheduler::StageSignOfLife() {
   const int64_t silent_ms = now_.mono_ms - alive_mono_ms_;
   // A connection that is back within the second costs no note.
-  const bool news = !egress_up_ && !sent_marks_.quiet_noted() &&
+  const bool news = gates_.Holds(Gates::Reason::kNoConnection) &&
+                    !sent_marks_.quiet_noted() &&
                     now_.mono_ms - egress_down_mono_ms_ >= kHousekeepingMs;
   const bool stepped_back =
       sent_marks_.Note(now_.wall_ms, turn_.next_seq(), turn_.meta());
@@ -209,28 +205,14 @@ int64_t Scheduler::NextWork(bool refilling) {
   if ((!turn_.empty() && !ledger_.HoldsWrite(turn_, now_.mono_ms)) ||
       !dead_work_.empty() || refilling || recount_ != nullptr || ahead_rows_.looking())
     return now_.wall_ms;
-  int64_t mono = std::min(in_flight_.NextDeadline(), ledger_.NextSyncMs());
-  for (const RuleGate& gate : gates_)
-    if (Waits(gate))
-      mono = std::min(mono, now_.mono_ms + options_.settle_ms - gate.waited_ms);
+  int64_t mono =
+      std::min({in_flight_.NextDeadline(), ledger_.NextSyncMs(), gates_.NextOverdueMs()});
   if (pushed_back_) mono = std::min(mono, now_.mono_ms + 1);
   int64_t wake =
       mono == kNever ? kNever : now_.wall_ms + std::max<int64_t>(mono - now_.mono_ms, 1);
   if (!MayFire() || pushed_back_ || WaitingLaneBlocks()) return wake;
-  for (const LaneState& lane : lanes_.all()) {
-    if (lane.window.empty()) continue;
-    const TimerEntry& top = lane.window.top();
-    if (top.key_ms > OpenTo(lane)) continue;
-    // A head that is due already waits for room or for its sync: an event
-    // brings either. One that Dispatch had no budget left for does not.
-    const bool waits =
-        top.key_ms <= now_.wall_ms && (!HasRoom(lane) || !ledger_.Durable(top.seq));
-    if (waits) continue;
-    int64_t next = std::max(top.key_ms, now_.wall_ms);
-    if (const Pace& pace = GateOf(lane).pace; !pace.Allows(now_.mono_ms))
-      next = std::max(next, now_.wall_ms + pace.NextMs() - now_.mono_ms);
-    wake = std::min(wake, next);
-  }
+  for (const LaneState& lane : lanes_.all())
+    wake = std::min(wake, std::max(FireMs(lane), now_.wall_ms));
   return wake;
 }
 
@@ -242,12 +224,12 @@ Stats Scheduler::Snapshot(int64_t now_ms) const {
   stats.miscounts = counts_.miscounts();
   stats.in_flight = in_flight_.size();
   stats.window = lanes_.held();
-  stats.egress_up = egress_up_;
+  stats.egress_up = !gates_.Holds(Gates::Reason::kNoConnection);
   stats.intake_open = intake_open_;
   stats.stalled = stalled_;
   stats.loaded = loaded_;
-  stats.rebuilding = rebuild_.open;
-  for (const RuleGate& gate : gates_) stats.unsettled += gate.settled ? 0 : 1;
+  stats.rebuilding = gates_.Holds(Gates::Reason::kRebuilding);
+  stats.unsettled = gates_.closed();
   for (const LaneState& lane : lanes_.all()) {
     const TimerEntry lowest = lane.Lowest();
     const bool known = !lane.window.empty() || !lane.out.empty();

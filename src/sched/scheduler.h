@@ -30,17 +30,16 @@
 #include "sched/downtime.h"
 #include "sched/egress.h"
 #include "sched/events.h"
+#include "sched/gates.h"
 #include "sched/in_flight.h"
 #include "sched/lanes.h"
 #include "sched/ledger.h"
 #include "sched/outlets.h"
 #include "sched/overdue.h"
-#include "sched/pace.h"
 #include "sched/rebuild.h"
 #include "sched/recount.h"
 #include "sched/registers.h"
 #include "sched/sent_marks.h"
-#include "sched/share.h"
 #include "sched/stats.h"
 #include "sched/streams.h"
 #include "sched/turn.h"
@@ -90,7 +89,7 @@ class Scheduler {
                                              std::vector<Request>* requests);
 
   // Begins no further attempts (drain).
-  void StopDispatch() { dispatching_ = false; }
+  void StopDispatch() { gates_.Set(Gates::Reason::kDraining, true); }
   // Nothing is in flight, unwritten, unsynced or unanswered.
   [[nodiscard]] bool Drained() const;
   [[nodiscard]] size_t in_flight() const { return in_flight_.size(); }
@@ -119,19 +118,6 @@ class Scheduler {
     std::optional<int64_t> fired_ms;  // due time of the latest job that had fired
     InFlight* attempt = nullptr;      // of a job that may have fired: not known yet
   };
-  // Whether a rule's jobs may fire, as for the cancels that may still come: an
-  // outage or a standstill closes it (src/README.md, "The gate").
-  struct RuleGate {
-    Pace pace;
-    size_t in_flight = 0;        // attempts not answered yet
-    bool settled = false;        // open for whatever is due
-    bool reading = false;        // its streams are being read
-    bool gave_up = false;        // opened by limits.settle, not caught up since
-    int64_t read_to_ms = 0;      // closed: open for what is due no later
-    int64_t closed_mono_ms = 0;  // caught up means: with what was published by then
-    int64_t waited_ms = 0;       // closed, connected and reading, since caught up
-  };
-
   // Step 1: scheduler_apply.cc.
   [[nodiscard]] absl::Status ApplyCompletions(std::vector<Completion>* completions);
   [[nodiscard]] absl::Status ApplyAnswer(const PubAnswer& answer);
@@ -140,10 +126,8 @@ class Scheduler {
   [[nodiscard]] absl::Status ApplyTimeouts();
   void ApplyRead(const RuleRead& event);
   void ApplyStoodStill(int64_t ms);
-  void CountWaits();
-  void Close(RuleGate* gate, int64_t mono_ms);
-  void LookAgain(Inbound::LookHow how, bool outage);
-  [[nodiscard]] bool Waits(const RuleGate& gate) const;
+  // What was published up to now may be unread.
+  void LookAgain(bool outage, Inbound::LookHow how);
   void ApplyEgress(bool up);
   void EndLooking(std::string_view target);
   [[nodiscard]] std::unique_ptr<InFlight> EndAttempt(uint64_t number);
@@ -285,19 +269,18 @@ class Scheduler {
 
   // Step 4: scheduler_dispatch.cc.
   [[nodiscard]] absl::Status Dispatch();
-  enum class LaneEnd { kNothingDue, kGate, kFull };  // kGate: this lane must wait
-  [[nodiscard]] absl::StatusOr<LaneEnd> DispatchLane(LaneState* lane, TimerEntry until,
-                                                     DueScan* scan, size_t* budget);
-  [[nodiscard]] absl::StatusOr<bool> DispatchRow(LaneState* lane, const JobKey& key,
-                                                 std::string_view row, LaneEnd* end);
+  [[nodiscard]] absl::Status DispatchLane(LaneState* lane, TimerEntry until,
+                                          DueScan* scan, size_t* budget);
+  [[nodiscard]] absl::Status DispatchRow(LaneState* lane, const JobKey& key,
+                                         std::string_view row);
   [[nodiscard]] int64_t OpenTo(const LaneState& lane) const;
-  [[nodiscard]] const RuleGate& GateOf(const LaneState& lane) const {
-    return gates_[outlets_[lane.outlet].rule];
+  [[nodiscard]] RuleIndex RuleOf(const LaneState& lane) const {
+    return outlets_[lane.outlet].rule;
   }
-  [[nodiscard]] bool HasRoom(const LaneState& lane) const;
+  [[nodiscard]] int64_t FireMs(const LaneState& lane) const;
   void CountSent(OutletIndex outlet);
   [[nodiscard]] bool PutAside(LaneState* lane, const JobKey& key);
-  [[nodiscard]] bool MayFire() const;
+  [[nodiscard]] bool MayFire() const { return gates_.open() && ledger_.MayFire(); }
   [[nodiscard]] bool WaitingLaneBlocks() const;
   [[nodiscard]] bool JudgeLate(LaneState* lane, const JobKey& key, const JobView& job,
                                std::string_view row);
@@ -325,7 +308,7 @@ class Scheduler {
   Downtime downtime_;
   InFlightTable in_flight_;
   Aside aside_;
-  std::vector<RuleGate> gates_;  // as rules_, and one for all orphans
+  Gates gates_;
   FiredHeaders headers_;
   JobView view_;
 
@@ -356,13 +339,8 @@ class Scheduler {
 
   int64_t housekeeping_mono_ms_ = 0;
   int64_t alive_mono_ms_ = 0;
-  int64_t counted_mono_ms_ = 0;  // waits of the gates, up to here
   int64_t next_work_ms_ = 0;
 
-  bool dispatching_ = true;
-  bool admitted_;
-  bool shares_ = false;  // several rules share limits.inflight
-  bool egress_up_ = false;
   bool leapt_ = false;               // the store knows nothing of this time yet
   int64_t egress_down_mono_ms_ = 0;  // since when it is not
   bool pushed_back_ = false;         // the socket took no more

@@ -37,21 +37,22 @@ AttemptEnd EndOf(PubAnswer::Kind kind) {
 absl::Status Scheduler::ApplyCompletions(std::vector<Completion>* completions) {
   for (const Completion& completion : *completions) {
     absl::Status status;
-    std::visit(Overloaded{
-                   [&](const PubAnswer& e) { status = ApplyAnswer(e); },
-                   [&](const Synced& e) { ledger_.Synced(e.ticket); },
-                   [&](const EgressChanged& e) { ApplyEgress(e.up); },
-                   [&](const RuleRead& e) { ApplyRead(e); },
-                   [&](const StoodStill& e) { ApplyStoodStill(e.ms); },
-                   [&](const TargetKnown& e) { EndLooking(e.target); },
-                   [&](const DiskSpace& e) { ApplyDiskSpace(e); },
-                   [&](const RebuildAsked&) { status = ApplyRebuildAsked(); },
-                   [&](const Admitted&) { admitted_ = true; },
-                   [&](const ConsumerFloor& e) {
-                     turn_.meta()->PutMeta(std::string(kMetaConsumer) + e.key, e.value);
-                   },
-               },
-               completion);
+    std::visit(
+        Overloaded{
+            [&](const PubAnswer& e) { status = ApplyAnswer(e); },
+            [&](const Synced& e) { ledger_.Synced(e.ticket); },
+            [&](const EgressChanged& e) { ApplyEgress(e.up); },
+            [&](const RuleRead& e) { ApplyRead(e); },
+            [&](const StoodStill& e) { ApplyStoodStill(e.ms); },
+            [&](const TargetKnown& e) { EndLooking(e.target); },
+            [&](const DiskSpace& e) { ApplyDiskSpace(e); },
+            [&](const RebuildAsked&) { status = ApplyRebuildAsked(); },
+            [&](const Admitted&) { gates_.Set(Gates::Reason::kNotAdmitted, false); },
+            [&](const ConsumerFloor& e) {
+              turn_.meta()->PutMeta(std::string(kMetaConsumer) + e.key, e.value);
+            },
+        },
+        completion);
     RETURN_IF_ERROR(status);
   }
   completions->clear();
@@ -59,15 +60,15 @@ absl::Status Scheduler::ApplyCompletions(std::vector<Completion>* completions) {
 }
 
 void Scheduler::ApplyEgress(bool up) {
-  if (egress_up_ && !up) {
+  if (!up && !gates_.Holds(Gates::Reason::kNoConnection)) {
     sent_marks_.BeginQuiet();
     egress_down_mono_ms_ = now_.mono_ms;
   }
   if (up && sent_marks_.EndQuiet(turn_.meta())) ledger_.FireAfterNextWrite();
-  egress_up_ = up;
+  gates_.Set(Gates::Reason::kNoConnection, !up);
   EndLooking("");
   // What cut this connection may have cut the other one, which does not know yet.
-  if (up) LookAgain(Inbound::LookHow::kQuick, /*outage=*/true);
+  if (up) LookAgain(/*outage=*/true, Inbound::LookHow::kQuick);
 }
 
 // The jobs of the target ("": of all) are looked at again, each in its turn.
@@ -84,26 +85,8 @@ void Scheduler::EndLooking(std::string_view target) {
 }
 
 void Scheduler::ApplyRead(const RuleRead& event) {
-  RuleGate& gate = gates_[event.rule];
-  if (event.state == RuleRead::State::kAway) {
-    gate.reading = false;
-    Close(&gate, event.at.mono_ms);
-    return;
-  }
-  gate.reading = true;
-  // By the clock of today: it may have stepped back since.
-  const int64_t ago_ms = std::max<int64_t>(now_.mono_ms - event.at.mono_ms, 0);
-  gate.read_to_ms = std::min(event.at.wall_ms, now_.wall_ms - ago_ms);
-  const bool caught_up = event.state == RuleRead::State::kCaughtUp ||
-                         (event.at.mono_ms > 0 && Mutant("first_mark_opens"));
-  // What was found out before the gate closed says nothing of the time up to then.
-  if (!caught_up || event.at.mono_ms < gate.closed_mono_ms) return;
-  gate.settled = true;
-  gate.gave_up = false;
-  gate.waited_ms = 0;
-  const bool all = std::all_of(gates_.begin(), gates_.end(),
-                               [](const RuleGate& g) { return g.settled; });
-  if (rebuild_.open && all) EndRebuild();
+  gates_.Apply(event);
+  if (rebuild_.open && gates_.closed() == 0) EndRebuild();
 }
 
 // What an open rebuild had found stays; the time up to which somebody else may
@@ -117,13 +100,15 @@ absl::Status Scheduler::ApplyRebuildAsked() {
         return absl::OkStatus();
       }));
   ledger_.OnceDurable([this] { inbound_->RebuildBegun(); });
-  for (size_t i = 0; i + 1 < gates_.size(); ++i) Close(&gates_[i], now_.mono_ms);
+  gates_.Set(Gates::Reason::kRebuilding, true);
+  gates_.Close(/*outage=*/true);
   Log(Level::kWarn, "rebuilding: the streams are read anew and nothing fires before");
   return absl::OkStatus();
 }
 
 void Scheduler::EndRebuild() {
   rebuild_.open = false;
+  gates_.Set(Gates::Reason::kRebuilding, false);
   rebuild_.end_seq = options_.fire_overdue ? 0 : turn_.next_seq();
   rebuild_.Stage(turn_.meta());
   uint64_t pending = 0;
@@ -143,8 +128,7 @@ void Scheduler::ApplyStoodStill(int64_t ms) {
   if (ms < kStandstillMs) {
     if (Mutant("short_freeze_unseen")) return;
     ++stats_.gaps;
-    LookAgain(Inbound::LookHow::kQuick, /*outage=*/false);
-    return;
+    return LookAgain(/*outage=*/false, Inbound::LookHow::kQuick);
   }
   Log(Level::kWarn,
       "the process stood still or the clock leapt: overdue jobs wait until the "
@@ -153,36 +137,12 @@ void Scheduler::ApplyStoodStill(int64_t ms) {
   ++stats_.standstills;
   leapt_ = true;
   ledger_.FireAfterNextWrite();
-  LookAgain(Inbound::LookHow::kAnew, /*outage=*/true);
+  LookAgain(/*outage=*/true, Inbound::LookHow::kAnew);
 }
 
-// A gate that limits.settle opened is closed by an outage only: that its rule is
-// behind is known.
-void Scheduler::LookAgain(Inbound::LookHow how, bool outage) {
-  for (size_t i = 0; i < rules_.size(); ++i)
-    if (outage || !gates_[i].gave_up) Close(&gates_[i], now_.mono_ms);
+void Scheduler::LookAgain(bool outage, Inbound::LookHow how) {
+  gates_.Close(outage);
   inbound_->LookAgain(how);
-}
-
-void Scheduler::Close(RuleGate* gate, int64_t mono_ms) {
-  gate->settled = Mutant("settle_off");
-  gate->gave_up = false;
-  if (Mutant("settle_begins_anew")) gate->waited_ms = 0;
-  gate->closed_mono_ms = std::max(gate->closed_mono_ms, mono_ms);
-}
-
-bool Scheduler::Waits(const RuleGate& gate) const {
-  if (gate.settled || rebuild_.open) return false;
-  return (egress_up_ && admitted_ && gate.reading) || Mutant("settle_counts_offline");
-}
-
-// Up to now things were as the last Step left them; but of a time in which no Step
-// was taken at all, only a second counts: nothing was read in it.
-void Scheduler::CountWaits() {
-  const int64_t passed_ms = now_.mono_ms - counted_mono_ms_;
-  counted_mono_ms_ = now_.mono_ms;
-  for (RuleGate& gate : gates_)
-    if (Waits(gate)) gate.waited_ms += std::min(passed_ms, kHousekeepingMs);
 }
 
 void Scheduler::ApplyDiskSpace(const DiskSpace& space) {
@@ -208,7 +168,7 @@ std::unique_ptr<InFlight> Scheduler::EndAttempt(uint64_t number) {
   if (attempt == nullptr) return attempt;
   LaneState& lane = lanes_.Numbered(attempt->row.lane);
   lane.out.erase(TimerEntry{attempt->row.key_ms, attempt->row.seq});
-  --gates_[outlets_[lane.outlet].rule].in_flight;
+  gates_.End(RuleOf(lane));
   return attempt;
 }
 
@@ -292,19 +252,7 @@ absl::Status Scheduler::ApplyTimeouts() {
     egress_->Forget(*number, attempt->target, true);
     RETURN_IF_ERROR(Retry(*attempt, AttemptEnd::kTimedOut, "no answer in time"));
   }
-  for (size_t i = 0; i < gates_.size(); ++i) {
-    RuleGate& gate = gates_[i];
-    if (!Waits(gate) || gate.waited_ms < options_.settle_ms) continue;
-    gate.settled = true;
-    gate.gave_up = true;
-    gate.waited_ms = 0;
-    ++stats_.settle_timeouts;
-    Log(Level::kWarn,
-        "the rule's consumers could not be read to the end in time: overdue jobs fire "
-        "all "
-        "the same",
-        {{"rule", rules_[i].name}, {"settle_ms", options_.settle_ms}});
-  }
+  stats_.settle_timeouts += gates_.OpenOverdue();
   return absl::OkStatus();
 }
 

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mutant.h"
 #include "sched/scheduler.h"
+#include "sched/share.h"
 
 namespace expirer {
 namespace {
@@ -18,21 +19,21 @@ constexpr TimerEntry kLast{std::numeric_limits<int64_t>::max(),
 
 // The latest row of the lane that may be sent at present.
 int64_t Scheduler::OpenTo(const LaneState& lane) const {
-  if (lane.looking) return std::numeric_limits<int64_t>::min();
-  const RuleGate& gate = GateOf(lane);
-  return gate.settled ? std::numeric_limits<int64_t>::max() : gate.read_to_ms;
+  return lane.looking ? std::numeric_limits<int64_t>::min() : gates_.OpenTo(RuleOf(lane));
 }
 
-// So that no rule waits for another's time-outs. One alone may use all there is.
-bool Scheduler::HasRoom(const LaneState& lane) const {
-  const size_t used = in_flight_.size();
-  return shares_ ? MayTake(GateOf(lane).in_flight, used, options_.in_flight)
-                 : used < options_.in_flight;
-}
-
-bool Scheduler::MayFire() const {
-  return dispatching_ && egress_up_ && admitted_ &&
-         (!rebuild_.open || Mutant("rebuild_unawaited")) && ledger_.MayFire();
+// When the lane's first row may be sent; INT64_MAX if an event decides about that. One
+// that is due waits for an event if it has no room or is not durable; one that Dispatch
+// had no budget left for does not.
+int64_t Scheduler::FireMs(const LaneState& lane) const {
+  constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
+  if (lane.window.empty()) return kNever;
+  const TimerEntry& head = lane.window.top();
+  if (head.key_ms > OpenTo(lane)) return kNever;
+  const bool due = head.key_ms <= now_.wall_ms;
+  if (due && !gates_.HasRoom(RuleOf(lane), in_flight_.size())) return kNever;
+  if (due && !ledger_.Durable(head.seq)) return kNever;
+  return std::max(head.key_ms, gates_.NextAttemptMs(RuleOf(lane)));
 }
 
 // As if all jobs stood in one lane.
@@ -48,20 +49,14 @@ bool Scheduler::WaitingLaneBlocks() const {
 absl::Status Scheduler::Dispatch() {
   if (!MayFire() || WaitingLaneBlocks()) return absl::OkStatus();
   size_t budget = options_.batch;
-  const auto ready = [this](const LaneState& lane) {
-    return !lane.window.empty() &&
-           lane.window.top().key_ms <= std::min(now_.wall_ms, OpenTo(lane)) &&
-           HasRoom(lane) && GateOf(lane).pace.Allows(now_.mono_ms) &&
-           ledger_.Durable(lane.window.top().seq);
-  };
   // One scan a lane, kept while lanes take turns. It ends where this turn does: beyond,
   // rows that were moved away before their time stand by the hundred thousand.
   absl::flat_hash_map<Lane, std::unique_ptr<DueScan>> scans;
-  while (budget > 0) {
+  while (budget > 0 && !pushed_back_) {
     LaneState* least = nullptr;
     TimerEntry next = kLast;  // head of the lane after it
     for (LaneState& lane : lanes_.all()) {
-      if (!ready(lane)) continue;
+      if (FireMs(lane) > now_.wall_ms) continue;
       if (least == nullptr || lane.window.top() < least->window.top()) {
         if (least != nullptr) next = least->window.top();
         least = &lane;
@@ -73,29 +68,22 @@ absl::Status Scheduler::Dispatch() {
     auto& scan = scans[least->lane];
     if (scan == nullptr)
       scan = store_->ScanDue(least->lane, std::min(now_.wall_ms, OpenTo(*least)));
-    ASSIGN_OR_RETURN(const LaneEnd end, DispatchLane(least, next, scan.get(), &budget));
-    if (end == LaneEnd::kFull) break;
+    RETURN_IF_ERROR(DispatchLane(least, next, scan.get(), &budget));
   }
   if (budget < options_.batch) egress_->Flush();
   return absl::OkStatus();
 }
 
 // Sends the lane's due jobs up to `until`, another lane's head.
-absl::StatusOr<Scheduler::LaneEnd> Scheduler::DispatchLane(LaneState* lane,
-                                                           TimerEntry until,
-                                                           DueScan* scan,
-                                                           size_t* budget) {
+absl::Status Scheduler::DispatchLane(LaneState* lane, TimerEntry until, DueScan* scan,
+                                     size_t* budget) {
   // Rows between two heads are other keys' that moved in meanwhile or are in
   // flight: a few Nexts are cheaper than a Seek.
   constexpr int kNextsMax = 8;
   bool positioned = false;
-  const int64_t due_ms = std::min(now_.wall_ms, OpenTo(*lane));
-  while (*budget > 0 && !lane->window.empty()) {
+  while (*budget > 0 && !pushed_back_ && FireMs(*lane) <= now_.wall_ms) {
     const TimerEntry head = lane->window.top();
-    if (head.key_ms > due_ms || !ledger_.Durable(head.seq) || until < head)
-      return LaneEnd::kNothingDue;
-    if (!HasRoom(*lane) || !GateOf(*lane).pace.Allows(now_.mono_ms))
-      return LaneEnd::kGate;
+    if (until < head) break;
     --*budget;
     if (in_flight_.Holds(head.seq) || turn_.Dropped(head.seq)) {
       lane->window.Pop();
@@ -117,27 +105,25 @@ absl::StatusOr<Scheduler::LaneEnd> Scheduler::DispatchLane(LaneState* lane,
       lane->window.Pop();  // cancelled or moved since
       continue;
     }
-    LaneEnd end = LaneEnd::kNothingDue;
-    ASSIGN_OR_RETURN(const bool more, DispatchRow(lane, key, scan->value(), &end));
-    if (!more) return end;
+    RETURN_IF_ERROR(DispatchRow(lane, key, scan->value()));
   }
-  return LaneEnd::kNothingDue;
+  return absl::OkStatus();
 }
 
-// Sends one row; false when the lane or all lanes must wait, as `*end` says.
-absl::StatusOr<bool> Scheduler::DispatchRow(LaneState* lane, const JobKey& key,
-                                            std::string_view row, LaneEnd* end) {
+// Sends one row, unless the lane has to wait (looking) or all have (pushed_back_).
+absl::Status Scheduler::DispatchRow(LaneState* lane, const JobKey& key,
+                                    std::string_view row) {
   if (const absl::Status decoded = DecodeJob(row, &view_); !decoded.ok()) {
     lane->window.Pop();
     Quarantine(*lane, key, row, decoded);
-    return true;
+    return absl::OkStatus();
   }
   if (rebuild_.MayHaveFired(key.seq, view_.due_ms)) {
     lane->window.Pop();
     CloseAsMayHaveFired(Describe(key, view_), std::string(row));
-    return true;
+    return absl::OkStatus();
   }
-  if (JudgeLate(lane, key, view_, row)) return true;
+  if (JudgeLate(lane, key, view_, row)) return absl::OkStatus();
   const Outlet& outlet = outlets_[lane->outlet];
   std::string why;
   // Behind those that wait for the same target, although it may be known by now.
@@ -147,12 +133,9 @@ absl::StatusOr<bool> Scheduler::DispatchRow(LaneState* lane, const JobKey& key,
   switch (target) {
     case Egress::Target::kReady: break;
     case Egress::Target::kLooking:
-      if (PutAside(lane, key)) return true;
+      if (PutAside(lane, key)) return absl::OkStatus();
       [[fallthrough]];
-    case Egress::Target::kDown:
-      lane->looking = true;
-      *end = LaneEnd::kGate;
-      return false;
+    case Egress::Target::kDown: lane->looking = true; return absl::OkStatus();
     case Egress::Target::kRefused:
     case Egress::Target::kUnknown:
       lane->window.Pop();
@@ -160,7 +143,7 @@ absl::StatusOr<bool> Scheduler::DispatchRow(LaneState* lane, const JobKey& key,
                             target == Egress::Target::kUnknown ? AttemptEnd::kNoLeader
                                                                : AttemptEnd::kNoStream,
                             why));
-      return true;
+      return absl::OkStatus();
   }
   const auto& headers =
       headers_.Build({options_.name, outlet.first_name, outlet.name},
@@ -170,8 +153,7 @@ absl::StatusOr<bool> Scheduler::DispatchRow(LaneState* lane, const JobKey& key,
       egress_->Publish(number, outlet.via, view_.target, headers, view_.body);
   if (!sent) {
     pushed_back_ = true;
-    *end = LaneEnd::kFull;
-    return false;
+    return absl::OkStatus();
   }
   lane->window.Pop();
   lane->out.insert(TimerEntry{key.key_ms, key.seq});
@@ -182,11 +164,9 @@ absl::StatusOr<bool> Scheduler::DispatchRow(LaneState* lane, const JobKey& key,
   }
   unanswered_.erase(key.seq);
   in_flight_.Begin(std::move(attempt), now_.mono_ms + options_.publish_timeout_ms);
-  RuleGate& gate = gates_[outlet.rule];
-  if (!Mutant("rate_off")) gate.pace.Take(now_.mono_ms);
-  ++gate.in_flight;
+  gates_.Begin(outlet.rule);
   CountSent(lane->outlet);
-  return true;
+  return absl::OkStatus();
 }
 
 // The job of view_.

@@ -15,6 +15,7 @@
 #include "rocksdb/env.h"
 #include "sched/rebuild.h"
 #include "sched/rename.h"
+#include "sched/share.h"
 #include "sim/process.h"
 
 namespace expirer::sim {
