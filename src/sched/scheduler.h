@@ -135,7 +135,7 @@ class Scheduler {
   [[nodiscard]] absl::Status ApplyRebuildAsked();
   void EndRebuild();
   [[nodiscard]] absl::Status ApplyRequests(std::vector<Request>* requests);
-  [[nodiscard]] absl::Status ApplyMessage(MessageRequest* message);
+  [[nodiscard]] absl::Status ApplyMessage(MessageRequest* message, Position position);
   [[nodiscard]] Position PositionOf(MessageRequest* message);
   void Answer(MessageRequest* message, std::string why);
   [[nodiscard]] absl::Status ApplyScheduleIntent(MessageRequest* message,
@@ -212,29 +212,35 @@ class Scheduler {
   void OpenJob(OutletIndex outlet, const std::string& id, Job job,
                const std::optional<Register>& known, Register reg,
                int64_t not_before_ms = 0);
-  void CloseTooLate(OutletIndex outlet, const std::string& id, const Job& job,
-                    const Register* from, Register reg);
-  void TakeAway(OutletIndex outlet, const std::string& key, const Register& known,
-                InFlight::Fate fate);
+  // How a job ends.
+  struct End {
+    JobState state = JobState::kFired;   // or kSkipped, kDead
+    DeadKind kind = DeadKind::kRefused;  // kDead: why, as a count
+    std::string row = {};                // kDead: kept of it
+    std::string reason = {};             // kDead: why, for a person
+  };
+  void Close(const InFlight& attempt, End end);
+  void Close(const InFlight& attempt, const Register* from, Register to, End end);
+  [[nodiscard]] static End AsLate(const LatePolicy& late, std::string row,
+                                  std::string reason);
+  [[nodiscard]] absl::StatusOr<bool> CloseCancelled(std::string_view rule,
+                                                    std::string_view key,
+                                                    const Register& known, Register* to);
+  JobKey Place(LaneState* lane, int64_t at_ms, const Job& job, const std::string& id,
+               const Register* from, Register to);
+  [[nodiscard]] std::string IdOf(const InFlight& attempt);
   [[nodiscard]] absl::Status OpenLateCancel(MessageRequest* message, LateCancel* late,
                                             const Position& position,
                                             const CancelFindings& found);
   [[nodiscard]] absl::Status DecideLateCancel(const InFlight& attempt, bool fired);
-  void TakeAwayOf(std::string_view rule, std::string_view key, const Register& known,
-                  InFlight::Fate fate);
-  void CloseFired(const InFlight& attempt);
+  void TakeAway(std::string_view rule, std::string_view key, const Register& known,
+                InFlight::Fate fate);
   [[nodiscard]] absl::Status CloseCancelledAsFired(const InFlight& attempt);
   [[nodiscard]] absl::Status Retry(const InFlight& attempt, AttemptEnd end,
                                    std::string_view why);
   void MoveToRetry(const InFlight& attempt, Job job, const RetryAt& when);
-  void CloseSkipped(const InFlight& attempt);
   void CountFailure(OutletIndex outlet, FailureKind kind);
   void CountDead(OutletIndex outlet, DeadKind kind);
-  void CloseDead(const InFlight& attempt, DeadKind kind, std::string row,
-                 std::string reason);
-  void CloseAsMayHaveFired(InFlight attempt, std::string row);
-  void KeepAsDead(const InFlight& attempt, DeadKind kind, std::string row,
-                  std::string reason);
   // A newer schedule of the same due time and content: only its place in the order
   // is noted. False when it is none.
   [[nodiscard]] absl::StatusOr<bool> KeepIfSame(const std::string& id, const Job& job,

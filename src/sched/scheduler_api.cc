@@ -112,13 +112,7 @@ absl::Status Scheduler::ApplyCancelRequest(CancelRequest* request) {
   CancelResult result = ApplyCancel(known, ApiPosition(*known), policy, now_.wall_ms);
   bool too_late = known->state != JobState::kCancelled;
   if (result.effect == CancelEffect::kClose) {
-    ASSIGN_OR_RETURN(too_late, MaybeSent(job.rule, job.key, *known));
-    if (!too_late) result.reg.job.reset();
-    if (InFlight* const attempt = known->job ? AttemptOf(*known->job) : nullptr)
-      result.reg.job = attempt->row;
-    TakeAwayOf(job.rule, job.key, *known, InFlight::Fate::kCancelled);
-    ++(too_late ? stats_.too_late : stats_.cancelled);
-    if (!too_late && outlet) ++OutcomesOf(*outlet).cancelled;
+    ASSIGN_OR_RETURN(too_late, CloseCancelled(job.rule, job.key, *known, &result.reg));
   } else {
     // Closed already. Cancelled, but an attempt may have been stored by then.
     too_late = too_late || known->job.has_value();
@@ -410,30 +404,22 @@ absl::Status Scheduler::RunAgain(std::string_view rule, DeadRequest::Entry* entr
   message.rule = *outlets_.RuleOf(rule);
   message.received_ms = now_.wall_ms;
   message.requeue = requeue;
-  Position position = dead.source;
   if (!dead.job_row.empty()) {  // stale: what was kept is the job
     absl::StatusOr<Job> job = DecodeJob(dead.job_row);
     const std::optional<OutletIndex> outlet = outlets_.Find(rule);
-    if (!job.ok() || !outlet) {
-      requeue->refusal = job.ok() ? std::string(rule) + " publishes nothing any more"
-                                  : Message(job.status());
-      return absl::OkStatus();
+    if (job.ok() && outlet) {
+      const Position position = job->source;
+      return ScheduleJob(&message, *outlet, *std::move(job), position).status();
     }
-    position = job->source;
-    return ScheduleJob(&message, *outlet, *std::move(job), position).status();
-  }
-  if (!entry->intent) {
+    requeue->refusal = job.ok() ? std::string(rule) + " publishes nothing any more"
+                                : Message(job.status());
+  } else if (!entry->intent) {
     requeue->refusal = "it was rejected just now: try again";
-  } else if (auto* schedule = std::get_if<ScheduleIntent>(&*entry->intent)) {
-    position.version = schedule->job.source.version;
-    return ApplyScheduleIntent(&message, std::move(*schedule), position);
-  } else if (auto* cancel = std::get_if<CancelIntent>(&*entry->intent)) {
-    position.version = cancel->version;
-    return ApplyCancelIntent(&message, cancel, position);
-  } else if (const auto* reject = std::get_if<RejectIntent>(&*entry->intent)) {
-    requeue->refusal = reject->reason;
-  } else {
+  } else if (std::holds_alternative<IgnoreIntent>(*entry->intent)) {
     requeue->refusal = "it concerns no entry of its rule any more";
+  } else {
+    message.intent = std::move(*entry->intent);
+    return ApplyMessage(&message, dead.source);
   }
   return absl::OkStatus();
 }
@@ -456,19 +442,13 @@ absl::StatusOr<Scheduler::DeadOutcome> Scheduler::RequeueJob(std::string_view ru
   absl::StatusOr<Job> job = DecodeJob(dead.job_row);
   if (!job.ok())
     return DeadOutcome{DeadEnd::kConflict, name + " cannot be read: " + dead.reason};
-  LaneState& lane = lanes_.First(*outlets_.Find(rule));
-  // A row that stands at its due time was never tried (MaybeSent).
-  const int64_t from_ms = job->due_ms + (job->unanswered ? 1 : 0);
-  const JobKey row{lane.lane, std::max(from_ms, now_.wall_ms), turn_.TakeSeq()};
   job->burned = 0;
   job->late_judged = true;  // a person wants it sent, late as it is
   turn_.DropDead(DeadJobKey(rule, key));
-  turn_.PutRow(&lane, row, job->due_ms, EncodeJob(*job));
-  Register to = *known;
-  to.state = JobState::kPending;
-  to.job = row;
-  to.brief = BriefOf(*job);
-  turn_.Put(MakeId(rule, key), &*known, to);
+  // A row that stands at its due time was never tried (MaybeSent).
+  const int64_t from_ms = job->due_ms + (job->unanswered ? 1 : 0);
+  Place(&lanes_.First(*outlets_.Find(rule)), std::max(from_ms, now_.wall_ms), *job,
+        MakeId(rule, key), &*known, *known);
   return DeadOutcome{};
 }
 

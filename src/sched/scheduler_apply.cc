@@ -198,20 +198,15 @@ absl::Status Scheduler::ApplyAnswer(const PubAnswer& answer) {
   stats_.acked_late_ms.Add(now_.wall_ms - attempt->due_ms);
   stats_.answer_ms.Add(now_.wall_ms - attempt->published_ms);
   NoteCollision(answer, attempt.get());
-  if (attempt->successor) {
+  if (attempt->successor)
     RETURN_IF_ERROR(CloseSuccessor(*attempt));
-    return DecideLateCancel(*attempt, true);
-  }
-  switch (attempt->fate) {
-    case InFlight::Fate::kCurrent: CloseFired(*attempt); break;
-    case InFlight::Fate::kCancelled:
-      RETURN_IF_ERROR(CloseCancelledAsFired(*attempt));
-      return DecideLateCancel(*attempt, true);
-    case InFlight::Fate::kReplaced:
-      if (Mutant("answer_closes_newer")) return CloseNewer(*attempt);
-      break;
-  }
-  return absl::OkStatus();
+  else if (attempt->fate == InFlight::Fate::kCurrent)
+    Close(*attempt, {JobState::kFired});
+  else if (attempt->fate == InFlight::Fate::kCancelled)
+    RETURN_IF_ERROR(CloseCancelledAsFired(*attempt));
+  else if (Mutant("answer_closes_newer"))
+    return CloseNewer(*attempt);
+  return DecideLateCancel(*attempt, true);
 }
 
 // A first attempt that the stream takes for a second one: it holds a message of the
@@ -241,7 +236,7 @@ absl::Status Scheduler::CloseNewer(InFlight attempt) {
   attempt.due_ms = known->schedule->due_ms;
   attempt.source = known->schedule->position;
   in_flight_.SetFate(attempt.row.seq, InFlight::Fate::kReplaced);
-  CloseFired(attempt);
+  Close(attempt, {JobState::kFired});
   return absl::OkStatus();
 }
 
@@ -263,7 +258,7 @@ absl::Status Scheduler::ApplyRequests(std::vector<Request>* requests) {
     auto* const message = std::get_if<MessageRequest>(&request);
     if (message != nullptr) ++messages;
     if (message != nullptr)
-      RETURN_IF_ERROR(ApplyMessage(message));
+      RETURN_IF_ERROR(ApplyMessage(message, PositionOf(message)));
     else if (auto* cancel = std::get_if<CancelRequest>(&request))
       RETURN_IF_ERROR(ApplyCancelRequest(cancel));
     else if (auto* trip = std::get_if<RoundTripRequest>(&request))
@@ -315,8 +310,7 @@ void Scheduler::Answer(MessageRequest* message, std::string why) {
   });
 }
 
-absl::Status Scheduler::ApplyMessage(MessageRequest* message) {
-  Position position = PositionOf(message);
+absl::Status Scheduler::ApplyMessage(MessageRequest* message, Position position) {
   if (auto* schedule = std::get_if<ScheduleIntent>(&message->intent)) {
     position.version = schedule->job.source.version;
     return ApplyScheduleIntent(message, std::move(*schedule), position);
@@ -468,21 +462,14 @@ absl::Status Scheduler::CancelJob(const std::string& name, RuleIndex rule,
   CancelResult result = ApplyCancel(known, position, policy, now_.wall_ms);
   if (result.effect == CancelEffect::kNone) ++stats_.unchanged;
   if (result.effect == CancelEffect::kClose) {
-    ASSIGN_OR_RETURN(const bool sent, MaybeSent(name, key, *known));
-    if (!sent) result.reg.job.reset();
-    ++(sent ? stats_.too_late : stats_.cancelled);
-    const std::optional<OutletIndex> outlet = outlets_.Find(name);
-    if (!sent && outlet) ++OutcomesOf(*outlet).cancelled;
     InFlight* const attempt = known->job ? AttemptOf(*known->job) : nullptr;
-    if (attempt != nullptr) {
+    ASSIGN_OR_RETURN(const bool sent, CloseCancelled(name, key, *known, &result.reg));
+    if (attempt != nullptr)
       found->attempt = attempt;
-      result.reg.job = attempt->row;
-    } else if (sent) {  // nobody will ever know: in doubt there was a fire
+    else if (sent)  // nobody will ever know: in doubt there was a fire
       found->fired_ms = std::max(found->fired_ms.value_or(0), known->schedule->due_ms);
-    } else {
+    else
       found->in_time = true;
-    }
-    TakeAwayOf(name, key, *known, InFlight::Fate::kCancelled);
   }
   if (known && known->state == JobState::kFired) {
     if (result.effect == CancelEffect::kRecord) ++stats_.too_late;

@@ -120,7 +120,8 @@ absl::Status Scheduler::DispatchRow(LaneState* lane, const JobKey& key,
   }
   if (rebuild_.MayHaveFired(key.seq, view_.due_ms)) {
     lane->window.Pop();
-    CloseAsMayHaveFired(Describe(key, view_), std::string(row));
+    Close(Describe(key, view_),
+          {JobState::kDead, DeadKind::kMayHaveFired, std::string(row), "may have fired"});
     return absl::OkStatus();
   }
   if (JudgeLate(lane, key, view_, row)) return absl::OkStatus();
@@ -159,7 +160,7 @@ absl::Status Scheduler::DispatchRow(LaneState* lane, const JobKey& key,
   lane->out.insert(TimerEntry{key.key_ms, key.seq});
   auto attempt = std::make_unique<InFlight>(Describe(key, view_));
   if (Mutant("delete_before_puback")) {
-    CloseFired(*attempt);
+    Close(*attempt, {JobState::kFired});
     attempt->fate = InFlight::Fate::kReplaced;
   }
   unanswered_.erase(key.seq);
@@ -217,11 +218,8 @@ bool Scheduler::JudgeLate(LaneState* lane, const JobKey& key, const JobView& job
   if (late_ms == 0 || late_ms <= late.after_ms) return false;
   if (late.action == LateAction::kDead && DeadFull()) return false;
   lane->window.Pop();
-  if (late.action == LateAction::kSkip)
-    CloseSkipped(Describe(key, job));
-  else
-    CloseDead(Describe(key, job), DeadKind::kTooLate, std::string(row),
-              "found too late after a restart");
+  Close(Describe(key, job),
+        AsLate(late, std::string(row), "found too late after a restart"));
   return true;
 }
 

@@ -41,6 +41,23 @@ Register Scheduler::LiveRegister(const InFlight& attempt) {
   return reg;
 }
 
+std::string Scheduler::IdOf(const InFlight& attempt) {
+  return MakeId(outlets_[lanes_.Numbered(attempt.row.lane).outlet].name, attempt.key);
+}
+
+// Where the job waits next. Its row gets a number of its own, so that the row itself says
+// whether an earlier process may have sent it.
+JobKey Scheduler::Place(LaneState* lane, int64_t at_ms, const Job& job,
+                        const std::string& id, const Register* from, Register to) {
+  const JobKey row{lane->lane, at_ms, turn_.TakeSeq()};
+  turn_.PutRow(lane, row, job.due_ms, EncodeJob(job));
+  to.state = lane->retry ? JobState::kRetrying : JobState::kPending;
+  to.job = row;
+  to.brief = BriefOf(job);
+  turn_.Put(id, from, std::move(to));
+  return row;
+}
+
 absl::StatusOr<bool> Scheduler::KeepIfSame(const std::string& id, const Job& job,
                                            const Register& known) {
   if (!IsLive(known.state) || known.schedule->due_ms != job.due_ms) return false;
@@ -80,16 +97,13 @@ void Scheduler::OpenJob(OutletIndex outlet, const std::string& id, Job job,
   InFlight* attempt = known && known->job ? AttemptOf(*known->job) : nullptr;
   if (attempt != nullptr && attempt->due_ms != job.due_ms) attempt = nullptr;
   if (known && !IsClosed(known->state)) {
-    TakeAway(outlet, job.key, *known, InFlight::Fate::kReplaced);
+    TakeAway(outlets_[outlet].name, job.key, *known, InFlight::Fate::kReplaced);
     ++stats_.moved;
     ++OutcomesOf(outlet).moved;
   }
   ++stats_.scheduled;
   ++OutcomesOf(outlet).scheduled;
-  LaneState& lane = lanes_.First(outlet);
   job.stored_ms = now_.wall_ms;
-  const JobKey key{lane.lane, std::max({job.due_ms, now_.wall_ms, not_before_ms}),
-                   turn_.TakeSeq()};
   const LatePolicy& late = outlets_[outlet].late;
   const int64_t late_ms = now_.wall_ms - job.due_ms;
   const bool too_late = attempt == nullptr && !job.late_judged &&
@@ -97,49 +111,26 @@ void Scheduler::OpenJob(OutletIndex outlet, const std::string& id, Job job,
                         late_ms > late.after_ms &&
                         (late.action != LateAction::kDead || !DeadFull());
   job.late_judged = job.late_judged || late_ms > 0;
-  reg.job = key;
-  if (too_late) {
-    CloseTooLate(outlet, id, job, from, std::move(reg));
+  LaneState& lane = lanes_.First(outlet);
+  const int64_t at_ms = std::max({job.due_ms, now_.wall_ms, not_before_ms});
+  if (too_late) {  // closed before it was ever live: no row is written
+    InFlight never;
+    never.row = {lane.lane, at_ms, turn_.TakeSeq()};
+    never.key = job.key;
+    never.due_ms = job.due_ms;
+    never.source = job.source;
+    Close(never, from, std::move(reg), AsLate(late, EncodeJob(job), "came too late"));
     return;
   }
-  if (attempt != nullptr) {
-    attempt->successor = key;
-    waiting_[key.seq] = attempt->row.seq;
-  }
-  turn_.PutRow(&lane, key, job.due_ms, EncodeJob(job));
-  reg.brief = BriefOf(job);
-  turn_.Put(id, from, reg);
-}
-
-// Closed before it was ever live: no row is written.
-void Scheduler::CloseTooLate(OutletIndex outlet, const std::string& id, const Job& job,
-                             const Register* from, Register reg) {
-  if (outlets_[outlet].late.action == LateAction::kSkip) {
-    ++stats_.skipped;
-    ++OutcomesOf(outlet).skipped;
-    reg.state = JobState::kSkipped;
-    reg.expires_ms = ExpiryMs(now_.wall_ms, job.due_ms, Policy(outlet));
-  } else {
-    CountDead(outlet, DeadKind::kTooLate);
-    reg.state = JobState::kDead;
-    Dead dead;
-    dead.reason = "came too late";
-    dead.at_ms = now_.wall_ms;
-    dead.source = job.source;
-    dead.job_row = EncodeJob(job);
-    turn_.PutDead(DeadJobKey(outlets_[outlet].name, job.key), dead);
-  }
-  turn_.Put(id, from, reg);
+  const JobKey row = Place(&lane, at_ms, job, id, from, std::move(reg));
+  if (attempt == nullptr) return;
+  attempt->successor = row;
+  waiting_[row.seq] = attempt->row.seq;
 }
 
 // The row or dead entry of a key that is about to get another register.
-void Scheduler::TakeAway(OutletIndex outlet, const std::string& key,
+void Scheduler::TakeAway(std::string_view rule, std::string_view key,
                          const Register& known, InFlight::Fate fate) {
-  TakeAwayOf(outlets_[outlet].name, key, known, fate);
-}
-
-void Scheduler::TakeAwayOf(std::string_view rule, std::string_view key,
-                           const Register& known, InFlight::Fate fate) {
   if (known.state == JobState::kDead) {
     turn_.DropDead(DeadJobKey(rule, key));
     return;
@@ -174,13 +165,7 @@ absl::Status Scheduler::CloseSuccessor(const InFlight& attempt) {
     return Corrupt("the register of " + JobName(outlets_[lane.outlet].name, attempt.key) +
                    " names another row than the one that waits for its attempt");
   turn_.DropRow(row);
-  Register to = *known;
-  to.state = JobState::kFired;
-  to.job = attempt.row;
-  to.brief.reset();
-  NoteFire(attempt, &to);
-  to.expires_ms = ExpiryMs(now_.wall_ms, attempt.due_ms, Policy(lane.outlet));
-  turn_.Put(id, &*known, to);
+  Close(attempt, &*known, *known, {JobState::kFired});
   return absl::OkStatus();
 }
 
@@ -199,15 +184,71 @@ void Scheduler::NoteFire(const InFlight& attempt, Register* reg) const {
   reg->collision = attempt.collision;
 }
 
-void Scheduler::CloseFired(const InFlight& attempt) {
-  const LaneState& lane = lanes_.Numbered(attempt.row.lane);
+// The job of the attempt, or the one described so, ends.
+void Scheduler::Close(const InFlight& attempt, End end) {
+  if (end.state == JobState::kDead && end.kind != DeadKind::kMayHaveFired) {
+    const std::string& name = outlets_[lanes_.Numbered(attempt.row.lane).outlet].name;
+    LogGathered(Level::kError, "a job is given up and kept in the dead store", name,
+                kDeadReasons[static_cast<size_t>(end.kind)],
+                {{"job", JobName(name, attempt.key)},
+                 {"target", attempt.target},
+                 {"why", end.reason}});
+  }
   turn_.DropRow(attempt.row);
   const Register from = LiveRegister(attempt);
-  Register to = from;
-  to.state = JobState::kFired;
-  NoteFire(attempt, &to);
-  to.expires_ms = ExpiryMs(now_.wall_ms, attempt.due_ms, Policy(lane.outlet));
-  turn_.Put(MakeId(outlets_[lane.outlet].name, attempt.key), &from, to);
+  Close(attempt, &from, from, std::move(end));
+}
+
+// `from`, `to`: what was known of its key, and what is to be but for the end itself.
+void Scheduler::Close(const InFlight& attempt, const Register* from, Register to,
+                      End end) {
+  const OutletIndex outlet = lanes_.Numbered(attempt.row.lane).outlet;
+  to.state = end.state;
+  to.job = attempt.row;
+  to.brief.reset();
+  if (IsClosed(end.state))
+    to.expires_ms = ExpiryMs(now_.wall_ms, attempt.due_ms, Policy(outlet));
+  if (end.state == JobState::kFired) NoteFire(attempt, &to);
+  if (end.state == JobState::kSkipped) {
+    ++stats_.skipped;
+    ++OutcomesOf(outlet).skipped;
+  }
+  if (end.state == JobState::kDead) {
+    CountDead(outlet, end.kind);
+    if (end.kind == DeadKind::kMayHaveFired) ++stats_.may_have_fired;
+    if (attempt.unanswered || end.kind == DeadKind::kMayHaveFired)
+      MarkUnanswered(&end.row);
+    Dead dead;
+    dead.reason = std::move(end.reason);
+    dead.at_ms = now_.wall_ms;
+    dead.source = attempt.source;
+    dead.job_row = std::move(end.row);
+    turn_.PutDead(DeadJobKey(outlets_[outlet].name, attempt.key), dead);
+  }
+  turn_.Put(IdOf(attempt), from, std::move(to));
+}
+
+// By a rule's `late`.
+Scheduler::End Scheduler::AsLate(const LatePolicy& late, std::string row,
+                                 std::string reason) {
+  if (late.action == LateAction::kSkip) return {JobState::kSkipped};
+  return {JobState::kDead, DeadKind::kTooLate, std::move(row), std::move(reason)};
+}
+
+// A cancel takes the key's job away; `to` is what is known of the key from then on.
+// Whether an attempt at the job may have been stored.
+absl::StatusOr<bool> Scheduler::CloseCancelled(std::string_view rule,
+                                               std::string_view key,
+                                               const Register& known, Register* to) {
+  ASSIGN_OR_RETURN(const bool sent, MaybeSent(rule, key, known));
+  if (!sent) to->job.reset();
+  if (InFlight* const attempt = known.job ? AttemptOf(*known.job) : nullptr)
+    to->job = attempt->row;
+  TakeAway(rule, key, known, InFlight::Fate::kCancelled);
+  ++(sent ? stats_.too_late : stats_.cancelled);
+  const std::optional<OutletIndex> outlet = outlets_.Find(rule);
+  if (!sent && outlet) ++OutcomesOf(*outlet).cancelled;
+  return sent;
 }
 
 // A cancel came while the attempt was in flight, and the attempt succeeded:
@@ -278,7 +319,7 @@ absl::Status Scheduler::DecideLateCancel(const InFlight& attempt, bool fired) {
   if (!waiting) return absl::OkStatus();
   Register to = *known;
   if (!fired) {
-    TakeAway(outlet, attempt.key, *known, InFlight::Fate::kCancelled);
+    TakeAway(outlets_[outlet].name, attempt.key, *known, InFlight::Fate::kCancelled);
     to.state = JobState::kCancelled;
     to.cancel = known->schedule->position;
     to.expires_ms = ExpiryMs(now_.wall_ms, attempt.due_ms, Policy(outlet));
@@ -288,13 +329,10 @@ absl::Status Scheduler::DecideLateCancel(const InFlight& attempt, bool fired) {
   std::string row;
   ASSIGN_OR_RETURN(const bool found, turn_.ReadRow(*known->job, &row));
   if (!found) return absl::OkStatus();
-  LaneState& late_lane = lanes_.First(outlet);
-  to.job =
-      JobKey{late_lane.lane, std::max(attempt.due_ms, now_.wall_ms), turn_.TakeSeq()};
+  ASSIGN_OR_RETURN(const Job job, DecodeJob(row));
   turn_.DropRow(*known->job);
   lanes_.Forget(*known->job);
-  turn_.PutRow(&late_lane, *to.job, attempt.due_ms, row);
-  turn_.Put(id, &*known, to);
+  Place(&lanes_.First(outlet), std::max(job.due_ms, now_.wall_ms), job, id, &*known, to);
   return absl::OkStatus();
 }
 
@@ -321,7 +359,7 @@ absl::Status Scheduler::Retry(const InFlight& attempt, AttemptEnd end,
   if (!found)
     return Corrupt("the row of " + JobName(outlet.name, attempt.key) +
                    " is gone while its attempt was in flight");
-  const std::string id = MakeId(outlet.name, attempt.key);
+  const std::string id = IdOf(attempt);
   const auto counts = counts_.rules().find(outlet.name);
   const uint64_t waiting = counts == counts_.rules().end() ? 0 : counts->second.retrying;
   Decision decision = Decide(outlet.retry, {id, attempt.sends, attempt.burned, waiting},
@@ -330,9 +368,10 @@ absl::Status Scheduler::Retry(const InFlight& attempt, AttemptEnd end,
   job.sends += 1;
   if (auto* dead = std::get_if<MoveToDead>(&decision)) {
     if (!DeadFull()) {
-      CloseDead(attempt,
-                end == AttemptEnd::kNever ? DeadKind::kUndeliverable : DeadKind::kRefused,
-                EncodeJob(job), std::move(dead->reason));
+      Close(attempt,
+            {JobState::kDead,
+             end == AttemptEnd::kNever ? DeadKind::kUndeliverable : DeadKind::kRefused,
+             EncodeJob(job), std::move(dead->reason)});
       return absl::OkStatus();
     }
     // The dead store is full: nothing is dropped, so it is tried on.
@@ -358,16 +397,10 @@ void Scheduler::MoveToRetry(const InFlight& attempt, Job job, const RetryAt& whe
   ++stats_.retries;
   ++OutcomesOf(lane.outlet).retries;
   job.burned += when.burned ? 1 : 0;
-  // The due time, too: the clock may have stepped back behind it (I6).
-  const JobKey key{retry.lane, std::max({when.at_ms, job.due_ms, now_.wall_ms}),
-                   turn_.TakeSeq()};
   turn_.DropRow(attempt.row);
-  turn_.PutRow(&retry, key, job.due_ms, EncodeJob(job));
-  Register to = from;
-  to.state = JobState::kRetrying;
-  to.job = key;
-  to.brief = BriefOf(job);
-  turn_.Put(MakeId(outlets_[lane.outlet].name, attempt.key), &from, to);
+  // The due time, too: the clock may have stepped back behind it (I6).
+  Place(&retry, std::max({when.at_ms, job.due_ms, now_.wall_ms}), job, IdOf(attempt),
+        &from, from);
 }
 
 // Only what is in the store can be judged: nothing is staged then.
@@ -407,29 +440,14 @@ absl::StatusOr<bool> Scheduler::JudgeTimeAnew(const LaneState& of, const JobKey&
   lanes_.Forget(key);
   unanswered_.erase(key.seq);
   if (rebuild_.MayHaveFired(key.seq, job.due_ms)) {
-    CloseAsMayHaveFired(described, std::string(row));
+    Close(described,
+          {JobState::kDead, DeadKind::kMayHaveFired, std::string(row), "may have fired"});
     return true;
   }
   job.unanswered = described.unanswered;
-  LaneState& lane = lanes_.Numbered(of.lane);
-  Register to = *known;
-  to.job = JobKey{of.lane, at_ms, turn_.TakeSeq()};
   turn_.DropRow(key);
-  turn_.PutRow(&lane, *to.job, job.due_ms, EncodeJob(job));
-  turn_.Put(id, &*known, to);
+  Place(&lanes_.Numbered(of.lane), at_ms, job, id, &*known, *known);
   return true;
-}
-
-void Scheduler::CloseSkipped(const InFlight& attempt) {
-  const LaneState& lane = lanes_.Numbered(attempt.row.lane);
-  ++stats_.skipped;
-  ++OutcomesOf(lane.outlet).skipped;
-  turn_.DropRow(attempt.row);
-  const Register from = LiveRegister(attempt);
-  Register to = from;
-  to.state = JobState::kSkipped;
-  to.expires_ms = ExpiryMs(now_.wall_ms, attempt.due_ms, Policy(lane.outlet));
-  turn_.Put(MakeId(outlets_[lane.outlet].name, attempt.key), &from, to);
 }
 
 // A row that no version of expirer wrote: kept as it is, so that nothing is
@@ -454,40 +472,6 @@ void Scheduler::CountDead(OutletIndex outlet, DeadKind kind) {
   Outcomes& outcomes = OutcomesOf(outlet);
   ++outcomes.dead;
   ++outcomes.dead_by[static_cast<size_t>(kind)];
-}
-
-void Scheduler::CloseDead(const InFlight& attempt, DeadKind kind, std::string row,
-                          std::string reason) {
-  const std::string& rule = outlets_[lanes_.Numbered(attempt.row.lane).outlet].name;
-  LogGathered(
-      Level::kError, "a job is given up and kept in the dead store", rule,
-      kDeadReasons[static_cast<size_t>(kind)],
-      {{"job", JobName(rule, attempt.key)}, {"target", attempt.target}, {"why", reason}});
-  KeepAsDead(attempt, kind, std::move(row), std::move(reason));
-}
-
-// However full the dead store is: it takes no more room there than it had, and
-// firing it may be the second time.
-void Scheduler::CloseAsMayHaveFired(InFlight attempt, std::string row) {
-  ++stats_.may_have_fired;
-  attempt.unanswered = true;
-  KeepAsDead(attempt, DeadKind::kMayHaveFired, std::move(row), "may have fired");
-}
-
-void Scheduler::KeepAsDead(const InFlight& attempt, DeadKind kind, std::string row,
-                           std::string reason) {
-  const LaneState& lane = lanes_.Numbered(attempt.row.lane);
-  const std::string& rule = outlets_[lane.outlet].name;
-  CountDead(lane.outlet, kind);
-  turn_.DropRow(attempt.row);
-  if (attempt.unanswered) MarkUnanswered(&row);
-  turn_.PutDead(
-      DeadJobKey(rule, attempt.key),
-      {false, std::move(reason), now_.wall_ms, attempt.source, "", {}, "", row});
-  const Register from = LiveRegister(attempt);
-  Register to = from;
-  to.state = JobState::kDead;
-  turn_.Put(MakeId(rule, attempt.key), &from, to);
 }
 
 }  // namespace expirer
