@@ -15,6 +15,13 @@ void PutBig64(std::string* out, uint64_t value);
 void PutVarint(std::string* out, uint64_t value);
 void PutSigned(std::string* out, int64_t value);
 void PutBytes(std::string* out, std::string_view bytes);
+// A value that is nothing but varints, of any integer types, in this order.
+template <typename... Numbers>
+[[nodiscard]] std::string Varints(Numbers... numbers) {
+  std::string out;
+  (PutVarint(&out, static_cast<uint64_t>(numbers)), ...);
+  return out;
+}
 
 // Appends `text` with bytes outside 0x21-0x7E and % as %XX.
 void AppendPercentEncoded(std::string_view text, std::string* out);

@@ -16,12 +16,6 @@ constexpr int64_t kSlackMs = 1'000;
 // cancel's job may wait for an answer.
 constexpr int64_t kMarginMs = 60'000;
 
-void StageNote(int64_t ms, WriteSet* set) {
-  std::string value;
-  PutVarint(&value, static_cast<uint64_t>(ms));
-  set->PutMeta(kMetaAhead, value);
-}
-
 }  // namespace
 
 absl::Status AheadRows::Load(const Store& store, int64_t now_ms, int64_t alive_ms,
@@ -37,7 +31,7 @@ absl::Status AheadRows::Load(const Store& store, int64_t now_ms, int64_t alive_m
   }
   if (alive_ms > std::max(now_ms, noted_ms_)) {
     noted_ms_ = alive_ms;
-    StageNote(noted_ms_, set);
+    set->PutMeta(kMetaAhead, Varints(noted_ms_));
   }
   Begin(std::max(noted_ms_, alive_ms));
   return absl::OkStatus();
@@ -54,7 +48,7 @@ void AheadRows::Note(int64_t now_ms, WriteSet* set) {
   }
   if (latest_ms_ > noted_ms_) {
     noted_ms_ = latest_ms_;
-    StageNote(noted_ms_, set);
+    set->PutMeta(kMetaAhead, Varints(noted_ms_));
   }
   Begin(latest_ms_);
   latest_ms_ = now_ms;

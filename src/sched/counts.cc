@@ -35,12 +35,8 @@ std::string FloorKey(std::string_view rule) {
 }
 
 std::string Encode(const RuleCounts& counts) {
-  std::string out(1, static_cast<char>(kVersion));
-  PutVarint(&out, counts.pending);
-  PutVarint(&out, counts.retrying);
-  PutVarint(&out, counts.dead_jobs);
-  PutVarint(&out, counts.rejected);
-  return out;
+  return Varints(kVersion, counts.pending, counts.retrying, counts.dead_jobs,
+                 counts.rejected);
 }
 
 absl::StatusOr<RuleCounts> Decode(std::string_view bytes) {
@@ -168,9 +164,7 @@ void Counts::Total::Recounted(uint64_t seen) {
 
 void Counts::Total::Stage(std::string_view key, WriteSet* set) {
   if (!dirty) return;
-  std::string bytes;
-  PutVarint(&bytes, value);
-  set->PutMeta(key, bytes);
+  set->PutMeta(key, Varints(value));
   dirty = false;
 }
 
@@ -353,7 +347,6 @@ void Counts::Stage(WriteSet* set) {
     set->PutMeta(std::string(kRulePrefix) + rule, Encode(rules_.find(rule)->second));
     dirty = false;
   }
-  std::string value;
   for (const auto& [rule, number] : dirty_spans_) {
     std::map<int64_t, Span> none;
     const auto history = rule.empty() ? histories_.end() : histories_.find(rule);
@@ -366,9 +359,7 @@ void Counts::Stage(WriteSet* set) {
       set->DeleteMeta(SpanKey(rule, number));
       continue;
     }
-    value.clear();
-    PutVarint(&value, span->second.keys);
-    set->PutMeta(SpanKey(rule, number), value);
+    set->PutMeta(SpanKey(rule, number), Varints(span->second.keys));
     span->second.dirty = false;
   }
   dirty_spans_.clear();
@@ -377,11 +368,8 @@ void Counts::Stage(WriteSet* set) {
   recount_dirty_ = false;
   stale_.Stage(kStaleKey, set);
   dead_bytes_.Stage(kDeadBytesKey, set);
-  for (const std::string& rule : dirty_floors_) {
-    value.clear();
-    PutVarint(&value, static_cast<uint64_t>(floors_.find(rule)->second));
-    set->PutMeta(FloorKey(rule), value);
-  }
+  for (const std::string& rule : dirty_floors_)
+    set->PutMeta(FloorKey(rule), Varints(floors_.find(rule)->second));
   dirty_floors_.clear();
 }
 

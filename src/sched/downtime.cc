@@ -15,12 +15,6 @@ std::string DownKey(int64_t from_ms) {
   return key;
 }
 
-std::string Varint(int64_t value) {
-  std::string out;
-  PutVarint(&out, static_cast<uint64_t>(value));
-  return out;
-}
-
 }  // namespace
 
 absl::Status Downtime::Load(const Store& store, int64_t now_ms, WriteSet* set) {
@@ -38,7 +32,7 @@ absl::Status Downtime::Load(const Store& store, int64_t now_ms, WriteSet* set) {
   if (found) last_alive_ms_ = from_ms;
   // Nothing to note when the clock stepped back over the whole span.
   if (from_ms < now_ms) {
-    set->PutMeta(DownKey(from_ms), Varint(now_ms));
+    set->PutMeta(DownKey(from_ms), Varints(now_ms));
     spans_.push_back({from_ms, now_ms});
     std::sort(spans_.begin(), spans_.end(),
               [](const Span& a, const Span& b) { return a.from_ms < b.from_ms; });
@@ -56,7 +50,7 @@ int64_t Downtime::LatenessMs(int64_t due_ms) const {
 }
 
 void Downtime::StageAlive(int64_t now_ms, WriteSet* set) {
-  set->PutMeta(kMetaAlive, Varint(now_ms));
+  set->PutMeta(kMetaAlive, Varints(now_ms));
 }
 
 }  // namespace expirer

@@ -19,12 +19,6 @@ std::string BoundKey(Lane lane) {
   return key;
 }
 
-std::string Varint(uint64_t value) {
-  std::string out;
-  PutVarint(&out, value);
-  return out;
-}
-
 absl::StatusOr<int64_t> StoredBound(const Store& store, Lane lane) {
   std::string value;
   ASSIGN_OR_RETURN(const bool found, store.GetMeta(BoundKey(lane), &value));
@@ -98,7 +92,7 @@ absl::Status Lanes::Load(const Store& store, Outlets* all, Orphans orphans,
       if (next + 1 > UINT16_MAX)
         return Refused("the store has had 32,767 rules, the most it can number");
       it = stored.emplace(outlets[i].name, static_cast<Lane>(next)).first;
-      set->PutMeta(std::string(kMetaLane) + outlets[i].name, Varint(next));
+      set->PutMeta(std::string(kMetaLane) + outlets[i].name, Varints(next));
       next += 2;
     }
     for (const bool retry : {false, true}) {
@@ -109,7 +103,7 @@ absl::Status Lanes::Load(const Store& store, Outlets* all, Orphans orphans,
       lanes_.emplace_back(number, static_cast<OutletIndex>(i), retry, bound);
     }
   }
-  set->PutMeta(kMetaNextLane, Varint(next));
+  set->PutMeta(kMetaNextLane, Varints(next));
   return absl::OkStatus();
 }
 
@@ -179,7 +173,7 @@ absl::StatusOr<bool> Lanes::Refill(const Store& store, size_t window_max,
 void Lanes::LowerBound(LaneState* lane, int64_t key_ms, WriteSet* set) {
   if (key_ms >= lane->stored_bound_ms) return;
   lane->stored_bound_ms = key_ms;
-  set->PutMeta(BoundKey(lane->lane), Varint(static_cast<uint64_t>(key_ms)));
+  set->PutMeta(BoundKey(lane->lane), Varints(key_ms));
 }
 
 void Lanes::RaiseBounds(int64_t now_ms, WriteSet* set) {
@@ -188,7 +182,7 @@ void Lanes::RaiseBounds(int64_t now_ms, WriteSet* set) {
     if (Mutant("bound_ahead")) bound += 60'000;
     if (bound < lane.stored_bound_ms + kBoundLagMs) continue;
     lane.stored_bound_ms = bound;
-    set->PutMeta(BoundKey(lane.lane), Varint(static_cast<uint64_t>(bound)));
+    set->PutMeta(BoundKey(lane.lane), Varints(bound));
   }
 }
 

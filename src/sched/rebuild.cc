@@ -26,12 +26,8 @@ absl::StatusOr<Rebuild> Rebuild::Load(const Store& store) {
 }
 
 void Rebuild::Stage(WriteSet* set) const {
-  std::string value;
-  value.push_back(static_cast<char>(kVersion));
-  value.push_back(static_cast<char>(open ? 1 : 0));
-  PutVarint(&value, static_cast<uint64_t>(began_ms));
-  PutVarint(&value, end_seq);
-  set->PutMeta(std::string(kMetaRebuild), value);
+  set->PutMeta(std::string(kMetaRebuild),
+               Varints(kVersion, open ? 1 : 0, began_ms, end_seq));
 }
 
 }  // namespace expirer

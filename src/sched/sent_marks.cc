@@ -75,10 +75,7 @@ absl::Status SentMarks::LoadQuiet(const Store& store, int64_t alive_ms, Mark* la
 }
 
 void SentMarks::StageQuiet(int64_t now_ms, WriteSet* set) {
-  std::string value;
-  PutVarint(&value, static_cast<uint64_t>(quiet_since_ms_));
-  PutVarint(&value, static_cast<uint64_t>(now_ms));
-  set->PutMeta(kMetaQuiet, value);
+  set->PutMeta(kMetaQuiet, Varints(quiet_since_ms_, now_ms));
   quiet_noted_ = true;
 }
 
@@ -114,10 +111,7 @@ void SentMarks::Keep(Mark mark, WriteSet* set) {
     kept_.erase(kept_.begin());
   }
   std::string value;
-  for (const Mark& one : kept_) {
-    PutVarint(&value, one.seq);
-    PutVarint(&value, static_cast<uint64_t>(one.until_ms));
-  }
+  for (const Mark& one : kept_) value += Varints(one.seq, one.until_ms);
   set->PutMeta(kMetaSent, value);
 }
 

@@ -14,14 +14,8 @@ std::string SourceKey(std::string_view rule, std::string_view stream) {
 }
 
 std::string Streams::Encode(const ReadMark& mark) {
-  std::string out;
-  PutVarint(&out, mark.high_seq);
-  PutVarint(&out, static_cast<uint64_t>(mark.high_time_ns));
-  PutVarint(&out, mark.epoch);
-  PutVarint(&out, static_cast<uint64_t>(mark.epoch_start_ns));
-  PutVarint(&out, static_cast<uint64_t>(mark.created_ns));
-  PutVarint(&out, static_cast<uint64_t>(mark.before_ns));
-  return out;
+  return Varints(mark.high_seq, mark.high_time_ns, mark.epoch, mark.epoch_start_ns,
+                 mark.created_ns, mark.before_ns);
 }
 
 absl::StatusOr<ReadMark> Streams::Decode(std::string_view bytes) {
@@ -202,11 +196,8 @@ Position Streams::Place(RuleIndex rule, const std::string* stream, int64_t creat
 }
 
 void Streams::Stage(WriteSet* set) {
-  for (const std::string& name : new_streams_) {
-    std::string number;
-    PutVarint(&number, numbers_[name]);
-    set->PutMeta(std::string(kMetaStream) + name, number);
-  }
+  for (const std::string& name : new_streams_)
+    set->PutMeta(std::string(kMetaStream) + name, Varints(numbers_[name]));
   new_streams_.clear();
   for (auto& [rule_and_stream, source] : sources_) {
     if (!source.dirty) continue;

@@ -135,10 +135,8 @@ void Turn::DropDead(std::string key) {
 }
 
 void Turn::StageNextSeq() {
-  if (!std::exchange(next_seq_dirty_, false)) return;
-  std::string value;
-  PutVarint(&value, next_seq_);
-  meta()->PutMeta(kMetaNextSeq, value);
+  if (std::exchange(next_seq_dirty_, false))
+    meta()->PutMeta(kMetaNextSeq, Varints(next_seq_));
 }
 
 void Turn::StageBounds(int64_t now_ms) {

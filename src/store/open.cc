@@ -221,20 +221,16 @@ absl::Status Store::CheckFormat() {
   if (!named || id_.size() != 32) return Corrupt("the store's id is missing");
   if (format == kFormatVersion || rep_->read_only) return absl::OkStatus();
   // Before anything an older binary would misread.
-  value.clear();
-  PutVarint(&value, kFormatVersion);
   WriteSet set;
-  set.PutMeta(kMetaFormat, value);
+  set.PutMeta(kMetaFormat, Varints(kFormatVersion));
   RETURN_IF_ERROR(Write(&set));
   return Sync();
 }
 
 absl::Status Store::WriteIdentity() {
   id_ = rep_->id_if_new.empty() ? DrawStoreId() : rep_->id_if_new;
-  std::string format;
-  PutVarint(&format, kFormatVersion);
   WriteSet set;
-  set.PutMeta(kMetaFormat, format);
+  set.PutMeta(kMetaFormat, Varints(kFormatVersion));
   set.PutMeta(kMetaStoreId, id_);
   RETURN_IF_ERROR(Write(&set));
   return Sync();
