@@ -378,8 +378,12 @@ absl::Status Ingress::Admit() {
       case Admission::Verdict::kAdmitted: phase_ = Phase::kAdmitted; break;
       case Admission::Verdict::kRebuild:
         phase_ = Phase::kAwaitingRebuild;
+        // One that is open goes on, unless its store is an older copy: meanwhile another
+        // process may have closed it, and have fired.
+        rebuild_begun_ = admission_.why().empty();
         if (!rebuild_begun_) {
-          Log(Level::kWarn, "--adopt=rebuild", {{"why", admission_.why()}});
+          Log(Level::kWarn, "rebuilding the store from its streams",
+              {{"why", admission_.why()}});
           inbox_->Complete(RebuildAsked{});
         }
         break;

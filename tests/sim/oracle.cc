@@ -182,7 +182,7 @@ bool Oracle::IsTooLate(OutletIndex outlet, int64_t due_ms, Instant now) const {
 void Oracle::RevertRequeues(const Store& store) {
   const std::set<int64_t> dead = DeadTimes(store);
   for (Event& event : events_) {
-    if (!event.requeued || event.durable) continue;
+    if (!event.requeued || event.durable || event.forgotten) continue;
     if (event.termed && !dead.contains(event.time_ns) && !event.purged)
       Fail("P4: requeued and lost: " + Tell(event));
     event.kind = Event::Kind::kReject;

@@ -13,7 +13,6 @@
 #include "base/check.h"
 #include "base/mutant.h"
 #include "rocksdb/env.h"
-#include "sched/rebuild.h"
 #include "sched/rename.h"
 #include "sched/share.h"
 #include "sim/process.h"
@@ -248,9 +247,6 @@ bool World::TryStart() {
   pulse_ = {};
   process_->gaps = GapWatch(Now());
   process_->wake_ms = clock_.NowMs();
-  const auto rebuild = Rebuild::Load(*process_->store);
-  CHECK(rebuild.ok());
-  process_->rebuild_begun = rebuild->open;
   readings_.assign(rules_.size(), {});
   gave_up_ = 0;
   target_ready_.assign(oracle_->outlets().size(), true);

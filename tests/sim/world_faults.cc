@@ -370,7 +370,7 @@ void World::SetIngress(bool up) {
 }
 
 // As net/admission: the consumers of another store are replaced once it is durable
-// that a rebuild began.
+// that a rebuild began, anew where the store of an older copy has an open one.
 void World::Admit() {
   Process& process = *process_;
   if (!ingress_up_ || process.admitted) return;
