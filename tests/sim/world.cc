@@ -290,6 +290,7 @@ void World::ReplaceStore() {
   if (present_ < rules_.size() || shortened_ || !Happens(odds_.replace)) return;
   const bool lost = copy_ == nullptr || draws_.Chance(50);
   Note(lost ? "the volume is lost" : "the volume is an older copy");
+  entries_stored_ = false;
   disk_ = lost ? std::make_shared<PageFs>() : copy_->AfterKill();
   disk_->SetFreeBytes(free_bytes_);
   foreign_.assign(rules_.size(), true);
@@ -339,7 +340,7 @@ void World::Configure() {
   }
   if (quiet_ || !Happens(odds_.configure)) return;
   const auto some = static_cast<RuleIndex>(draws_.Below(present_));
-  if (rules_[some].publish.size() > 1 && whole && draws_.Chance(50)) {
+  if (rules_[some].publish.size() > 1 && whole && entries_stored_ && draws_.Chance(50)) {
     shortened_ = some;
     options_.orphans = draws_.Chance(50) ? Orphans::kHold : Orphans::kFire;
     TellOracleWhatIsAbsent();
@@ -509,6 +510,7 @@ void World::Sync() {
     }
   }
   process.synced = ticket;
+  entries_stored_ = entries_stored_ || !shortened_;
   oracle_->Synced(*process.store);
   if (Happens(odds_.slow_sync))
     process.untold = ticket;
