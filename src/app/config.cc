@@ -1,7 +1,6 @@
 #include "app/config.h"
 
 #include <algorithm>
-#include <charconv>
 #include <set>
 #include <utility>
 
@@ -9,6 +8,7 @@
 
 #include "app/config_limits.h"
 #include "app/config_rules.h"
+#include "app/config_table.h"
 #include "app/section.h"
 #include "app/yaml.h"
 #include "base/check.h"
@@ -54,82 +54,9 @@ rules:
     publish: { subject: "expiration:complete", via: stan, body: '{"orderId":${/id}}' }
 )";
 
-constexpr std::string_view kNameLetters = "expected letters, digits, - and _ only";
-constexpr std::string_view kInboxPrefix =
-    "expected a subject without wildcards, such as _INBOX_mine";
-constexpr std::string_view kNoControl =
-    "expected no line break or other control character, at its end neither";
-
-bool IsName(std::string_view name) {
-  return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           c == '-' || c == '_';
-  });
-}
-
-// Users, passwords and tokens hold no control character: the protocol could not
-// carry it, and a Secret made with echo ends in one.
-bool HasControl(std::string_view text) {
-  return std::any_of(text.begin(), text.end(), [](char c) {
-    return static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
-  });
-}
-
-// A subject without wildcards.
-bool IsInboxPrefix(const std::string& text) {
-  return CheckSubjectFilter(text).ok() && text.find_first_of("*>") == text.npos;
-}
-
-// host or host:port, perhaps after a login.
-bool IsHostAndPort(std::string_view server) {
-  server.remove_prefix(server.rfind('@') + 1);
-  const size_t colon = server.rfind(':');
-  if (colon == server.npos || server.ends_with(']')) return !server.empty();
-  const std::string_view port = server.substr(colon + 1);
-  int number = 0;
-  const auto [end, error] =
-      std::from_chars(port.data(), port.data() + port.size(), number);
-  return colon > 0 && error == std::errc() && end == port.data() + port.size() &&
-         number >= 1 && number <= 65'535;
-}
-
-NatsConfig ReadNats(const Section& section, bool alone) {
-  NatsConfig nats;
-  absl::StatusOr<std::vector<std::string>> servers = ParseServers(section.Text("url"));
-  if (servers.ok()) {
-    nats.urls = *std::move(servers);
-  } else {
-    section.Fail("url", Message(servers.status()));
-  }
-  nats.creds = section.Text("creds");
-  nats.nkey = section.Text("nkey");
-  nats.user = section.Text("user");
-  nats.password = section.Text("password");
-  nats.token = section.Text("token");
-  for (const auto& [key, text] :
-       {std::pair("user", nats.user), {"password", nats.password}, {"token", nats.token}})
-    if (HasControl(text)) section.Fail(key, std::string(kNoControl));
-  const Section tls = section.Map("tls");
-  nats.tls = {tls.Text("ca"), tls.Text("cert"), tls.Text("key")};
-  if (alone && nats.tls.cert.empty() != nats.tls.key.empty())
-    section.Fail("tls", "expected cert and key together, found one of them");
-  nats.domain = section.Text("domain");
-  if (section.Has("domain") && !IsName(nats.domain))
-    section.Fail("domain", std::string(kNameLetters));
-  nats.inbox_prefix = section.Text("inbox_prefix");
-  if (!IsInboxPrefix(nats.inbox_prefix))
-    section.Fail("inbox_prefix", std::string(kInboxPrefix));
-  nats.connect_timeout_ms = section.DurationMs("connect_timeout");
-  const Section stan = section.Map("stan");
-  nats.stan = {stan.Text("cluster"), stan.Text("client")};
-  return nats;
-}
-
-StreamConfig ReadStream(const Section& section) {
-  StreamConfig stream;
-  stream.name = section.Text("name");
-  if (!stream.name.empty() && !IsName(stream.name))
-    section.Fail("name", std::string(kNameLetters));
+StreamSpec ReadStream(const Section& section) {
+  StreamSpec stream;
+  section.Fill(&stream);
   stream.subjects = section.Texts("subjects");
   for (const std::string& subject : stream.subjects) {
     absl::Status status = CheckSubjectFilter(subject);
@@ -137,46 +64,21 @@ StreamConfig ReadStream(const Section& section) {
       section.Fail("subjects",
                    fmt::format("{}, found {}", Message(status), Quote(subject)));
   }
-  stream.replicas = section.Integer("replicas");
-  stream.in_memory = section.Choice("storage") == "memory";
-  stream.max_age_ms = section.DurationMs("max_age");
-  stream.duplicates_ms = section.DurationMs("duplicates");
   if (stream.max_age_ms > 0 && stream.duplicates_ms > stream.max_age_ms)
     section.Fail("duplicates", "expected at most as long as max_age");
   return stream;
 }
 
-Limits ReadLimits(const Section& section) {
-  Limits limits;
-  limits.window = section.Integer("window");
-  limits.inflight = section.Integer("inflight");
-  limits.inbox = section.Integer("inbox");
-  limits.ack_pending = section.Integer("ack_pending");
-  limits.requests = section.Integer("requests");
-  limits.batch = section.Integer("batch");
-  limits.payload_bytes = section.Bytes("payload");
-  limits.horizon_ms = section.DurationMs("horizon");
-  limits.dead = section.Integer("dead");
-  limits.dead_bytes = section.Bytes("dead_bytes");
-  limits.history = section.Integer("history");
-  limits.unsynced_ms = section.DurationMs("unsynced");
-  limits.disk_free_bytes = section.Bytes("disk_free");
-  limits.settle_ms = section.DurationMs("settle");
-  return limits;
-}
-
-MetricsConfig ReadMetrics(const Section& section) {
-  MetricsConfig metrics{section.Text("listen")};
-  if (metrics.listen.empty()) return metrics;
+void CheckMetrics(const MetricsConfig& metrics, const Section& section) {
+  if (metrics.listen.empty()) return;
 #ifndef EXPIRER_HTTP
   section.Fail("listen", "expected it left out: this binary is built without HTTP");
-  return metrics;
+  return;
 #endif
   const absl::StatusOr<ListenAddress> address = ParseListenAddress(metrics.listen);
   if (!address.ok())
     section.Fail("listen", fmt::format("{}, found {}", Message(address.status()),
                                        Quote(metrics.listen)));
-  return metrics;
 }
 
 // Streams of one file must not overlap: NATS would refuse the second.
@@ -206,7 +108,7 @@ void WarnOfHistory(const Config& config, const std::vector<Section>& streams,
                    std::vector<YamlIssue>* warnings) {
   for (size_t i = 0; i < streams.size(); ++i) {
     const int64_t max_age_ms = config.streams[i].max_age_ms;
-    if (max_age_ms > 0 && config.store.history_ms >= max_age_ms) continue;
+    if (max_age_ms > 0 && config.core.history_ms >= max_age_ms) continue;
     warnings->push_back(streams[i].Issue(
         "max_age",
         "store.history is shorter than this stream keeps its events, so an event read "
@@ -216,21 +118,15 @@ void WarnOfHistory(const Config& config, const std::vector<Section>& streams,
 
 Config ReadConfig(const Section& root, bool alone, std::vector<YamlIssue>* warnings) {
   Config config;
-  config.name = root.Text("name");
-  if (!IsName(config.name)) root.Fail("name", std::string(kNameLetters));
-  config.nats = ReadNats(root.Map("nats"), alone);
-  const Section store = root.Map("store");
-  config.store = {store.Text("path"), store.DurationMs("history")};
+  root.Fill(&config);
+  config.core.name = config.name;
+  if (alone && config.nats.tls_cert.empty() != config.nats.tls_key.empty())
+    root.Map("nats").Fail("tls", "expected cert and key together, found one of them");
   const std::vector<Section> streams = root.List("streams");
   for (const Section& section : streams) config.streams.push_back(ReadStream(section));
   CheckStreams(config, streams);
-  const Section limits = root.Map("limits");
-  config.limits = ReadLimits(limits);
-  CheckMemory(config.limits, limits, MemoryBytes());
-  config.status_file = root.Text("status_file");
-  const Section log = root.Map("log");
-  config.log = {log.Choice("level"), log.Choice("format")};
-  config.metrics = ReadMetrics(root.Map("metrics"));
+  CheckMemory(config, root.Map("limits"), MemoryBytes());
+  CheckMetrics(config.metrics, root.Map("metrics"));
   const std::vector<Section> rules = root.List("rules");
   for (const Section& section : rules) config.rules.push_back(ReadRule(section));
   *warnings = CheckRules(config, rules);
@@ -256,66 +152,6 @@ std::vector<std::string> Format(std::vector<YamlIssue> issues, std::string_view 
     if (seen.insert(message).second) messages.push_back(std::move(message));
   }
   return messages;
-}
-
-// What each variable overrides.
-constexpr std::pair<const char*, const char*> kVariables[] = {
-    {"NATS_URL", "nats.url"},
-    {"NATS_CREDS", "nats.creds"},
-    {"NATS_NKEY", "nats.nkey"},
-    {"NATS_USER", "nats.user"},
-    {"NATS_PASSWORD", "nats.password"},
-    {"NATS_TOKEN", "nats.token"},
-    {"NATS_CA", "nats.tls.ca"},
-    {"NATS_CERT", "nats.tls.cert"},
-    {"NATS_KEY", "nats.tls.key"},
-    {"NATS_CLUSTER_ID", "nats.stan.cluster"},
-    {"NATS_CLIENT_ID", "nats.stan.client"},
-    {"EXPIRER_STORE", "store.path"},
-    {"EXPIRER_LOG_LEVEL", "log.level"},
-    {"EXPIRER_LOG_FORMAT", "log.format"},
-};
-
-// The text at `path`, which a variable, flag or context overrides.
-std::string* TextAt(Config* config, std::string_view path) {
-  NatsConfig& nats = config->nats;
-  const std::pair<std::string_view, std::string*> texts[] = {
-      {"nats.creds", &nats.creds},
-      {"nats.nkey", &nats.nkey},
-      {"nats.user", &nats.user},
-      {"nats.password", &nats.password},
-      {"nats.token", &nats.token},
-      {"nats.tls.ca", &nats.tls.ca},
-      {"nats.tls.cert", &nats.tls.cert},
-      {"nats.tls.key", &nats.tls.key},
-      {"nats.domain", &nats.domain},
-      {"nats.inbox_prefix", &nats.inbox_prefix},
-      {"nats.stan.cluster", &nats.stan.cluster},
-      {"nats.stan.client", &nats.stan.client},
-      {"store.path", &config->store.path},
-      {"log.level", &config->log.level},
-      {"log.format", &config->log.format},
-  };
-  for (const auto& [name, text] : texts)
-    if (name == path) return text;
-  CHECK(false);
-  return nullptr;
-}
-
-// What is wrong with the value of `one`; "" = nothing.
-std::string WrongWith(const ConfigOverride& one) {
-  const Key* key = FindKey(one.path);
-  CHECK(key != nullptr);
-  if (one.path == "nats.url") return Message(ParseServers(one.value).status());
-  const std::string words = fmt::format("|{}|", key->choices);
-  if (key->type == KeyType::kChoice && (one.value.find('|') != one.value.npos ||
-                                        words.find("|" + one.value + "|") == words.npos))
-    return fmt::format("{}, found {}", Expected(*key), Quote(one.value));
-  if (HasControl(one.value)) return std::string(kNoControl);
-  if (one.path == "nats.inbox_prefix" && !IsInboxPrefix(one.value))
-    return std::string(kInboxPrefix);
-  if (one.path == "nats.domain" && !IsName(one.value)) return std::string(kNameLetters);
-  return "";
 }
 
 }  // namespace
@@ -360,39 +196,12 @@ Config DefaultConfig() {
   return std::move(result.config);
 }
 
-absl::StatusOr<std::vector<std::string>> ParseServers(std::string_view text) {
-  std::vector<std::string> servers;
-  for (size_t at = 0; at <= text.size();) {
-    const size_t comma = std::min(text.find(',', at), text.size());
-    std::string_view server = text.substr(at, comma - at);
-    at = comma + 1;
-    while (server.starts_with(' ')) server.remove_prefix(1);
-    while (server.ends_with(' ')) server.remove_suffix(1);
-    std::string_view scheme = "nats";
-    if (const size_t end = server.find("://"); end != server.npos) {
-      scheme = server.substr(0, end);
-      server.remove_prefix(end + 3);
-    }
-    if (scheme == "http") scheme = "nats";
-    while (server.ends_with('/')) server.remove_suffix(1);
-    const bool plain =
-        !server.empty() && std::none_of(server.begin(), server.end(), [](char c) {
-          return static_cast<unsigned char>(c) <= 0x20 || c == 0x7F || c == '/';
-        });
-    if (!plain || !IsHostAndPort(server) || (scheme != "nats" && scheme != "tls")) {
-      return Invalid(
-          "expected servers such as nats://host:4222 or tls://host, separated by commas");
-    }
-    servers.push_back(fmt::format("{}://{}", scheme, server));
-  }
-  return servers;
-}
-
 std::vector<ConfigOverride> EnvironmentOverrides(const Environment& getenv) {
   std::vector<ConfigOverride> overrides;
-  for (const auto& [name, path] : kVariables) {
-    const char* value = getenv(name);
-    if (value != nullptr && *value != '\0') overrides.push_back({path, value, name});
+  for (const Key& key : ConfigKeys()) {
+    const char* value = key.variable == nullptr ? nullptr : getenv(key.variable);
+    if (value != nullptr && *value != '\0')
+      overrides.push_back({std::string(key.path), value, key.variable});
   }
   return overrides;
 }
@@ -401,26 +210,23 @@ std::vector<std::string> ApplyOverrides(Config* config,
                                         const std::vector<ConfigOverride>& overrides) {
   std::vector<std::string> errors;
   for (const ConfigOverride& one : overrides) {
-    if (const std::string wrong = WrongWith(one); !wrong.empty()) {
+    const Key* key = FindKey(one.path);
+    CHECK(key != nullptr && key->at.owner == &kOwner<Config>);
+    const KeyField field = key->at.field(config);
+    if (const std::string wrong = WrongOverride(*key, one.value); !wrong.empty()) {
       errors.push_back(one.origin + ": " + wrong);
-      continue;
+    } else if (!one.value.empty() || !Spelled(*key, field).empty()) {
+      Assign(*key, one.value, field);
+      config->origins[one.path] = one.origin;
     }
-    if (one.path == "nats.url") {
-      config->nats.urls = ParseServers(one.value).value();
-    } else {
-      std::string* const text = TextAt(config, one.path);
-      if (one.value.empty() && text->empty()) continue;
-      *text = one.value;
-    }
-    config->origins[one.path] = one.origin;
   }
   return errors;
 }
 
 absl::Status CheckTls(const Config& config) {
-  const TlsConfig& tls = config.nats.tls;
-  if (tls.cert.empty() == tls.key.empty()) return absl::OkStatus();
-  const std::string found = tls.cert.empty() ? "key" : "cert";
+  const ConnectionOptions& nats = config.nats;
+  if (nats.tls_cert.empty() == nats.tls_key.empty()) return absl::OkStatus();
+  const std::string found = nats.tls_cert.empty() ? "key" : "cert";
   const auto origin = config.origins.find("nats.tls." + found);
   CHECK(origin != config.origins.end());
   return Invalid(

@@ -1,6 +1,5 @@
 // The configuration (contract section 3): what a file, the environment and
-// flags say, with every default filled in. The keys themselves stand in
-// app/config_table.h.
+// flags say, with every default filled in. The keys are in app/config_table.h.
 #pragma once
 
 #include <cstdint>
@@ -11,85 +10,49 @@
 #include <vector>
 
 #include "job/rules.h"
+#include "net/connection_options.h"
+#include "net/jetstream.h"
+#include "sched/scheduler.h"
 
 namespace expirer {
 
-struct TlsConfig {
-  std::string ca;
-  std::string cert;
-  std::string key;
-  // As good as `tls://` in a URL.
-  [[nodiscard]] bool enabled() const { return !ca.empty() || !cert.empty(); }
-};
-
 // NATS Streaming, of rules that use it.
 struct StanConfig {
-  std::string cluster;
+  std::string cluster = "test-cluster";
   std::string client;  // "" = the service's name
 };
 
-struct NatsConfig {
-  std::vector<std::string> urls;
-  std::string creds;
-  std::string nkey;
-  std::string user;
-  std::string password;
-  std::string token;
-  TlsConfig tls;
-  std::string domain;
-  std::string inbox_prefix;
-  int64_t connect_timeout_ms = 0;
-  StanConfig stan;
-};
-
 struct StoreConfig {
-  std::string path;
-  int64_t history_ms = 0;
+  std::string path = "data";
 };
 
-// A stream to make where no stream covers any of its subjects.
-struct StreamConfig {
-  std::string name;
-  std::vector<std::string> subjects;
-  int64_t replicas = 1;
-  bool in_memory = false;
-  int64_t max_age_ms = 0;  // 0 = for ever
-  int64_t duplicates_ms = 0;
-};
-
-// Bounds of everything that can grow.
+// Limits beside those of the core.
 struct Limits {
-  int64_t window = 0;
-  int64_t inflight = 0;
-  int64_t inbox = 0;
-  int64_t ack_pending = 0;
-  int64_t requests = 0;
-  int64_t batch = 0;
-  int64_t payload_bytes = 0;
-  int64_t horizon_ms = 0;
-  int64_t dead = 0;
-  int64_t dead_bytes = 0;
-  int64_t history = 0;
-  int64_t unsynced_ms = 0;
-  int64_t disk_free_bytes = 0;
-  int64_t settle_ms = 0;
+  uint64_t inbox = 16'384;
+  int64_t ack_pending = 20'000;
+  uint64_t requests = 256;
+  int64_t payload_bytes = 1'000'000;
+  int64_t horizon_ms = int64_t{87'600} * 3'600'000;
 };
 
 struct LogConfig {
-  std::string level;   // debug, info, warn, error
-  std::string format;  // text, json
+  std::string level = "info";   // debug, info, warn, error
+  std::string format = "text";  // text, json
 };
 
 struct MetricsConfig {
   std::string listen;  // net/listen_address.h; "" = nowhere
 };
 
+// The initial value of each field is the default of the key that fills it.
 struct Config {
-  std::string name;
-  NatsConfig nats;
+  std::string name = "expirer";
+  ConnectionOptions nats;
+  StanConfig stan;
   StoreConfig store;
-  std::vector<StreamConfig> streams;
+  std::vector<StreamSpec> streams;  // made where no stream covers any of their subjects
   Limits limits;
+  SchedulerOptions core;  // limits and history of the core, and the name
   std::vector<Rule> rules;
   std::string status_file;  // as configured; empty = in the store
   LogConfig log;

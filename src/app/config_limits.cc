@@ -68,7 +68,7 @@ void CheckPublish(const Config& config, const Publish& publish, const Section& s
                     "is rejected; expected less, or a larger limits.payload",
                     publish.body->literal().size(),
                     FormatBytes(config.limits.payload_bytes)));
-  const int64_t history_ms = config.store.history_ms;
+  const int64_t history_ms = config.core.history_ms;
   if (publish.late.action != LateAction::kFire && publish.late.after_ms >= history_ms)
     section.Map("late").Fail(
         "after", fmt::format("an event that is due longer ago than store.history ({}) is "
@@ -89,7 +89,7 @@ std::vector<YamlIssue> CheckReach(const Config& config,
   std::vector<YamlIssue> warnings;
   for (size_t i = 0; i < rules.size(); ++i) {
     const Rule& rule = config.rules[i];
-    if (!rule.reopen && config.store.history_ms == 0)
+    if (!rule.reopen && config.core.history_ms == 0)
       rules[i].Fail(
           "reopen",
           "with a store.history of 0s no closed key is remembered, so each may be "
@@ -106,23 +106,24 @@ std::vector<YamlIssue> CheckReach(const Config& config,
   return warnings;
 }
 
-void CheckMemory(const Limits& limits, const Section& section, int64_t memory_bytes) {
+void CheckMemory(const Config& config, const Section& section, int64_t memory_bytes) {
   struct Kept {
     const char* name;
-    int64_t count;
-    int64_t bytes;  // each, beside what they hold
+    uint64_t count;
+    uint64_t bytes;  // each, beside what they hold
   };
-  const Kept all[] = {{"window", limits.window, 16},
-                      {"inflight", limits.inflight, 1'024},
-                      {"inbox", limits.inbox, 400}};
+  const Kept all[] = {{"window", config.core.window, 16},
+                      {"inflight", config.core.in_flight, 1'024},
+                      {"inbox", config.limits.inbox, 400}};
+  const auto memory = static_cast<uint64_t>(memory_bytes);
   for (const Kept& kept : all)
-    if (kept.count > memory_bytes / kept.bytes)
+    if (kept.count > memory / kept.bytes)
       section.Fail(
           kept.name,
           fmt::format(
               "{} of {} bytes each are more than the {} bytes of memory there are; "
               "expected at most {}",
-              kept.count, kept.bytes, memory_bytes, memory_bytes / kept.bytes));
+              kept.count, kept.bytes, memory, memory / kept.bytes));
 }
 
 int64_t MemoryBytes() {
@@ -135,7 +136,7 @@ int64_t MemoryBytes() {
 }
 
 std::string WarnOfVolume(const Config& config, uint64_t volume_bytes) {
-  const auto dead_bytes = static_cast<uint64_t>(config.limits.dead_bytes);
+  const uint64_t dead_bytes = config.core.dead_bytes;
   if (volume_bytes / 4 >= dead_bytes) return "";
   return fmt::format(
       "limits.dead_bytes ({}) is more than a quarter of the {} bytes of the volume of "

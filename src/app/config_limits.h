@@ -18,7 +18,7 @@ namespace expirer {
                                                 const std::vector<Section>& rules);
 
 // Reports limits whose entries would take more than `memory_bytes` when used up.
-void CheckMemory(const Limits& limits, const Section& section, int64_t memory_bytes);
+void CheckMemory(const Config& config, const Section& section, int64_t memory_bytes);
 
 // What this process may use: the machine's memory or, where it is less, the
 // container's. INT64_MAX where neither can be read.

@@ -77,7 +77,7 @@ void ReadDue(const Section& section, Entry* entry) {
   if (const auto due = section.OptionalText("due"))
     entry->due = ReadTimeSource(section, "due", *due);
   ReadDelay(section, entry);
-  entry->unit_ms = section.Choice("unit") == "s" ? 1'000 : 1;
+  entry->unit_ms = section.Text("unit") == "s" ? 1'000 : 1;
   if (section.Has("due") && section.Has("delay"))
     section.Fail("delay", "expected due or delay, found both");
   if (section.Has("unit") && !entry->due && !entry->delay)
@@ -136,18 +136,6 @@ void ReadTargetAndBody(const Section& section, const Filters& filters, Publish* 
   }
   if (const auto body = section.OptionalText("body"))
     publish->body = ReadTemplate(section, "body", *body, Template::Place::kBody, filters);
-}
-
-Transport ReadTransport(const std::string& word) {
-  return word == "core"   ? Transport::kCore
-         : word == "stan" ? Transport::kStan
-                          : Transport::kJetStream;
-}
-
-LateAction ReadLateAction(const std::string& word) {
-  return word == "skip"   ? LateAction::kSkip
-         : word == "dead" ? LateAction::kDead
-                          : LateAction::kFire;
 }
 
 // When it runs, the due time of the job that fired is not at hand.
@@ -223,8 +211,7 @@ bool IsStreamName(std::string_view name) {
 
 Entry ReadEntry(const Section& section, bool schedule) {
   Entry entry;
-  entry.subject = section.Text("subject");
-  entry.stream = section.Text("stream");
+  section.Fill(&entry);
   if (section.Has("stream") && !IsStreamName(entry.stream))
     section.Fail("stream", fmt::format("expected the name of a stream, without spaces "
                                        "and . * > / \\, found {}",
@@ -277,18 +264,13 @@ void CheckStanEntry(const Section& section, const Entry& entry) {
 
 Publish ReadPublish(const Section& section, const Filters& filters) {
   Publish publish;
-  publish.name = section.Text("name");
+  section.Fill(&publish);
   ReadTargetAndBody(section, filters, &publish);
   ReadHeaders(section, filters, &publish);
-  publish.offset_ms = section.DurationMs("offset");
-  publish.via = ReadTransport(section.Choice("via"));
   if (publish.via == Transport::kStan && !StanCompiledIn())
     section.Fail("via", std::string(kNoStan));
   if (publish.via == Transport::kStan && section.Has("headers"))
     section.Fail("headers", std::string(kNoHeaders));
-  const Section late = section.Map("late");
-  publish.late = {late.OptionalDurationMs("after").value_or(0),
-                  ReadLateAction(late.Choice("action"))};
   return publish;
 }
 
@@ -325,15 +307,6 @@ void ReadPublishes(const Section& section, Rule* rule) {
     rule->publish.push_back(ReadPublish(entries[i], filters));
     CheckPublishName(*rule, i, list, entries[i]);
   }
-}
-
-void ReadRetry(const Section& section, RetryPolicy* policy) {
-  const Section retry = section.Map("retry");
-  policy->initial_ms = retry.DurationMs("initial");
-  policy->max_ms = retry.DurationMs("max");
-  policy->attempts = static_cast<uint64_t>(retry.Integer("attempts"));
-  if (policy->max_ms < policy->initial_ms)
-    retry.Fail("max", "expected at least as long as retry.initial");
 }
 
 void ReadDeliver(const Section& section, Rule* rule) {
@@ -520,23 +493,18 @@ void WarnOfHidden(const Rule& rule, const Section& section,
 
 Rule ReadRule(const Section& section) {
   Rule rule;
-  rule.name = section.Text("name");
-  rule.reopen = section.Bool("reopen");
+  section.Fill(&rule);
   rule.schedule = ReadEntries(section, "schedule");
   rule.cancel = ReadEntries(section, "cancel");
   ReadPublishes(section, &rule);
   for (Entry& cancel : rule.cancel)
     if (cancel.late && rule.publish[0].via == Transport::kStan)
       cancel.late->via = Transport::kStan;
-  ReadRetry(section, &rule.retry);
-  rule.rate = section.Integer("rate");
+  if (rule.retry.max_ms < rule.retry.initial_ms)
+    section.Map("retry").Fail("max", "expected at least as long as retry.initial");
   ReadDeliver(section, &rule);
-  rule.loop = section.Bool("loop");
-  rule.was = section.Text("was");
-  rule.source = ReadTransport(section.Choice("source"));
   if (rule.source == Transport::kCore && section.Has("deliver"))
     section.Fail("deliver", "core NATS keeps no events; expected it left out");
-  rule.durable = section.Text("durable");
   CheckStan(section, rule);
   CheckStreamsNamed(section, rule);
   CheckVersions(section, rule);

@@ -95,7 +95,7 @@ class Shower {
   }
 
   void Value(const Yaml* node, const Key& key, const std::string& path) {
-    std::string value(key.fallback);
+    std::string value = Default(key);
     std::string origin = "default";
     if (node != nullptr) {
       value = node->kind == Yaml::Kind::kScalar ? node->text : Spelled(*node);

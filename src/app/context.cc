@@ -176,24 +176,7 @@ absl::StatusOr<ConnectionOptions> ClientOptions(const ClientFlags& flags,
   const std::vector<std::string> errors = ApplyOverrides(&config, values);
   if (!errors.empty()) return Invalid(errors.front());
   RETURN_IF_ERROR(CheckTls(config));
-  return ConnectionFrom(config.nats);
-}
-
-ConnectionOptions ConnectionFrom(const NatsConfig& nats) {
-  ConnectionOptions options;
-  options.servers = nats.urls;
-  options.creds = nats.creds;
-  options.nkey = nats.nkey;
-  options.user = nats.user;
-  options.password = nats.password;
-  options.token = nats.token;
-  options.tls_ca = nats.tls.ca;
-  options.tls_cert = nats.tls.cert;
-  options.tls_key = nats.tls.key;
-  if (!nats.inbox_prefix.empty()) options.inbox_prefix = nats.inbox_prefix;
-  options.domain = nats.domain;
-  options.connect_timeout_ms = nats.connect_timeout_ms;
-  return options;
+  return config.nats;
 }
 
 }  // namespace expirer

@@ -34,7 +34,4 @@ struct ClientFlags {
 [[nodiscard]] absl::StatusOr<ConnectionOptions> ClientOptions(const ClientFlags& flags,
                                                               const Environment& getenv);
 
-// `config` as a connection takes it.
-[[nodiscard]] ConnectionOptions ConnectionFrom(const NatsConfig& config);
-
 }  // namespace expirer

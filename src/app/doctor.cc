@@ -34,7 +34,7 @@ class Doctor {
  public:
   Doctor(const Config& config, int64_t timeout_ms)
       : config_(config),
-        client_(ConnectionFrom(config.nats), config.name, timeout_ms),
+        client_(config.nats, config.name, timeout_ms),
         js_(&client_.requests(), config.nats.domain, timeout_ms),
         timeout_ms_(timeout_ms) {}
 
@@ -79,7 +79,7 @@ class Doctor {
     const std::string check = "rule " + rule.name + ", stream " + stream;
     const auto info = js_.Stream(stream);
     if (JetStreamCode(info.status()) == kStreamNotFound) {
-      for (const StreamConfig& made : config_.streams)
+      for (const StreamSpec& made : config_.streams)
         if (made.name == stream) return Say(kWarn, check, "none yet; serve makes it");
       return Say(kFail, check, "there is no such stream, and the rule names it");
     }
@@ -138,7 +138,7 @@ class Doctor {
 
   void SayMissing(Result result, const std::string& check, const std::string& filter,
                   std::string_view then) {
-    for (const StreamConfig& stream : config_.streams)
+    for (const StreamSpec& stream : config_.streams)
       for (const std::string& subject : stream.subjects)
         if (SubjectCovers(subject, filter))
           return Say(kWarn, check, "none yet; serve makes " + stream.name);

@@ -431,23 +431,23 @@ void AddLimits(const Status& status, const Config& config, const HttpCounts& htt
     dead += counts.dead_jobs + counts.rejected;
   struct Limit {
     const char* name;
-    int64_t max;
+    uint64_t max;
     uint64_t used;
   };
   const Limits& l = config.limits;
+  const SchedulerOptions& core = config.core;
   const Stats& s = status.stats;
   const Limit limits[] = {
-      {"window", l.window, s.window},
-      {"inflight", l.inflight, s.in_flight},
+      {"window", core.window, s.window},
+      {"inflight", core.in_flight, s.in_flight},
       {"inbox", l.inbox, status.inbox_used},
-      {"inbox_bytes", static_cast<int64_t>(status.inbox_bytes_max), status.inbox_bytes},
+      {"inbox_bytes", status.inbox_bytes_max, status.inbox_bytes},
       {"requests", l.requests, status.requests_used},
-      {"dead", l.dead, dead},
-      {"dead_bytes", l.dead_bytes, s.dead_bytes},
-      {"history", l.history, s.closed},
+      {"dead", core.dead, dead},
+      {"dead_bytes", core.dead_bytes, s.dead_bytes},
+      {"history", core.history_keys, s.closed},
       {"log", kLogLinesMax, LogUse().queued},
-      {"http_clients", static_cast<int64_t>(HttpServer::Options().clients_max),
-       http.clients}};
+      {"http_clients", HttpServer::Options().clients_max, http.clients}};
   sheet->Begin("expirer_limit", kGauge, "limit",
                "How many entries each of the config's limits allows, or bytes where its "
                "name says so, and how many clients of metrics.listen and lines of the "
@@ -457,7 +457,7 @@ void AddLimits(const Status& status, const Config& config, const HttpCounts& htt
   for (const Limit& one : limits) sheet->Add({{"limit", one.name}}, Number(one.used));
   sheet->Begin("expirer_store_free_limit_bytes", kGauge, "",
                "limits.disk_free: with less free no input is taken.");
-  sheet->Add({}, Number(l.disk_free_bytes));
+  sheet->Add({}, Number(core.disk_free));
 }
 
 void AddHttp(const HttpCounts& http, Sheet* sheet) {

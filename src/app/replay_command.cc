@@ -19,7 +19,6 @@
 #include "app/out_file.h"
 #include "app/output.h"
 #include "app/progress.h"
-#include "app/scheduler_from.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/rfc3339.h"
@@ -80,7 +79,7 @@ class TempStore {
 ReplayOptions OptionsFor(const Config& config, const std::string& store) {
   ReplayOptions options;
   options.store = store;
-  options.scheduler = SchedulerFrom(config);
+  options.scheduler = config.core;
   options.job_limits = config.job_limits();
   options.stopped = Interrupted;
   return options;

@@ -1,13 +1,11 @@
 #include "app/section.h"
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "base/check.h"
-#include "base/duration.h"
 #include "job/template.h"
 
 namespace expirer {
@@ -34,29 +32,6 @@ std::string Found(const Yaml& node) {
     case Yaml::Kind::kMap: return "found a map";
   }
   return "";
-}
-
-std::optional<int64_t> ParseNumber(const Key& key, std::string_view text) {
-  if (key.type == KeyType::kInteger) {
-    int64_t value = 0;
-    const auto [end, error] =
-        std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-    return value;
-  }
-  const absl::StatusOr<int64_t> value = key.type != KeyType::kDuration ? ParseBytes(text)
-                                        : key.min < 0 ? ParseSignedDuration(text)
-                                                      : ParseDuration(text);
-  return value.ok() ? std::optional(*value) : std::nullopt;
-}
-
-bool IsChoice(std::string_view choices, std::string_view word) {
-  while (!choices.empty()) {
-    const size_t bar = std::min(choices.find('|'), choices.size());
-    if (choices.substr(0, bar) == word) return true;
-    choices.remove_prefix(std::min(bar + 1, choices.size()));
-  }
-  return false;
 }
 
 }  // namespace
@@ -148,19 +123,28 @@ std::optional<std::string> Section::Checked(const Yaml& node, const Key& key,
   const bool text_type = key.type == KeyType::kText || key.type == KeyType::kTexts ||
                          key.type == KeyType::kTextMap;
   bool good = node.kind == Yaml::Kind::kScalar;
-  if (good && text_type) {
+  if (good && text_type)
     good = size >= key.min && size <= key.max;
-  } else if (good && key.type == KeyType::kBool) {
-    good = node.plain && (node.text == "true" || node.text == "false");
-  } else if (good && key.type == KeyType::kChoice) {
-    good = IsChoice(key.choices, node.text);
-  } else if (good) {
-    const std::optional<int64_t> number = ParseNumber(key, node.text);
-    good = number && *number >= key.min && *number <= key.max;
+  else if (good)
+    good = NumberOf(key, node.text) && (node.plain || key.type != KeyType::kBool);
+  if (!good) {
+    Report(node, path, fmt::format("{}, {}", Expected(key), Found(node)));
+    return std::nullopt;
   }
-  if (good) return node.text;
-  Report(node, path, fmt::format("{}, {}", Expected(key), Found(node)));
-  return std::nullopt;
+  if (const std::string_view wrong = key.wrong ? key.wrong(node.text) : "";
+      !wrong.empty())
+    Report(node, path, std::string(wrong));
+  return node.text;
+}
+
+void Section::Fill(const void* owner, void* object) const {
+  for (const std::string_view name : KeysUnder(table_path_)) {
+    const Key& key = KeyOf(name);
+    if (key.type == KeyType::kMap) Map(name).Fill(owner, object);
+    if (key.at.owner != owner) continue;
+    if (const std::optional<std::string> text = OptionalText(name))
+      Assign(key, *text, key.at.field(object));
+  }
 }
 
 std::optional<std::string> Section::OptionalText(std::string_view name) const {
@@ -170,26 +154,12 @@ std::optional<std::string> Section::OptionalText(std::string_view name) const {
 }
 
 std::string Section::Text(std::string_view name) const {
-  return OptionalText(name).value_or(std::string(KeyOf(name).fallback));
+  return OptionalText(name).value_or(Default(KeyOf(name)));
 }
 
-std::string Section::Choice(std::string_view name) const { return Text(name); }
-
-bool Section::Bool(std::string_view name) const { return Text(name) == "true"; }
-
-std::optional<int64_t> Section::Number(std::string_view name) const {
-  const Key& key = KeyOf(name);
-  const std::optional<std::string> text = OptionalText(name);
-  return ParseNumber(key, text ? std::string_view(*text) : key.fallback);
-}
-
-int64_t Section::Integer(std::string_view name) const { return Number(name).value_or(0); }
-int64_t Section::DurationMs(std::string_view name) const {
-  return Number(name).value_or(0);
-}
-int64_t Section::Bytes(std::string_view name) const { return Number(name).value_or(0); }
 std::optional<int64_t> Section::OptionalDurationMs(std::string_view name) const {
-  return Number(name);
+  const std::optional<std::string> text = OptionalText(name);
+  return text ? NumberOf(KeyOf(name), *text) : std::nullopt;
 }
 
 std::vector<std::string> Section::Texts(std::string_view name) const {

@@ -33,17 +33,19 @@ class Section {
   // entry knows. `place` is where a missing key is reported.
   Section(const Yaml* node, std::string path, const Yaml* place, ConfigReport* report);
 
+  // Reads the keys that fill fields of `object`, those of maps in this section too.
+  // What is left out or wrong leaves its field as it is.
+  template <typename Type>
+  void Fill(Type* object) const {
+    Fill(&kOwner<Type>, object);
+  }
+
   [[nodiscard]] std::string Text(std::string_view name) const;
   [[nodiscard]] std::optional<std::string> OptionalText(std::string_view name) const;
   [[nodiscard]] std::vector<std::string> Texts(std::string_view name) const;
   [[nodiscard]] std::vector<std::pair<std::string, std::string>> TextMap(
       std::string_view name) const;
-  [[nodiscard]] bool Bool(std::string_view name) const;
-  [[nodiscard]] int64_t Integer(std::string_view name) const;
-  [[nodiscard]] int64_t DurationMs(std::string_view name) const;
   [[nodiscard]] std::optional<int64_t> OptionalDurationMs(std::string_view name) const;
-  [[nodiscard]] int64_t Bytes(std::string_view name) const;
-  [[nodiscard]] std::string Choice(std::string_view name) const;
 
   [[nodiscard]] Section Map(std::string_view name) const;
   // The map of a KeyType::kMatch, unread; null when left out, or reported.
@@ -62,12 +64,12 @@ class Section {
   void Fail(std::string_view name, const std::string& what) const;
 
  private:
+  void Fill(const void* owner, void* object) const;
   [[nodiscard]] const Key& KeyOf(std::string_view name) const;
   [[nodiscard]] std::string PathOf(std::string_view name) const;
   [[nodiscard]] const Yaml* Scalar(std::string_view name) const;
   [[nodiscard]] std::optional<std::string> Checked(const Yaml& node, const Key& key,
                                                    const std::string& path) const;
-  [[nodiscard]] std::optional<int64_t> Number(std::string_view name) const;
   void CheckNames() const;
   void Report(const Yaml& at, const std::string& path, const std::string& what) const;
 

@@ -19,7 +19,6 @@
 #include "absl/base/thread_annotations.h"
 #include "app/clock_jumps.h"
 #include "app/context.h"
-#include "app/scheduler_from.h"
 #include "app/status.h"
 #include "app/version.h"
 #include "base/alarm.h"
@@ -105,7 +104,7 @@ class SignalThread {
 };
 
 SchedulerOptions SchedulerFrom(const ServeOptions& serve) {
-  SchedulerOptions options = SchedulerFrom(serve.config);
+  SchedulerOptions options = serve.config.core;
   options.orphans = serve.orphans;
   options.fire_overdue = serve.fire_overdue;
   options.recount = serve.recount;
@@ -117,24 +116,20 @@ IngressOptions IngressFrom(const ServeOptions& serve, const std::string& store_i
   const Config& config = serve.config;
   IngressOptions options;
   options.adopt = serve.adopt;
-  options.connection = ConnectionFrom(config.nats);
+  options.connection = config.nats;
   options.name = config.name;
   options.store_id = store_id;
   options.job_limits = config.job_limits();
   options.max_ack_pending = config.limits.ack_pending;
-  for (const StreamConfig& stream : config.streams)
-    options.streams.push_back({stream.name, stream.subjects,
-                               static_cast<int>(stream.replicas), stream.in_memory,
-                               stream.max_age_ms, stream.duplicates_ms});
+  options.streams = config.streams;
   return options;
 }
 
 StanOptions StanFrom(const Config& config) {
   StanOptions options;
-  options.connection = ConnectionFrom(config.nats);
-  options.cluster = config.nats.stan.cluster;
-  options.client =
-      config.nats.stan.client.empty() ? config.name : config.nats.stan.client;
+  options.connection = config.nats;
+  options.cluster = config.stan.cluster;
+  options.client = config.stan.client.empty() ? config.name : config.stan.client;
   options.name = config.name;
   options.job_limits = config.job_limits();
   return options;
@@ -209,13 +204,13 @@ class Server {
     Announce(path);
     // Before anything is written. Later, a file that is gone only delays the
     // next connect, for it may be about to be exchanged.
-    RETURN_IF_ERROR(CheckSecretFiles(ConnectionFrom(config_.nats)));
+    RETURN_IF_ERROR(CheckSecretFiles(config_.nats));
     RETURN_IF_ERROR(Listen());
     RETURN_IF_ERROR(OpenStore(path));
     committer_ = std::make_unique<SyncThread>(
         store_.get(), [this](uint64_t ticket) { inbox_.Complete(Synced{ticket}); },
         [](const absl::Status& status) { Die("a sync of the store failed", status); });
-    egress_ = std::make_unique<NatsEgress>(ConnectionFrom(config_.nats), &inbox_,
+    egress_ = std::make_unique<NatsEgress>(config_.nats, &inbox_,
                                            LiteralTargets(config_.rules));
     ASSIGN_OR_RETURN(auto floors, StoredFloors());
     IngressOptions ingress = IngressFrom(options_, store_->id());
@@ -349,7 +344,7 @@ class Server {
         "store",
         JsonObject("id", store_->id(), "disk_bytes", sizes.disk_bytes, "memtable_bytes",
                    sizes.memtable_bytes, "free_bytes", room().bytes,
-                   "disk_free_limit_bytes", config_.limits.disk_free_bytes),
+                   "disk_free_limit_bytes", config_.core.disk_free),
         "log",
         JsonObject("used", log.queued, "max", kLogLinesMax, "dropped", log.dropped),
         "version", Version(), "started", FormatRfc3339Ms(started_ms_));
@@ -370,7 +365,7 @@ class Server {
       Log(Level::kWarn,
           "no config, and NATS_CLUSTER_ID is set: taking the place of the ticketing "
           "app's expiration service by the built-in rule order-expiration",
-          {{"cluster", config_.nats.stan.cluster},
+          {{"cluster", config_.stan.cluster},
            {"durable", config_.rules[0].durable},
            {"store", path}});
     else if (options_.built_in)
@@ -406,8 +401,8 @@ class Server {
   [[nodiscard]] Instant Now() const { return {clock_.NowMs(), clock_.MonotonicMs()}; }
 
   void NoticeGap(Instant now) {
-    const size_t batch = static_cast<size_t>(config_.limits.batch);
-    const GapWatch::Core core{waited_late_ms_, still_ms_, inbox_.requests() > batch};
+    const bool busy = inbox_.requests() > config_.core.batch;
+    const GapWatch::Core core{waited_late_ms_, still_ms_, busy};
     const int64_t gap_ms = gaps_.Notice(now, core, ingress_->Pulses());
     if (gap_ms > 0) inbox_.Complete(StoodStill{gap_ms});
     loop_.clock_jumps.Notice(now.wall_ms - beat_wall_ms_, now.mono_ms - beat_mono_ms_);
@@ -423,7 +418,7 @@ class Server {
     const int64_t cpu_ms = ThreadCpuMs();
     NoticeGap(now);  // behind all that was posted before
     // Events stay in the vectors while the store has no space.
-    const size_t room = requests_.empty() ? static_cast<size_t>(config_.limits.batch) : 0;
+    const size_t room = requests_.empty() ? config_.core.batch : 0;
     inbox_.Drain(room, &completions_, &requests_);
     const auto wake = scheduler_->Step(now, &completions_, &requests_);
     if (!wake.ok()) Die("the store failed", wake.status());
@@ -640,8 +635,7 @@ class Server {
   const int64_t started_ms_ = clock_.NowMs();
   const int64_t started_mono_ms_ = clock_.MonotonicMs();
   Alarm alarm_;
-  Inbox inbox_{static_cast<size_t>(config_.limits.inbox), [this] { alarm_.Wake(); },
-               static_cast<size_t>(config_.limits.requests)};
+  Inbox inbox_{config_.limits.inbox, [this] { alarm_.Wake(); }, config_.limits.requests};
   std::unique_ptr<Store> store_;
   std::unique_ptr<SyncThread> committer_;
   std::unique_ptr<NatsEgress> egress_;

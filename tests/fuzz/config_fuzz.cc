@@ -16,9 +16,9 @@ void Run(std::string_view text) {
   for (const std::string& error : result.errors) CHECK(error.starts_with("f:"));
   if (!result.errors.empty()) return;
   const Config& config = result.config;
-  CHECK(!config.name.empty() && !config.nats.urls.empty() && !config.store.path.empty());
-  CHECK(config.limits.window > 0 && config.limits.batch > 0 &&
-        config.limits.inflight > 0);
+  CHECK(!config.name.empty() && !config.nats.servers.empty() &&
+        !config.store.path.empty());
+  CHECK(config.core.window > 0 && config.core.batch > 0 && config.core.in_flight > 0);
   for (const Rule& rule : config.rules) {
     CHECK(!rule.name.empty() && !rule.schedule.empty());
     for (const Entry& entry : rule.schedule) CHECK(!(entry.due && entry.delay_ms));

@@ -9,7 +9,6 @@
 #include <gtest/gtest.h>
 
 #include "app/config.h"
-#include "app/scheduler_from.h"
 #include "replay/files.h"
 #include "replay/replayer.h"
 #include "support/temp_dir.h"
@@ -33,7 +32,7 @@ inline Config ConfigOf(const std::string& path) {
 inline ReplayOptions OptionsOf(const Config& config, const std::string& store) {
   ReplayOptions options;
   options.store = store;
-  options.scheduler = SchedulerFrom(config);
+  options.scheduler = config.core;
   options.job_limits = config.job_limits();
   return options;
 }

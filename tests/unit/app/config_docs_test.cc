@@ -1,5 +1,6 @@
 // docs/rules.md has every key of a rule as the one table of keys has it; what
 // docs/ticketing.md names exists.
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -9,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -23,7 +25,7 @@ constexpr std::string_view kPrefix = "rules[].";
 std::string Row(const Key& key) {
   const std::string name(key.path.substr(kPrefix.size()));
   std::string fallback = key.required ? "required" : "";
-  if (!key.fallback.empty()) fallback = "`" + std::string(key.fallback) + "`";
+  if (!Default(key).empty()) fallback = "`" + Default(key) + "`";
   std::string meaning;
   if (key.type == KeyType::kChoice)
     meaning = Expected(key).substr(std::string_view("expected ").size()) + ". ";
@@ -45,6 +47,69 @@ TEST(ConfigDocs, TheRulesGuideHasEveryKeyOfARule) {
 std::string Slurp(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
   return std::string(std::istreambuf_iterator<char>(file), {});
+}
+
+std::string Keys(const std::string& parent, const std::string& indent);
+
+const std::string kMap = R"("type": "object", )";
+
+// What JSON Schema says of the values of a key, as members of an object. Numbers may
+// be written as texts too. What texts hold, what must be there and what goes together is
+// judged by `expirer config check`.
+std::string SchemaOf(const Key& key, const std::string& indent) {
+  const std::string path(key.path);
+  const std::string range =
+      fmt::format(R"(, "minimum": {}, "maximum": {})", key.min, key.max);
+  switch (key.type) {
+    case KeyType::kMap: return kMap + Keys(path, indent);
+    case KeyType::kList:
+      return R"("type": "array", "items": {)" + kMap + Keys(path + "[]", indent) + "}";
+    case KeyType::kEntries: {
+      const std::string keys = Keys(path + "[]", indent);
+      return R"("type": ["object", "array"], )" + keys + ", \"items\": {" + kMap + keys +
+             "}";
+    }
+    case KeyType::kTexts:
+      return R"("type": ["string", "array"], "items": {"type": "string"})";
+    case KeyType::kTextMap:
+    case KeyType::kMatch: return R"("type": "object")";
+    case KeyType::kText: return R"("type": ["string", "number", "boolean"])";
+    case KeyType::kBool: return R"("type": "boolean")";
+    case KeyType::kInteger:
+    case KeyType::kBytes: return R"("type": ["integer", "string"])" + range;
+    case KeyType::kDuration: return R"("type": "string")";
+    case KeyType::kChoice: {
+      std::string words = "\"" + std::string(key.choices) + "\"";
+      for (size_t at = 0; (at = words.find('|', at)) != words.npos; at += 4)
+        words.replace(at, 1, "\", \"");
+      return "\"enum\": [" + words + "]";
+    }
+    case KeyType::kLater: return R"("description": "it is not in this release")";
+  }
+  return "";
+}
+
+// The same of the map at `parent`, with a line for each key.
+std::string Keys(const std::string& parent, const std::string& indent) {
+  std::string properties;
+  const size_t skip = parent.empty() ? 0 : parent.size() + 1;
+  for (const Key& key : ConfigKeys()) {
+    const std::string_view name = key.path.substr(std::min(skip, key.path.size()));
+    if (name.empty() || name.find_first_of(".[") != name.npos ||
+        key.path.substr(0, skip) != parent + (parent.empty() ? "" : "."))
+      continue;
+    properties += fmt::format("{}\n{}  \"{}\": {{{}}}", properties.empty() ? "" : ",",
+                              indent, name, SchemaOf(key, indent + "  "));
+  }
+  return R"("additionalProperties": false, "properties": {)" + properties + "}";
+}
+
+// On failure the message holds the lines to paste.
+TEST(ConfigDocs, TheChartsSchemaHasEveryKey) {
+  const std::string schema = "    \"config\": {" + kMap + Keys("", "    ") + "},\n";
+  EXPECT_NE(Slurp("helm/expirer/values.schema.json").find(schema), std::string::npos)
+      << "expected in helm/expirer/values.schema.json:\n"
+      << schema;
 }
 
 // "Suite.Name" of every TEST and TEST_F below tests/.

@@ -59,9 +59,9 @@ TEST(Config, TheDefaultIsTheTicketingRuleOfTheContract) {
   EXPECT_THAT(result.warnings, IsEmpty());
   const Config config = DefaultConfig();
   EXPECT_EQ(config.name, "expirer");
-  EXPECT_THAT(config.nats.urls, ElementsAre("nats://127.0.0.1:4222"));
+  EXPECT_THAT(config.nats.servers, ElementsAre("nats://127.0.0.1:4222"));
   EXPECT_EQ(config.store.path, "data");
-  EXPECT_EQ(config.store.history_ms, 604'800'000);
+  EXPECT_EQ(config.core.history_ms, 604'800'000);
   ASSERT_THAT(config.streams, SizeIs(1));
   EXPECT_EQ(config.streams[0].name, "TICKETING");
   EXPECT_THAT(config.streams[0].subjects,
@@ -94,19 +94,19 @@ TEST(Config, WhatAFileLeavesOutHasItsDefault) {
   const ConfigResult result = ParseConfig("", "f");
   EXPECT_THAT(result.errors, IsEmpty());
   const Config& config = result.config;
-  EXPECT_EQ(config.limits.window, 1'000'000);
-  EXPECT_EQ(config.limits.inflight, 4'096);
+  EXPECT_EQ(config.core.window, 1'000'000);
+  EXPECT_EQ(config.core.in_flight, 4'096);
   EXPECT_EQ(config.limits.inbox, 16'384);
   EXPECT_EQ(config.limits.ack_pending, 20'000);
-  EXPECT_EQ(config.limits.batch, 1'024);
+  EXPECT_EQ(config.core.batch, 1'024);
   EXPECT_EQ(config.limits.payload_bytes, 1'000'000);
   EXPECT_EQ(config.limits.horizon_ms, int64_t{87'600} * 3'600'000);
-  EXPECT_EQ(config.limits.dead, 100'000);
-  EXPECT_EQ(config.limits.dead_bytes, 1'000'000'000);
-  EXPECT_EQ(config.limits.history, 10'000'000);
-  EXPECT_EQ(config.limits.unsynced_ms, 50);
-  EXPECT_EQ(config.limits.disk_free_bytes, 512'000'000);
-  EXPECT_EQ(config.limits.settle_ms, 30'000);
+  EXPECT_EQ(config.core.dead, 100'000);
+  EXPECT_EQ(config.core.dead_bytes, 1'000'000'000);
+  EXPECT_EQ(config.core.history_keys, 10'000'000);
+  EXPECT_EQ(config.core.unsynced_ms, 50);
+  EXPECT_EQ(config.core.disk_free, 512'000'000);
+  EXPECT_EQ(config.core.settle_ms, 30'000);
   EXPECT_EQ(config.nats.connect_timeout_ms, 2'000);
   EXPECT_EQ(config.nats.inbox_prefix, "_INBOX");
   EXPECT_EQ(config.log.level, "info");
@@ -145,38 +145,38 @@ log: { level: debug, format: json }
   ASSERT_THAT(result.errors, IsEmpty());
   const Config& config = result.config;
   EXPECT_EQ(config.name, "shop");
-  EXPECT_THAT(config.nats.urls, ElementsAre("tls://a:4222", "nats://b", "nats://c:1"));
+  EXPECT_THAT(config.nats.servers, ElementsAre("tls://a:4222", "nats://b", "nats://c:1"));
   EXPECT_EQ(config.nats.creds, "c.creds");
   EXPECT_EQ(config.nats.nkey, "n.nk");
   EXPECT_EQ(config.nats.user, "u");
   EXPECT_EQ(config.nats.password, "p#1");
   EXPECT_EQ(config.nats.token, "t");
-  EXPECT_EQ(config.nats.tls.ca, "ca.pem");
-  EXPECT_EQ(config.nats.tls.cert, "c.pem");
-  EXPECT_EQ(config.nats.tls.key, "k.pem");
+  EXPECT_EQ(config.nats.tls_ca, "ca.pem");
+  EXPECT_EQ(config.nats.tls_cert, "c.pem");
+  EXPECT_EQ(config.nats.tls_key, "k.pem");
   EXPECT_EQ(config.nats.domain, "hub");
   EXPECT_EQ(config.nats.inbox_prefix, "_INBOX_shop");
   EXPECT_EQ(config.nats.connect_timeout_ms, 5'000);
   EXPECT_EQ(config.store.path, "/var/lib/x");
-  EXPECT_EQ(config.store.history_ms, 720'000'000);
-  const StreamConfig& stream = config.streams.at(0);
+  EXPECT_EQ(config.core.history_ms, 720'000'000);
+  const StreamSpec& stream = config.streams.at(0);
   EXPECT_THAT(stream.subjects, ElementsAre("in.>"));
   EXPECT_EQ(stream.replicas, 3);
-  EXPECT_TRUE(stream.in_memory);
+  EXPECT_TRUE(stream.memory);
   EXPECT_EQ(stream.max_age_ms, 604'800'000);
   EXPECT_EQ(stream.duplicates_ms, 3'600'000);
-  EXPECT_EQ(config.limits.window, 5);
-  EXPECT_EQ(config.limits.inflight, 6);
+  EXPECT_EQ(config.core.window, 5);
+  EXPECT_EQ(config.core.in_flight, 6);
   EXPECT_EQ(config.limits.inbox, 77);
-  EXPECT_EQ(config.limits.batch, 8);
+  EXPECT_EQ(config.core.batch, 8);
   EXPECT_EQ(config.limits.payload_bytes, 65'536);
   EXPECT_EQ(config.limits.horizon_ms, 86'400'000);
-  EXPECT_EQ(config.limits.dead, 9);
-  EXPECT_EQ(config.limits.dead_bytes, 8'000'000);
-  EXPECT_EQ(config.limits.history, 10);
-  EXPECT_EQ(config.limits.unsynced_ms, 5);
-  EXPECT_EQ(config.limits.disk_free_bytes, 1'000'000'000);
-  EXPECT_EQ(config.limits.settle_ms, 60'000);
+  EXPECT_EQ(config.core.dead, 9);
+  EXPECT_EQ(config.core.dead_bytes, 8'000'000);
+  EXPECT_EQ(config.core.history_keys, 10);
+  EXPECT_EQ(config.core.unsynced_ms, 5);
+  EXPECT_EQ(config.core.disk_free, 1'000'000'000);
+  EXPECT_EQ(config.core.settle_ms, 60'000);
   EXPECT_EQ(config.StatusFile(), "/run/status.json");
   EXPECT_EQ(config.log.level, "debug");
   EXPECT_EQ(config.log.format, "json");
@@ -345,7 +345,7 @@ TEST(Config, LimitsThatMemoryDoesNotAllowAreRefused) {
     ConfigReport report;
     const Yaml tree = ParseYaml(kText, &report.issues);
     const Section root(&tree, "", &tree, &report);
-    CheckMemory(ParseConfig(kText, "f").config.limits, root.Map("limits"), memory_bytes);
+    CheckMemory(ParseConfig(kText, "f").config, root.Map("limits"), memory_bytes);
     std::vector<std::string> told;
     for (const YamlIssue& issue : report.issues)
       told.push_back(
@@ -883,10 +883,10 @@ TEST(Config, TheEnvironmentOverridesTheFile) {
                               {"EXPIRER_LOG_LEVEL", "warn"},
                               {"EXPIRER_LOG_FORMAT", "json"}}),
               IsEmpty());
-  EXPECT_THAT(config.nats.urls, ElementsAre("nats://nats-srv:4222", "tls://b:1"));
+  EXPECT_THAT(config.nats.servers, ElementsAre("nats://nats-srv:4222", "tls://b:1"));
   EXPECT_EQ(config.nats.creds + config.nats.nkey + config.nats.user +
-                config.nats.password + config.nats.token + config.nats.tls.ca +
-                config.nats.tls.cert + config.nats.tls.key,
+                config.nats.password + config.nats.token + config.nats.tls_ca +
+                config.nats.tls_cert + config.nats.tls_key,
             "a.credsb.nkuptcacertkey");
   EXPECT_EQ(config.StatusFile(), "/data/status.json");
   EXPECT_EQ(config.log.level, "warn");
@@ -1039,8 +1039,8 @@ TEST(ConfigTable, EveryKeyHasADocAndAParent) {
 
 TEST(ConfigTable, EveryDefaultIsInItsRange) {
   for (const Key& key : ConfigKeys()) {
-    if (key.fallback.empty() || key.path.find("[]") != key.path.npos) continue;
-    std::string text = "'" + std::string(key.fallback) + "'";
+    if (Default(key).empty() || key.path.find("[]") != key.path.npos) continue;
+    std::string text = "'" + Default(key) + "'";
     std::string_view path = key.path;
     for (size_t dot = path.rfind('.'); dot != path.npos; dot = path.rfind('.')) {
       text = "{ " + std::string(path.substr(dot + 1)) + ": " + text + " }";

@@ -47,7 +47,7 @@ class Context : public testing::Test {
   }
   // "creds|nkey|user|token|password".
   std::string Who(const std::string& file = "") {
-    const NatsConfig nats = Applied("nats: { " + file + " }").nats;
+    const ConnectionOptions nats = Applied("nats: { " + file + " }").nats;
     return nats.creds + "|" + nats.nkey + "|" + nats.user + "|" + nats.token + "|" +
            nats.password;
   }
@@ -64,12 +64,12 @@ TEST_F(Context, IsBelowTheEnvironmentAndThatIsBelowFlags) {
   flags_.tls_key = "/other";
   flags_.inbox_prefix = "_FLAG";
   const Config config = Applied("nats: { url: file, user: file, domain: file }");
-  EXPECT_THAT(config.nats.urls, ElementsAre("nats://a:1"));
+  EXPECT_THAT(config.nats.servers, ElementsAre("nats://a:1"));
   EXPECT_EQ(config.nats.user, "f");
   EXPECT_EQ(config.nats.password, "~/p") << "it is no path";
-  EXPECT_EQ(config.nats.tls.ca, "/e");
-  EXPECT_EQ(config.nats.tls.cert, "/home/me/c");
-  EXPECT_EQ(config.nats.tls.key, "/other");
+  EXPECT_EQ(config.nats.tls_ca, "/e");
+  EXPECT_EQ(config.nats.tls_cert, "/home/me/c");
+  EXPECT_EQ(config.nats.tls_key, "/other");
   EXPECT_EQ(config.nats.inbox_prefix, "_FLAG");
   EXPECT_EQ(config.nats.domain, "hub");
   EXPECT_EQ(config.origins.at("nats.url"), "context mine: url");

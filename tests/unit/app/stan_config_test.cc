@@ -49,8 +49,8 @@ TEST_F(StanRules, ReadAndPublishOverIt) {
                kPublish),
       "f");
   ASSERT_THAT(result.errors, IsEmpty());
-  EXPECT_EQ(result.config.nats.stan.cluster, "c");
-  EXPECT_EQ(result.config.nats.stan.client, "me");
+  EXPECT_EQ(result.config.stan.cluster, "c");
+  EXPECT_EQ(result.config.stan.client, "me");
   const Rule& rule = result.config.rules[0];
   EXPECT_EQ(rule.source, Transport::kStan);
   EXPECT_EQ(rule.durable, "d");
@@ -122,9 +122,9 @@ TEST_F(StanRules, TheBuiltInOneTakesTheAppsPlace) {
   };
   EXPECT_THAT(ApplyOverrides(&result.config, EnvironmentOverrides(environment)),
               IsEmpty());
-  EXPECT_THAT(result.config.nats.urls, ElementsAre("nats://nats-srv:4222"));
-  EXPECT_EQ(result.config.nats.stan.cluster, "shop");
-  EXPECT_EQ(result.config.nats.stan.client, "pod-1");
+  EXPECT_THAT(result.config.nats.servers, ElementsAre("nats://nats-srv:4222"));
+  EXPECT_EQ(result.config.stan.cluster, "shop");
+  EXPECT_EQ(result.config.stan.client, "pod-1");
 }
 
 TEST(StanChannel, IsAnExactNameWithoutSlashes) {
