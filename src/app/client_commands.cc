@@ -15,6 +15,7 @@
 #include "app/context.h"
 #include "app/output.h"
 #include "app/table.h"
+#include "base/exit_code.h"
 #include "base/log.h"
 #include "base/visible.h"
 #include "job/request.h"
@@ -24,10 +25,6 @@
 
 namespace expirer {
 namespace {
-
-constexpr int kDone = 0;
-constexpr int kFailed = 1;
-constexpr int kUsage = 2;
 
 struct ClientArgs {
   ClientFlags connection;

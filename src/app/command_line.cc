@@ -20,16 +20,13 @@
 #include "app/store_commands.h"
 #include "app/version.h"
 #include "base/clock.h"
+#include "base/exit_code.h"
 #include "base/log.h"
 #include "base/read_file.h"
 #include "base/visible.h"
 
 namespace expirer {
 namespace {
-
-constexpr int kDone = 0;
-constexpr int kFailed = 1;
-constexpr int kUsage = 2;
 
 // What the flags of all subcommands say; empty = not given.
 struct Flags {
@@ -123,15 +120,17 @@ int RunServe(const Flags& flags) {
   SetLog(level,
          options.config.log.format == "json" ? LogFormat::kJson : LogFormat::kText);
   options.recover_point_in_time = flags.recover == "point-in-time";
-  options.recount = flags.recover == "counts";
+  SchedulerOptions& core = options.config.core;
+  core.recount = flags.recover == "counts";
+  core.fire_overdue = flags.fire_overdue;
+  core.wait_for_admission = true;
   const Config& config = options.config;
   const std::string volume = WarnOfVolume(config, VolumeBytes(config.store.path));
   if (!volume.empty()) Log(Level::kWarn, "config", {{"warning", volume}});
-  if (flags.orphans == "hold") options.orphans = Orphans::kHold;
-  if (flags.orphans == "fire") options.orphans = Orphans::kFire;
+  if (flags.orphans == "hold") core.orphans = Orphans::kHold;
+  if (flags.orphans == "fire") core.orphans = Orphans::kFire;
   if (flags.adopt == "new") options.adopt = Adopt::kNew;
   if (flags.adopt == "rebuild") options.adopt = Adopt::kRebuild;
-  options.fire_overdue = flags.fire_overdue;
   return Serve(options);
 }
 

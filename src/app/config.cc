@@ -1,6 +1,7 @@
 #include "app/config.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <set>
 #include <utility>
 
@@ -155,6 +156,12 @@ std::vector<std::string> Format(std::vector<YamlIssue> issues, std::string_view 
 }
 
 }  // namespace
+
+std::string Config::StorePath() const {
+  std::error_code ignored;
+  const auto absolute = std::filesystem::absolute(store.path, ignored);
+  return ignored ? store.path : absolute.lexically_normal().string();
+}
 
 std::string Config::StatusFile() const {
   return status_file.empty() ? store.path + "/status.json" : status_file;

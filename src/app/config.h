@@ -61,6 +61,8 @@ struct Config {
   // "expirer.yaml:12", "nats.url" -> "NATS_URL".
   std::map<std::string, std::string> origins;
 
+  // The store's absolute path.
+  [[nodiscard]] std::string StorePath() const;
   // The status file in effect; by default `<store.path>/status.json`.
   [[nodiscard]] std::string StatusFile() const;
   [[nodiscard]] JobLimits job_limits() const;

@@ -71,14 +71,23 @@ double MaxDescriptors(const Status& /*status*/) {
 constexpr MetricType kCounter = MetricType::Counter;
 constexpr MetricType kGauge = MetricType::Gauge;
 
+// The number of a status that members lead to.
+template <auto First, auto... More>
+double Of(const Status& status) {
+  return Number(((status.*First).*....*More));
+}
+template <auto Member>
+constexpr auto Core = Of<&Status::stats, Member>;
+template <auto Member>
+constexpr auto Size = Of<&Status::sizes, Member>;
+
 constexpr Scalar kScalars[] = {
     {"expirer_start_time_seconds", kGauge,
      [](const Status& s) { return Seconds(s.started_ms); },
      "When this process started, since 1970."},
-    {"expirer_ready", kGauge, [](const Status& s) { return Number(s.ready); },
+    {"expirer_ready", kGauge, Of<&Status::ready>,
      "1 while it is connected, every rule is read and it does not drain; as /readyz."},
-    {"expirer_jobs_in_history", kGauge,
-     [](const Status& s) { return Number(s.stats.closed); },
+    {"expirer_jobs_in_history", kGauge, Core<&Stats::closed>,
      "Closed keys remembered, of the whole store."},
     {"expirer_jobs_due_uncounted", kGauge,
      [](const Status& s) { return Number(s.stats.overdue.more); },
@@ -90,51 +99,37 @@ constexpr Scalar kScalars[] = {
     {"expirer_oldest_due_age_seconds", kGauge,
      [](const Status& s) { return Seconds(AgeMs(s)); },
      "How long the job that waits longest has been due; 0 when none is."},
-    {"expirer_dispatch_inflight", kGauge,
-     [](const Status& s) { return Number(s.stats.in_flight); },
+    {"expirer_dispatch_inflight", kGauge, Core<&Stats::in_flight>,
      "Attempts to publish without an answer so far."},
-    {"expirer_dispatch_attempts_total", kCounter,
-     [](const Status& s) { return Number(s.stats.published); },
+    {"expirer_dispatch_attempts_total", kCounter, Core<&Stats::published>,
      "Attempts to publish that were begun."},
-    {"expirer_cancels_too_late_total", kCounter,
-     [](const Status& s) { return Number(s.stats.too_late); },
+    {"expirer_cancels_too_late_total", kCounter, Core<&Stats::too_late>,
      "Cancels that found the job in flight or fired."},
-    {"expirer_strange_answers_total", kCounter,
-     [](const Status& s) { return Number(s.stats.strange_answers); },
+    {"expirer_strange_answers_total", kCounter, Core<&Stats::strange_answers>,
      "Answers to attempts that are unknown or were given up."},
-    {"expirer_collisions_total", kCounter,
-     [](const Status& s) { return Number(s.stats.collisions); },
+    {"expirer_collisions_total", kCounter, Core<&Stats::collisions>,
      "First attempts whose id the target's stream held already, of another message."},
-    {"expirer_stale_dropped_total", kCounter,
-     [](const Status& s) { return Number(s.stats.stale_dropped); },
+    {"expirer_stale_dropped_total", kCounter, Core<&Stats::stale_dropped>,
      "Stale messages that nothing was kept of: a tenth of limits.dead was stale "
      "already."},
-    {"expirer_stream_rewinds_total", kCounter,
-     [](const Status& s) { return Number(s.stats.rewinds); },
+    {"expirer_stream_rewinds_total", kCounter, Core<&Stats::rewinds>,
      "Streams found restored, shortened or created again."},
-    {"expirer_history_forgotten_total", kCounter,
-     [](const Status& s) { return Number(s.stats.forgotten); },
+    {"expirer_history_forgotten_total", kCounter, Core<&Stats::forgotten>,
      "Closed keys forgotten early because limits.history was reached."},
-    {"expirer_miscounts_total", kCounter,
-     [](const Status& s) { return Number(s.stats.miscounts); },
+    {"expirer_miscounts_total", kCounter, Core<&Stats::miscounts>,
      "Times a count of jobs did not agree with the store; all are then counted anew."},
-    {"expirer_settle_timeouts_total", kCounter,
-     [](const Status& s) { return Number(s.stats.settle_timeouts); },
+    {"expirer_settle_timeouts_total", kCounter, Core<&Stats::settle_timeouts>,
      "Times overdue jobs of a rule fired although its consumers were not read to the "
      "end within limits.settle."},
-    {"expirer_standstills_total", kCounter,
-     [](const Status& s) { return Number(s.stats.standstills); },
+    {"expirer_standstills_total", kCounter, Core<&Stats::standstills>,
      "Times the process stood still for 2 s or longer, or the clock leapt."},
-    {"expirer_gaps_total", kCounter, [](const Status& s) { return Number(s.stats.gaps); },
+    {"expirer_gaps_total", kCounter, Core<&Stats::gaps>,
      "Shorter standstills, from 25 ms: overdue jobs wait for a look at the streams."},
-    {"expirer_rules_unsettled", kGauge,
-     [](const Status& s) { return Number(s.stats.unsettled); },
+    {"expirer_rules_unsettled", kGauge, Core<&Stats::unsettled>,
      "Rules whose consumers are behind: their overdue jobs wait."},
-    {"expirer_rebuilding", kGauge,
-     [](const Status& s) { return Number(s.stats.rebuilding); },
+    {"expirer_rebuilding", kGauge, Core<&Stats::rebuilding>,
      "1 while the streams are read anew and nothing fires (--adopt=rebuild)."},
-    {"expirer_intake_open", kGauge,
-     [](const Status& s) { return Number(s.stats.intake_open); },
+    {"expirer_intake_open", kGauge, Core<&Stats::intake_open>,
      "0 while no input is taken because of limits.disk_free."},
     {"expirer_recovery_duration_seconds", kGauge,
      [](const Status& s) { return Seconds(std::max<int64_t>(s.loop.recovery_ms, 0)); },
@@ -142,46 +137,35 @@ constexpr Scalar kScalars[] = {
     {"expirer_recovery_jobs", kGauge,
      [](const Status& s) { return Number(s.loop.recovery_jobs); },
      "Jobs that were pending when this process started."},
-    {"expirer_nats_slow_consumer_total", kCounter,
-     [](const Status& s) { return Number(s.slow_consumers); },
+    {"expirer_nats_slow_consumer_total", kCounter, Of<&Status::slow_consumers>,
      "Times the NATS client dropped messages because they were not handled in time."},
-    {"expirer_replies_failed_total", kCounter,
-     [](const Status& s) { return Number(s.replies_failed); },
+    {"expirer_replies_failed_total", kCounter, Of<&Status::replies_failed>,
      "Replies of the API and announcements that could not be sent as they were."},
-    {"expirer_replies_refused_total", kCounter,
-     [](const Status& s) { return Number(s.replies_refused); },
+    {"expirer_replies_refused_total", kCounter, Of<&Status::replies_refused>,
      "Requests not answered because their reply subject is not one for replies."},
-    {"expirer_consumers_ahead_total", kCounter,
-     [](const Status& s) { return Number(s.consumers_ahead); },
+    {"expirer_consumers_ahead_total", kCounter, Of<&Status::consumers_ahead>,
      "Consumers that had read further than their streams go, and were made anew."},
-    {"expirer_store_bytes", kGauge,
-     [](const Status& s) { return Number(s.sizes.disk_bytes); },
+    {"expirer_store_bytes", kGauge, Size<&StoreSizes::disk_bytes>,
      "Size of the store's files, write-ahead log included."},
-    {"expirer_store_free_bytes", kGauge,
-     [](const Status& s) { return Number(s.disk_free_bytes); },
+    {"expirer_store_free_bytes", kGauge, Of<&Status::disk_free_bytes>,
      "Free bytes of the store's volume."},
-    {"expirer_store_memtable_bytes", kGauge,
-     [](const Status& s) { return Number(s.sizes.memtable_bytes); },
+    {"expirer_store_memtable_bytes", kGauge, Size<&StoreSizes::memtable_bytes>,
      "Memory of what is not in the store's sorted files yet."},
-    {"expirer_store_cache_bytes", kGauge,
-     [](const Status& s) { return Number(s.sizes.cache_bytes); },
+    {"expirer_store_cache_bytes", kGauge, Size<&StoreSizes::cache_bytes>,
      "Memory of the store's block cache, memtables included."},
-    {"expirer_store_writable", kGauge, [](const Status& s) { return Number(s.writable); },
+    {"expirer_store_writable", kGauge, Of<&Status::writable>,
      "0 while nothing is written because the volume has no space."},
-    {"expirer_rocksdb_level0_files", kGauge,
-     [](const Status& s) { return Number(s.sizes.level0_files); },
+    {"expirer_rocksdb_level0_files", kGauge, Size<&StoreSizes::level0_files>,
      "Files of level 0, which wait for a compaction, of all column families."},
     {"expirer_rocksdb_pending_compaction_bytes", kGauge,
-     [](const Status& s) { return Number(s.sizes.compaction_bytes); },
+     Size<&StoreSizes::compaction_bytes>,
      "Bytes that compactions are behind, estimated."},
-    {"expirer_rocksdb_write_stopped", kGauge,
-     [](const Status& s) { return Number(s.sizes.write_stopped); },
+    {"expirer_rocksdb_write_stopped", kGauge, Size<&StoreSizes::write_stopped>,
      "1 while RocksDB lets no write in until compactions have caught up."},
     {"expirer_log_dropped_total", kCounter,
      [](const Status& /*status*/) { return Number(LogUse().dropped); },
      "Lines of the log dropped because stderr was not read in time."},
-    {"process_resident_memory_bytes", kGauge,
-     [](const Status& s) { return Number(s.rss_bytes); }, "Resident memory."},
+    {"process_resident_memory_bytes", kGauge, Of<&Status::rss_bytes>, "Resident memory."},
     {"process_cpu_seconds_total", kCounter, CpuSeconds, "User and system time."},
     {"process_open_fds", kGauge, OpenDescriptors, "Open file descriptors."},
     {"process_max_fds", kGauge, MaxDescriptors, "How many may be open."},
@@ -353,22 +337,18 @@ void AddReasons(const Status& status, Sheet* sheet) {
       sheet->Add({{"rule", status.outlet_rules[i]}, {"reason", kRejectReasons[kind]}},
                  Number(status.stats.outcomes[i].rejected_by[kind]));
   }
-  sheet->Begin("expirer_deadletter_total", kCounter, "rule, reason",
-               "Jobs given up and kept in the dead store.");
-  for (size_t i = 0; i < CountedOutlets(status); ++i) {
-    for (size_t kind = 0; kind < kDeadKinds; ++kind)
-      sheet->Add({{"rule", status.outlets[i]}, {"reason", kDeadReasons[kind]}},
-                 Number(status.stats.outcomes[i].dead_by[kind]));
-  }
-}
-
-void AddFailures(const Status& status, Sheet* sheet) {
-  sheet->Begin("expirer_dispatch_failures_total", kCounter, "rule, reason",
-               "Attempts that ended without a confirmation; every job is tried again.");
-  for (size_t i = 0; i < CountedOutlets(status); ++i)
-    for (size_t kind = 0; kind < kFailureKinds; ++kind)
-      sheet->Add({{"rule", status.outlets[i]}, {"reason", kFailureReasons[kind]}},
-                 Number(status.stats.outcomes[i].failed_by[kind]));
+  const auto add = [&](const char* name, const auto& reasons, auto count,
+                       const char* help) {
+    sheet->Begin(name, kCounter, "rule, reason", help);
+    for (size_t i = 0; i < CountedOutlets(status); ++i)
+      for (size_t kind = 0; kind < std::size(reasons); ++kind)
+        sheet->Add({{"rule", status.outlets[i]}, {"reason", reasons[kind]}},
+                   Number((status.stats.outcomes[i].*count)[kind]));
+  };
+  add("expirer_deadletter_total", kDeadReasons, &Outcomes::dead_by,
+      "Jobs given up and kept in the dead store.");
+  add("expirer_dispatch_failures_total", kFailureReasons, &Outcomes::failed_by,
+      "Attempts that ended without a confirmation; every job is tried again.");
 }
 
 void AddHistograms(const Status& status, Sheet* sheet) {
@@ -484,7 +464,6 @@ Sheet Filled(const Status& status, const Config& config, const HttpCounts& http)
   AddIngested(status.stats, &sheet);
   AddOutcomes(status, &sheet);
   AddReasons(status, &sheet);
-  AddFailures(status, &sheet);
   AddHistograms(status, &sheet);
   AddNats(status, &sheet);
   AddStore(status, &sheet);

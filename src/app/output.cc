@@ -8,6 +8,7 @@
 #include <cstring>
 #include <string>
 
+#include "base/exit_code.h"
 #include "base/visible.h"
 
 namespace expirer {
@@ -42,7 +43,7 @@ int CheckedOutput(int code) {
   if (stdout_error == 0 && std::ferror(stdout) != 0) stdout_error = EIO;
   if (stdout_error == 0 || code != 0) return code;
   Say(std::string("stdout: writing failed: ") + std::strerror(stdout_error));
-  return 1;
+  return kFailed;
 }
 
 }  // namespace expirer

@@ -21,6 +21,7 @@
 #include "app/output.h"
 #include "app/progress.h"
 #include "base/clock.h"
+#include "base/exit_code.h"
 #include "base/log.h"
 #include "base/rfc3339.h"
 #include "base/visible.h"
@@ -34,11 +35,6 @@
 namespace expirer {
 namespace {
 
-constexpr int kDone = 0;
-constexpr int kFailed = 1;
-constexpr int kUsage = 2;
-
-constexpr int64_t kNsInMs = 1'000'000;
 // A connection that was lost may take this many times --timeout to come back.
 constexpr int64_t kPatience = 6;
 // Messages left out that are told one by one, and streams that are named.

@@ -20,6 +20,7 @@
 #include "app/output.h"
 #include "app/progress.h"
 #include "base/clock.h"
+#include "base/exit_code.h"
 #include "base/log.h"
 #include "base/rfc3339.h"
 #include "base/visible.h"
@@ -30,12 +31,6 @@
 
 namespace expirer {
 namespace {
-
-constexpr int kDone = 0;
-constexpr int kFailed = 1;
-constexpr int kUsage = 2;
-
-constexpr int64_t kNsInMs = 1'000'000;
 
 // Rejected lines that are told one by one.
 constexpr size_t kRejectsTold = 10;

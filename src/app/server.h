@@ -3,18 +3,14 @@
 
 #include "app/config.h"
 #include "net/admission.h"
-#include "sched/lanes.h"
 
 namespace expirer {
 
 struct ServeOptions {
-  Config config;
+  Config config;          // `core` says what the flags do: orphans, fire_overdue, recount
   bool built_in = false;  // no config file: the built-in ticketing rule
   bool recover_point_in_time = false;
-  bool recount = false;
-  Orphans orphans = Orphans::kRefuse;
   Adopt adopt = Adopt::kRefuse;
-  bool fire_overdue = false;  // of a rebuild
 };
 
 // Runs until SIGTERM, SIGINT or, unless it is ignored, SIGHUP; returns the process's

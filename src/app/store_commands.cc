@@ -21,6 +21,7 @@
 #include "app/store_dump.h"
 #include "app/table.h"
 #include "base/coding.h"
+#include "base/exit_code.h"
 #include "base/log.h"
 #include "base/rfc3339.h"
 #include "base/visible.h"
@@ -33,10 +34,6 @@
 
 namespace expirer {
 namespace {
-
-constexpr int kDone = 0;
-constexpr int kFailed = 1;
-constexpr int kUsage = 2;
 
 // Findings of `verify` that are told one by one.
 constexpr uint64_t kFindingsTold = 20;

@@ -51,7 +51,7 @@ int64_t Alarm::WaitUntil(int64_t wall_ms) {
 
 void Alarm::Wake() {
   int64_t none = 0;
-  woken_mono_ms_.compare_exchange_strong(none, SystemClock().MonotonicMs());
+  woken_mono_ms_.compare_exchange_strong(none, MonotonicMs());
   const uint64_t one = 1;
   (void)!write(event_fd_, &one, sizeof one);
 }

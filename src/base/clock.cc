@@ -21,9 +21,11 @@ int64_t MonotonicNs() {
   return static_cast<int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
 }
 
+int64_t MonotonicMs() { return ReadMs(CLOCK_MONOTONIC); }
+
 int64_t ThreadCpuMs() { return ReadMs(CLOCK_THREAD_CPUTIME_ID); }
 
 int64_t SystemClock::NowMs() const { return ReadMs(CLOCK_REALTIME); }
-int64_t SystemClock::MonotonicMs() const { return ReadMs(CLOCK_MONOTONIC); }
+int64_t SystemClock::MonotonicMs() const { return expirer::MonotonicMs(); }
 
 }  // namespace expirer

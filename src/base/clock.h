@@ -23,6 +23,11 @@ class SystemClock final : public Clock {
   [[nodiscard]] int64_t MonotonicMs() const override;
 };
 
+// SystemClock's monotonic time, for time-outs of what the network answers.
+[[nodiscard]] int64_t MonotonicMs();
+
+inline constexpr int64_t kNsInMs = 1'000'000;
+
 // Stands still until told otherwise. Not thread-safe.
 class VirtualClock final : public Clock {
  public:

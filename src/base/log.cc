@@ -175,7 +175,7 @@ void Log(Level level, std::string_view message, std::initializer_list<Field> fie
 void LogGathered(Level level, std::string_view message, std::string_view rule,
                  std::string_view reason, std::initializer_list<Field> fields) {
   if (level < TheLogger().least) return;
-  TheGatherer().Add(SystemClock().MonotonicMs(), level, message, rule, reason,
+  TheGatherer().Add(MonotonicMs(), level, message, rule, reason,
                     {fields.begin(), fields.size()});
 }
 
@@ -185,7 +185,7 @@ void TickLog() {
     LogGathered(Level::kWarn,
                 "lines of the log are lost: what reads stderr does not keep up", "", "",
                 {{"lost", lost}});
-  TheGatherer().Tick(SystemClock().MonotonicMs());
+  TheGatherer().Tick(MonotonicMs());
 }
 
 void FlushLog() {

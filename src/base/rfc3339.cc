@@ -5,12 +5,13 @@
 
 #include <fmt/format.h>
 
+#include "base/clock.h"
+
 namespace expirer {
 namespace {
 
 constexpr int64_t kDayMs = 86'400'000;
 constexpr int64_t kMinuteMs = 60'000;
-constexpr int64_t kNsInMs = 1'000'000;
 constexpr int64_t kNsEndMs = 9'214'646'400'000;  // 2262-01-01; 2^63 ns end that April
 
 // What ParseRfc3339 found wrong; kNone is success.

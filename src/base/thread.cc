@@ -5,6 +5,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/exit_code.h"
 #include "base/log.h"
 
 namespace expirer {
@@ -16,9 +17,9 @@ std::thread StartThread(const std::string& name, std::function<void()> run) {
       run();
     });
   } catch (const std::system_error&) {
-    Log(Level::kError, kNoThread, {{"thread", name}, {"exit", 1}});
+    Log(Level::kError, kNoThread, {{"thread", name}, {"exit", kFailed}});
     FlushLog();
-    _exit(1);
+    _exit(kFailed);
   }
 }
 

@@ -23,11 +23,6 @@ namespace expirer {
 namespace {
 
 constexpr int64_t kTickMs = 100;
-constexpr int64_t kBackOffFirstMs = 100;
-// With its jitter and a connect this keeps a return within 5 s.
-constexpr int64_t kBackOffMaxMs = 3'000;
-// A connection that lived shorter was no success: it does not reset back-off.
-constexpr int64_t kProvenMs = 2'000;
 constexpr int64_t kPingMs = 1'500;
 // 100 s without a PONG, though other bytes came all the time.
 constexpr int kPingsOutMax = 67;
@@ -37,8 +32,6 @@ constexpr int kIoBufferBytes = 128 << 10;
 // True while this thread is in Publish: its Flush will write, no need to wake
 // the loop for it.
 thread_local bool publishing = false;
-
-int64_t NowMs() { return SystemClock().MonotonicMs(); }
 
 // Uniform in [ms / 2, ms].
 int64_t Jitter(int64_t ms) {
@@ -217,9 +210,9 @@ void Connection::Run() {
     if (!connected.ok()) SetTrouble(Message(connected));
     if (connected.ok()) {
       up_ = true;
-      const int64_t since_ms = NowMs();
+      const int64_t since_ms = MonotonicMs();
       Serve();
-      if (NowMs() - since_ms >= kProvenMs) back_off_ms = kBackOffFirstMs;
+      if (MonotonicMs() - since_ms >= kProvenMs) back_off_ms = kBackOffFirstMs;
     } else if (handlers_.failed) {
       handlers_.failed(Message(connected));
     } else {
@@ -232,9 +225,9 @@ void Connection::Run() {
 }
 
 void Connection::BackOff(int64_t wait_ms) {
-  const int64_t until_ms = NowMs() + wait_ms;
-  while (!stopping_ && NowMs() < until_ms) {
-    const int64_t slice_ms = std::min(kTickMs, until_ms - NowMs());
+  const int64_t until_ms = MonotonicMs() + wait_ms;
+  while (!stopping_ && MonotonicMs() < until_ms) {
+    const int64_t slice_ms = std::min(kTickMs, until_ms - MonotonicMs());
     pollfd wake{wake_fd_, POLLIN, 0};
     if (poll(&wake, 1, static_cast<int>(std::max<int64_t>(slice_ms, 1))) > 0) {
       uint64_t count = 0;
@@ -245,7 +238,7 @@ void Connection::BackOff(int64_t wait_ms) {
 }
 
 void Connection::Tick() {
-  const int64_t now_ms = NowMs();
+  const int64_t now_ms = MonotonicMs();
   if (now_ms < next_tick_ms_) return;
   next_tick_ms_ = now_ms + kTickMs;
   {
@@ -386,7 +379,7 @@ void Connection::Renew(const std::string& why) {
 
 void Connection::LookAtMaxPayload() {
   MutexLock look_lock(&look_mutex_);
-  if (NowMs() - looked_ms_ < kLookMs) return;
+  if (MonotonicMs() - looked_ms_ < kLookMs) return;
   sockaddr_storage peer{};
   std::string server_id;
   uint64_t generation = 0;
@@ -397,7 +390,7 @@ void Connection::LookAtMaxPayload() {
     server_id = server_id_;
     generation = generation_;
   }
-  looked_ms_ = NowMs();
+  looked_ms_ = MonotonicMs();
   const Greeting greeting = ReadGreeting(peer, kGreetingMs);
   MutexLock lock(&mutex_);
   // Behind one address there may be several servers.
@@ -443,9 +436,9 @@ void Connection::Serve() {
   }
   if (handlers_.up) handlers_.up();
   std::string why = "closed by the server";
-  turned_ms_ = NowMs();
+  turned_ms_ = MonotonicMs();
   const int64_t wait_ms = pulsed_ ? Pulse::kBeatMs : kTickMs;
-  int64_t polled_ms = NowMs();
+  int64_t polled_ms = MonotonicMs();
   int64_t silent_ms = 0;
   while (!stopping_ && !closed_ && !given_up_) {
     const short want = static_cast<short>(want_write_ ? POLLIN | POLLOUT : POLLIN);
@@ -453,7 +446,7 @@ void Connection::Serve() {
     (void)poll(fds, 2, static_cast<int>(wait_ms));
     if (pulsed_) Beat();
     // What passes while this thread does not run is no silence of the server.
-    const int64_t now_ms = NowMs();
+    const int64_t now_ms = MonotonicMs();
     const int64_t passed_ms = now_ms - std::exchange(polled_ms, now_ms);
     silent_ms = (fds[0].revents & ~POLLOUT) != 0
                     ? 0
@@ -497,7 +490,7 @@ void Connection::Serve() {
 
 // Before anything is read: a gap is known before what came in it.
 void Connection::Beat() {
-  const int64_t now_ms = NowMs();
+  const int64_t now_ms = MonotonicMs();
   const int64_t passed_ms = now_ms - std::exchange(turned_ms_, now_ms);
   if (passed_ms >= Pulse::kBeatMs + Pulse::kGapMs) {
     gap_ms_ = passed_ms;

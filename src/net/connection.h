@@ -144,6 +144,12 @@ class Connection {
   // A server that says nothing for so long, though asked three times, is given up: it
   // is frozen, or gone without a word, and another one may be there.
   static constexpr int64_t kSilentMs = 5'000;
+  // Pauses between two attempts to connect: from the first, doubled up to the last.
+  // With its jitter and a connect the last one keeps a return within 5 s.
+  static constexpr int64_t kBackOffFirstMs = 100;
+  static constexpr int64_t kBackOffMaxMs = 3'000;
+  // A connection that lived shorter was no success: it does not reset the pause.
+  static constexpr int64_t kProvenMs = 2'000;
   static constexpr int64_t kLookMs = 10'000;  // between two looks at max_payload
   // For what a server says to whoever connects.
   static constexpr int64_t kGreetingMs = 300;

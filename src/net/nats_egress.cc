@@ -161,8 +161,7 @@ void NatsEgress::OnEcho(std::string_view token) {
   const auto [stop, error] = std::from_chars(token.data(), end, attempt);
   if (error != std::errc() || stop != end) return;
   MutexLock lock(&mutex_);
-  if (in_flight_.contains(attempt))
-    echoed_.emplace_back(attempt, SystemClock().MonotonicMs());
+  if (in_flight_.contains(attempt)) echoed_.emplace_back(attempt, MonotonicMs());
 }
 
 void NatsEgress::JudgeTooLarge() {
@@ -188,7 +187,7 @@ void NatsEgress::OnTick() {
   requests_.Tick();
   JudgeTooLarge();
   if (connection_.up()) routes_.Refresh();
-  const int64_t until_ms = SystemClock().MonotonicMs() - kCoreGraceMs;
+  const int64_t until_ms = MonotonicMs() - kCoreGraceMs;
   std::vector<uint64_t> confirmed;
   {
     MutexLock lock(&mutex_);

@@ -24,8 +24,6 @@ constexpr size_t kBytesMin = 1'024;
 constexpr int64_t kLargeExpiresMs = 2'000;
 constexpr int kLargesMax = 16;  // then those behind may be smaller again
 
-int64_t MonotonicMs() { return SystemClock().MonotonicMs(); }
-
 }  // namespace
 
 bool MayBecomeDead(const Intent& intent) {

@@ -19,8 +19,7 @@ void Requests::Ask(const std::string& subject, const std::string& body,
   {
     MutexLock lock(&mutex_);
     number = next_++;
-    pending_[number] = {subject, SystemClock().MonotonicMs() + timeout_ms,
-                        std::move(done)};
+    pending_[number] = {subject, MonotonicMs() + timeout_ms, std::move(done)};
   }
   const Connection::Sent sent =
       connection_->Publish(subject, prefix_ + std::to_string(number), body);
@@ -109,7 +108,7 @@ void Requests::OnReply(const Delivery& delivery) {
 }
 
 void Requests::Tick() {
-  const int64_t now_ms = SystemClock().MonotonicMs();
+  const int64_t now_ms = MonotonicMs();
   std::vector<Pending> late;
   {
     MutexLock lock(&mutex_);

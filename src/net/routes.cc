@@ -13,8 +13,6 @@
 namespace expirer {
 namespace {
 
-int64_t NowMs() { return SystemClock().MonotonicMs(); }
-
 bool Matches(const std::vector<std::string>& subjects, std::string_view target) {
   return std::any_of(subjects.begin(), subjects.end(),
                      [&](const std::string& s) { return SubjectMatches(s, target); });
@@ -86,7 +84,7 @@ Egress::Target Routes::Look(std::string_view target, std::string* why) {
   {
     MutexLock lock(&mutex_);
     const auto found = routes_.find(target);
-    if (found != routes_.end() && NowMs() < found->second.until_ms) {
+    if (found != routes_.end() && MonotonicMs() < found->second.until_ms) {
       *why = found->second.why;
       return found->second.state;
     }
@@ -153,7 +151,7 @@ void Routes::Refused(const std::string& target, uint64_t number, Egress::Target 
   {
     MutexLock lock(&mutex_);
     if (Route* const route = Asked(target, number))
-      *route = {state, std::move(why), NowMs() + kRefusedMs, 0};
+      *route = {state, std::move(why), MonotonicMs() + kRefusedMs, 0};
   }
   known_(target);
 }
@@ -183,8 +181,12 @@ void Routes::TellUnknown(const std::string& target, const std::string& stream,
 }
 
 void Routes::Learn(const std::string& name, const StreamInfo& info) {
-  Stream learnt{info.subjects,  info.no_ack,          info.max_msg_size,
-                info.max_bytes, NowMs() + kRefreshMs, 0};
+  Stream learnt{info.subjects,
+                info.no_ack,
+                info.max_msg_size,
+                info.max_bytes,
+                MonotonicMs() + kRefreshMs,
+                0};
   if (learnt.subjects.size() > kTargetsMax) learnt.subjects.resize(kTargetsMax);
   const std::vector<std::string> before = std::exchange(streams_[name].subjects, {});
   subjects_ -= before.size();
@@ -224,7 +226,7 @@ void Routes::Refresh() {
   std::vector<std::pair<std::string, uint64_t>> streams;
   {
     MutexLock lock(&mutex_);
-    const int64_t now_ms = NowMs();
+    const int64_t now_ms = MonotonicMs();
     if (now_ms >= expect_ms_) {
       expect_ms_ = now_ms + kRefreshMs;
       next_expected_ = 0;
@@ -286,7 +288,8 @@ void Routes::ForgetAll() {
 void Routes::Deny(std::string_view target, const std::string& why, int64_t for_ms) {
   MutexLock lock(&mutex_);
   MakeRoom();
-  routes_[std::string(target)] = {Egress::Target::kRefused, why, NowMs() + for_ms, 0};
+  routes_[std::string(target)] = {Egress::Target::kRefused, why, MonotonicMs() + for_ms,
+                                  0};
 }
 
 }  // namespace expirer

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/mutex.h"
 #include "base/thread.h"
+#include "net/connection.h"
 #include "net/pull_source.h"
 #include "net/stan_link.h"
 #include "net/stan_progress.h"
@@ -44,18 +45,12 @@ bool StanCompiledIn() { return true; }
 
 namespace {
 
-constexpr int64_t kBackOffFirstMs = 100;
-constexpr int64_t kBackOffMaxMs = 3'000;
-// A connection that lived shorter was no success: it does not reset back-off.
-constexpr int64_t kProvenMs = 2'000;
 // A look into an empty channel is never answered: so long it is silent.
 constexpr int64_t kSilenceMs = 2'000;
 constexpr int64_t kIdleMs = 1'000;
 // For the server's word on our going, which nothing depends on.
 constexpr int64_t kFarewellMs = 1'000;
 constexpr std::string_view kReplyPrefix = "stan ";
-
-int64_t NowMs() { return SystemClock().MonotonicMs(); }
 
 // A rule's channel.
 struct Reader {
@@ -386,7 +381,7 @@ bool Bus::OnMessage(size_t index, const StanLink::Message& message) {
     }
     inbox_->Push(std::move(request));
   }
-  heard_ms_ = NowMs();
+  heard_ms_ = MonotonicMs();
   receiving_ = false;
   return room;
 }
@@ -474,29 +469,30 @@ void Bus::Send(const Outgoing& out) {
 }
 
 void Bus::Run() {
-  int64_t back_off_ms = kBackOffFirstMs;
+  int64_t back_off_ms = Connection::kBackOffFirstMs;
   // Not made anew once it is to stop: nothing would go over it.
   while (!stopping_ && reading_) {
-    const int64_t since_ms = NowMs();
+    const int64_t since_ms = MonotonicMs();
     if (const absl::Status status = Connect(); status.ok()) {
       Serve();
-      if (NowMs() - since_ms >= kProvenMs) back_off_ms = kBackOffFirstMs;
+      if (MonotonicMs() - since_ms >= Connection::kProvenMs)
+        back_off_ms = Connection::kBackOffFirstMs;
     } else {
       Complain(Message(status));
     }
     TakeDown();
     Wait(back_off_ms);
-    back_off_ms = std::min(back_off_ms * 2, kBackOffMaxMs);
+    back_off_ms = std::min(back_off_ms * 2, Connection::kBackOffMaxMs);
   }
   MutexLock lock(&mutex_);
   ended_ = true;
 }
 
 void Bus::Wait(int64_t ms) {
-  const int64_t until_ms = NowMs() + ms;
-  while (!stopping_ && reading_ && NowMs() < until_ms)
+  const int64_t until_ms = MonotonicMs() + ms;
+  while (!stopping_ && reading_ && MonotonicMs() < until_ms)
     std::this_thread::sleep_for(
-        std::chrono::milliseconds(std::min<int64_t>(50, until_ms - NowMs() + 1)));
+        std::chrono::milliseconds(std::min<int64_t>(50, until_ms - MonotonicMs() + 1)));
 }
 
 void Bus::Complain(const std::string& why) {
@@ -593,12 +589,13 @@ absl::Status Bus::KeepLooking() {
     Reader& reader = readers_[i];
     if (begin && !reader.passed_over) {
       RETURN_IF_ERROR(link_.Look(i));
-      reader.look_since_ms = NowMs();
+      reader.look_since_ms = MonotonicMs();
       reader.look_open = true;
       continue;
     }
     if (!reader.look_open) continue;
-    const int64_t silent_ms = NowMs() - std::max(reader.look_since_ms, heard_ms_.load());
+    const int64_t silent_ms =
+        MonotonicMs() - std::max(reader.look_since_ms, heard_ms_.load());
     {
       MutexLock lock(&mutex_);
       if (reader.progress.looking() && (receiving_ || silent_ms < kSilenceMs)) continue;

@@ -20,8 +20,6 @@ constexpr int64_t kPauseMs = 100;
 constexpr size_t kBytesMax = 4 << 20;  // of one pull; more than one message
 constexpr int64_t kInactiveNs = 300'000'000'000;
 
-int64_t NowMs() { return SystemClock().MonotonicMs(); }
-
 }  // namespace
 
 StreamReader::StreamReader(Options options, Connection* connection, PullReplies* replies,
@@ -38,7 +36,7 @@ StreamReader::StreamReader(Options options, Connection* connection, PullReplies*
       all_read_(options_.last_seq == 0) {}
 
 absl::StatusOr<bool> StreamReader::Next(StreamMessage* message) {
-  const int64_t give_up_ms = NowMs() + options_.patience_ms;
+  const int64_t give_up_ms = MonotonicMs() + options_.patience_ms;
   while (!Take(message)) {
     if (AllRead()) return false;
     if (options_.stopped && options_.stopped())
@@ -46,7 +44,7 @@ absl::StatusOr<bool> StreamReader::Next(StreamMessage* message) {
     const absl::Status standing = Mend();
     if (!standing.ok() && !absl::IsUnavailable(standing))
       return Annotate(standing, "stream " + options_.stream);
-    if (NowMs() >= give_up_ms) return GivenUp(standing);
+    if (MonotonicMs() >= give_up_ms) return GivenUp(standing);
     Wait();
   }
   return true;
@@ -94,7 +92,7 @@ void StreamReader::LookForTrouble() {
   if (consumer_.empty() || !trouble_.empty()) return;
   if (!connection_->up() || connection_->generation() != generation_)
     trouble_ = "the connection was lost";
-  else if (asked_ > 0 && NowMs() - heard_ms_ > 2 * options_.timeout_ms)
+  else if (asked_ > 0 && MonotonicMs() - heard_ms_ > 2 * options_.timeout_ms)
     trouble_ = "no answer to a pull";
 }
 
@@ -159,7 +157,7 @@ void StreamReader::Close() {
 void StreamReader::Pump() {
   const bool idle = consumer_.empty() || !trouble_.empty() || all_read_;
   if (idle || asked_ > 0 || queue_.size() > kBatch / 2) return;
-  const int64_t now_ms = NowMs();
+  const int64_t now_ms = MonotonicMs();
   if (now_ms < pause_until_ms_) return;
   asked_ = batch_ = std::min(kBatch, limits_.batch);
   const size_t bytes =
@@ -180,7 +178,7 @@ void StreamReader::OnMessage(const Delivery& delivery, const AckSubject& ack) {
   MutexLock lock(&mutex_);
   // What a consumer brings that was given up is read again.
   if (ack.consumer != consumer_ || !trouble_.empty()) return;
-  heard_ms_ = NowMs();
+  heard_ms_ = MonotonicMs();
   if (ack.consumer_seq != ++consumer_seq_) {
     trouble_ = "a message was lost on its way";
     return;
@@ -203,7 +201,7 @@ void StreamReader::OnMessage(const Delivery& delivery, const AckSubject& ack) {
 void StreamReader::OnStatus(const Delivery::Status& status, uint64_t pull) {
   MutexLock lock(&mutex_);
   if (pull != pull_) return;
-  heard_ms_ = NowMs();
+  heard_ms_ = MonotonicMs();
   switch (ReadPullStatus(status)) {
     case PullStatus::kHeartbeat: return;
     case PullStatus::kEnded:
@@ -212,13 +210,13 @@ void StreamReader::OnStatus(const Delivery::Status& status, uint64_t pull) {
       if (asked_ == batch_) trouble_ = "nothing came";
       break;
     case PullStatus::kLimited:
-      if (!limits_.Learn(status.description)) pause_until_ms_ = NowMs() + kPauseMs;
+      if (!limits_.Learn(status.description)) pause_until_ms_ = MonotonicMs() + kPauseMs;
       break;
     case PullStatus::kBroken:
       trouble_ = fmt::format("{} {}", status.code, status.description);
       break;
     case PullStatus::kPause:
-    case PullStatus::kUnknown: pause_until_ms_ = NowMs() + kPauseMs; break;
+    case PullStatus::kUnknown: pause_until_ms_ = MonotonicMs() + kPauseMs; break;
   }
   asked_ = 0;
 }

@@ -360,7 +360,7 @@ void World::Configure() {
   }
 }
 
-// One turn of the core, as app/server.cc takes it.
+// One turn of the core, as app/core_loop.cc takes it.
 void World::Step() {
   Process& process = *process_;
   NoticeGap();

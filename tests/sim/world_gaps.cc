@@ -82,7 +82,7 @@ void World::GoDeaf(int64_t ms) {
   pulse_.gap_ms = still_ms;
 }
 
-// As app/server.cc does.
+// As app/core_loop.cc does.
 void World::NoticeGap() {
   if (quiet_) return;
   Process& process = *process_;

@@ -1,0 +1,78 @@
+// The parts of a running service, in the order in which the server makes them and
+// opposite to the one in which they go.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "app/config.h"
+#include "app/core_loop.h"
+#include "app/server.h"
+#include "base/alarm.h"
+#include "base/clock.h"
+#include "base/mutex.h"
+#include "net/api.h"
+#include "net/ingress.h"
+#include "net/nats_egress.h"
+#include "net/stan.h"
+#include "sched/scheduler.h"
+#include "store/committer.h"
+#include "store/store.h"
+
+#ifdef EXPIRER_HTTP
+#include "app/exposition.h"
+#include "net/http_server.h"
+#endif
+
+namespace expirer {
+
+struct Service {
+  explicit Service(const ServeOptions& serve) : options(serve), config(serve.config) {}
+
+  // Ends the loop. Any thread.
+  void Stop() {
+    stopping = true;
+    alarm.Wake();
+  }
+  // Why the start is refused, once the ingress has found that out; "" = it is not.
+  [[nodiscard]] std::string RefusedWhy() const {
+    MutexLock lock(&mutex);
+    return refused_why;
+  }
+
+  const ServeOptions& options;
+  const Config& config;
+  const SystemClock clock;
+  const int64_t started_ms = clock.NowMs();
+  const int64_t started_mono_ms = clock.MonotonicMs();
+  Alarm alarm;
+  Inbox inbox{config.limits.inbox, [this] { alarm.Wake(); }, config.limits.requests};
+  std::atomic<bool> stopping{false};  // a signal, or a start that is refused
+  std::atomic<bool> locked{false};    // the store is ours
+  std::atomic<bool> open{false};      // all parts below are made, and constant
+  std::unique_ptr<Store> store;
+  std::unique_ptr<SyncThread> committer;
+  std::unique_ptr<NatsEgress> egress;
+  std::unique_ptr<Ingress> ingress;
+  std::unique_ptr<StanBus> stan;  // null where no rule uses it
+  std::unique_ptr<Api> api;
+  std::unique_ptr<Scheduler> scheduler;
+  CoreLoop loop{config, &clock, &alarm, &inbox};
+  // As Stats::outcomes.
+  std::vector<std::string> outlets;
+  std::vector<std::string> outlet_rules;
+#ifdef EXPIRER_HTTP
+  Exposition exposition{&config, &clock};
+  std::unique_ptr<HttpServer> http;  // null: not configured
+#endif
+
+  mutable Mutex mutex;
+  std::string starting_why ABSL_GUARDED_BY(mutex) = "the store is being opened";
+  std::string refused_why ABSL_GUARDED_BY(mutex);
+  VolumeRoom room ABSL_GUARDED_BY(mutex);
+};
+
+}  // namespace expirer

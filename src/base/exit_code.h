@@ -1,0 +1,10 @@
+// What the process exits with.
+#pragma once
+
+namespace expirer {
+
+inline constexpr int kDone = 0;
+inline constexpr int kFailed = 1;  // at run time
+inline constexpr int kUsage = 2;   // bad usage or config
+
+}  // namespace expirer
