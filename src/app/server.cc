@@ -156,6 +156,7 @@ class Server : private Service {
   absl::Status OpenStore(const std::string& path) {
     StoreOptions how;
     how.path = path;
+    how.history_ms = config.core.history_ms;
     how.recover_point_in_time = options.recover_point_in_time;
     how.locked = [this] { locked = true; };
     while (true) {

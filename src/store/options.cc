@@ -1,5 +1,7 @@
 #include "store/options.h"
 
+#include <algorithm>
+
 #include "job/job.h"
 #include "rocksdb/compaction_filter.h"
 #include "rocksdb/filter_policy.h"
@@ -75,7 +77,8 @@ rocksdb::ColumnFamilyOptions DueOptions(const rocksdb::BlockBasedTableOptions& t
 
 rocksdb::ColumnFamilyOptions IdsOptions(rocksdb::BlockBasedTableOptions table,
                                         uint64_t memtable_bytes,
-                                        const rocksdb::CompactionFilter* expiry) {
+                                        const rocksdb::CompactionFilter* expiry,
+                                        int64_t history_ms) {
   // Nearly every read asks for a key that is not there.
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
   table.whole_key_filtering = true;
@@ -85,7 +88,8 @@ rocksdb::ColumnFamilyOptions IdsOptions(rocksdb::BlockBasedTableOptions table,
   family.memtable_prefix_bloom_size_ratio = 0.05;
   family.memtable_whole_key_filtering = true;
   family.compaction_filter = expiry;
-  family.periodic_compaction_seconds = 24 * 60 * 60;
+  family.periodic_compaction_seconds =
+      static_cast<uint64_t>(std::max<int64_t>(history_ms / 7 / 1'000, 60));
   return family;
 }
 
@@ -148,8 +152,9 @@ RocksSetup MakeRocksSetup(const StoreOptions& options, rocksdb::Env* env,
   const uint64_t big = options.memtable_bytes / 4;
   const uint64_t small = options.memtable_bytes / 8;
   const rocksdb::ColumnFamilyOptions family_options[kFamilies] = {
-      PlainOptions(table, small), DueOptions(table, big), IdsOptions(table, big, expiry),
-      PlainOptions(table, small), PlainOptions(table, small)};
+      PlainOptions(table, small), DueOptions(table, big),
+      IdsOptions(table, big, expiry, options.history_ms), PlainOptions(table, small),
+      PlainOptions(table, small)};
   for (uint32_t family = 0; family < kFamilies; ++family)
     setup.families.emplace_back(kFamilyNames[family], family_options[family]);
   return setup;
