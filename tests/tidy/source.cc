@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <regex>
 
 namespace expirer::tidy {
 namespace {
@@ -119,6 +120,78 @@ std::string NameIn(std::string_view header) {
   return std::string(header.substr(begin, end - begin));
 }
 
+// Without what is between angles, attributes and the names of macros with arguments.
+std::string Bare(std::string_view declaration) {
+  static const std::regex* const kMacros = new std::regex(
+      "\\[\\[[^\\]]*\\]\\]|ABSL_[A-Z_]+\\([^()]*(\\([^()]*\\)[^()]*)*\\)|__attribute__\\("
+      ".*\\)");
+  std::string text = std::regex_replace(std::string(declaration), *kMacros, "");
+  static const std::regex* const kAngles = new std::regex("<[^<>]*>");
+  for (size_t before = 0; before != text.size();) {
+    before = text.size();
+    text = std::regex_replace(text, *kAngles, "");
+  }
+  return text;
+}
+
+// Whether a member's declaration, without its body, is one of a method of `of`.
+bool IsMethod(std::string_view declaration, const std::string& of) {
+  const std::string text = Bare(declaration);
+  const size_t open = text.find('(');
+  if (open == std::string::npos) return false;
+  static const std::regex* const kOther = new std::regex(
+      "^\\s*(template\\s*)?(friend|using|typedef|static_assert|enum|class|struct)\\b");
+  if (std::regex_search(text, *kOther)) return false;
+  const std::string before = text.substr(0, open);
+  const std::string name = NameIn(text);
+  return before.find('=') == std::string::npos && name != of && name[0] != '~' &&
+         !StartsWith(name, "operator");
+}
+
+size_t Methods(std::string_view body, const std::string& of) {
+  size_t methods = 0;
+  size_t from = 0;
+  int parens = 0;
+  for (size_t i = 0; i < body.size(); ++i) {
+    const char c = body[i];
+    if (c == '(') ++parens;
+    if (c == ')') --parens;
+    if (parens > 0) continue;
+    const bool label = c == ':' && (EndsWith(body.substr(0, i), "public") ||
+                                    EndsWith(body.substr(0, i), "protected") ||
+                                    EndsWith(body.substr(0, i), "private"));
+    if (c != ';' && c != '{' && !label) continue;
+    if (!label && IsMethod(body.substr(from, i - from), of)) {
+      ++methods;
+      if (c == '{') i = PastBody(body, i) - 1;
+      from = i + 1;
+      continue;
+    }
+    // A member's value ends at the semicolon behind it.
+    if (c == '{') i = PastBody(body, i) - 1;
+    if (c != '{') from = i + 1;
+  }
+  return methods;
+}
+
+// Of the list whose brace is at `open`.
+bool IsPositional(std::string_view code, size_t open) {
+  const std::string_view list = code.substr(open + 1, PastBody(code, open) - open - 2);
+  const size_t first = list.find_first_not_of(" \n");
+  if (first == std::string_view::npos || list[first] == '.') return false;
+  int depth = 0;
+  size_t fields = 1;
+  for (size_t i = 0; i < list.size(); ++i) {
+    const char c = list[i];
+    if (c == ';') return false;  // a body
+    if (c == '(' || c == '{' || c == '[') ++depth;
+    if (c == ')' || c == '}' || c == ']') --depth;
+    if (c == ',' && depth == 0 && list.find_first_not_of(" \n", i + 1) != list.npos)
+      ++fields;
+  }
+  return fields > 3;
+}
+
 }  // namespace
 
 std::vector<Source> ReadTree(const std::vector<std::string>& folders,
@@ -207,6 +280,46 @@ std::vector<Function> Functions(std::string_view text) {
     ++i;
   }
   return functions;
+}
+
+std::vector<Class> Classes(std::string_view text) {
+  const std::string blanked = Blank(text);
+  const std::string_view code = blanked;
+  std::vector<Class> classes;
+  for (const std::string_view word : {"class ", "struct "}) {
+    for (size_t at = code.find(word); at != code.npos; at = code.find(word, at + 1)) {
+      const std::string_view before = code.substr(0, at);
+      const bool head = before.find_last_not_of(" \n") == before.npos ||
+                        (!IsWord(before.back()) && before.back() != '<' &&
+                         !EndsWith(before, "enum ") && !EndsWith(before, ", "));
+      const size_t open = code.find_first_of("{;()=", at);
+      if (!head || open == code.npos || code[open] != '{') continue;
+      const size_t from = at + word.size();
+      size_t end = from;
+      while (IsWord(code[end])) ++end;
+      const std::string name(code.substr(from, end - from));
+      const auto line = 1 + std::count(before.begin(), before.end(), '\n');
+      const std::string_view body =
+          code.substr(open + 1, PastBody(code, open) - open - 2);
+      classes.push_back({name, static_cast<size_t>(line), Methods(body, name)});
+    }
+  }
+  return classes;
+}
+
+size_t PositionalInitialisers(std::string_view text) {
+  const std::string blanked = Blank(text);
+  const std::string_view code = blanked;
+  size_t found = 0;
+  for (size_t open = code.find('{'); open != code.npos; open = code.find('{', open + 1)) {
+    const std::string_view before = code.substr(0, open);
+    size_t word = open;
+    while (word > 0 && IsWord(code[word - 1])) --word;
+    const bool type = word < open && std::isupper(static_cast<unsigned char>(code[word]));
+    if (type || EndsWith(before, "(") || EndsWith(before, "return "))
+      found += IsPositional(code, open) ? 1 : 0;
+  }
+  return found;
 }
 
 }  // namespace expirer::tidy

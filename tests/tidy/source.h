@@ -40,4 +40,17 @@ struct Function {
 // parentheses opens a body. Lambdas and local classes count to their function.
 std::vector<Function> Functions(std::string_view text);
 
+struct Class {
+  std::string name;
+  size_t line;     // where it begins, from 1
+  size_t methods;  // declared in it, without constructors, destructor and operators
+};
+// The classes and structs defined in such a file, also those inside others.
+std::vector<Class> Classes(std::string_view text);
+
+// How many lists of initialisers in such a file give more than three fields by their
+// place: T{a, b, c, d}, return {a, b, c, d} and f({a, b, c, d}); not those of
+// containers and tables.
+size_t PositionalInitialisers(std::string_view text);
+
 }  // namespace expirer::tidy
