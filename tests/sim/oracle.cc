@@ -384,6 +384,14 @@ void Oracle::Termed(const std::string& reply, const Store& store, uint64_t dropp
     Fail("P4: terminated, neither kept nor told as dropped: " + Tell(event));
 }
 
+// The event whose job the answer is about. A late cancel's stands in its register: a
+// later one of the key is not sent before this answer has left.
+const Event* Oracle::AskedAbout(const Ask& ask, const Store& store) {
+  if (!outlets_[ask.outlet].late_cancels) return ask.newest;
+  const auto reg = Read(store, ask.outlet, ask.key);
+  return reg && reg->schedule ? ByTime(reg->schedule->position.time_ns) : nullptr;
+}
+
 void Oracle::Replied(const MemoryBus::Replied& reply, const Store& store) {
   std::erase_if(open_asks_, [&](const Ask* ask) { return ask->reply == reply.to; });
   for (const Again& one : again_[reply.to]) {
@@ -400,10 +408,11 @@ void Oracle::Replied(const MemoryBus::Replied& reply, const Store& store) {
   if (reply.body.find("unknown") != std::string::npos) return;
   ask.answered = true;
   const bool cancelled = reply.body.find(R"("cancelled")") != std::string::npos;
-  if (cancelled && ask.newest != nullptr && !ask.newest->forgotten &&
-      stored_.contains({ask.outlet, ask.newest->number}) &&
-      !stored_before_.contains({ask.outlet, ask.newest->number}))
-    Fail("P3: `cancelled` was said, but it had fired: " + Tell(*ask.newest));
+  const Event* const about = AskedAbout(ask, store);
+  if (cancelled && about != nullptr && !about->forgotten &&
+      stored_.contains({ask.outlet, about->number}) &&
+      !stored_before_.contains({ask.outlet, about->number}))
+    Fail("P3: `cancelled` was said, but it had fired: " + Tell(*about));
 }
 
 // A core that waits for space applies what was handed over in a later Step.

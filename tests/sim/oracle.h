@@ -152,6 +152,7 @@ class Oracle {
   [[nodiscard]] bool Misses(const Event& event, OutletIndex outlet) const;
   void HandedCancel(const Event& event, const Store& store);
   void HandedCancelRequest(const CancelRequest& request, Instant now);
+  [[nodiscard]] const Event* AskedAbout(const Ask& ask, const Store& store);
   void HandedDead(const DeadRequest& request, Instant now, const Store& store);
   Ask* AskedToClose(const std::string& reply, OutletIndex outlet, const std::string& key,
                     Instant now);

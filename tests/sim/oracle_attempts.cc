@@ -31,12 +31,14 @@ std::optional<OutletIndex> Oracle::OutletOf(const MemoryBus::Published& message)
   return std::nullopt;
 }
 
-// The events that ask for this message, oldest first, and its outlet.
+// The schedules that ask for this message, oldest first, and its outlet. None asks for a
+// late cancel's, also one with the body of that cancel.
 std::vector<const Event*> Oracle::Find(const MemoryBus::Published& message,
                                        OutletIndex* outlet) const {
   const uint64_t number = NumberIn(message);
   const auto found = OutletOf(message);
   if (number == 0 || number > events_.size() || !found) return {};
+  if (outlets_[*found].late_cancels) return {};
   *outlet = *found;
   const Event& first = events_[number - 1];
   std::vector<const Event*> events;
@@ -213,7 +215,9 @@ void Oracle::Stored(const MemoryBus::Published& message) {
   OutletIndex outlet = 0;
   if (const auto late = OutletOf(message); late && outlets_[*late].late_cancels) {
     const auto due_ms = ParseRfc3339(message.Header("Expirer-Due"));
-    stored_late_.insert({*late, events_[NumberIn(message) - 1].key, due_ms.value_or(0)});
+    const Event& cancel = events_[NumberIn(message) - 1];
+    stored_late_.insert({*late, cancel.key, due_ms.value_or(0)});
+    if (Known(cancel)) stored_.insert({*late, cancel.number});
   }
   for (const Event* event : Find(message, &outlet))
     if (Known(*event)) stored_.insert({outlet, event->number});
