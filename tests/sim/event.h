@@ -38,6 +38,7 @@ struct Event {
   uint64_t lives = 0;        // processes it was handed to
   int64_t handed_at_ms = 0;  // latest wall time of that
   bool requeued = false;     // was rejected, and is a schedule since
+  bool taken = false;        // so in some store, ever
   bool termed = false;       // before that
   bool purged = false;       // from the dead store, or may be
   bool dropped = false;      // rejected when the dead store could hold no more

@@ -148,6 +148,10 @@ void Oracle::Started(const Store& store, Instant now, bool dead_roomy) {
   for (Event& event : events_) {
     event.handed = false;
     if (rules_[event.rule].source == Transport::kCore) event.in_stream = false;
+    if (event.kind == Event::Kind::kReject && event.taken && IsNamed(store, event)) {
+      event.kind = Event::Kind::kSchedule;  // in the older copy it was taken back
+      event.requeued = true;
+    }
     event.durable = event.durable || (event.lives > 0 && IsDurable(event));
   }
   RevertRequeues(store);
@@ -165,6 +169,18 @@ void Oracle::Started(const Store& store, Instant now, bool dead_roomy) {
         too_late_.insert({outlet, key.second, reg->schedule->due_ms});
     }
   }
+}
+
+// By the register of an entry, as its newest schedule.
+bool Oracle::IsNamed(const Store& store, const Event& event) {
+  const Outlets::Range entries = outlets_.Entries(event.rule);
+  for (size_t i = 0; i < entries.count; ++i) {
+    const auto outlet = static_cast<OutletIndex>(entries.first + i);
+    const auto reg = Read(store, outlet, event.key);
+    if (reg && reg->schedule && reg->schedule->position.time_ns == event.time_ns)
+      return true;
+  }
+  return false;
 }
 
 // Due while no process ran, and found later than its rule allows.
@@ -255,7 +271,7 @@ void Oracle::Accept(Again* again, Instant now) {
   again->accepted = true;
   Event* const event = again->event;
   event->kind = Event::Kind::kSchedule;
-  event->requeued = true;
+  event->requeued = event->taken = true;
   event->termed = event->answered;
   event->answered = false;  // as a schedule
   event->handed_at_ms = std::max(event->handed_at_ms, now.wall_ms);

@@ -157,6 +157,7 @@ class Oracle {
   Ask* AskedToClose(const std::string& reply, OutletIndex outlet, const std::string& key,
                     Instant now);
   void Accept(Again* again, Instant now);
+  [[nodiscard]] bool IsNamed(const Store& store, const Event& event);
   void RevertRequeues(const Store& store);
   [[nodiscard]] bool IsTooLate(OutletIndex outlet, int64_t due_ms, Instant now) const;
   [[nodiscard]] bool HeldByRow(const Store& store, const Event& event, OutletIndex outlet,
