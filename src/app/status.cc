@@ -138,7 +138,7 @@ Health HealthIn(const std::string& path, const std::string& text, int64_t mono_m
                                                     {"/intake_open", &read.intake_open}});
       !status.ok())
     return {false, false, path + " is no status file: " + Message(status)};
-  const Health health = Judge(pid, beat_ms, told_ms, mono_ms);
+  Health health = Judge(pid, beat_ms, told_ms, mono_ms);
   if (!health.live) return health;
   read.live = true;
   if (read.ready) read.why.clear();

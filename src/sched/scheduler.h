@@ -173,7 +173,7 @@ class Scheduler {
     uint64_t conflicts = 0;
   };
   [[nodiscard]] absl::Status ApplyDeadRequests();
-  void AnswerDead(DeadWork work);
+  void AnswerDead(const DeadWork& work);
   enum class DeadEnd { kDone, kStill, kGone, kConflict };
   struct DeadOutcome {
     DeadEnd end = DeadEnd::kDone;

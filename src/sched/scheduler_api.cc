@@ -331,13 +331,13 @@ absl::Status Scheduler::ApplyDeadRequests() {
       Answer(request.caller, outcome.end == DeadEnd::kGone ? kNotFound : kConflict,
              outcome.why);
     else
-      AnswerDead(std::move(work));
+      AnswerDead(work);
     dead_work_.pop_front();
   }
   return absl::OkStatus();
 }
 
-void Scheduler::AnswerDead(DeadWork work) {
+void Scheduler::AnswerDead(const DeadWork& work) {
   const auto cursor = IfAny(work.request.cursor);
   Answer(work.request.caller, 0,
          work.request.purge
