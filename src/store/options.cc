@@ -88,8 +88,10 @@ rocksdb::ColumnFamilyOptions IdsOptions(rocksdb::BlockBasedTableOptions table,
   family.memtable_prefix_bloom_size_ratio = 0.05;
   family.memtable_whole_key_filtering = true;
   family.compaction_filter = expiry;
+  constexpr int64_t kMinuteS = 60;
+  constexpr int64_t kDayS = 24 * 60 * kMinuteS;
   family.periodic_compaction_seconds =
-      static_cast<uint64_t>(std::max<int64_t>(history_ms / 7 / 1'000, 60));
+      static_cast<uint64_t>(std::clamp(history_ms / 7 / 1'000, kMinuteS, kDayS));
   return family;
 }
 

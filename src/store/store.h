@@ -35,8 +35,8 @@ struct StoreOptions {
   uint64_t cache_bytes = 64 << 20;     // block cache; memtables are charged to it
   uint64_t memtable_bytes = 32 << 20;  // of all memtables together
   uint64_t wal_bytes_max = 128 << 20;  // bounds the replay at start
-  // How long closed keys are remembered, at least: those that are expired are gone from
-  // the disk a seventh of it later.
+  // How long closed keys are remembered. Expired ones leave the disk a seventh of it
+  // later, but not sooner than after a minute nor later than after a day.
   int64_t history_ms = 168LL * 3'600'000;
   // Accept that synced jobs are lost: opens with the longest intact prefix of
   // a damaged write-ahead log. Only by a person's flag.
