@@ -378,8 +378,8 @@ absl::Status Ingress::Admit() {
       case Admission::Verdict::kAdmitted: phase_ = Phase::kAdmitted; break;
       case Admission::Verdict::kRebuild:
         phase_ = Phase::kAwaitingRebuild;
-        // One that is open goes on, unless its store is an older copy: meanwhile another
-        // process may have closed it, and have fired.
+        // An open rebuild goes on. If the store is an older copy of its volume, the
+        // rebuild begins anew: another process may have finished it, and fired since.
         rebuild_begun_ = admission_.why().empty();
         if (!rebuild_begun_) {
           Log(Level::kWarn, "rebuilding the store from its streams",
@@ -474,7 +474,7 @@ void Ingress::BeginLook() {
 void Ingress::LookAt(Source* source) {
   source->caught_up = false;
   source->near = false;
-  // A mark stays: what was published before it is applied once it is reached.
+  // The mark stays: once it is reached, all that was published before it is applied.
   source->poll_every_ms = kPollFirstMs;
   source->next_poll_ms = 0;
   states_[source->rule].said = {};
@@ -578,7 +578,7 @@ int64_t Ingress::KeepRule(RuleIndex index) {
   } else {
     state.back_off_ms =
         std::clamp(state.back_off_ms * 2, kSetupBackOffFirstMs, kSetupBackOffMaxMs);
-    // From when it began: one that waited for no answer has paused already.
+    // Counted from when this try began: if it waited for an answer, that was a pause.
     state.next_setup_ms = now_ms + state.back_off_ms;
   }
   return state.next_setup_ms;

@@ -187,7 +187,7 @@ class Ingress final : public Inbound {
   void TickSources();
   [[nodiscard]] std::vector<PullSource*> Pulls() const;
   void PostRead(const RuleRead& read);
-  // Its consumer is silent: the gate closes until it answers that nothing waits.
+  // Closes the rule's gate until the silent consumer answers that no message waits.
   void Unheard(Source* source);
   // All rules that are read here are away.
   void PostAway() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -201,7 +201,7 @@ class Ingress final : public Inbound {
   void Run();
   void BeginEpoch();
   void BeginLook();
-  // How far it is, is found out anew.
+  // Finds out anew how far the consumer has been read.
   void LookAt(Source* source);
   // One step of admission; true when it is over.
   [[nodiscard]] bool KeepAdmission();

@@ -38,8 +38,8 @@ class PullSource {
   using Evaluate = std::function<Intent(const EventView& event, int64_t now_ms)>;
   // Called on any thread.
   struct Handlers {
-    // A heartbeat is overdue: messages may wait in a consumer that nobody leads. Not
-    // called again before something comes; the pulls stay.
+    // A heartbeat is overdue, so messages may wait in a consumer without a leader. The
+    // pulls stay. It is called again only after the consumer was heard of.
     std::function<void()> unheard;
     // The consumer should be set up again; the source has stopped by then.
     std::function<void(const std::string& why)> broken;
@@ -52,8 +52,9 @@ class PullSource {
     std::string api_prefix;  // as JetStream::prefix
     int outstanding = 3;     // pulls at a time
     int64_t expires_ms = 30'000;
-    // Of an idle consumer. Silent for one and a quarter of them it is unheard, for two
-    // and a half broken: a cluster does not choose another leader sooner.
+    // An idle consumer sends a heartbeat so often. If none comes for 1.25 times as long,
+    // `unheard` is called; for 2.5 times, which is before a cluster chooses another
+    // leader, `broken`.
     int64_t heartbeat_ms = 1'000;
   };
 

@@ -44,8 +44,8 @@ constexpr int kOrdersASecond = 60;  // of each producer, one a server
 constexpr int64_t kAwayMs = 20'000;
 // So much of the load meets the cluster while one of it is away still.
 constexpr int64_t kAfterMs = 7'000;
-// A cancel that may have reached a stream whose consumer was silent, and nobody knew
-// yet (README, P3: 1.5 s), is in time if it was stored so long before the due time.
+// While a consumer is silent and expirer has not noticed, a cancel may stay unread. It
+// must win if the stream stored it so long before the due time (README, P3).
 constexpr int64_t kUnseenMs = 1'500;
 // Nothing is late by less.
 constexpr int64_t kLateMs = 1'000;

@@ -222,7 +222,7 @@ class World {
   size_t present_ = 0;  // rules of the configuration, the first of all
   // The one that has lost its last publish entry for now.
   std::optional<RuleIndex> shortened_;
-  bool entries_stored_ = false;  // so that an entry that goes is known to have been
+  bool entries_stored_ = false;  // the store knows all publish entries
   bool died_ = false;
   bool ingress_up_ = false;
   bool egress_up_ = false;
