@@ -436,7 +436,6 @@ void Oracle::Stepped(const Store& store, Instant now, bool roomy, bool applied) 
   for (Ask* ask : open_asks_) ask->time_ns = std::max(ask->time_ns, LatestNs(now));
   last_step_ = {now.wall_ms, clock_steps_};
   if (roomy) sign_ms_ = now.wall_ms;
-  NoteForgotten(store, applied);
   for (auto& [reply, entries] : again_) {
     for (Again& again : entries) {
       std::string value;
@@ -444,6 +443,7 @@ void Oracle::Stepped(const Store& store, Instant now, bool roomy, bool applied) 
       if (!again.accepted && found.ok() && !*found) Accept(&again, now);
     }
   }
+  NoteForgotten(store, applied);  // also what was accepted in this Step
   for (const LateCancel& late : maybe_late_)
     if (touched_[{late.cancel->rule, late.cancel->key}] == 1) late_.push_back(late);
   maybe_late_.clear();
