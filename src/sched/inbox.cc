@@ -125,6 +125,12 @@ void Inbox::Complete(Completion completion) {
   bool tell = false;
   {
     MutexLock lock(&mutex_);
+    if (const auto* read = std::get_if<RuleRead>(&completion)) {
+      if (read->state == RuleRead::State::kAway)
+        std::erase_if(reads_, [&](const auto& r) { return r.read.rule == read->rule; });
+      else if (!requests_.empty())
+        return reads_.push_back({requests_.size(), *read});  // these woke the core
+    }
     completions_.push_back(std::move(completion));
     tell = completions_.size() == wake_at_ && requests_.empty();
   }
@@ -150,6 +156,9 @@ void Inbox::Drain(size_t requests_max, std::vector<Completion>* completions,
       requests_.pop_front();
       if (Mutant("drained_slots_stay")) (void)new Request;
     }
+    for (; !reads_.empty() && reads_.front().ahead <= count; reads_.pop_front())
+      completions->push_back(reads_.front().read);
+    for (WaitingRead& waiting : reads_) waiting.ahead -= count;
     for (size_t i = 0; requests_max > 0 && i < kAsksPerDrain && !asks_.empty(); ++i) {
       requests->push_back(std::move(asks_.front()));
       asks_.pop_front();

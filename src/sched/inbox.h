@@ -36,6 +36,9 @@ class Inbox {
 
   // REQUIRES: a reserved place, which it uses, and `bytes` reserved for it.
   void Push(Request request, size_t bytes = 0);
+  // A RuleRead waits behind the messages that were pushed before it: it says that they
+  // are applied, and a Drain may leave some of them here. kAway comes at once, in the
+  // place of those of its rule that wait.
   void Complete(Completion completion);
 
   // A request of the API. TakePlace first: false at the limit. The place is
@@ -85,6 +88,11 @@ class Inbox {
   size_t wake_at_ ABSL_GUARDED_BY(mutex_) = 1;
   std::vector<Completion> completions_ ABSL_GUARDED_BY(mutex_);
   std::deque<Request> requests_ ABSL_GUARDED_BY(mutex_);
+  struct WaitingRead {
+    size_t ahead = 0;  // how many of requests_ it waits for; never more than there are
+    RuleRead read;
+  };
+  std::deque<WaitingRead> reads_ ABSL_GUARDED_BY(mutex_);
   size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // of requests_, and reserved
   size_t bytes_max_ ABSL_GUARDED_BY(mutex_) = kBytesMax;
   std::deque<Request> asks_ ABSL_GUARDED_BY(mutex_);

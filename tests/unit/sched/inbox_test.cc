@@ -117,6 +117,39 @@ TEST(Inbox, DrainAddsToWhatTheCallerStillHas) {
   EXPECT_EQ(std::get<Synced>(completions[1]).ticket, 2u);
 }
 
+// "Everything before this is applied", of messages that only the next turns take.
+TEST(Inbox, HowFarARuleIsReadComesWithTheMessagesThatArrivedBefore) {
+  Box box(10);
+  for (uint64_t seq = 1; seq <= 3; ++seq) box.PushOne(seq);
+  box.inbox_.Complete(RuleRead{0, RuleRead::State::kCaughtUp, {5, 5}});
+  box.PushOne(4);
+  EXPECT_THAT(box.Drain(2), ElementsAre(1, 2));
+  EXPECT_THAT(box.completions_, SizeIs(0));
+  EXPECT_THAT(box.Drain(0), SizeIs(0));
+  EXPECT_THAT(box.completions_, SizeIs(0));
+  EXPECT_THAT(box.Drain(1), ElementsAre(3));
+  ASSERT_THAT(box.completions_, SizeIs(1));
+  EXPECT_EQ(std::get<RuleRead>(box.completions_[0]).at.wall_ms, 5);
+  EXPECT_THAT(box.Drain(1), ElementsAre(4));
+  box.inbox_.Complete(RuleRead{0, RuleRead::State::kReading, {}});
+  EXPECT_THAT(box.Drain(1), SizeIs(0));
+  EXPECT_THAT(box.completions_, SizeIs(1));
+}
+
+TEST(Inbox, ThatARuleIsNotReadWaitsForNoMessageAndTakesBackWhatWaits) {
+  Box box(10);
+  box.PushOne(1);
+  box.inbox_.Complete(RuleRead{0, RuleRead::State::kCaughtUp, {5, 5}});
+  box.inbox_.Complete(RuleRead{1, RuleRead::State::kCaughtUp, {5, 5}});
+  box.inbox_.Complete(RuleRead{0, RuleRead::State::kAway, {6, 6}});
+  EXPECT_THAT(box.Drain(0), SizeIs(0));
+  ASSERT_THAT(box.completions_, SizeIs(1));
+  EXPECT_EQ(std::get<RuleRead>(box.completions_[0]).state, RuleRead::State::kAway);
+  EXPECT_THAT(box.Drain(1), ElementsAre(1));
+  ASSERT_THAT(box.completions_, SizeIs(1));
+  EXPECT_EQ(std::get<RuleRead>(box.completions_[0]).rule, 1U);
+}
+
 TEST(Inbox, WakesOnlyWhenItWasEmpty) {
   Box box(10);
   box.PushOne(1);
