@@ -143,7 +143,7 @@ void ReadLateCancel(const Section& cancel, Entry* entry) {
   const Section section = cancel.Map("late");
   if (!section.present()) return;
   Publish& late = entry->late.emplace();
-  late.name = kLateOutlet;
+  late.name = kLateQueue;
   ReadTargetAndBody(section, {entry->subject}, &late);
   for (const auto& [name, text] :
        {std::pair("subject", &late.target),
@@ -286,7 +286,7 @@ void CheckPublishName(const Rule& rule, size_t index, bool list, const Section& 
     section.Fail("name", "it is missing; entries of a list need one each");
   } else if (!IsRuleName(name)) {
     section.Fail("name", "expected 1 to 24 of a-z, 0-9 and -");
-  } else if (name == kLateOutlet) {
+  } else if (name == kLateQueue) {
     section.Fail("name",
                  "late is the name of jobs made by late cancels; expected another");
   }

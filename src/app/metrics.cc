@@ -125,7 +125,7 @@ constexpr Scalar kScalars[] = {
      "Times the process stood still for 2 s or longer, or the clock leapt."},
     {"expirer_gaps_total", kCounter, Core<&Stats::gaps>,
      "Shorter standstills, from 25 ms: overdue jobs wait for a look at the streams."},
-    {"expirer_rules_unsettled", kGauge, Core<&Stats::unsettled>,
+    {"expirer_rules_catching_up", kGauge, Core<&Stats::catching_up>,
      "Rules whose consumers are behind: their overdue jobs wait."},
     {"expirer_rebuilding", kGauge, Core<&Stats::rebuilding>,
      "1 while the streams are read anew and nothing fires (--adopt=rebuild)."},
@@ -232,14 +232,14 @@ void AddBuild(Sheet* sheet) {
              1);
 }
 
-// Outlets that are counted: none before the core's first turn.
-size_t CountedOutlets(const Status& status) {
-  return std::min(status.outlets.size(), status.stats.outcomes.size());
+// Queues that are counted: none before the core's first turn.
+size_t CountedQueues(const Status& status) {
+  return std::min(status.queues.size(), status.stats.outcomes.size());
 }
 
-// Names of configured outlets, and of others that something is stored of.
+// Names of configured queues, and of others that something is stored of.
 std::set<std::string> JobNames(const Status& status) {
-  std::set<std::string> names(status.outlets.begin(), status.outlets.end());
+  std::set<std::string> names(status.queues.begin(), status.queues.end());
   for (const auto& [name, counts] : status.stats.rules)
     if (counts != RuleCounts{}) names.insert(name);
   return names;
@@ -304,45 +304,45 @@ void AddIngested(const Stats& s, Sheet* sheet) {
     sheet->Add({{"result", result}}, Number(count));
 }
 
-// One family of a count that is kept by outlet.
-void AddByOutlet(const Status& status, const char* name, uint64_t Outcomes::*count,
-                 const char* help, Sheet* sheet) {
+// One family of a count that is kept by queue.
+void AddByQueue(const Status& status, const char* name, uint64_t Outcomes::*count,
+                const char* help, Sheet* sheet) {
   sheet->Begin(name, kCounter, "rule", help);
-  for (size_t i = 0; i < CountedOutlets(status); ++i)
-    sheet->Add({{"rule", status.outlets[i]}}, Number(status.stats.outcomes[i].*count));
+  for (size_t i = 0; i < CountedQueues(status); ++i)
+    sheet->Add({{"rule", status.queues[i]}}, Number(status.stats.outcomes[i].*count));
 }
 
 void AddOutcomes(const Status& status, Sheet* sheet) {
-  AddByOutlet(status, "expirer_jobs_scheduled_total", &Outcomes::scheduled,
-              "Jobs scheduled, those that replaced a pending one included.", sheet);
-  AddByOutlet(status, "expirer_jobs_cancelled_total", &Outcomes::cancelled,
-              "Jobs taken away before they fired.", sheet);
-  AddByOutlet(status, "expirer_jobs_dispatched_total", &Outcomes::fired,
-              "Jobs fired: published and confirmed.", sheet);
-  AddByOutlet(status, "expirer_jobs_skipped_total", &Outcomes::skipped,
-              "Jobs not fired because they were too late by the rule's `late`.", sheet);
-  AddByOutlet(status, "expirer_dispatch_retries_total", &Outcomes::retries,
-              "Jobs put off to a later attempt.", sheet);
+  AddByQueue(status, "expirer_jobs_scheduled_total", &Outcomes::scheduled,
+             "Jobs scheduled, those that replaced a pending one included.", sheet);
+  AddByQueue(status, "expirer_jobs_cancelled_total", &Outcomes::cancelled,
+             "Jobs taken away before they fired.", sheet);
+  AddByQueue(status, "expirer_jobs_dispatched_total", &Outcomes::fired,
+             "Jobs fired: published and confirmed.", sheet);
+  AddByQueue(status, "expirer_jobs_skipped_total", &Outcomes::skipped,
+             "Jobs not fired because they were too late by the rule's `late`.", sheet);
+  AddByQueue(status, "expirer_dispatch_retries_total", &Outcomes::retries,
+             "Jobs put off to a later attempt.", sheet);
 }
 
 void AddReasons(const Status& status, Sheet* sheet) {
   sheet->Begin("expirer_jobs_rejected_total", kCounter, "rule, reason",
                "Messages that could not become a job; they are in the dead store.");
-  for (size_t i = 0; i < CountedOutlets(status); ++i) {
-    // Counted with the rule's first outlet.
-    if (status.outlet_rules[i].empty() ||
-        (i > 0 && status.outlet_rules[i] == status.outlet_rules[i - 1]))
+  for (size_t i = 0; i < CountedQueues(status); ++i) {
+    // Counted with the rule's first queue.
+    if (status.queue_rules[i].empty() ||
+        (i > 0 && status.queue_rules[i] == status.queue_rules[i - 1]))
       continue;
     for (size_t kind = 0; kind < kRejectKinds; ++kind)
-      sheet->Add({{"rule", status.outlet_rules[i]}, {"reason", kRejectReasons[kind]}},
+      sheet->Add({{"rule", status.queue_rules[i]}, {"reason", kRejectReasons[kind]}},
                  Number(status.stats.outcomes[i].rejected_by[kind]));
   }
   const auto add = [&](const char* name, const auto& reasons, auto count,
                        const char* help) {
     sheet->Begin(name, kCounter, "rule, reason", help);
-    for (size_t i = 0; i < CountedOutlets(status); ++i)
+    for (size_t i = 0; i < CountedQueues(status); ++i)
       for (size_t kind = 0; kind < std::size(reasons); ++kind)
-        sheet->Add({{"rule", status.outlets[i]}, {"reason", reasons[kind]}},
+        sheet->Add({{"rule", status.queues[i]}, {"reason", reasons[kind]}},
                    Number((status.stats.outcomes[i].*count)[kind]));
   };
   add("expirer_deadletter_total", kDeadReasons, &Outcomes::dead_by,
@@ -363,8 +363,8 @@ void AddHistograms(const Status& status, Sheet* sheet) {
   sheet->Begin(
       "expirer_dispatch_lateness_seconds", MetricType::Histogram, "rule",
       "From due to the publish of a job's first attempt, in whole milliseconds.");
-  for (size_t i = 0; i < CountedOutlets(status); ++i)
-    sheet->AddBuckets({{"rule", status.outlets[i]}}, s.outcomes[i].lateness_ms, kMs);
+  for (size_t i = 0; i < CountedQueues(status); ++i)
+    sheet->AddBuckets({{"rule", status.queues[i]}}, s.outcomes[i].lateness_ms, kMs);
   histogram("expirer_dispatch_ack_seconds", s.answer_ms, kMs,
             "From an attempt's publish to its confirmation.");
   histogram("expirer_ingest_commit_seconds", s.commit_ms, kMs,
@@ -426,7 +426,7 @@ void AddLimits(const Status& status, const Config& config, const HttpCounts& htt
       {"dead", core.dead, dead},
       {"dead_bytes", core.dead_bytes, s.dead_bytes},
       {"history", core.history_keys, s.closed},
-      {"log", kLogLinesMax, LogUse().queued},
+      {"log", kLogLinesMax, LogUse().buffered},
       {"http_clients", HttpServer::Options().clients_max, http.clients}};
   sheet->Begin("expirer_limit", kGauge, "limit",
                "How many entries each of the config's limits allows, or bytes where its "

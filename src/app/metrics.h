@@ -15,7 +15,7 @@
 
 namespace expirer {
 
-// In the text format 0.0.4 of Prometheus. Labels are names of outlets, rules and
+// In the text format 0.0.4 of Prometheus. Labels are names of queues, rules and
 // limits and words of fixed lists: bounded by the config. A rule that is gone is
 // told of while the store holds something of it.
 [[nodiscard]] std::string MetricsText(const Status& status, const Config& config,

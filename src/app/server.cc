@@ -148,7 +148,7 @@ class Server : private Service {
     scheduler = std::make_unique<Scheduler>(config.core, config.rules, store.get(),
                                             committer.get(), out, in);
     RETURN_IF_ERROR(scheduler->Load(Instant{clock.NowMs(), clock.MonotonicMs()}));
-    NameOutlets();
+    NameQueues();
     return absl::OkStatus();
   }
 
@@ -199,10 +199,10 @@ class Server : private Service {
     return absl::OkStatus();
   }
 
-  void NameOutlets() {
-    for (const Outlet& outlet : scheduler->outlets().all()) {
-      outlets.push_back(outlet.name);
-      outlet_rules.push_back(outlet.orphan ? "" : config.rules[outlet.rule].name);
+  void NameQueues() {
+    for (const Queue& queue : scheduler->queues().all()) {
+      queues.push_back(queue.name);
+      queue_rules.push_back(queue.orphan ? "" : config.rules[queue.rule].name);
     }
   }
 

@@ -62,8 +62,8 @@ struct Service {
   std::unique_ptr<Scheduler> scheduler;
   CoreLoop loop{config, &clock, &alarm, &inbox};
   // As Stats::outcomes.
-  std::vector<std::string> outlets;
-  std::vector<std::string> outlet_rules;
+  std::vector<std::string> queues;
+  std::vector<std::string> queue_rules;
 #ifdef EXPIRER_HTTP
   Exposition exposition{&config, &clock};
   std::unique_ptr<HttpServer> http;  // null: not configured

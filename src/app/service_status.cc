@@ -67,8 +67,8 @@ Status TakeStatus(const Service& service, bool stopped) {
                                 service.ingress->Trouble(static_cast<RuleIndex>(i)));
   status.rss_bytes = ResidentBytes();
   status.sizes = service.store->Sizes();
-  status.outlets = service.outlets;
-  status.outlet_rules = service.outlet_rules;
+  status.queues = service.queues;
+  status.queue_rules = service.queue_rules;
   status.inbox_used = service.inbox.requests();
   status.inbox_bytes = service.inbox.bytes();
   status.inbox_bytes_max = service.inbox.bytes_max();
@@ -122,7 +122,8 @@ std::string MoreStats(const Service& service) {
                  "memtable_bytes", sizes.memtable_bytes, "free_bytes",
                  RoomOf(service).bytes, "disk_free_limit_bytes",
                  service.config.core.disk_free),
-      "log", JsonObject("used", log.queued, "max", kLogLinesMax, "dropped", log.dropped),
+      "log",
+      JsonObject("used", log.buffered, "max", kLogLinesMax, "dropped", log.dropped),
       "version", Version(), "started", FormatRfc3339Ms(service.started_ms));
   return out.Take();
 }

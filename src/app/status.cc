@@ -91,8 +91,8 @@ std::string FormatStatus(const Status& status) {
                  "disk_bytes", status.sizes.disk_bytes, "memtable_bytes",
                  status.sizes.memtable_bytes, "cache_bytes", status.sizes.cache_bytes,
                  "rss_bytes", status.rss_bytes);
-  out.Line().Add("unsettled_rules", s.unsettled, "rebuilding", s.rebuilding, "metrics",
-                 status.listen);
+  out.Line().Add("rules_catching_up", s.catching_up, "rebuilding", s.rebuilding,
+                 "metrics", status.listen);
   out.Line().Add("rules", RulesJson(s));
   out.Line().Add("counters", CountersJson(s));
   return out.Line().Take() + "\n";

@@ -50,8 +50,8 @@ struct Status {
   StoreSizes sizes;
   Stats stats;
   LoopStats loop;
-  std::vector<std::string> outlets;       // names, as stats.outcomes
-  std::vector<std::string> outlet_rules;  // names of their rules, "" = of none
+  std::vector<std::string> queues;       // names, as stats.outcomes
+  std::vector<std::string> queue_rules;  // names of their rules, "" = of none
   uint64_t inbox_used = 0;
   uint64_t inbox_bytes = 0;  // waiting there, and asked for
   uint64_t inbox_bytes_max = 0;

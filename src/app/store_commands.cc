@@ -138,7 +138,7 @@ absl::StatusOr<uint64_t> MetaNumber(const Store& store, std::string_view key) {
   return known ? Reader(value).Varint() : 0;
 }
 
-// When the first job of an outlet's two lanes has its turn.
+// When the first job of a queue's two lanes has its turn.
 absl::StatusOr<int64_t> NextOf(const Store& store, uint64_t first_lane) {
   int64_t next_ms = -1;
   for (const uint64_t number : {first_lane, first_lane + 1}) {

@@ -29,7 +29,7 @@ void Watcher::Run() {
     // would pass for a sign of life of this one.
     if (service_->locked && service_->clock.MonotonicMs() >= next) {
       next = service_->clock.MonotonicMs() + kStatusMs;
-      if (service_->open) LookAtVolume();
+      if (service_->open) CheckVolume();
       WriteStatus(/*stopped=*/false);
       TickLog();
     }
@@ -37,7 +37,7 @@ void Watcher::Run() {
   }
 }
 
-void Watcher::LookAtVolume() {
+void Watcher::CheckVolume() {
   const absl::StatusOr<VolumeRoom> room = service_->store->Room();
   if (!room.ok()) return;
   service_->inbox.Complete(DiskSpace{room->bytes, room->inodes});

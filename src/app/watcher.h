@@ -23,7 +23,7 @@ class Watcher {
 
  private:
   void Run();
-  void LookAtVolume();
+  void CheckVolume();
 
   Service* const service_;
   bool failed_ = false;  // the status file could not be written, as was logged

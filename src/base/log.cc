@@ -195,13 +195,13 @@ void FlushLog() {
   const SystemClock clock;
   const int64_t began_ms = clock.MonotonicMs();
   int64_t moved_ms = began_ms;
-  uint64_t queued = LogUse().queued;
-  while (queued > 0) {
+  uint64_t buffered = LogUse().buffered;
+  while (buffered > 0) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
     const int64_t now_ms = clock.MonotonicMs();
-    const uint64_t left = LogUse().queued;
-    if (left < queued) moved_ms = now_ms;
-    queued = left;
+    const uint64_t left = LogUse().buffered;
+    if (left < buffered) moved_ms = now_ms;
+    buffered = left;
     if (now_ms - moved_ms > kStandstillMs || now_ms - began_ms > kMostMs) return;
   }
 }

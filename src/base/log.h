@@ -32,7 +32,7 @@ struct Field {
 
 // Process-wide; before the first Log, or from one thread.
 void SetLog(Level least, LogFormat format);
-// From now on no Log waits for stderr: lines go through a queue of kLogLinesMax to a
+// From now on no Log waits for stderr: lines go through a buffer of kLogLinesMax to a
 // thread that writes them. Where it is full the oldest one is dropped, and counted.
 // Before the first Log of another thread. Once.
 void LogInBackground();
@@ -47,13 +47,13 @@ void LogGathered(Level level, std::string_view message, std::string_view rule,
                  std::string_view reason, std::initializer_list<Field> fields = {});
 // Writes what LogGathered owes, and whether lines were dropped; about once a second.
 void TickLog();
-// Before the process ends: writes what LogGathered owes and waits for the queue, up to
+// Before the process ends: writes what LogGathered owes and waits for the buffer, up to
 // 2 s, or 0.3 s in which no line left.
 void FlushLog();
 
-// Of LogInBackground's queue.
+// Of LogInBackground's buffer.
 struct LogCounts {
-  uint64_t queued = 0;
+  uint64_t buffered = 0;
   uint64_t dropped = 0;
 };
 [[nodiscard]] LogCounts LogUse();

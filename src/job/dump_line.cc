@@ -42,8 +42,8 @@ void AddHeaders(const Headers& headers, JsonWriter* out) {
 
 void AddJob(const Job& job, JsonWriter* out) {
   out->Add("key", JsonBytes{job.key}, "due_ms", job.due_ms, "sends", IfAny(job.sends),
-           "burned", IfAny(job.burned), "late_judged", IfAny(job.late_judged),
-           "unanswered", IfAny(job.unanswered));
+           "counted_attempts", IfAny(job.counted_attempts), "late_judged",
+           IfAny(job.late_judged), "unanswered", IfAny(job.unanswered));
   AddPosition("source", job.source, out);
   out->Add("received_ms", IfAny(job.received_ms), "stored_ms", IfAny(job.stored_ms),
            "target", JsonBytes{job.target});
@@ -206,7 +206,7 @@ Job ReadJob(JsonFields* in) {
   job.key = in->Text("key", Need::kRequired);
   job.due_ms = in->Signed("due_ms", Need::kRequired);
   job.sends = in->Unsigned("sends", Need::kOptional);
-  job.burned = in->Unsigned("burned", Need::kOptional);
+  job.counted_attempts = in->Unsigned("counted_attempts", Need::kOptional);
   job.late_judged = in->Flag("late_judged");
   job.unanswered = in->Flag("unanswered");
   job.source = ReadPosition("source", in);

@@ -28,8 +28,8 @@ namespace expirer {
 // Whose job it is, as its id and headers say.
 struct FiredNames {
   std::string_view service;  // the service's name
-  std::string_view first;    // of the outlet: with the first name its rule had
-  std::string_view now;      // of the outlet, with the rule's name of today
+  std::string_view first;    // of the queue: with the first name its rule had
+  std::string_view now;      // of the queue, with the rule's name of today
 };
 
 // What JetStream removes duplicates by: <service>/<first>/<key>/<due ms>/<source>,

@@ -194,7 +194,7 @@ std::string EncodeJob(const Job& job) {
                                   (given ? kIdGiven : 0)));
   PutMs(&out, job.due_ms);
   PutVarint(&out, job.sends);
-  PutVarint(&out, job.burned);
+  PutVarint(&out, job.counted_attempts);
   PutPosition(&out, job.source);
   PutMs(&out, job.received_ms);
   PutMs(&out, job.stored_ms);
@@ -219,7 +219,7 @@ absl::Status DecodeJob(std::string_view bytes, JobView* view) {
   view->unanswered = (flags & kUnanswered) != 0;
   view->due_ms = ReadMs(&in);
   view->sends = in.Varint();
-  view->burned = in.Varint();
+  view->counted_attempts = in.Varint();
   view->source = ReadPosition(&in);
   view->received_ms = ReadMs(&in);
   view->stored_ms = ReadMs(&in);
@@ -251,7 +251,7 @@ absl::StatusOr<Job> DecodeJob(std::string_view bytes) {
   RETURN_IF_ERROR(DecodeJob(bytes, &view));
   Job job{view.due_ms,
           view.sends,
-          view.burned,
+          view.counted_attempts,
           view.late_judged,
           view.unanswered,
           view.source,

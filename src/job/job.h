@@ -7,7 +7,7 @@
 //   due:  JobKey -> Job
 //   key   | be16 lane | be64 key_ms | be64 seq |                     18 bytes
 //   value | u8 version=3 | u8 flags | varint due_ms | varint sends
-//         | varint burned | position | varint received_ms
+//         | varint counted_attempts | position | varint received_ms
 //         | varint stored_ms | bytes key | bytes target
 //         | varint n | n x (bytes name, bytes value) | bytes body
 //         | bytes last_error | be64 id_source, if bit 2 |
@@ -69,8 +69,8 @@ inline constexpr size_t kKeyBytesMax = 512;
 // What is kept of the reason why an attempt failed.
 inline constexpr size_t kErrorBytesMax = 200;
 
-// One outlet's first attempts, or its retries (sched/outlets.h; in this file a
-// `rule` in a key is an outlet's name); numbers are given once per outlet
+// One queue's first attempts, or its retries (sched/queues.h; in this file a
+// `rule` in a key is a queue's name); numbers are given once per queue
 // and never used again (store/meta.h).
 using Lane = uint16_t;
 
@@ -116,12 +116,12 @@ using Headers = std::vector<std::pair<std::string, std::string>>;
 
 // A future message, rendered and checked when it was scheduled.
 struct Job {
-  int64_t due_ms = 0;        // the true due time, whatever JobKey::key_ms says
-  uint64_t sends = 0;        // attempts begun and answered, or timed out
-  uint64_t burned = 0;       // of those, the ones that count for retry.attempts
-  bool late_judged = false;  // arrived late and was let through
-  bool unanswered = false;   // an attempt may have been stored, unconfirmed
-  Position source;           // of the newest schedule
+  int64_t due_ms = 0;             // the true due time, whatever JobKey::key_ms says
+  uint64_t sends = 0;             // attempts begun and answered, or timed out
+  uint64_t counted_attempts = 0;  // refused ones, which count for retry.attempts
+  bool late_judged = false;       // arrived late and was let through
+  bool unanswered = false;        // an attempt may have been stored, unconfirmed
+  Position source;                // of the newest schedule
   int64_t received_ms = 0;
   int64_t stored_ms = 0;
   std::string key;     // the user's own key, without the rule
@@ -139,7 +139,7 @@ struct Job {
 struct JobView {
   int64_t due_ms = 0;
   uint64_t sends = 0;
-  uint64_t burned = 0;
+  uint64_t counted_attempts = 0;
   bool late_judged = false;
   bool unanswered = false;
   Position source;
@@ -236,7 +236,7 @@ inline constexpr std::string_view kStaleReason = "stale: ";
 // `rule`, 0x00, `key`: how a job is named in the `ids` family. The rule's name
 // holds no zero byte, so ids never collide.
 [[nodiscard]] std::string MakeId(std::string_view rule, std::string_view key);
-// The rule of an outlet's name (<rule>, <rule>.<entry>) or of an id made of one.
+// The rule of a queue's name (<rule>, <rule>.<entry>) or of an id made of one.
 [[nodiscard]] std::string_view RuleOfName(std::string_view name_or_id);
 // The name users see: rule/key.
 [[nodiscard]] std::string JobName(std::string_view rule, std::string_view key);

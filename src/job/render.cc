@@ -20,10 +20,10 @@ int64_t EventMs(const EventView& event) {
   return ns <= 0 ? 0 : ns / 1'000'000 + (ns % 1'000'000 != 0 ? 1 : 0);
 }
 
-JobRenderer::JobRenderer(const Publish& publish, std::string_view outlet,
+JobRenderer::JobRenderer(const Publish& publish, std::string_view queue,
                          const JobLimits& limits, std::string place)
     : payload_bytes_(limits.payload_bytes),
-      outlet_bytes_(outlet.size()),
+      queue_bytes_(queue.size()),
       reserved_(limits.service.empty() ? "" : limits.service + "."),
       place_(std::move(place)),
       via_(publish.via),
@@ -113,7 +113,7 @@ absl::Status JobRenderer::CheckSize(const Job& job) const {
                           sizeof("/9999-12-31T23:59:59.999Z") + 15 + 17 + 20;
   // A fired name is at most three times as long as the key: only count it
   // exactly where that could matter.
-  size_t bytes = job.body.size() + kOwn + reserved_.size() + 2 * (outlet_bytes_ + 1);
+  size_t bytes = job.body.size() + kOwn + reserved_.size() + 2 * (queue_bytes_ + 1);
   for (const auto& [name, value] : job.headers)
     bytes += name.size() + value.size() + kLine;
   if (Fits(job, bytes + 6 * job.key.size()).ok()) return absl::OkStatus();

@@ -14,9 +14,9 @@ namespace expirer {
 // Not thread-safe. The publish entry must outlive it.
 class JobRenderer {
  public:
-  // `outlet` begins the names of its jobs (OutletName); `place` names the
+  // `queue` begins the names of its jobs (QueueName); `place` names the
   // entry in error messages: "publish".
-  JobRenderer(const Publish& publish, std::string_view outlet, const JobLimits& limits,
+  JobRenderer(const Publish& publish, std::string_view queue, const JobLimits& limits,
               std::string place);
 
   [[nodiscard]] bool uses_json() const;
@@ -37,7 +37,7 @@ class JobRenderer {
   [[nodiscard]] absl::Status Fits(const Job& job, size_t bytes) const;
 
   const size_t payload_bytes_;
-  const size_t outlet_bytes_;
+  const size_t queue_bytes_;
   const std::string reserved_;  // "<service>.", or empty
   const std::string place_;
   const Transport via_;

@@ -47,7 +47,7 @@ bool IsReservedHeader(std::string_view name) {
          EqualsIgnoringCase(name.substr(0, 8), "expirer-");
 }
 
-std::string OutletName(const Rule& rule, const Publish& publish) {
+std::string QueueName(const Rule& rule, const Publish& publish) {
   return publish.name.empty() ? rule.name : rule.name + "." + publish.name;
 }
 
@@ -101,12 +101,12 @@ struct RuleEvaluator::State {
   absl::Status CheckDue(const Entry& entry, int64_t due_ms, int64_t now_ms);
   absl::Status ReadVersion(const Plan& plan, const EventView& event,
                            std::optional<int64_t>* version);
-  absl::Status Finish(size_t outlet, const Plan& plan, const EventView& event,
+  absl::Status Finish(size_t queue, const Plan& plan, const EventView& event,
                       int64_t now_ms, Job* job);
 
   const Rule& rule;
   const JobLimits limits;
-  std::vector<JobRenderer> outlets;  // as rule.publish
+  std::vector<JobRenderer> queues;  // as rule.publish
   std::vector<Plan> schedule;
   std::vector<Plan> cancel;
   // One set for each plan; but where entries tell events apart by `match`, one
@@ -126,8 +126,8 @@ RuleEvaluator::State::State(const Rule& rule_in, const JobLimits& limits_in)
   for (const Publish& publish : rule.publish) {
     const std::string place =
         publish.name.empty() ? "publish" : "publish." + publish.name;
-    outlets.emplace_back(publish, OutletName(rule, publish), limits, place);
-    outlets.back().Bind(&shared);
+    queues.emplace_back(publish, QueueName(rule, publish), limits, place);
+    queues.back().Bind(&shared);
   }
   const auto matching = [](const Entry& entry) { return !entry.match.empty(); };
   const bool one_set =
@@ -170,7 +170,7 @@ RuleEvaluator::State::Plan RuleEvaluator::State::MakePlan(const Entry& entry,
   if (entry.delay) plan.due = slot(*entry.delay);
   if (entry.version) plan.version = slot(*entry.version);
   if (entry.late) {
-    plan.late.emplace(*entry.late, OutletName(rule, *entry.late), limits, "late");
+    plan.late.emplace(*entry.late, QueueName(rule, *entry.late), limits, "late");
     plan.late->Bind(&sets[set]);
     plan.reads_body = plan.reads_body || plan.late->uses_json();
   }
@@ -225,7 +225,7 @@ absl::Status RuleEvaluator::State::Schedule(const Plan& plan, const EventView& e
   RETURN_IF_ERROR(ReadKey(plan, event, &job->key));
   ASSIGN_OR_RETURN(job->due_ms, ReadDue(plan, event));
   RETURN_IF_ERROR(ReadVersion(plan, event, &job->source.version));
-  for (size_t i = 1; i < outlets.size(); ++i) {
+  for (size_t i = 1; i < queues.size(); ++i) {
     Job& other = intent->more.emplace_back();
     other.key = job->key;
     other.due_ms = job->due_ms;
@@ -236,14 +236,14 @@ absl::Status RuleEvaluator::State::Schedule(const Plan& plan, const EventView& e
 }
 
 // Of a job with the event's due time: its own due time, target, headers, body.
-absl::Status RuleEvaluator::State::Finish(size_t outlet, const Plan& plan,
+absl::Status RuleEvaluator::State::Finish(size_t queue, const Plan& plan,
                                           const EventView& event, int64_t now_ms,
                                           Job* job) {
   stage = RejectKind::kDue;
-  if (__builtin_add_overflow(job->due_ms, rule.publish[outlet].offset_ms, &job->due_ms))
+  if (__builtin_add_overflow(job->due_ms, rule.publish[queue].offset_ms, &job->due_ms))
     return Invalid("due: with the offset it is outside 1970 to 9999");
   RETURN_IF_ERROR(CheckDue(*plan.entry, job->due_ms, now_ms));
-  absl::Status rendered = outlets[outlet].Render(event, json, job);
+  absl::Status rendered = queues[queue].Render(event, json, job);
   stage = absl::IsOutOfRange(rendered) ? RejectKind::kPayload : RejectKind::kContent;
   return rendered;
 }

@@ -205,7 +205,7 @@ class RuleEvaluator {
 };
 
 // What the names of a publish entry's jobs begin with: <rule> or <rule>.<name>.
-[[nodiscard]] std::string OutletName(const Rule& rule, const Publish& publish);
+[[nodiscard]] std::string QueueName(const Rule& rule, const Publish& publish);
 // Nats-... and Expirer-..., in any case: set by expirer, or read by NATS.
 [[nodiscard]] bool IsReservedHeader(std::string_view name);
 
@@ -215,7 +215,7 @@ class RuleEvaluator {
 inline constexpr std::string_view kMarkerHeader = "Nats-Marker-Reason";
 
 // The publish entry of late cancels: their jobs are <rule>.late/<key>.
-inline constexpr std::string_view kLateOutlet = "late";
+inline constexpr std::string_view kLateQueue = "late";
 
 // The longest target in bytes; NATS' own limit is its 4 KB control line.
 inline constexpr size_t kTargetBytesMax = 1024;

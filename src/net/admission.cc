@@ -35,7 +35,7 @@ Admission::Admission(Options options, Requests* requests, JetStream* js)
 
 // Before our own service listens: whoever answers is somebody else. Silence and
 // "no responders" are the same: a killed process's subscriptions may outlive it.
-absl::Status Admission::LookForOthers() {
+absl::Status Admission::FindOthers() {
   const auto reply = requests_->Call("$SRV.PING." + options_.name, "", kPingMs);
   if (!reply.ok()) return absl::OkStatus();
   const ServiceIdentity other = ReadPing(*reply);
@@ -118,7 +118,7 @@ absl::StatusOr<std::string> Admission::Examine(const WishedSource& source) {
 absl::StatusOr<Admission::Verdict> Admission::Judge(
     const std::vector<Rule>& rules, const std::vector<WishedSource>& sources) {
   if (!alone_) {
-    if (const absl::Status alone = LookForOthers(); !alone.ok()) {
+    if (const absl::Status alone = FindOthers(); !alone.ok()) {
       why_ = Message(alone);
       return Verdict::kRefused;
     }

@@ -69,7 +69,7 @@ class Admission {
  private:
   // An answer to PING within this comes from a living service.
   static constexpr int64_t kPingMs = 1'000;
-  [[nodiscard]] absl::Status LookForOthers();
+  [[nodiscard]] absl::Status FindOthers();
   // What stands against a mark: its stream is gone; "" = nothing.
   [[nodiscard]] absl::StatusOr<std::string> ExamineMark(
       const std::string& rule, const std::vector<WishedSource>& sources);

@@ -38,7 +38,7 @@ Api::Api(ApiOptions options, Connection* connection, Inbox* inbox, const Store* 
       inbox_(inbox),
       store_(store),
       rules_(rules),
-      outlets_(*rules),
+      queues_(*rules),
       clock_(clock),
       connection_(connection),
       micro_({options_.name, options_.version, "Durable delayed messages.",
@@ -146,16 +146,16 @@ void Api::OnRoundTrip(Caller caller, std::string_view payload) {
 void Api::OnList(Caller caller, std::string_view payload) {
   absl::StatusOr<ListQuery> query = ParseListQuery(payload);
   if (!Take(caller, query.status())) return;
-  Queue({std::move(caller), DeadVerb::kList, *std::move(query), {}});
+  AddPage({std::move(caller), DeadVerb::kList, *std::move(query), {}});
 }
 
 void Api::OnDead(DeadVerb verb, Caller caller, std::string_view payload) {
   absl::StatusOr<DeadQuery> query = ParseDeadQuery(payload, verb);
   if (!Take(caller, query.status())) return;
-  Queue({std::move(caller), verb, std::nullopt, *std::move(query)});
+  AddPage({std::move(caller), verb, std::nullopt, *std::move(query)});
 }
 
-void Api::Queue(Page page) {
+void Api::AddPage(Page page) {
   MutexLock lock(&mutex_);
   pages_.push_back(std::move(page));
 }
@@ -192,7 +192,7 @@ absl::Status Api::ReadList(Page* page) {
   ListRequest request;
   request.caller = page->caller;
   request.state = page->list->state;
-  RETURN_IF_ERROR(ReadJobs(*store_, outlets_, *page->list, clock_->NowMs(), &request));
+  RETURN_IF_ERROR(ReadJobs(*store_, queues_, *page->list, clock_->NowMs(), &request));
   inbox_->Ask(std::move(request));
   return absl::OkStatus();
 }
@@ -272,7 +272,7 @@ void Api::Evaluate(const Dead& dead, const StreamNames& streams,
   if (!dead.job_row.empty()) return;  // stale: the core takes the job itself
   auto found = evaluators_.find(name.rule);
   if (found == evaluators_.end()) {
-    const std::optional<RuleIndex> rule = outlets_.RuleOf(name.rule);
+    const std::optional<RuleIndex> rule = queues_.RuleOf(name.rule);
     if (!rule) {
       entry->refusal = "the rule " + std::string(name.rule) + " is not configured";
       return;

@@ -21,8 +21,8 @@
 #include "job/rules.h"
 #include "net/micro.h"
 #include "sched/inbox.h"
-#include "sched/outlets.h"
 #include "sched/pages.h"
+#include "sched/queues.h"
 #include "store/store.h"
 
 namespace expirer {
@@ -79,7 +79,7 @@ class Api {
   void OnRoundTrip(Caller caller, std::string_view payload);
   void OnList(Caller caller, std::string_view payload);
   void OnDead(DeadVerb verb, Caller caller, std::string_view payload);
-  void Queue(Page page);
+  void AddPage(Page page);
 
   // Reader thread.
   void Run();
@@ -93,7 +93,7 @@ class Api {
   Inbox* const inbox_;
   const Store* const store_;
   const std::vector<Rule>* const rules_;
-  const Outlets outlets_;
+  const Queues queues_;
   const Clock* const clock_;
   Connection* const connection_;
   Micro micro_;

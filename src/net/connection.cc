@@ -252,7 +252,7 @@ void Connection::Tick() {
 absl::Status Connection::SetHandlers(natsOptions* options) {
   // One life a nats.c connection: what comes after is Run's business.
   natsStatus s = natsOptions_SetAllowReconnect(options, false);
-  // nats.c's pool of delivery threads has one, and one queue.
+  // nats.c's pool of delivery threads has one, and one list of messages.
   if (s == NATS_OK) s = natsOptions_UseGlobalMessageDelivery(options, options_.ordered);
   // So the server has a reason to say something. Serve judges whether it does: nats.c
   // counts unanswered pings, and the answer may wait behind much that was pulled.
@@ -355,11 +355,11 @@ void Connection::Subscribe(const std::string& subject, MessageHandler handler) {
   Subscribe(subject, "", -1, std::move(handler));
 }
 
-void Connection::Subscribe(const std::string& subject, const std::string& queue,
+void Connection::Subscribe(const std::string& subject, const std::string& queue_group,
                            int pending_max, MessageHandler handler) {
   MutexLock lock(&mutex_);
   subscriptions_.push_back(
-      {subject, std::move(handler), this, nullptr, queue, pending_max});
+      {subject, std::move(handler), this, nullptr, queue_group, pending_max});
   if (nc_ == nullptr) return;
   const absl::Status subscribed = SubscribeNow(&subscriptions_.back());
   if (subscribed.ok()) return;
@@ -377,9 +377,9 @@ void Connection::Renew(const std::string& why) {
   if (nc_ != nullptr && !given_up_) GiveUp(why);
 }
 
-void Connection::LookAtMaxPayload() {
-  MutexLock look_lock(&look_mutex_);
-  if (MonotonicMs() - looked_ms_ < kLookMs) return;
+void Connection::CheckMaxPayload() {
+  MutexLock check_lock(&payload_check_mutex_);
+  if (MonotonicMs() - payload_checked_ms_ < kPayloadCheckMs) return;
   sockaddr_storage peer{};
   std::string server_id;
   uint64_t generation = 0;
@@ -390,7 +390,7 @@ void Connection::LookAtMaxPayload() {
     server_id = server_id_;
     generation = generation_;
   }
-  looked_ms_ = MonotonicMs();
+  payload_checked_ms_ = MonotonicMs();
   const Greeting greeting = ReadGreeting(peer, kGreetingMs);
   MutexLock lock(&mutex_);
   // Behind one address there may be several servers.
@@ -401,11 +401,11 @@ void Connection::LookAtMaxPayload() {
 
 absl::Status Connection::SubscribeNow(Subscription* subscription) {
   const char* subject = subscription->subject.c_str();
-  natsStatus s = subscription->queue.empty()
+  natsStatus s = subscription->queue_group.empty()
                      ? natsConnection_Subscribe(&subscription->live, nc_, subject,
                                                 Callbacks::OnMessage, subscription)
                      : natsConnection_QueueSubscribe(&subscription->live, nc_, subject,
-                                                     subscription->queue.c_str(),
+                                                     subscription->queue_group.c_str(),
                                                      Callbacks::OnMessage, subscription);
   if (s != NATS_OK) {
     subscription->live = nullptr;

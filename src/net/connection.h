@@ -89,10 +89,10 @@ class Connection {
   // handler runs on a thread of this subscription. Any thread.
   void Subscribe(const std::string& subject, MessageHandler handler);
   // Likewise, for what nobody asked for: as a member of the queue group
-  // `queue` ("" = none), and with at most `pending_max` messages waiting for
+  // `queue_group` ("" = none), and with at most `pending_max` messages waiting for
   // the handler; further ones are dropped and `error` is told.
-  void Subscribe(const std::string& subject, const std::string& queue, int pending_max,
-                 MessageHandler handler);
+  void Subscribe(const std::string& subject, const std::string& queue_group,
+                 int pending_max, MessageHandler handler);
 
   // Hand a message to nats.c's buffer; it leaves with the next Flush, or with
   // the loop's next turn. Never wait for the network. `reply` may be "".
@@ -115,8 +115,8 @@ class Connection {
     return seen > 0 ? seen : max_payload();
   }
   // Asks the server for it: it tells nobody who is connected when its config is loaded
-  // anew. At most every kLookMs, and waits for it up to kGreetingMs. Any thread.
-  void LookAtMaxPayload();
+  // anew. At most every kPayloadCheckMs, and waits for it up to kGreetingMs. Any thread.
+  void CheckMaxPayload();
   // Gives the connection up, for `why`, and makes it anew.
   void Renew(const std::string& why);
   // The process at the other end; "" before the first connection.
@@ -130,7 +130,7 @@ class Connection {
   [[nodiscard]] uint64_t slow_consumers() const { return slow_consumers_.load(); }
   // Keeps a pulse while connected. It stops as well while a message that was asked
   // for waits for its handler and no handler runs. Before Start.
-  void KeepPulse() { pulsed_ = true; }
+  void EnablePulse() { pulsed_ = true; }
   [[nodiscard]] Pulse pulse() const { return {beat_mono_ms_, gaps_, gap_ms_}; }
   // "<inbox_prefix>.<random>": subjects below it are this connection's own.
   [[nodiscard]] const std::string& inbox() const { return inbox_; }
@@ -150,7 +150,7 @@ class Connection {
   static constexpr int64_t kBackOffMaxMs = 3'000;
   // A connection that lived shorter was no success: it does not reset the pause.
   static constexpr int64_t kProvenMs = 2'000;
-  static constexpr int64_t kLookMs = 10'000;  // between two looks at max_payload
+  static constexpr int64_t kPayloadCheckMs = 10'000;  // between two checks
   // For what a server says to whoever connects.
   static constexpr int64_t kGreetingMs = 300;
 
@@ -160,9 +160,9 @@ class Connection {
     MessageHandler handler;
     Connection* owner = nullptr;
     __natsSubscription* live = nullptr;
-    std::string queue = {};  // "" = none
-    int pending_max = -1;    // -1 = bounded by what was asked for
-    int64_t delivered = -1;  // at the last beat; -1 = nothing waited
+    std::string queue_group = {};  // "" = none
+    int pending_max = -1;          // -1 = bounded by what was asked for
+    int64_t delivered = -1;        // at the last beat; -1 = nothing waited
   };
   struct Callbacks;  // what nats.c calls
   struct Link;       // outlives the connection: the context of its late calls
@@ -212,9 +212,9 @@ class Connection {
 
   // Held while the socket is read or written. After mutex_ where both are.
   Mutex io_mutex_;
-  // Held while the server is looked at. Before mutex_.
-  Mutex look_mutex_;
-  int64_t looked_ms_ ABSL_GUARDED_BY(look_mutex_) = -kLookMs;
+  // Held while the server is asked. Before mutex_.
+  Mutex payload_check_mutex_;
+  int64_t payload_checked_ms_ ABSL_GUARDED_BY(payload_check_mutex_) = -kPayloadCheckMs;
   // Held by Stop while it flushes, so that the handle stays.
   Mutex flush_mutex_;
   mutable Mutex mutex_;

@@ -111,7 +111,7 @@ absl::Status Foreign(const std::string& why) {
 // By one that goes on where the other had acked up to.
 absl::StatusOr<ConsumerInfo> ReplaceUnfit(JetStream* js, const StreamInfo& stream,
                                           ConsumerWish wish, const ConsumerInfo& old) {
-  wish.floor = FloorMark{stream.created, old.ack_floor_stream_seq};
+  wish.floor = StoredFloor{stream.created, old.ack_floor_stream_seq};
   RETURN_IF_ERROR(js->DeleteConsumer(stream.name, wish.durable));
   return Create(js, stream, wish);
 }
@@ -129,7 +129,7 @@ absl::StatusOr<ConsumerInfo> TakePlace(JetStream* js, const StreamInfo& stream,
   if (old->description != std::string(kStorePrefix) + wish.store_id && !wish.adopt)
     return Foreign("consumer " + was + " of stream " + stream.name +
                    " belongs to another store: " + old->description);
-  wish.floor = FloorMark{stream.created, old->ack_floor_stream_seq};
+  wish.floor = StoredFloor{stream.created, old->ack_floor_stream_seq};
   auto consumer = EnsureConsumer(js, stream, wish);
   // A work queue gives each subject to one consumer only.
   const bool crowded = !consumer.ok() && JetStreamCode(consumer.status()) != 0;
@@ -142,18 +142,18 @@ absl::StatusOr<ConsumerInfo> TakePlace(JetStream* js, const StreamInfo& stream,
 
 }  // namespace
 
-std::string EncodeFloor(const FloorMark& mark) {
-  return mark.created + "\n" + std::to_string(mark.floor);
+std::string EncodeFloor(const StoredFloor& stored) {
+  return stored.created + "\n" + std::to_string(stored.floor);
 }
 
-std::optional<FloorMark> DecodeFloor(std::string_view value) {
+std::optional<StoredFloor> DecodeFloor(std::string_view value) {
   const size_t line = value.find('\n');
   if (line == std::string_view::npos) return std::nullopt;
-  FloorMark mark{std::string(value.substr(0, line)), 0};
+  StoredFloor stored{std::string(value.substr(0, line)), 0};
   const char* const end = value.data() + value.size();
-  const auto [stop, error] = std::from_chars(value.data() + line + 1, end, mark.floor);
+  const auto [stop, error] = std::from_chars(value.data() + line + 1, end, stored.floor);
   if (error != std::errc() || stop != end) return std::nullopt;
-  return mark;
+  return stored;
 }
 
 std::vector<std::string> NarrowFilters(std::vector<std::string> filters) {
@@ -181,12 +181,12 @@ std::string DeliverPolicy(const std::optional<uint64_t>& after, const Deliver& d
   return out.Take();
 }
 
-std::optional<uint64_t> StartAfter(const std::optional<FloorMark>& mark,
+std::optional<uint64_t> StartAfter(const std::optional<StoredFloor>& stored,
                                    const StreamInfo& stream) {
-  if (!mark.has_value() || mark->floor == 0) return std::nullopt;
-  if (mark->created != stream.created || stream.last_seq < mark->floor)
+  if (!stored.has_value() || stored->floor == 0) return std::nullopt;
+  if (stored->created != stream.created || stream.last_seq < stored->floor)
     return std::nullopt;
-  return mark->floor;
+  return stored->floor;
 }
 
 bool IsForeign(const absl::Status& status) {

@@ -15,12 +15,12 @@ namespace expirer {
 
 // How far a consumer had acked in one life of its stream: what ConsumerFloor
 // carries. Bytes: the stream's creation time, '\n', decimal ack floor.
-struct FloorMark {
+struct StoredFloor {
   std::string created;
   uint64_t floor = 0;
 };
-[[nodiscard]] std::string EncodeFloor(const FloorMark& mark);
-[[nodiscard]] std::optional<FloorMark> DecodeFloor(std::string_view value);
+[[nodiscard]] std::string EncodeFloor(const StoredFloor& stored);
+[[nodiscard]] std::optional<StoredFloor> DecodeFloor(std::string_view value);
 
 struct ConsumerWish {
   std::string durable;
@@ -29,8 +29,8 @@ struct ConsumerWish {
   std::string store_id;              // "" = no store claims it
   bool adopt = false;                // take over a foreign or unfit durable
   int64_t max_ack_pending = 20'000;
-  std::optional<FloorMark> floor;  // where a lost one had been
-  Deliver deliver;                 // else where a new one begins
+  std::optional<StoredFloor> floor;  // where a lost one had been
+  Deliver deliver;                   // else where a new one begins
 };
 
 inline constexpr int64_t kAckWaitNs = 30'000'000'000;
@@ -78,7 +78,7 @@ struct Standing {
                                         const Deliver& deliver);
 // The last stream sequence that a new consumer need not read; nothing = where
 // `deliver` says.
-[[nodiscard]] std::optional<uint64_t> StartAfter(const std::optional<FloorMark>& mark,
+[[nodiscard]] std::optional<uint64_t> StartAfter(const std::optional<StoredFloor>& stored,
                                                  const StreamInfo& stream);
 
 }  // namespace expirer

@@ -26,7 +26,7 @@ constexpr int64_t kNotReadingMs = 10'000;
 constexpr int64_t kComplainEveryMs = 60'000;
 constexpr int64_t kPollFirstMs = 4;
 constexpr int64_t kPollMaxMs = 250;
-// A mark that is reached so soon: what is read comes as it is published. Twice in a
+// A goal that is reached so soon: what is read comes as it is published. Twice in a
 // row, since of a backlog the first is reached the sooner the fewer came meanwhile.
 constexpr int64_t kNearMs = 1'000;
 constexpr int64_t kFloorEveryMs = 5'000;
@@ -60,7 +60,7 @@ std::vector<StreamSpec> Unread(std::vector<StreamSpec> all,
 }
 
 // A floor of no stream: it was gone, and --adopt=new went on without it.
-const FloorMark kGivenUp{"", 0};
+const StoredFloor kGivenUp{"", 0};
 
 std::set<std::string> GivenUp(const std::map<std::string, std::string>& floors) {
   std::set<std::string> keys;
@@ -113,9 +113,9 @@ Ingress::~Ingress() {
 }
 
 void Ingress::Start() {
-  connection_.KeepPulse();
+  connection_.EnablePulse();
   connection_.Start();
-  if (core_ != nullptr) core_->KeepPulse();
+  if (core_ != nullptr) core_->EnablePulse();
   if (core_ != nullptr) core_->Start();
   control_ = StartThread("nats-control", [this] { Run(); });
 }
@@ -244,7 +244,7 @@ void Ingress::AskForMore() {
 }
 
 void Ingress::OnDown() {
-  LookForMessages();
+  FindWaitingMessages();
   was_reading_ = NowMs() - message_ms_ < kReadingMs;
   {
     MutexLock lock(&mutex_);
@@ -268,11 +268,11 @@ void Ingress::PostAway() {
 void Ingress::OnTick() {
   requests_.Tick();
   TickSources();
-  LookForMessages();
+  FindWaitingMessages();
   AskForMore();
 }
 
-void Ingress::LookForMessages() {
+void Ingress::FindWaitingMessages() {
   uint64_t received = 0;
   for (const PullSource* pull : Pulls()) received += pull->received();
   if (std::exchange(received_, received) != received) message_ms_ = NowMs();
@@ -333,22 +333,22 @@ void Ingress::Run() {
       BeginLook();
     }
     if (!link_up) continue;
-    if (!KeepAdmission()) {
+    if (!ContinueAdmission()) {
       next_ms = NowMs() + kSetupBackOffFirstMs;
       continue;
     }
     for (size_t i = 0; i < states_.size() && !stopping_ && phase_ == Phase::kAdmitted;
          ++i) {
-      next_ms = std::min(next_ms, KeepRule(static_cast<RuleIndex>(i)));
+      next_ms = std::min(next_ms, MaintainRule(static_cast<RuleIndex>(i)));
     }
     if (!stopping_ && phase_ == Phase::kAdmitted)
       next_ms = std::min(next_ms, target_streams_.Keep(NowMs()));
     OpenSources();
-    next_ms = std::min(next_ms, KeepSources());
+    next_ms = std::min(next_ms, MaintainSources());
   }
 }
 
-bool Ingress::KeepAdmission() {
+bool Ingress::ContinueAdmission() {
   if (phase_ == Phase::kAdmitted) return true;
   if (phase_ == Phase::kRefused) return false;
   if (admission_since_ms_ == 0) admission_since_ms_ = NowMs();
@@ -474,7 +474,7 @@ void Ingress::BeginLook() {
 void Ingress::LookAt(Source* source) {
   source->caught_up = false;
   source->near = false;
-  // The mark stays: once it is reached, all that was published before it is applied.
+  // The goal stays: once it is reached, all that was published before it is applied.
   source->poll_every_ms = kPollFirstMs;
   source->next_poll_ms = 0;
   states_[source->rule].said = {};
@@ -536,7 +536,7 @@ void Ingress::OnCoreMessage(CoreSource* source, const Delivery& delivery) {
 }
 
 // Nothing to read up to: what came while we were away is gone.
-int64_t Ingress::KeepCoreRule(RuleIndex index) {
+int64_t Ingress::MaintainCoreRule(RuleIndex index) {
   RuleState& state = states_[index];
   state.blocked = !core_->up();
   Complain(&state, state.blocked ? "the connection to core NATS is not up yet" : "");
@@ -546,9 +546,9 @@ int64_t Ingress::KeepCoreRule(RuleIndex index) {
   return NowMs() + kRediscoverMs;
 }
 
-int64_t Ingress::KeepRule(RuleIndex index) {
+int64_t Ingress::MaintainRule(RuleIndex index) {
   if (ReadElsewhere((*rules_)[index])) return INT64_MAX;
-  if ((*rules_)[index].source == Transport::kCore) return KeepCoreRule(index);
+  if ((*rules_)[index].source == Transport::kCore) return MaintainCoreRule(index);
   RuleState& state = states_[index];
   for (Source* source : state.sources) {
     if (source->unheard.exchange(false)) LookAt(source);
@@ -749,7 +749,7 @@ absl::Status Ingress::SetUpSource(Source* source) {
   ASSIGN_OR_RETURN(ConsumerInfo consumer, EnsureConsumer(&js_, stream, wish));
   if (source->read_anew) {
     // The floor of the sequences before means nothing now.
-    PostFloor(*source, FloorMark());
+    PostFloor(*source, StoredFloor());
     ASSIGN_OR_RETURN(consumer, ReadAnew(&js_, stream, wish, consumer));
     source->read_anew = false;
   }
@@ -773,7 +773,7 @@ absl::Status Ingress::SetUpSource(Source* source) {
   source->end = stream.last_seq;
   source->next_look_ms = 0;
   source->ahead_since_ms = 0;
-  source->mark = Mark{stream.last_seq, asked};
+  source->goal = Goal{stream.last_seq, asked};
   source->caught_up = false;
   source->near = false;
   source->read_to = {};
@@ -806,7 +806,7 @@ void Ingress::OpenSources() {
   }
 }
 
-int64_t Ingress::KeepSources() {
+int64_t Ingress::MaintainSources() {
   int64_t next_ms = INT64_MAX;
   std::vector<Source*> due;
   std::vector<JetStream::ConsumerName> names;
@@ -858,7 +858,7 @@ std::string Ingress::Hindrance(Source* source, const ConsumerInfo& info) {
   const std::string refusal = source->pull->refusal();
   const bool came = std::exchange(source->received, received) != received;
   // It may be larger than the server allowed when this connection was made.
-  if (refusal.find("MaxBytes") != refusal.npos) connection_.LookAtMaxPayload();
+  if (refusal.find("MaxBytes") != refusal.npos) connection_.CheckMaxPayload();
   // Without room in the inbox or with the intake closed nothing is asked for.
   const bool waits = info.num_pending > 0 || !refusal.empty();
   if (came || !waits || !source->pull->asking()) source->moved_ms = NowMs();
@@ -895,19 +895,19 @@ void Ingress::NoteRead(Source* source, const ConsumerInfo& info, Instant asked) 
     source->caught_up = true;
     return;
   }
-  if (!source->mark.has_value() || info.ack_floor_stream_seq < source->mark->seq) return;
-  const bool near = asked.mono_ms - source->mark->at.mono_ms <= kNearMs;
-  source->read_to = source->mark->at;
+  if (!source->goal.has_value() || info.ack_floor_stream_seq < source->goal->seq) return;
+  const bool near = asked.mono_ms - source->goal->at.mono_ms <= kNearMs;
+  source->read_to = source->goal->at;
   source->caught_up = near && source->near;
   source->near = near;
-  source->mark.reset();
+  source->goal.reset();
 }
 
 // Of each stream whose sources have none, at once for all of them.
 void Ingress::TakeMarks() {
   std::set<std::string> streams;
   const auto wants = [](const Source& source) {
-    return source.ready && !source.broken && !source.caught_up && !source.mark;
+    return source.ready && !source.broken && !source.caught_up && !source.goal;
   };
   for (const auto& [key, source] : sources_)
     if (wants(*source)) streams.insert(source->stream);
@@ -919,7 +919,7 @@ void Ingress::TakeMarks() {
     const auto at = std::lower_bound(names.begin(), names.end(), source->stream);
     const auto& info = infos[static_cast<size_t>(at - names.begin())];
     if (!info.ok()) continue;
-    source->mark = Mark{info->last_seq, asked};
+    source->goal = Goal{info->last_seq, asked};
     source->poll_every_ms = kPollFirstMs;
   }
 }
@@ -971,8 +971,8 @@ void Ingress::NoteFloor(Source* source, const ConsumerInfo& info) {
   PostFloor(*source, {source->created, source->floor});
 }
 
-void Ingress::PostFloor(const Source& source, const FloorMark& mark) {
-  PostFloor(SourceKey((*rules_)[source.rule].name, source.stream), EncodeFloor(mark));
+void Ingress::PostFloor(const Source& source, const StoredFloor& stored) {
+  PostFloor(SourceKey((*rules_)[source.rule].name, source.stream), EncodeFloor(stored));
 }
 
 void Ingress::PostFloor(const std::string& key, const std::string& value) {

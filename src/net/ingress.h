@@ -117,7 +117,7 @@ class Ingress final : public Inbound {
 
  private:
   // Where a stream ended when it was asked, at `at`.
-  struct Mark {
+  struct Goal {
     uint64_t seq = 0;
     Instant at;
   };
@@ -130,12 +130,12 @@ class Ingress final : public Inbound {
     std::unique_ptr<PullSource> pull;
     bool ready = false;  // its consumer is fit and pulls may go
     bool caught_up = false;
-    bool near = false;  // the last mark was reached soon
+    bool near = false;  // the last goal was reached soon
     bool asking_back = false;
     std::string created;  // of the stream
     std::atomic<int64_t> created_ns = 0;
     std::atomic<bool> only_named = false;  // EventView's
-    std::optional<Mark> mark;              // to be reached
+    std::optional<Goal> goal;              // to be reached
     Instant read_to;                       // what was published by then is applied
     uint64_t asked_to = 0;                 // asking back what was delivered up to here
     uint64_t acked_to = 0;                 // when it was last looked at
@@ -178,7 +178,7 @@ class Ingress final : public Inbound {
   void OnUp();
   void OnDown();
   void OnTick();
-  void LookForMessages();
+  void FindWaitingMessages();
   // Of all pulls together: after a break for a slow consumer, and back in time.
   void AskForLess();
   void AskForMore();
@@ -204,7 +204,7 @@ class Ingress final : public Inbound {
   // Finds out anew how far the consumer has been read.
   void LookAt(Source* source);
   // One step of admission; true when it is over.
-  [[nodiscard]] bool KeepAdmission();
+  [[nodiscard]] bool ContinueAdmission();
   [[nodiscard]] absl::Status Admit();
   void EndAdmission();
   void Refuse(const std::string& why);
@@ -212,9 +212,9 @@ class Ingress final : public Inbound {
   // Without filters where the stream carries no subject of the rule.
   [[nodiscard]] ConsumerWish WishFor(RuleIndex index, const StreamInfo& stream) const;
   // Each returns the monotonic time at which it wants to be called again.
-  int64_t KeepRule(RuleIndex index);
-  int64_t KeepCoreRule(RuleIndex index);
-  int64_t KeepSources();
+  int64_t MaintainRule(RuleIndex index);
+  int64_t MaintainCoreRule(RuleIndex index);
+  int64_t MaintainSources();
   // Says what is new of how far the rule has been read.
   void SayRead(RuleIndex index);
   // What a rule is to read and no stream has, nor may one be made for it.
@@ -239,7 +239,7 @@ class Ingress final : public Inbound {
   void OpenSources();
   // Whether the stream still is the one the consumer reads, and goes as far.
   [[nodiscard]] bool EndsWell(Source* source, const ConsumerInfo& consumer);
-  void PostFloor(const Source& source, const FloorMark& mark);
+  void PostFloor(const Source& source, const StoredFloor& stored);
   void PostFloor(const std::string& key, const std::string& value);
   void TakeMarks();
   void NotePoll(Source* source, const absl::StatusOr<ConsumerInfo>& info, Instant asked);

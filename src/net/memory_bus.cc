@@ -13,7 +13,8 @@ std::string MemoryBus::Published::Header(std::string_view name) const {
 
 MemoryBus::MemoryBus(Inbox* inbox, Answers answers) : inbox_(inbox), answers_(answers) {}
 
-Egress::Target MemoryBus::Look(Transport via, std::string_view target, std::string* why) {
+Egress::Target MemoryBus::Resolve(Transport via, std::string_view target,
+                                  std::string* why) {
   if (via == Transport::kCore) return Target::kReady;
   const auto route = routes_.find(target);
   if (route == routes_.end()) return Target::kReady;
@@ -119,15 +120,15 @@ void MemoryBus::SetConnected(bool connected) {
   inbox_->Complete(EgressChanged{connected});
 }
 
-void MemoryBus::SetLooking(std::string_view target) {
-  routes_[std::string(target)] = {Target::kLooking, ""};
+void MemoryBus::SetResolving(std::string_view target) {
+  routes_[std::string(target)] = {Target::kResolving, ""};
 }
 
 void MemoryBus::SetStream(std::string_view target, bool covered, std::string why) {
   Route& route = routes_[std::string(target)];
-  const bool looking = route.state == Target::kLooking;
+  const bool resolving = route.state == Target::kResolving;
   route = {covered ? Target::kReady : Target::kRefused, std::move(why)};
-  if (looking) inbox_->Complete(TargetKnown{std::string(target)});
+  if (resolving) inbox_->Complete(TargetKnown{std::string(target)});
 }
 
 void MemoryBus::ClearRecords() {

@@ -52,8 +52,8 @@ class MemoryBus final : public Egress, public Inbound {
   explicit MemoryBus(Inbox* inbox, Answers answers = Answers::kAtOnce);
 
   // Egress.
-  [[nodiscard]] Target Look(Transport via, std::string_view target,
-                            std::string* why) override;
+  [[nodiscard]] Target Resolve(Transport via, std::string_view target,
+                               std::string* why) override;
   [[nodiscard]] bool Publish(uint64_t attempt, Transport via, std::string_view target,
                              const HeaderViews& headers, std::string_view body) override;
   [[nodiscard]] std::string Warning(Transport via, std::string_view target) override;
@@ -83,8 +83,8 @@ class MemoryBus final : public Egress, public Inbound {
   void SetConnected(bool connected);
   // The next `count` publishes find the socket's buffer full.
   void RefuseNextPublishes(size_t count) { refuse_next_ = count; }
-  // Makes Look say kLooking until SetStream decides.
-  void SetLooking(std::string_view target);
+  // Makes Resolve say kResolving until SetStream decides.
+  void SetResolving(std::string_view target);
   // Whether a stream takes `target` (default: yes), and if not, why. Posts
   // TargetKnown when the target was being looked for.
   void SetStream(std::string_view target, bool covered, std::string why = "no stream");

@@ -79,7 +79,7 @@ void Micro::Listen() {
     counts_.resize(endpoints_.size());
   }
   for (size_t i = 0; i < endpoints_.size(); ++i)
-    connection_->Subscribe(endpoints_[i].subject, kQueue, kPendingMax,
+    connection_->Subscribe(endpoints_[i].subject, kQueueGroup, kPendingMax,
                            [this, i](const Delivery& d) { OnRequest(i, d); });
   const auto serve = [this](const std::string& verb,
                             std::string (Micro::*answer)() const) {
@@ -209,7 +209,7 @@ std::string Micro::InfoJson() const {
       .Array("endpoints");
   for (const Endpoint& endpoint : endpoints_)
     out.Item(JsonObject("name", endpoint.name, "subject", endpoint.subject, "queue_group",
-                        kQueue, "metadata", JsonObject()));
+                        kQueueGroup, "metadata", JsonObject()));
   return out.Take();
 }
 
@@ -222,9 +222,9 @@ std::string Micro::StatsJson() const {
     const Count count = i < counts_.size() ? counts_[i] : Count();
     const auto requests = static_cast<int64_t>(count.requests);
     out.Object().Add("name", endpoints_[i].name, "subject", endpoints_[i].subject,
-                     "queue_group", kQueue, "num_requests", count.requests, "num_errors",
-                     count.errors, "last_error", count.last_error, "processing_time",
-                     count.processing_ns, "average_processing_time",
+                     "queue_group", kQueueGroup, "num_requests", count.requests,
+                     "num_errors", count.errors, "last_error", count.last_error,
+                     "processing_time", count.processing_ns, "average_processing_time",
                      requests == 0 ? 0 : count.processing_ns / requests);
     if (endpoints_[i].name == "stats" && !data.text.empty()) out.Add("data", data);
     out.End();

@@ -61,7 +61,7 @@ class Micro {
   [[nodiscard]] const std::string& id() const { return id_; }
 
   // Members of one queue group share the requests (ADR-32's default name).
-  static constexpr char kQueue[] = "q";
+  static constexpr char kQueueGroup[] = "q";
   // Requests that may wait for an endpoint's handler: 1,024 of the largest
   // are 16 MB.
   static constexpr int kPendingMax = 1'024;

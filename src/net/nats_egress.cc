@@ -57,10 +57,10 @@ NatsEgress::~NatsEgress() { Stop(0); }
 void NatsEgress::Start() { connection_.Start(); }
 void NatsEgress::Stop(int64_t flush_ms) { connection_.Stop(flush_ms); }
 
-Egress::Target NatsEgress::Look(Transport via, std::string_view target,
-                                std::string* why) {
+Egress::Target NatsEgress::Resolve(Transport via, std::string_view target,
+                                   std::string* why) {
   if (via == Transport::kCore) return Target::kReady;
-  return routes_.Look(target, why);
+  return routes_.Resolve(target, why);
 }
 
 std::string NatsEgress::Warning(Transport via, std::string_view target) {
@@ -73,7 +73,7 @@ absl::Status NatsEgress::Fits(Transport via, std::string_view target, size_t byt
     const int64_t max_payload = connection_.server_max_payload();
     return max_payload > 0 && bytes > static_cast<uint64_t>(max_payload);
   };
-  if (over()) connection_.LookAtMaxPayload();
+  if (over()) connection_.CheckMaxPayload();
   if (over())
     return MakeStatus(absl::StatusCode::kOutOfRange,
                       TooLarge(bytes, connection_.server_max_payload()));
@@ -170,7 +170,7 @@ void NatsEgress::JudgeTooLarge() {
     MutexLock lock(&mutex_);
     too_large.swap(too_large_);
   }
-  if (!too_large.empty()) connection_.LookAtMaxPayload();
+  if (!too_large.empty()) connection_.CheckMaxPayload();
   const int64_t now = connection_.server_max_payload();
   const int64_t before = connection_.max_payload();
   if (now != before)

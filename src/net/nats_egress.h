@@ -47,8 +47,8 @@ class NatsEgress final : public Egress, public TargetLimits {
   // Waits at most `flush_ms` for the server to have everything, then closes.
   void Stop(int64_t flush_ms);
 
-  [[nodiscard]] Target Look(Transport via, std::string_view target,
-                            std::string* why) override;
+  [[nodiscard]] Target Resolve(Transport via, std::string_view target,
+                               std::string* why) override;
   [[nodiscard]] bool Publish(uint64_t attempt, Transport via, std::string_view target,
                              const HeaderViews& headers, std::string_view body) override;
   [[nodiscard]] std::string Warning(Transport via, std::string_view target) override;
@@ -56,7 +56,7 @@ class NatsEgress final : public Egress, public TargetLimits {
   void Forget(uint64_t attempt, std::string_view target, bool timed_out) override;
 
   // Any thread. For a message that is too large it may wait for the server, up to
-  // Connection::kGreetingMs every Connection::kLookMs.
+  // Connection::kGreetingMs every Connection::kPayloadCheckMs.
   [[nodiscard]] absl::Status Fits(Transport via, std::string_view target,
                                   size_t bytes) override;
   [[nodiscard]] bool up() const { return connection_.up(); }

@@ -79,7 +79,7 @@ std::string Routes::Warning(std::string_view target) {
          "has its message, whether or not the stream stores it";
 }
 
-Egress::Target Routes::Look(std::string_view target, std::string* why) {
+Egress::Target Routes::Resolve(std::string_view target, std::string* why) {
   uint64_t number = 0;
   {
     MutexLock lock(&mutex_);
@@ -95,13 +95,13 @@ Egress::Target Routes::Look(std::string_view target, std::string* why) {
       return Egress::Target::kReady;
     }
     number = ++questions_;
-    route = {Egress::Target::kLooking, "", INT64_MAX, number};
+    route = {Egress::Target::kResolving, "", INT64_MAX, number};
   }
   Ask(std::string(target), number);
   // The answer may be here already: not connected, for one.
   MutexLock lock(&mutex_);
   const auto found = routes_.find(target);
-  if (found == routes_.end()) return Egress::Target::kLooking;
+  if (found == routes_.end()) return Egress::Target::kResolving;
   *why = found->second.why;
   return found->second.state;
 }
@@ -110,7 +110,7 @@ Egress::Target Routes::Look(std::string_view target, std::string* why) {
 void Routes::MakeRoom() {
   if (routes_.size() < kTargetsMax) return;
   std::erase_if(routes_, [](const auto& route) {
-    return route.second.state != Egress::Target::kLooking;
+    return route.second.state != Egress::Target::kResolving;
   });
   if (routes_.size() >= kTargetsMax) routes_.clear();
 }
@@ -242,7 +242,7 @@ void Routes::Refresh() {
     }
   }
   std::string why;
-  for (const std::string& target : targets) (void)Look(target, &why);
+  for (const std::string& target : targets) (void)Resolve(target, &why);
   for (const auto& [name, number] : streams) AskStream(name, number);
 }
 

@@ -24,14 +24,14 @@ namespace expirer {
 // Thread-safe.
 class Routes {
  public:
-  // `known` is called, on any thread, after each Look that said kLooking: when its
+  // `known` is called, on any thread, after each Resolve that said kResolving: when its
   // question is answered, or was in vain. `api_prefix` as JetStream::prefix. `expected`:
   // targets that Refresh looks for before anybody asks.
   Routes(Requests* requests, std::string api_prefix, std::vector<std::string> expected,
          std::function<void(const std::string& target)> known);
 
-  // As Egress::Look.
-  [[nodiscard]] Egress::Target Look(std::string_view target, std::string* why);
+  // As Egress::Resolve.
+  [[nodiscard]] Egress::Target Resolve(std::string_view target, std::string* why);
   // Whether the stream that takes `target` is known never to confirm a message.
   [[nodiscard]] bool NoAck(std::string_view target);
   // As TargetLimits::Fits, by the limits of the stream that takes `target`.
@@ -58,7 +58,7 @@ class Routes {
 
  private:
   struct Route {
-    Egress::Target state = Egress::Target::kLooking;
+    Egress::Target state = Egress::Target::kResolving;
     std::string why;
     int64_t until_ms = INT64_MAX;
     uint64_t asked = 0;       // number of the question that may answer it

@@ -127,8 +127,8 @@ class Bus final : public StanBus {
   }
   [[nodiscard]] uint64_t connects() const override { return connects_; }
 
-  [[nodiscard]] Target Look(Transport via, std::string_view target,
-                            std::string* why) override;
+  [[nodiscard]] Target Resolve(Transport via, std::string_view target,
+                               std::string* why) override;
   [[nodiscard]] std::string Warning(Transport via, std::string_view target) override;
   [[nodiscard]] bool Publish(uint64_t attempt, Transport via, std::string_view target,
                              const HeaderViews& headers, std::string_view body) override;
@@ -175,9 +175,9 @@ class Bus final : public StanBus {
   [[nodiscard]] absl::Status Connect();
   void Serve();
   void TakeDown();
-  [[nodiscard]] absl::Status KeepReading();
-  [[nodiscard]] absl::Status KeepLooking();
-  void KeepSettled();
+  [[nodiscard]] absl::Status MaintainReading();
+  [[nodiscard]] absl::Status MaintainLooks();
+  void PostCaughtUp();
   void Complain(const std::string& why);
   void Wait(int64_t ms);
   void PostAway() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -263,8 +263,8 @@ std::vector<StanLink::Channel> Bus::Channels() const {
   return channels;
 }
 
-Egress::Target Bus::Look(Transport via, std::string_view target, std::string* why) {
-  if (via != Transport::kStan) return egress_->Look(via, target, why);
+Egress::Target Bus::Resolve(Transport via, std::string_view target, std::string* why) {
+  if (via != Transport::kStan) return egress_->Resolve(via, target, why);
   if (!IsStanChannel(target)) {
     *why = fmt::format("{} is no name of a channel", target);
     return Target::kRefused;
@@ -434,7 +434,7 @@ void Bus::SendAll() {
     }
     if (!acked) continue;
     MutexLock lock(&mutex_);
-    awake_ = true;  // a rule may be settled now
+    awake_ = true;  // a rule may have caught up now
   }
 }
 
@@ -519,8 +519,8 @@ absl::Status Bus::Connect() {
     up_ = lost_why_.empty();
   }
   inbox_->Complete(TargetKnown{""});
-  RETURN_IF_ERROR(KeepReading());
-  RETURN_IF_ERROR(KeepLooking());
+  RETURN_IF_ERROR(MaintainReading());
+  RETURN_IF_ERROR(MaintainLooks());
   ++connects_;
   Complain("");
   Log(Level::kInfo, "connected to NATS Streaming",
@@ -534,13 +534,13 @@ void Bus::Serve() {
       MutexLock lock(&mutex_);
       if (!lost_why_.empty()) break;
     }
-    absl::Status status = KeepReading();
-    if (status.ok()) status = KeepLooking();
+    absl::Status status = MaintainReading();
+    if (status.ok()) status = MaintainLooks();
     if (!status.ok()) {
       MarkLost(Message(status));
       break;
     }
-    KeepSettled();
+    PostCaughtUp();
     MutexLock lock(&mutex_);
     const auto awake = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
       return awake_ || stopping_;
@@ -555,7 +555,7 @@ void Bus::Serve() {
 }
 
 // Subscribes while the intake is open.
-absl::Status Bus::KeepReading() {
+absl::Status Bus::MaintainReading() {
   if (subscribed_ == intake_) return absl::OkStatus();
   subscribed_ = intake_;
   for (size_t i = 0; i < readers_.size(); ++i) {
@@ -574,7 +574,7 @@ absl::Status Bus::KeepReading() {
 
 // Begins the looks that are wanted, and ends those that were answered, or that
 // nothing will answer.
-absl::Status Bus::KeepLooking() {
+absl::Status Bus::MaintainLooks() {
   bool begin = false;
   {
     MutexLock lock(&mutex_);
@@ -607,17 +607,17 @@ absl::Status Bus::KeepLooking() {
   return absl::OkStatus();
 }
 
-void Bus::KeepSettled() {
+void Bus::PostCaughtUp() {
   MutexLock lock(&mutex_);
   if (look_wanted_ || !up_ || !reading_ || stopping_) return;
   for (size_t i = 0; i < rules_->size(); ++i) {
-    const bool settled =
+    const bool caught_up =
         std::all_of(readers_.begin(), readers_.end(), [i](const Reader& reader) {
-          return reader.rule != i || reader.progress.settled();
+          return reader.rule != i || reader.progress.caught_up();
         });
-    const auto state = settled ? RuleRead::State::kCaughtUp : RuleRead::State::kReading;
+    const auto state = caught_up ? RuleRead::State::kCaughtUp : RuleRead::State::kReading;
     if (said_[i] == RuleRead::State::kCaughtUp || said_[i] == state) continue;
-    Post(static_cast<RuleIndex>(i), state, settled ? looked_ : Instant{});
+    Post(static_cast<RuleIndex>(i), state, caught_up ? looked_ : Instant{});
   }
 }
 

@@ -28,7 +28,7 @@ void StanProgress::Delivered(uint64_t seq) {
 
 void StanProgress::Acked(uint64_t seq) { unacked_.erase(seq); }
 
-bool StanProgress::settled() const {
+bool StanProgress::caught_up() const {
   return end_.has_value() && read_to_ >= *end_ &&
          (unacked_.empty() || *unacked_.begin() > *end_);
 }

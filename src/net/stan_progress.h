@@ -26,7 +26,7 @@ class StanProgress {
   // The durable was subscribed anew: what was delivered before and is not acked
   // comes again.
   void Begin(size_t max_inflight);
-  // A look begins: not settled before it ends.
+  // A look begins: not caught up before it ends.
   void Look() { end_.reset(); }
   // It ended: the channel's last message has this sequence; 0 = there is none.
   void LookEnded(uint64_t last_seq);
@@ -37,7 +37,7 @@ class StanProgress {
   void Acked(uint64_t seq);
 
   // All that the channel held when the last look began is applied and acked.
-  [[nodiscard]] bool settled() const;
+  [[nodiscard]] bool caught_up() const;
   // The last look found nothing, and nothing came since.
   [[nodiscard]] bool empty() const { return end_ == 0 && read_to_ == 0; }
   [[nodiscard]] bool looking() const { return !end_.has_value(); }

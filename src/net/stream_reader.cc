@@ -52,22 +52,22 @@ absl::StatusOr<bool> StreamReader::Next(StreamMessage* message) {
 
 bool StreamReader::Take(StreamMessage* message) {
   MutexLock lock(&mutex_);
-  if (queue_.empty()) return false;
-  *message = std::move(queue_.front());
-  queue_.pop_front();
+  if (received_.empty()) return false;
+  *message = std::move(received_.front());
+  received_.pop_front();
   Pump();
   return true;
 }
 
 bool StreamReader::AllRead() {
   MutexLock lock(&mutex_);
-  return all_read_ && queue_.empty();
+  return all_read_ && received_.empty();
 }
 
 void StreamReader::Wait() {
   MutexLock lock(&mutex_);
   mutex_.AwaitFor(kLookEveryMs, [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return !queue_.empty() || all_read_;
+    return !received_.empty() || all_read_;
   });
 }
 
@@ -156,7 +156,7 @@ void StreamReader::Close() {
 
 void StreamReader::Pump() {
   const bool idle = consumer_.empty() || !trouble_.empty() || all_read_;
-  if (idle || asked_ > 0 || queue_.size() > kBatch / 2) return;
+  if (idle || asked_ > 0 || received_.size() > kBatch / 2) return;
   const int64_t now_ms = MonotonicMs();
   if (now_ms < pause_until_ms_) return;
   asked_ = batch_ = std::min(kBatch, limits_.batch);
@@ -190,7 +190,7 @@ void StreamReader::OnMessage(const Delivery& delivery, const AckSubject& ack) {
   // time; behind the first that fits the order counts, whatever the clock did.
   if (next_seq_ == 0 && ack.time_ns < options_.since_ns) return;
   next_seq_ = ack.stream_seq + 1;
-  StreamMessage& message = queue_.emplace_back();
+  StreamMessage& message = received_.emplace_back();
   message.seq = ack.stream_seq;
   message.time_ns = ack.time_ns;
   message.subject = delivery.subject();

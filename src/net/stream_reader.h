@@ -78,8 +78,8 @@ class StreamReader {
   const size_t replies_to_;  // of replies_
 
   Mutex mutex_;
-  std::deque<StreamMessage> queue_ ABSL_GUARDED_BY(mutex_);
-  bool all_read_ ABSL_GUARDED_BY(mutex_);              // once the queue is empty
+  std::deque<StreamMessage> received_ ABSL_GUARDED_BY(mutex_);
+  bool all_read_ ABSL_GUARDED_BY(mutex_);              // once received_ is empty
   uint64_t next_seq_ ABSL_GUARDED_BY(mutex_) = 0;      // 0 = nothing came yet
   std::string consumer_ ABSL_GUARDED_BY(mutex_);       // "" = none yet
   uint64_t generation_ ABSL_GUARDED_BY(mutex_) = 0;    // of the connection, at its making

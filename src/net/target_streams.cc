@@ -16,17 +16,18 @@ int64_t TargetStreams::Keep(int64_t mono_ms) {
   if (mono_ms < next_ms_) return next_ms_;
   int64_t wait_ms = kLookEveryMs;
   for (const StreamSpec& spec : specs_) {
-    const auto kept = KeepOne(spec, mono_ms);
-    wait_ms = std::min(wait_ms, kept.ok() ? *kept : kRetryMs);
-    if (kept.ok()) continue;
+    const auto wait = MaintainOne(spec, mono_ms);
+    wait_ms = std::min(wait_ms, wait.ok() ? *wait : kRetryMs);
+    if (wait.ok()) continue;
     LogGathered(Level::kWarn, "cannot make a stream, trying on", "",
-                Message(kept.status()), {{"stream", spec.name}});
+                Message(wait.status()), {{"stream", spec.name}});
   }
   next_ms_ = mono_ms + wait_ms;
   return next_ms_;
 }
 
-absl::StatusOr<int64_t> TargetStreams::KeepOne(const StreamSpec& spec, int64_t mono_ms) {
+absl::StatusOr<int64_t> TargetStreams::MaintainOne(const StreamSpec& spec,
+                                                   int64_t mono_ms) {
   for (const std::string& subject : spec.subjects) {
     ASSIGN_OR_RETURN(const std::vector<std::string> names, js_->StreamNames(subject));
     if (names.empty()) continue;

@@ -34,7 +34,8 @@ class TargetStreams {
 
  private:
   // How long until this one must be looked at again.
-  [[nodiscard]] absl::StatusOr<int64_t> KeepOne(const StreamSpec& spec, int64_t mono_ms);
+  [[nodiscard]] absl::StatusOr<int64_t> MaintainOne(const StreamSpec& spec,
+                                                    int64_t mono_ms);
 
   JetStream* const js_;
   const std::vector<StreamSpec> specs_;

@@ -52,22 +52,22 @@ void Judge(const Intent& intent, Explained* to) {
   }
 }
 
-// Whether an outlet of that name is one of the rule's.
-bool IsOf(const std::string& outlet, const Rule& rule) {
-  return outlet == rule.name || outlet.starts_with(rule.name + ".");
+// Whether a queue of that name is one of the rule's.
+bool IsOf(const std::string& queue, const Rule& rule) {
+  return queue == rule.name || queue.starts_with(rule.name + ".");
 }
 
 // Why jobs that were scheduled did not fire.
 std::string NotFired(const ReplaySummary& summary, const Rule& rule) {
   std::string text;
-  for (const ReplaySummary::Outlet& outlet : summary.outlets) {
-    if (!IsOf(outlet.name, rule)) continue;
-    if (outlet.outcomes.skipped > 0)
-      text += "  " + outlet.name + ": skipped, `late` says so\n";
-    if (outlet.outcomes.dead > 0)
-      text += "  " + outlet.name + ": kept as dead, `late` says so\n";
-    if (outlet.outcomes.rejected > 0)
-      text += "  " + outlet.name + ": rejected as stale, due before store.history\n";
+  for (const ReplaySummary::Queue& queue : summary.queues) {
+    if (!IsOf(queue.name, rule)) continue;
+    if (queue.outcomes.skipped > 0)
+      text += "  " + queue.name + ": skipped, `late` says so\n";
+    if (queue.outcomes.dead > 0)
+      text += "  " + queue.name + ": kept as dead, `late` says so\n";
+    if (queue.outcomes.rejected > 0)
+      text += "  " + queue.name + ": rejected as stale, due before store.history\n";
   }
   return text;
 }
@@ -82,9 +82,9 @@ absl::StatusOr<std::string> ExplainEvent(ReplayOptions options,
     Judge(intent, &by_rule[rule.name]);
   };
   options.on_fire = [&](const Fire& fire) {
-    const std::string outlet = fire.job.substr(0, fire.job.find('/'));
+    const std::string queue = fire.job.substr(0, fire.job.find('/'));
     for (const Rule& rule : rules)
-      if (IsOf(outlet, rule)) by_rule[rule.name].fires += Fired(fire);
+      if (IsOf(queue, rule)) by_rule[rule.name].fires += Fired(fire);
   };
   Replayer replayer(std::move(options), rules);
   RETURN_IF_ERROR(replayer.Take(line).status());

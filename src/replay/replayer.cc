@@ -75,13 +75,13 @@ absl::Status Replayer::Open() {
     process_->inbox.Complete(EgressChanged{true});
   else
     process_->bus.SetConnected(false);
-  unsettled_ = link_up_;
+  catching_up_ = link_up_;
   return absl::OkStatus();
 }
 
 // What is written and counted from here on is what a crash loses.
 void Replayer::MarkDurable() {
-  store_->Mark();
+  store_->SetSavepoint();
   durable_ = process_->scheduler.Snapshot(clock_.NowMs());
 }
 
@@ -108,15 +108,15 @@ void Replayer::CountProcess(const Stats& stats) {
   summary_.skipped += stats.skipped;
   summary_.dead += stats.dead;
   summary_.rejected += stats.rejected + stats.dropped + stats.stale_dropped;
-  const Outlets& outlets = process_->scheduler.outlets();
+  const Queues& queues = process_->scheduler.queues();
   // The last is not a rule's: of `doctor --round-trip`. A replay's store is empty
   // when it begins, so there are no orphans behind it.
-  CHECK(outlets.RoundTrips() + 1U == outlets.size());
-  summary_.outlets.resize(outlets.RoundTrips());
-  for (size_t i = 0; i < summary_.outlets.size(); ++i) {
-    ReplaySummary::Outlet& to = summary_.outlets[i];
+  CHECK(queues.RoundTrips() + 1U == queues.size());
+  summary_.queues.resize(queues.RoundTrips());
+  for (size_t i = 0; i < summary_.queues.size(); ++i) {
+    ReplaySummary::Queue& to = summary_.queues[i];
     const Outcomes& from = stats.outcomes[i];
-    to.name = outlets[i].name;
+    to.name = queues[i].name;
     to.outcomes.scheduled += from.scheduled;
     to.outcomes.moved += from.moved;
     to.outcomes.cancelled += from.cancelled;
@@ -264,13 +264,13 @@ absl::Status Replayer::PassWhole() {
 // Turns until nothing more happens in this millisecond; when it is passing, what
 // nobody waits for is left to the next turn.
 absl::Status Replayer::Work() {
-  const bool put_off = passing_ && first_due_ms_ > clock_.NowMs() && !unsettled_;
+  const bool put_off = passing_ && first_due_ms_ > clock_.NowMs() && !catching_up_;
   for (int turns = 0; turns < kTurnsMax; ++turns) {
     RETURN_IF_ERROR(Turn());
-    if (unsettled_) {
+    if (catching_up_) {
       // All that waited in the streams was applied by this turn.
-      unsettled_ = false;
-      PostSettled(true);
+      catching_up_ = false;
+      PostCaughtUp(true);
     }
     const uint64_t wanted = process_->committer.wanted();
     if (passing_ && wanted > process_->synced) {
@@ -319,8 +319,8 @@ void Replayer::ApplyLine(const LinePtr& line) {
 void Replayer::CutLink() {
   if (!std::exchange(link_up_, false)) return;
   process_->bus.SetConnected(false);
-  PostSettled(false);
-  unsettled_ = false;
+  PostCaughtUp(false);
+  catching_up_ = false;
   // Their acks can no longer leave.
   for (Waiting& waiting : std::exchange(unacked_, {}))
     backlog_.push_back({std::move(waiting.line), true});
@@ -329,16 +329,16 @@ void Replayer::CutLink() {
 void Replayer::MendLink() {
   if (std::exchange(link_up_, true)) return;
   process_->bus.SetConnected(true);
-  PostSettled(false);
-  unsettled_ = true;
+  PostCaughtUp(false);
+  catching_up_ = true;
   for (const Waiting& waiting : std::exchange(backlog_, {})) Deliver(waiting);
 }
 
-void Replayer::PostSettled(bool settled) {
+void Replayer::PostCaughtUp(bool caught_up) {
   for (size_t i = 0; i < rules_.size(); ++i)
     process_->inbox.Complete(
         RuleRead{static_cast<RuleIndex>(i),
-                 settled ? RuleRead::State::kCaughtUp : RuleRead::State::kAway, Now()});
+                 caught_up ? RuleRead::State::kCaughtUp : RuleRead::State::kAway, Now()});
 }
 
 void Replayer::Deliver(const Waiting& waiting) {

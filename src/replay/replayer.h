@@ -85,12 +85,12 @@ struct ReplaySummary {
   uint64_t pending = 0;
   int64_t first_ms = 0;  // of events and fires; 0 = there was none
   int64_t last_ms = 0;
-  struct Outlet {
+  struct Queue {
     std::string name;
     Outcomes outcomes;
     uint64_t pending = 0;
   };
-  std::vector<Outlet> outlets;  // in the order of the config
+  std::vector<Queue> queues;  // in the order of the config
 };
 
 // One thread.
@@ -141,7 +141,7 @@ class Replayer {
   void NoteDue(const Intent& intent);
   void CutLink();
   void MendLink();
-  void PostSettled(bool settled);
+  void PostCaughtUp(bool caught_up);
   void Noticed(int64_t ms);
   [[nodiscard]] absl::Status TellPending() const;
 
@@ -161,7 +161,7 @@ class Replayer {
   std::deque<LinePtr> last_events_;  // at most kRedelivered
   std::deque<Waiting> backlog_;      // in the streams while the link is down
   bool link_up_ = true;
-  bool unsettled_ = false;         // the rules are to be told that all is read
+  bool catching_up_ = false;       // the rules are to be told that all is read
   bool passing_ = false;           // what is written may become durable
   bool begun_whole_ = false;       // the rules were told that all is read
   int64_t whole_ms_ = 0;           // when nothing was put off last

@@ -137,11 +137,11 @@ std::string RuleTable(const ReplaySummary& summary) {
       "<div class=\"wide\"><table><tr><th>jobs of</th><th>scheduled</th><th>moved</th>"
       "<th>cancelled</th><th>fired</th><th>skipped</th><th>dead</th><th>rejected</th>"
       "<th>pending</th></tr>\n";
-  for (const ReplaySummary::Outlet& outlet : summary.outlets) {
-    const Outcomes& of = outlet.outcomes;
-    html += "<tr><td>" + Escaped(outlet.name) + "</td>";
+  for (const ReplaySummary::Queue& queue : summary.queues) {
+    const Outcomes& of = queue.outcomes;
+    html += "<tr><td>" + Escaped(queue.name) + "</td>";
     for (const uint64_t number : {of.scheduled, of.moved, of.cancelled, of.fired,
-                                  of.skipped, of.dead, of.rejected, outlet.pending})
+                                  of.skipped, of.dead, of.rejected, queue.pending})
       html += "<td>" + Grouped(number) + "</td>";
     html += "</tr>\n";
   }

@@ -61,13 +61,13 @@ void AheadRows::NotePutBack(int64_t key_ms) {
 void AheadRows::Begin(int64_t until_ms) {
   if (Mutant("times_kept")) return;
   // What a look that has not ended was to find is found by this one.
-  until_ms_ = looking_ ? std::max(until_ms_, until_ms) : until_ms;
-  looking_ = true;
+  until_ms_ = scanning_ ? std::max(until_ms_, until_ms) : until_ms;
+  scanning_ = true;
   lane_ = 0;
   from_ = {};
 }
 
-absl::StatusOr<size_t> AheadRows::Look(const Store& store, const Lanes& lanes,
+absl::StatusOr<size_t> AheadRows::Scan(const Store& store, const Lanes& lanes,
                                        int64_t now_ms, Judge judge) {
   size_t moved = 0;
   JobView job;
@@ -87,7 +87,7 @@ absl::StatusOr<size_t> AheadRows::Look(const Store& store, const Lanes& lanes,
     }
     RETURN_IF_ERROR(scan->status());
   }
-  looking_ = false;
+  scanning_ = false;
   return moved;
 }
 

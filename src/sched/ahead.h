@@ -32,13 +32,13 @@ class AheadRows {
   void NotePutBack(int64_t key_ms);
 
   // A look has not ended.
-  [[nodiscard]] bool looking() const { return looking_; }
+  [[nodiscard]] bool scanning() const { return scanning_; }
   // Whether the row, whose time in the store is later than `now_ms` and than its due
   // time, was moved.
   using Judge = absl::FunctionRef<absl::StatusOr<bool>(
       const LaneState& lane, const JobKey& key, std::string_view row)>;
   // Looks at a further piece of what is in the store. Returns how many were moved.
-  [[nodiscard]] absl::StatusOr<size_t> Look(const Store& store, const Lanes& lanes,
+  [[nodiscard]] absl::StatusOr<size_t> Scan(const Store& store, const Lanes& lanes,
                                             int64_t now_ms, Judge judge);
 
  private:
@@ -48,7 +48,7 @@ class AheadRows {
 
   void Begin(int64_t until_ms);
 
-  bool looking_ = false;
+  bool scanning_ = false;
   size_t lane_ = 0;        // looked at next: this one ...
   JobKey from_;            // ... from here on
   int64_t until_ms_ = 0;   // up to here, where it is no retry lane

@@ -11,9 +11,9 @@
 #include "json/writer.h"
 #include "sched/ahead.h"
 #include "sched/counts.h"
-#include "sched/downtime.h"
+#include "sched/possibly_sent.h"
+#include "sched/process_gaps.h"
 #include "sched/rebuild.h"
-#include "sched/sent_marks.h"
 #include "sched/streams.h"
 #include "store/meta.h"
 
@@ -24,7 +24,7 @@ namespace {
 constexpr std::string_view kMalformed = "malformed-";
 
 struct LaneOf {
-  std::string outlet;
+  std::string queue;
   bool retry = false;
   int64_t bound_ms = 0;
 };
@@ -88,10 +88,10 @@ class Auditor {
     RETURN_IF_ERROR(counts_.Load(store_));
     RETURN_IF_ERROR(Streams::Names(store_).status());
     RETURN_IF_ERROR(Streams::Marks(store_).status());
-    RETURN_IF_ERROR(SentMarks().Load(store_, 0, 0, 0, &unused));
+    RETURN_IF_ERROR(PossiblySent().Load(store_, 0, 0, 0, &unused));
     RETURN_IF_ERROR(AheadRows().Load(store_, 0, 0, &unused));
     RETURN_IF_ERROR(Rebuild::Load(store_).status());
-    return Downtime().Load(store_, 0, &unused);
+    return ProcessGaps().Load(store_, 0, &unused);
   }
 
   absl::Status AddLanes(std::string_view key, std::string_view value) {
@@ -104,12 +104,12 @@ class Auditor {
     return AddLane(static_cast<Lane>(lane + 1), key, true);
   }
 
-  absl::Status AddLane(Lane number, std::string_view outlet, bool retry) {
+  absl::Status AddLane(Lane number, std::string_view queue, bool retry) {
     std::string key(kMetaBound);
     PutBig16(&key, number);
     uint64_t bound = 0;
     RETURN_IF_ERROR(ReadVarint(key, &bound));
-    const LaneOf lane{std::string(outlet), retry, static_cast<int64_t>(bound)};
+    const LaneOf lane{std::string(queue), retry, static_cast<int64_t>(bound)};
     if (!lanes_.emplace(number, lane).second)
       return Corrupt(fmt::format("lane {} was given twice", number));
     return absl::OkStatus();
@@ -160,14 +160,14 @@ class Auditor {
       Found("{} stands before its lane's low bound {}, so it would never fire", place,
             lane->second.bound_ms);
     if (totals_.renaming) return absl::OkStatus();
-    const std::string id = MakeId(lane->second.outlet, job->key);
+    const std::string id = MakeId(lane->second.queue, job->key);
     // One that cannot be read is found again below, by itself.
     const absl::StatusOr<std::optional<Register>> known = store_.GetRegister(id);
     const Register* reg = known.ok() && known->has_value() ? &**known : nullptr;
     const JobState state = lane->second.retry ? JobState::kRetrying : JobState::kPending;
     if (reg == nullptr || !reg->job || *reg->job != row || reg->state != state)
       Found("{} holds the job {}, which its key's register does not say", place,
-            JobName(lane->second.outlet, job->key));
+            JobName(lane->second.queue, job->key));
     return absl::OkStatus();
   }
 

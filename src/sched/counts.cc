@@ -253,9 +253,9 @@ void Counts::GiveUpRecount() {
   recount_wished_ = false;
 }
 
-void Counts::Close(std::string_view outlet, int64_t expires_ms, int64_t change) {
+void Counts::Close(std::string_view queue, int64_t expires_ms, int64_t change) {
   const int64_t number = expires_ms / kSpanMs;
-  const std::string_view rule = RuleOfName(outlet);
+  const std::string_view rule = RuleOfName(queue);
   auto at = histories_.find(rule);
   if (change > 0) {
     if (at == histories_.end()) at = histories_.try_emplace(std::string(rule)).first;
@@ -291,9 +291,9 @@ void Counts::TakeOut(Histories::iterator rule, int64_t number, uint64_t keys) {
   if ((sum->second.keys -= keys) == 0) spans_.erase(sum);
 }
 
-int64_t Counts::FloorMs(std::string_view outlet) const {
+int64_t Counts::FloorMs(std::string_view queue) const {
   int64_t floor_ms = 0;
-  for (const std::string_view rule : {std::string_view(), RuleOfName(outlet)}) {
+  for (const std::string_view rule : {std::string_view(), RuleOfName(queue)}) {
     const auto floor = floors_.find(rule);
     if (floor != floors_.end()) floor_ms = std::max(floor_ms, floor->second);
   }

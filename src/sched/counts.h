@@ -69,8 +69,8 @@ class Counts {
   // By rule; "": for every rule.
   using Floors = std::map<std::string, int64_t, std::less<>>;
   [[nodiscard]] const Floors& floors() const { return floors_; }
-  // Of the outlet: a closed key that expires no later is forgotten at once.
-  [[nodiscard]] int64_t FloorMs(std::string_view outlet) const;
+  // Of the queue: a closed key that expires no later is forgotten at once.
+  [[nodiscard]] int64_t FloorMs(std::string_view queue) const;
 
   // Adds what changed since the last call to `set`.
   void Stage(WriteSet* set);
@@ -118,7 +118,7 @@ class Counts {
   };
   using Histories = std::map<std::string, History, std::less<>>;
   [[nodiscard]] absl::Status LoadHistory(const Store& store);
-  void Close(std::string_view outlet, int64_t expires_ms, int64_t change);
+  void Close(std::string_view queue, int64_t expires_ms, int64_t change);
   void ForgetOldest(std::vector<Forgotten>* forgotten);
   void TakeOut(Histories::iterator rule, int64_t span, uint64_t keys);
   // Notes for Stage that the span ("": of the sums) has changed.

@@ -40,14 +40,14 @@ Decision Decide(const RetryPolicy& retry, const Attempt& attempt, AttemptEnd end
   if (end == AttemptEnd::kAck) return Done{};
   if (end == AttemptEnd::kNever && !Mutant("never_tried_again"))
     return MoveToDead{"can never be delivered: " + std::string(why)};
-  const bool burned = end == AttemptEnd::kRefused;
-  if (burned && retry.attempts > 0 && attempt.burned + 1 >= retry.attempts)
-    return MoveToDead{"refused " + std::to_string(attempt.burned + 1) +
+  const bool counted = end == AttemptEnd::kRefused;
+  if (counted && retry.attempts > 0 && attempt.counted_attempts + 1 >= retry.attempts)
+    return MoveToDead{"refused " + std::to_string(attempt.counted_attempts + 1) +
                       " times, last: " + std::string(why)};
   const bool unanswered = end == AttemptEnd::kNoLeader || end == AttemptEnd::kRetry ||
                           end == AttemptEnd::kTimedOut;
   const RetryPolicy policy = unanswered ? Patient(retry, attempt.waiting) : retry;
-  return RetryAt{now_ms + BackoffMs(policy, attempt.id, attempt.sends + 1), burned};
+  return RetryAt{now_ms + BackoffMs(policy, attempt.id, attempt.sends + 1), counted};
 }
 
 }  // namespace expirer

@@ -15,7 +15,7 @@ namespace expirer {
 struct Attempt {
   std::string_view id;  // what the jitter is drawn from
   uint64_t sends = 0;   // before this one
-  uint64_t burned = 0;
+  uint64_t counted_attempts = 0;
   uint64_t waiting = 0;  // jobs of its rule that wait for a further attempt
 };
 
@@ -33,7 +33,7 @@ enum class AttemptEnd {
 struct Done {};
 struct RetryAt {
   int64_t at_ms = 0;
-  bool burned = false;  // counts for retry.attempts
+  bool counted = false;  // counts for retry.attempts
 };
 struct MoveToDead {
   std::string reason;
@@ -47,7 +47,7 @@ using Decision = std::variant<Done, RetryAt, MoveToDead>;
 inline constexpr int64_t kUnansweredMaxMs = 4'000;
 inline constexpr int64_t kUnansweredEachMs = 4;
 
-// Only an explicit refusal burns an attempt: no stream, time-outs and a broker
+// Only an explicit refusal counts as an attempt: no stream, time-outs and a broker
 // that asks to come again say nothing about the job. What can never be delivered
 // is dead at once, whatever `retry.attempts` is.
 [[nodiscard]] Decision Decide(const RetryPolicy& retry, const Attempt& attempt,

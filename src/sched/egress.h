@@ -23,17 +23,17 @@ class Egress {
   virtual ~Egress() = default;
 
   enum class Target {
-    kReady,    // a stream takes it
-    kLooking,  // being asked; TargetKnown will be posted, or EgressChanged
-    kDown,     // no target can be reached this way; TargetKnown "" will be posted
-    kRefused,  // no stream takes it now
-    kUnknown,  // whether one does could not be found out
+    kReady,      // a stream takes it
+    kResolving,  // being asked; TargetKnown will be posted, or EgressChanged
+    kDown,       // no target can be reached this way; TargetKnown "" will be posted
+    kRefused,    // no stream takes it now
+    kUnknown,    // whether one does could not be found out
   };
   // Whether a stream takes messages for `target`; a refused or unknown target is asked
   // for again after at most a second. `why` (never null) gets the reason then. Over core
   // NATS every target is ready.
-  [[nodiscard]] virtual Target Look(Transport via, std::string_view target,
-                                    std::string* why) = 0;
+  [[nodiscard]] virtual Target Resolve(Transport via, std::string_view target,
+                                       std::string* why) = 0;
 
   // Begins an attempt. Exactly one PubAnswer with this number will be posted,
   // at most; an attempt may also never be answered (the core times it out).
@@ -77,7 +77,7 @@ class Inbound {
   enum class LookHow { kQuick, kAnew };
   virtual void LookAgain(LookHow how) = 0;
   // That a rebuild began is durable: from now on nothing fires until every rule
-  // is settled, whatever becomes of this process.
+  // is decided, whatever becomes of this process.
   virtual void RebuildBegun() = 0;
 };
 

@@ -184,7 +184,7 @@ struct StoodStill {
 // of the new time before anything is sent.
 inline constexpr int64_t kStandstillMs = 2'000;
 
-// Egress::Look has a new answer for this target; "": for any.
+// Egress::Resolve has a new answer for this target; "": for any.
 struct TargetKnown {
   std::string target;
 };

@@ -19,7 +19,7 @@ Gates::Gates(const std::vector<Rule>& rules, int64_t settle_ms, size_t in_flight
       settle_ms_(settle_ms),
       in_flight_max_(in_flight_max),
       gates_(rules.size() + 1) {
-  gates_.back().settled = true;  // nobody reads cancels for rules that are gone
+  gates_.back().open = true;  // nobody reads cancels for rules that are gone
   for (size_t i = 0; i < rules.size(); ++i) gates_[i].pace = Pace(rules[i].rate);
 }
 
@@ -57,7 +57,7 @@ void Gates::Apply(const RuleRead& event) {
                          (event.at.mono_ms > 0 && Mutant("first_mark_opens"));
   // What was found out before the gate closed says nothing of the time up to then.
   if (!caught_up || event.at.mono_ms < gate.closed_mono_ms) return;
-  gate.settled = true;
+  gate.open = true;
   gate.gave_up = false;
   gate.waited_ms = 0;
 }
@@ -68,14 +68,14 @@ void Gates::Close(bool outage) {
 }
 
 void Gates::Close(Gate* gate, int64_t mono_ms) {
-  gate->settled = Mutant("settle_off");
+  gate->open = Mutant("settle_off");
   gate->gave_up = false;
   if (Mutant("settle_begins_anew")) gate->waited_ms = 0;
   gate->closed_mono_ms = std::max(gate->closed_mono_ms, mono_ms);
 }
 
 bool Gates::Waits(const Gate& gate) const {
-  if (gate.settled || Holds(Reason::kRebuilding)) return false;
+  if (gate.open || Holds(Reason::kRebuilding)) return false;
   return (!Holds(Reason::kNoConnection) && !Holds(Reason::kNotAdmitted) &&
           gate.reading) ||
          Mutant("settle_counts_offline");
@@ -86,7 +86,7 @@ size_t Gates::OpenOverdue() {
   for (size_t i = 0; i < rules_.size(); ++i) {
     Gate& gate = gates_[i];
     if (!Waits(gate) || gate.waited_ms < settle_ms_) continue;
-    gate.settled = true;
+    gate.open = true;
     gate.gave_up = true;
     gate.waited_ms = 0;
     ++opened;
@@ -107,12 +107,12 @@ int64_t Gates::NextOverdueMs() const {
 }
 
 size_t Gates::closed() const {
-  return static_cast<size_t>(std::count_if(
-      gates_.begin(), gates_.end(), [](const Gate& gate) { return !gate.settled; }));
+  return static_cast<size_t>(std::count_if(gates_.begin(), gates_.end(),
+                                           [](const Gate& gate) { return !gate.open; }));
 }
 
 int64_t Gates::OpenTo(RuleIndex rule) const {
-  return gates_[rule].settled ? kNever : gates_[rule].read_to_ms;
+  return gates_[rule].open ? kNever : gates_[rule].read_to_ms;
 }
 
 bool Gates::HasRoom(RuleIndex rule, size_t used) const {

@@ -66,7 +66,7 @@ class Gates {
   struct Gate {
     Pace pace;
     size_t in_flight = 0;        // attempts not answered yet
-    bool settled = false;        // open for whatever is due
+    bool open = false;           // for whatever is due
     bool reading = false;        // its streams are being read
     bool gave_up = false;        // opened by settle_ms, not caught up since
     int64_t read_to_ms = 0;      // closed: open for what is due no later

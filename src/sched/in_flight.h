@@ -22,7 +22,7 @@ struct InFlight {
   Fate fate = Fate::kCurrent;
   bool unanswered = false;  // an earlier attempt may have been stored
   uint64_t sends = 0;       // before this attempt
-  uint64_t burned = 0;
+  uint64_t counted_attempts = 0;
   std::string key;
   std::string target;
   int64_t due_ms = 0;

@@ -1,5 +1,5 @@
-// The one way into the core: a queue of completions that cannot overflow, a
-// queue of messages bounded by credit, and one of the API's requests with a
+// The one way into the core: a list of completions that cannot overflow, a
+// list of messages bounded by credit, and one of the API's requests with a
 // credit of its own, so that neither can crowd out the other (I5). Producers
 // never block.
 #pragma once

@@ -48,13 +48,13 @@ absl::StatusOr<bool> HasRows(const Store& store, Lane lane) {
   return false;
 }
 
-// The names of lanes that have jobs and no configured outlet.
+// The names of lanes that have jobs and no configured queue.
 absl::StatusOr<std::vector<std::string>> FindOrphans(const Store& store,
                                                      const LaneTable& stored,
-                                                     const Outlets& outlets) {
+                                                     const Queues& queues) {
   std::vector<std::string> orphans;
   for (const auto& [name, lane] : stored) {
-    if (outlets.Find(name).has_value()) continue;
+    if (queues.Find(name).has_value()) continue;
     ASSIGN_OR_RETURN(const bool first, HasRows(store, lane));
     ASSIGN_OR_RETURN(const bool retry, HasRows(store, static_cast<Lane>(lane + 1)));
     if (first || retry) orphans.push_back(name);
@@ -69,7 +69,7 @@ TimerEntry LaneState::Lowest() const {
   return out.empty() ? waiting : std::min(*out.begin(), waiting);
 }
 
-absl::Status Lanes::Load(const Store& store, Outlets* all, Orphans orphans,
+absl::Status Lanes::Load(const Store& store, Queues* all, Orphans orphans,
                          WriteSet* set) {
   ASSIGN_OR_RETURN(LaneTable stored, StoredLanes(store));
   ASSIGN_OR_RETURN(const auto gone, FindOrphans(store, stored, *all));
@@ -82,17 +82,17 @@ absl::Status Lanes::Load(const Store& store, Outlets* all, Orphans orphans,
     if (!all->Find(name)) all->AddRemoved(name);
   if (orphans == Orphans::kFire)
     for (const std::string& name : gone) all->AddOrphan(name);
-  const Outlets& outlets = *all;
+  const Queues& queues = *all;
   std::string value;
   ASSIGN_OR_RETURN(const bool found, store.GetMeta(kMetaNextLane, &value));
   uint64_t next = found ? Reader(value).Varint() : 1;
-  for (size_t i = 0; i < outlets.size(); ++i) {
-    auto it = stored.find(outlets[i].name);
+  for (size_t i = 0; i < queues.size(); ++i) {
+    auto it = stored.find(queues[i].name);
     if (it == stored.end()) {
       if (next + 1 > UINT16_MAX)
         return Refused("the store has had 32,767 rules, the most it can number");
-      it = stored.emplace(outlets[i].name, static_cast<Lane>(next)).first;
-      set->PutMeta(std::string(kMetaLane) + outlets[i].name, Varints(next));
+      it = stored.emplace(queues[i].name, static_cast<Lane>(next)).first;
+      set->PutMeta(std::string(kMetaLane) + queues[i].name, Varints(next));
       next += 2;
     }
     for (const bool retry : {false, true}) {
@@ -100,7 +100,7 @@ absl::Status Lanes::Load(const Store& store, Outlets* all, Orphans orphans,
       ASSIGN_OR_RETURN(const int64_t bound, StoredBound(store, number));
       if (index_by_number_.size() <= number) index_by_number_.resize(number + 1, -1);
       index_by_number_[number] = static_cast<int32_t>(lanes_.size());
-      lanes_.emplace_back(number, static_cast<OutletIndex>(i), retry, bound);
+      lanes_.emplace_back(number, static_cast<QueueIndex>(i), retry, bound);
     }
   }
   set->PutMeta(kMetaNextLane, Varints(next));

@@ -1,6 +1,6 @@
-// The lanes of the configured outlets: for each one of first attempts and one
-// of retries, each with its own window, bound and gates, so that a paused,
-// unsettled or refused rule never stands before another's jobs.
+// The lanes of the configured queues: for each one of first attempts and one
+// of retries, each with its own window, bound and gates, so that a rule
+// that is paused, refused or catching up never blocks another's jobs.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +10,8 @@
 #include "absl/container/btree_set.h"
 #include "base/status.h"
 #include "job/rules.h"
-#include "sched/outlets.h"
 #include "sched/overdue.h"
+#include "sched/queues.h"
 #include "sched/timer_window.h"
 #include "store/store.h"
 
@@ -21,15 +21,15 @@ namespace expirer {
 enum class Orphans { kRefuse, kHold, kFire };
 
 struct LaneState {
-  LaneState(Lane number, OutletIndex of_outlet, bool is_retry, int64_t bound_ms)
+  LaneState(Lane number, QueueIndex of_queue, bool is_retry, int64_t bound_ms)
       : lane(number),
-        outlet(of_outlet),
+        queue(of_queue),
         retry(is_retry),
         window(number, bound_ms),
         stored_bound_ms(bound_ms) {}
 
   const Lane lane;
-  const OutletIndex outlet;
+  const QueueIndex queue;
   const bool retry;
   TimerWindow window;
   // Rows taken out of the window and not confirmed: in flight, waiting for another
@@ -37,7 +37,7 @@ struct LaneState {
   absl::btree_set<TimerEntry> out;
   size_t aside = 0;         // of these, the ones in Aside
   int64_t stored_bound_ms;  // low bound as last written
-  bool looking = false;     // it waits for Egress::Look
+  bool resolving = false;   // it waits for Egress::Resolve
 
   // The earliest row not confirmed yet, or where unread rows may begin.
   [[nodiscard]] TimerEntry Lowest() const;
@@ -46,21 +46,19 @@ struct LaneState {
 // Core thread only.
 class Lanes {
  public:
-  // Gives lanes to outlets that have none yet (staged in `set`) and reads the
-  // others'. Lanes with jobs whose outlet is not configured are orphans:
+  // Gives lanes to queues that have none yet (staged in `set`) and reads the
+  // others'. Lanes with jobs whose queue is not configured are orphans:
   // kRefuse: kFailedPrecondition, naming one. kHold: they stay untouched on
-  // disk. kFire: `outlets` gets an orphan outlet for each. It gets the publish
+  // disk. kFire: `queues` gets an orphan queue for each. It gets the publish
   // entries that its rules had once, too.
-  [[nodiscard]] absl::Status Load(const Store& store, Outlets* outlets, Orphans orphans,
+  [[nodiscard]] absl::Status Load(const Store& store, Queues* queues, Orphans orphans,
                                   WriteSet* set);
 
-  [[nodiscard]] LaneState& First(OutletIndex outlet) {
-    return lanes_[2 * size_t{outlet}];
+  [[nodiscard]] LaneState& First(QueueIndex queue) { return lanes_[2 * size_t{queue}]; }
+  [[nodiscard]] LaneState& Retry(QueueIndex queue) {
+    return lanes_[2 * size_t{queue} + 1];
   }
-  [[nodiscard]] LaneState& Retry(OutletIndex outlet) {
-    return lanes_[2 * size_t{outlet} + 1];
-  }
-  // The lane numbered so in the store. REQUIRES: of a configured outlet.
+  // The lane numbered so in the store. REQUIRES: of a configured queue.
   [[nodiscard]] LaneState& Numbered(Lane lane);
   // The row is about to be deleted, as its key was moved or cancelled. Also one of a
   // rule that is not configured.
@@ -89,7 +87,7 @@ class Lanes {
  private:
   [[nodiscard]] bool Has(Lane lane) const;
 
-  std::vector<LaneState> lanes_;          // two an outlet, in their order
+  std::vector<LaneState> lanes_;          // two a queue, in their order
   std::vector<int32_t> index_by_number_;  // lane number -> index, -1 = none
 };
 

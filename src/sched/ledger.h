@@ -39,7 +39,7 @@ class Ledger {
     sync_now_ = true;
   }
   [[nodiscard]] bool MayFire() const {
-    return durable_ >= fire_after_ || Mutant("quiet_unsynced");
+    return durable_ >= fire_after_ || Mutant("disconnected_unsynced");
   }
 
   // Writes the turn, gives a ticket to the effects of this turn and asks for a sync if

@@ -32,8 +32,7 @@ bool OfRule(std::string_view name, std::string_view rule) {
 }
 
 // Scans of the query's lanes, each at its first row after the cursor.
-absl::StatusOr<std::vector<LaneScan>> OpenLanes(const Store& store,
-                                                const Outlets& outlets,
+absl::StatusOr<std::vector<LaneScan>> OpenLanes(const Store& store, const Queues& queues,
                                                 const ListQuery& query) {
   std::vector<LaneScan> lanes;
   const auto open = [&](std::string_view rule, Lane number, bool retry) -> absl::Status {
@@ -46,7 +45,7 @@ absl::StatusOr<std::vector<LaneScan>> OpenLanes(const Store& store,
     LaneScan lane;
     lane.rule = rule;
     lane.retry = retry;
-    lane.held = !outlets.Find(rule).has_value();
+    lane.held = !queues.Find(rule).has_value();
     lane.scan = store.ScanDue(number);
     lane.scan->Seek({number, from.key_ms, from.seq});
     RETURN_IF_ERROR(lane.scan->status());
@@ -107,9 +106,9 @@ absl::StatusOr<StreamNames> NamesOfStreams(const Store& store) {
   };
 }
 
-absl::Status ReadJobs(const Store& store, const Outlets& outlets, const ListQuery& query,
+absl::Status ReadJobs(const Store& store, const Queues& queues, const ListQuery& query,
                       int64_t now_ms, ListRequest* page) {
-  ASSIGN_OR_RETURN(std::vector<LaneScan> lanes, OpenLanes(store, outlets, query));
+  ASSIGN_OR_RETURN(std::vector<LaneScan> lanes, OpenLanes(store, queues, query));
   ASSIGN_OR_RETURN(const StreamNames streams, NamesOfStreams(store));
   // First attempts stand at their due time, or at that of their writing: from
   // here on none is due earlier.

@@ -18,7 +18,7 @@
 #include "base/status.h"
 #include "job/request.h"
 #include "sched/events.h"
-#include "sched/outlets.h"
+#include "sched/queues.h"
 #include "store/store.h"
 
 namespace expirer {
@@ -38,10 +38,10 @@ inline constexpr size_t kDeadPageEndBytes = 2 * (kKeyBytesMax + 64) + kPageEndBy
 
 // Any thread. `*page` gets the jobs that may be sent next, by the time at which
 // they stand in the store (due, or a next attempt), and the cursor. Jobs of
-// no outlet in `outlets` are held. `now_ms` must not lie before the newest
+// no queue in `queues` are held. `now_ms` must not lie before the newest
 // write's by more than a minute. The reply is no longer than
 // `page->caller.bytes_max`. Errors: kDataLoss, and the disk's.
-[[nodiscard]] absl::Status ReadJobs(const Store& store, const Outlets& outlets,
+[[nodiscard]] absl::Status ReadJobs(const Store& store, const Queues& queues,
                                     const ListQuery& query, int64_t now_ms,
                                     ListRequest* page);
 

@@ -16,8 +16,8 @@ namespace expirer {
 // and stay. Before the store is used otherwise; no change when there is nothing
 // to do. ~10 s a million keys.
 //
-// A process that ends in between leaves a mark ("rename/" in store/meta.h); the
-// next start with the same rules goes on. kFailedPrecondition when the mark is
+// A process that ends in between leaves a note ("rename/" in store/meta.h); the
+// next start with the same rules goes on. kFailedPrecondition when the note is
 // of a rename that the rules do not ask for, or the store knows both names.
 [[nodiscard]] absl::Status TakeOverRenamed(const std::vector<Rule>& rules, Store* store);
 

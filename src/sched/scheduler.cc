@@ -25,7 +25,7 @@ Scheduler::Scheduler(const SchedulerOptions& options, const std::vector<Rule>& r
                      Store* store, Committer* committer, Egress* egress, Inbound* inbound)
     : options_(options),
       rules_(rules),
-      outlets_(rules),
+      queues_(rules),
       store_(store),
       committer_(committer),
       egress_(egress),
@@ -41,25 +41,25 @@ Scheduler::~Scheduler() { TellStale(0); }
 absl::Status Scheduler::Load(Instant now) {
   now_ = now;
   gates_.SetNow(now);
-  RETURN_IF_ERROR(lanes_.Load(*store_, &outlets_, options_.orphans, turn_.meta()));
-  RETURN_IF_ERROR(outlets_.LoadFirstNames(*store_, turn_.meta()));
-  stats_.outcomes.resize(outlets_.size());
-  gates_.ShareRoom(std::any_of(
-      outlets_.all().begin(), outlets_.all().end(), [this](const Outlet& outlet) {
-        return outlet.rule != outlets_[0].rule && outlet.name != kRoundTripOutlet;
+  RETURN_IF_ERROR(lanes_.Load(*store_, &queues_, options_.orphans, turn_.meta()));
+  RETURN_IF_ERROR(queues_.LoadFirstNames(*store_, turn_.meta()));
+  stats_.outcomes.resize(queues_.size());
+  gates_.ShareRoom(
+      std::any_of(queues_.all().begin(), queues_.all().end(), [this](const Queue& queue) {
+        return queue.rule != queues_[0].rule && queue.name != kRoundTripQueue;
       }));
   RETURN_IF_ERROR(streams_.Load(*store_));
   ASSIGN_OR_RETURN(rebuild_, Rebuild::Load(*store_));
   gates_.Set(Gates::Reason::kRebuilding, rebuild_.open);
   RETURN_IF_ERROR(counts_.Load(*store_));
   if (options_.recount) counts_.WishRecount();
-  RETURN_IF_ERROR(downtime_.Load(*store_, now.wall_ms, turn_.meta()));
+  RETURN_IF_ERROR(process_gaps_.Load(*store_, now.wall_ms, turn_.meta()));
   RETURN_IF_ERROR(turn_.Load());
   ledger_.Load(turn_.next_seq());
-  RETURN_IF_ERROR(sent_marks_.Load(*store_, now.wall_ms, downtime_.last_alive_ms(),
-                                   turn_.next_seq(), turn_.meta()));
-  RETURN_IF_ERROR(
-      ahead_rows_.Load(*store_, now.wall_ms, downtime_.last_alive_ms(), turn_.meta()));
+  RETURN_IF_ERROR(possibly_sent_.Load(*store_, now.wall_ms, process_gaps_.last_alive_ms(),
+                                      turn_.next_seq(), turn_.meta()));
+  RETURN_IF_ERROR(ahead_rows_.Load(*store_, now.wall_ms, process_gaps_.last_alive_ms(),
+                                   turn_.meta()));
   egress_down_mono_ms_ = now.mono_ms;
   ledger_.FireAfterNextWrite();  // it has the sign of life
   for (const auto& [rule, floor_ms] : counts_.floors())
@@ -129,18 +129,18 @@ void Scheduler::StageSignOfLife() {
   const int64_t silent_ms = now_.mono_ms - alive_mono_ms_;
   // A connection that is back within the second costs no note.
   const bool news = gates_.Holds(Gates::Reason::kNoConnection) &&
-                    !sent_marks_.quiet_noted() &&
+                    !possibly_sent_.disconnected_noted() &&
                     now_.mono_ms - egress_down_mono_ms_ >= kHousekeepingMs;
   const bool stepped_back =
-      sent_marks_.Note(now_.wall_ms, turn_.next_seq(), turn_.meta());
+      possibly_sent_.Note(now_.wall_ms, turn_.next_seq(), turn_.meta());
   if (!stepped_back && !leapt_ && silent_ms < kAliveIdleMs &&
       (silent_ms < kHousekeepingMs || (turn_.empty() && !news)))
     return;
   leapt_ = false;
   alive_mono_ms_ = now_.mono_ms;
-  Downtime::StageAlive(now_.wall_ms, turn_.meta());
-  if (news || sent_marks_.quiet_noted())
-    sent_marks_.StageQuiet(now_.wall_ms, turn_.meta());
+  ProcessGaps::StageAlive(now_.wall_ms, turn_.meta());
+  if (news || possibly_sent_.disconnected_noted())
+    possibly_sent_.StageDisconnected(now_.wall_ms, turn_.meta());
 }
 
 // Step 2. The turn is kept, and nothing else is done, when there is no space.
@@ -203,7 +203,7 @@ uint64_t Scheduler::pending() const {
 
 int64_t Scheduler::NextWork(bool refilling) {
   if ((!turn_.empty() && !ledger_.HoldsWrite(turn_, now_.mono_ms)) ||
-      !dead_work_.empty() || refilling || recount_ != nullptr || ahead_rows_.looking())
+      !dead_work_.empty() || refilling || recount_ != nullptr || ahead_rows_.scanning())
     return now_.wall_ms;
   int64_t mono =
       std::min({in_flight_.NextDeadline(), ledger_.NextSyncMs(), gates_.NextOverdueMs()});
@@ -229,7 +229,7 @@ Stats Scheduler::Snapshot(int64_t now_ms) const {
   stats.stalled = stalled_;
   stats.loaded = loaded_;
   stats.rebuilding = gates_.Holds(Gates::Reason::kRebuilding);
-  stats.unsettled = gates_.closed();
+  stats.catching_up = gates_.closed();
   for (const LaneState& lane : lanes_.all()) {
     const TimerEntry lowest = lane.Lowest();
     const bool known = !lane.window.empty() || !lane.out.empty();

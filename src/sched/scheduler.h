@@ -27,19 +27,19 @@
 #include "sched/aside.h"
 #include "sched/counts.h"
 #include "sched/dispatcher.h"
-#include "sched/downtime.h"
 #include "sched/egress.h"
 #include "sched/events.h"
 #include "sched/gates.h"
 #include "sched/in_flight.h"
 #include "sched/lanes.h"
 #include "sched/ledger.h"
-#include "sched/outlets.h"
 #include "sched/overdue.h"
+#include "sched/possibly_sent.h"
+#include "sched/process_gaps.h"
+#include "sched/queues.h"
 #include "sched/rebuild.h"
 #include "sched/recount.h"
 #include "sched/registers.h"
-#include "sched/sent_marks.h"
 #include "sched/stats.h"
 #include "sched/streams.h"
 #include "sched/turn.h"
@@ -99,7 +99,7 @@ class Scheduler {
   // next time at which something can happen by itself. For a clock that jumps;
   // one that does may also come later than that second.
   [[nodiscard]] int64_t next_work_ms() const { return next_work_ms_; }
-  [[nodiscard]] const Outlets& outlets() const { return outlets_; }
+  [[nodiscard]] const Queues& queues() const { return queues_; }
 
   // How much of the requests for the dead store is done in one turn: no further entry
   // is begun when so many were, or so many bytes of them were read.
@@ -112,7 +112,7 @@ class Scheduler {
   [[nodiscard]] Overdue CountOverdue(int64_t now_ms) const;
 
  private:
-  // What a cancel met in the outlets of its rule.
+  // What a cancel met in the queues of its rule.
   struct CancelFindings {
     bool in_time = false;             // it took a waiting job away
     std::optional<int64_t> fired_ms;  // due time of the latest job that had fired
@@ -129,7 +129,7 @@ class Scheduler {
   // What was published up to now may be unread.
   void LookAgain(bool outage, Inbound::LookHow how);
   void ApplyEgress(bool up);
-  void EndLooking(std::string_view target);
+  void EndResolving(std::string_view target);
   [[nodiscard]] std::unique_ptr<InFlight> EndAttempt(uint64_t number);
   void ApplyDiskSpace(const DiskSpace& space);
   [[nodiscard]] absl::Status ApplyRebuildAsked();
@@ -142,9 +142,9 @@ class Scheduler {
                                                  ScheduleIntent intent,
                                                  const Position& position);
   [[nodiscard]] absl::StatusOr<std::string> ScheduleJob(MessageRequest* message,
-                                                        OutletIndex outlet, Job job,
+                                                        QueueIndex queue, Job job,
                                                         const Position& position);
-  [[nodiscard]] absl::StatusOr<bool> IsOldToAnEntry(OutletIndex outlet,
+  [[nodiscard]] absl::StatusOr<bool> IsOldToAnEntry(QueueIndex queue,
                                                     const std::string& key,
                                                     const Position& position) const;
   [[nodiscard]] absl::Status TakeFromRemoved(RuleIndex rule, const std::string& key,
@@ -209,7 +209,7 @@ class Scheduler {
   void Answer(Caller caller, int code, std::string body);
 
   // What becomes of jobs: scheduler_jobs.cc.
-  void OpenJob(OutletIndex outlet, const std::string& id, Job job,
+  void OpenJob(QueueIndex queue, const std::string& id, Job job,
                const std::optional<Register>& known, Register reg,
                int64_t not_before_ms = 0);
   // How a job ends.
@@ -239,12 +239,12 @@ class Scheduler {
   [[nodiscard]] absl::Status Retry(const InFlight& attempt, AttemptEnd end,
                                    std::string_view why);
   void MoveToRetry(const InFlight& attempt, Job job, const RetryAt& when);
-  void CountFailure(OutletIndex outlet, FailureKind kind);
-  void CountDead(OutletIndex outlet, DeadKind kind);
+  void CountFailure(QueueIndex queue, FailureKind kind);
+  void CountDead(QueueIndex queue, DeadKind kind);
   // A newer schedule of the same due time and content: only its place in the order
   // is noted. False when it is none.
-  [[nodiscard]] absl::StatusOr<bool> KeepIfSame(const std::string& id, const Job& job,
-                                                const Register& known);
+  [[nodiscard]] absl::StatusOr<bool> ReuseIfSame(const std::string& id, const Job& job,
+                                                 const Register& known);
   // The attempt whose end decides about the row: its own, or the one it waits for.
   [[nodiscard]] InFlight* AttemptOf(const JobKey& row);
   [[nodiscard]] bool HasAttempt(uint64_t seq) const {
@@ -260,10 +260,8 @@ class Scheduler {
   void Quarantine(const LaneState& lane, const JobKey& key, std::string_view row,
                   const absl::Status& why);
   [[nodiscard]] Register LiveRegister(const InFlight& attempt);
-  [[nodiscard]] RegisterPolicy Policy(OutletIndex outlet) const;
-  [[nodiscard]] Outcomes& OutcomesOf(OutletIndex outlet) {
-    return stats_.outcomes[outlet];
-  }
+  [[nodiscard]] RegisterPolicy Policy(QueueIndex queue) const;
+  [[nodiscard]] Outcomes& OutcomesOf(QueueIndex queue) { return stats_.outcomes[queue]; }
 
   // Steps 2 and 3: scheduler.cc.
   void StageHousekeeping();
@@ -281,10 +279,10 @@ class Scheduler {
                                          std::string_view row);
   [[nodiscard]] int64_t OpenTo(const LaneState& lane) const;
   [[nodiscard]] RuleIndex RuleOf(const LaneState& lane) const {
-    return outlets_[lane.outlet].rule;
+    return queues_[lane.queue].rule;
   }
   [[nodiscard]] int64_t FireMs(const LaneState& lane) const;
-  void CountSent(OutletIndex outlet);
+  void CountSent(QueueIndex queue);
   [[nodiscard]] bool PutAside(LaneState* lane, const JobKey& key);
   [[nodiscard]] bool MayFire() const { return gates_.open() && ledger_.MayFire(); }
   [[nodiscard]] bool WaitingLaneBlocks() const;
@@ -297,7 +295,7 @@ class Scheduler {
 
   const SchedulerOptions options_;
   const std::vector<Rule>& rules_;
-  Outlets outlets_;  // changed by Load only
+  Queues queues_;  // changed by Load only
   Store* const store_;
   Committer* const committer_;
   Egress* const egress_;
@@ -311,7 +309,7 @@ class Scheduler {
   Counts counts_;
   std::unique_ptr<Recount> recount_;  // while the store is counted anew
   int64_t recount_after_mono_ms_ = 0;
-  Downtime downtime_;
+  ProcessGaps process_gaps_;
   InFlightTable in_flight_;
   Aside aside_;
   Gates gates_;
@@ -339,7 +337,7 @@ class Scheduler {
   // Rows waiting to be sent again whose last attempt got no answer: at most
   // limits.inflight for each loss of the connection.
   absl::flat_hash_set<uint64_t> unanswered_;
-  SentMarks sent_marks_;
+  PossiblySent possibly_sent_;
   AheadRows ahead_rows_;
   size_t moved_back_ = 0;  // by the look of ahead_rows_ that has not ended
 

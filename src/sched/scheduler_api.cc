@@ -75,7 +75,7 @@ absl::StatusOr<bool> Scheduler::MaybeSent(std::string_view rule, std::string_vie
   if (!known.job) return false;
   const JobKey& row_key = *known.job;
   if (HasAttempt(row_key.seq) || unanswered_.contains(row_key.seq)) return true;
-  if (IsLive(known.state) && sent_marks_.MayHaveSent(row_key.seq, row_key.key_ms))
+  if (IsLive(known.state) && possibly_sent_.MayHaveSent(row_key.seq, row_key.key_ms))
     return true;
   // A row that stands at its due time was never tried.
   if (known.state == JobState::kPending && row_key.key_ms == known.schedule->due_ms)
@@ -106,9 +106,9 @@ absl::Status Scheduler::ApplyCancelRequest(CancelRequest* request) {
     Answer(std::move(request->caller), 0, OutcomeJson(job, "unknown"));
     return absl::OkStatus();
   }
-  const std::optional<OutletIndex> outlet = outlets_.Find(job.rule);
+  const std::optional<QueueIndex> queue = queues_.Find(job.rule);
   const RegisterPolicy policy =
-      outlet ? Policy(*outlet) : RegisterPolicy{true, options_.history_ms};
+      queue ? Policy(*queue) : RegisterPolicy{true, options_.history_ms};
   CancelResult result = ApplyCancel(known, ApiPosition(*known), policy, now_.wall_ms);
   bool too_late = known->state != JobState::kCancelled;
   if (result.effect == CancelEffect::kClose) {
@@ -131,14 +131,14 @@ absl::Status Scheduler::ApplyRoundTrip(RoundTripRequest* request) {
            "too little disk space: no job is taken in until there is more");
     return absl::OkStatus();
   }
-  const OutletIndex outlet = outlets_.RoundTrips();
+  const QueueIndex queue = queues_.RoundTrips();
   Job job;
   job.key = request->trip.id;
   job.due_ms = now_.wall_ms + static_cast<int64_t>(request->trip.in_ms);
   job.target = options_.name + ".v1.round-trip." + job.key;
-  const std::string name = JobName(outlets_[outlet].name, job.key);
+  const std::string name = JobName(queues_[queue].name, job.key);
   job.body = JsonObject("job", name);
-  const std::string id = MakeId(outlets_[outlet].name, job.key);
+  const std::string id = MakeId(queues_[queue].name, job.key);
   ASSIGN_OR_RETURN(const std::optional<Register> known, turn_.Known(id));
   if (known) {
     Answer(std::move(request->caller), kConflict, name + " is known already");
@@ -147,11 +147,11 @@ absl::Status Scheduler::ApplyRoundTrip(RoundTripRequest* request) {
   job.source = ApiPosition(Register());
   job.received_ms = now_.wall_ms;
   ScheduleResult result =
-      ApplySchedule(known, job.source, job.due_ms, Policy(outlet), now_.wall_ms);
+      ApplySchedule(known, job.source, job.due_ms, Policy(queue), now_.wall_ms);
   Answer(
       std::move(request->caller), 0,
       JsonObject("job", name, "due", FormatRfc3339Ms(job.due_ms), "subject", job.target));
-  OpenJob(outlet, id, std::move(job), known, std::move(result.reg));
+  OpenJob(queue, id, std::move(job), known, std::move(result.reg));
   return absl::OkStatus();
 }
 
@@ -181,7 +181,7 @@ absl::Status Scheduler::AnswerGet(GetRequest* request) {
            "no job is known as " + JobName(job.rule, job.key));
     return absl::OkStatus();
   }
-  const std::optional<OutletIndex> outlet = outlets_.Find(job.rule);
+  const std::optional<QueueIndex> queue = queues_.Find(job.rule);
   JobInfo info;
   info.rule = job.rule;
   info.key = job.key;
@@ -203,7 +203,7 @@ absl::Status Scheduler::AnswerGet(GetRequest* request) {
       ASSIGN_OR_RETURN(const bool found, turn_.ReadRow(*known->job, &row));
       if (!found) row.clear();  // held back by a full disk
     }
-    if (!outlet) info.state = "held";
+    if (!queue) info.state = "held";
     if (known->job->key_ms != *info.due_ms) info.next_ms = known->job->key_ms;
   } else if (known->state == JobState::kDead) {
     std::string value;
@@ -224,8 +224,7 @@ absl::Status Scheduler::AnswerGet(GetRequest* request) {
   }
   if (!reason.empty()) info.last_error = reason;
   std::string warning;
-  if (info.target && outlet)
-    warning = egress_->Warning(outlets_[*outlet].via, *info.target);
+  if (info.target && queue) warning = egress_->Warning(queues_[*queue].via, *info.target);
   info.warning = warning;
   if (known->state == JobState::kFired) {
     info.times = known->times;
@@ -264,7 +263,7 @@ void Scheduler::AnswerStats(StatsRequest* request) {
                           UseJson(stats.dead_bytes, options_.dead_bytes), "history",
                           UseJson(stats.closed, options_.history_keys)),
                "egress_up", stats.egress_up, "intake_open", stats.intake_open,
-               "unsettled_rules", stats.unsettled, "rebuilding", stats.rebuilding)
+               "rules_catching_up", stats.catching_up, "rebuilding", stats.rebuilding)
           .Members(request->more)
           .Take();
   std::string cursor;
@@ -294,7 +293,7 @@ Overdue Scheduler::CountOverdue(int64_t now_ms) const {
       CountLane(lane, overdue_rows_, now_ms, &overdue);
       continue;
     }
-    const auto counts = counts_.rules().find(outlets_[lane.outlet].name);
+    const auto counts = counts_.rules().find(queues_[lane.queue].name);
     if (counts != counts_.rules().end()) retrying += counts->second.retrying;
   }
   if (retrying > overdue_rows_.retrying()) overdue.more = true;
@@ -373,8 +372,8 @@ absl::StatusOr<Scheduler::DeadOutcome> Scheduler::ApplyDeadEntry(
     RETURN_IF_ERROR(PurgeDead(name->rule, name->key, entry->key, name->job, dead));
     return DeadOutcome{};
   }
-  const bool configured = name->job ? outlets_.Find(name->rule).has_value()
-                                    : outlets_.RuleOf(name->rule).has_value();
+  const bool configured = name->job ? queues_.Find(name->rule).has_value()
+                                    : queues_.RuleOf(name->rule).has_value();
   if (!configured)
     return DeadOutcome{DeadEnd::kConflict,
                        "the rule " + std::string(name->rule) + " is not configured"};
@@ -401,15 +400,15 @@ absl::StatusOr<Scheduler::DeadOutcome> Scheduler::RequeueReject(std::string_view
 absl::Status Scheduler::RunAgain(std::string_view rule, DeadRequest::Entry* entry,
                                  const Dead& dead, Requeue* requeue) {
   MessageRequest message;
-  message.rule = *outlets_.RuleOf(rule);
+  message.rule = *queues_.RuleOf(rule);
   message.received_ms = now_.wall_ms;
   message.requeue = requeue;
   if (!dead.job_row.empty()) {  // stale: what was kept is the job
     absl::StatusOr<Job> job = DecodeJob(dead.job_row);
-    const std::optional<OutletIndex> outlet = outlets_.Find(rule);
-    if (job.ok() && outlet) {
+    const std::optional<QueueIndex> queue = queues_.Find(rule);
+    if (job.ok() && queue) {
       const Position position = job->source;
-      return ScheduleJob(&message, *outlet, *std::move(job), position).status();
+      return ScheduleJob(&message, *queue, *std::move(job), position).status();
     }
     requeue->refusal = job.ok() ? std::string(rule) + " publishes nothing any more"
                                 : Message(job.status());
@@ -442,12 +441,12 @@ absl::StatusOr<Scheduler::DeadOutcome> Scheduler::RequeueJob(std::string_view ru
   absl::StatusOr<Job> job = DecodeJob(dead.job_row);
   if (!job.ok())
     return DeadOutcome{DeadEnd::kConflict, name + " cannot be read: " + dead.reason};
-  job->burned = 0;
+  job->counted_attempts = 0;
   job->late_judged = true;  // a person wants it sent, late as it is
   turn_.DropDead(DeadJobKey(rule, key));
   // A row that stands at its due time was never tried (MaybeSent).
   const int64_t from_ms = job->due_ms + (job->unanswered ? 1 : 0);
-  Place(&lanes_.First(*outlets_.Find(rule)), std::max(from_ms, now_.wall_ms), *job,
+  Place(&lanes_.First(*queues_.Find(rule)), std::max(from_ms, now_.wall_ms), *job,
         MakeId(rule, key), &*known, *known);
   return DeadOutcome{};
 }

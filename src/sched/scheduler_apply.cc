@@ -44,7 +44,7 @@ absl::Status Scheduler::ApplyCompletions(std::vector<Completion>* completions) {
             [&](const EgressChanged& e) { ApplyEgress(e.up); },
             [&](const RuleRead& e) { ApplyRead(e); },
             [&](const StoodStill& e) { ApplyStoodStill(e.ms); },
-            [&](const TargetKnown& e) { EndLooking(e.target); },
+            [&](const TargetKnown& e) { EndResolving(e.target); },
             [&](const DiskSpace& e) { ApplyDiskSpace(e); },
             [&](const RebuildAsked&) { status = ApplyRebuildAsked(); },
             [&](const Admitted&) { gates_.Set(Gates::Reason::kNotAdmitted, false); },
@@ -61,19 +61,19 @@ absl::Status Scheduler::ApplyCompletions(std::vector<Completion>* completions) {
 
 void Scheduler::ApplyEgress(bool up) {
   if (!up && !gates_.Holds(Gates::Reason::kNoConnection)) {
-    sent_marks_.BeginQuiet();
+    possibly_sent_.BeginDisconnected();
     egress_down_mono_ms_ = now_.mono_ms;
   }
-  if (up && sent_marks_.EndQuiet(turn_.meta())) ledger_.FireAfterNextWrite();
+  if (up && possibly_sent_.EndDisconnected(turn_.meta())) ledger_.FireAfterNextWrite();
   gates_.Set(Gates::Reason::kNoConnection, !up);
-  EndLooking("");
+  EndResolving("");
   // What cut this connection may have cut the other one, which does not know yet.
   if (up) LookAgain(/*outage=*/true, Inbound::LookHow::kQuick);
 }
 
 // The jobs of the target ("": of all) are looked at again, each in its turn.
-void Scheduler::EndLooking(std::string_view target) {
-  for (LaneState& lane : lanes_.all()) lane.looking = false;
+void Scheduler::EndResolving(std::string_view target) {
+  for (LaneState& lane : lanes_.all()) lane.resolving = false;
   for (const JobKey& row : aside_.Take(target)) {
     LaneState& lane = lanes_.Numbered(row.lane);
     --lane.aside;
@@ -182,7 +182,7 @@ absl::Status Scheduler::ApplyAnswer(const PubAnswer& answer) {
   const TimerEntry entry{attempt->row.key_ms, attempt->row.seq};
   if (answer.kind == PubAnswer::Kind::kLost) {
     ++stats_.lost;
-    CountFailure(lane.outlet, FailureKind::kLost);
+    CountFailure(lane.queue, FailureKind::kLost);
     ReleaseSuccessor(*attempt);
     if (attempt->fate != InFlight::Fate::kCurrent) return absl::OkStatus();
     unanswered_.insert(entry.seq);
@@ -194,7 +194,7 @@ absl::Status Scheduler::ApplyAnswer(const PubAnswer& answer) {
   if (answer.kind != PubAnswer::Kind::kAck)
     return Retry(*attempt, EndOf(answer.kind), answer.text);
   ++stats_.fired;
-  ++OutcomesOf(lane.outlet).fired;
+  ++OutcomesOf(lane.queue).fired;
   stats_.acked_late_ms.Add(now_.wall_ms - attempt->due_ms);
   stats_.answer_ms.Add(now_.wall_ms - attempt->published_ms);
   NoteCollision(answer, attempt.get());
@@ -217,20 +217,20 @@ void Scheduler::NoteCollision(const PubAnswer& answer, InFlight* attempt) {
   attempt->collision = answer.duplicate && !maybe_sent;
   if (!attempt->collision) return;
   ++stats_.collisions;
-  const Outlet& outlet = outlets_[lanes_.Numbered(attempt->row.lane).outlet];
+  const Queue& queue = queues_[lanes_.Numbered(attempt->row.lane).queue];
   LogGathered(
       Level::kWarn,
       "the target's stream already holds another message with the id of this job, and "
       "did not store this one",
-      outlet.name, "",
-      {{"job", JobName(outlet.name, attempt->key)}, {"target", attempt->target}});
+      queue.name, "",
+      {{"job", JobName(queue.name, attempt->key)}, {"target", attempt->target}});
 }
 
 // A control's fault: the answer to a replaced job closes the one that replaced it.
 absl::Status Scheduler::CloseNewer(InFlight attempt) {
   const LaneState& lane = lanes_.Numbered(attempt.row.lane);
   ASSIGN_OR_RETURN(const std::optional<Register> known,
-                   turn_.Known(MakeId(outlets_[lane.outlet].name, attempt.key)));
+                   turn_.Known(MakeId(queues_[lane.queue].name, attempt.key)));
   if (!known || !IsLive(known->state)) return absl::OkStatus();
   attempt.row = *known->job;
   attempt.due_ms = known->schedule->due_ms;
@@ -330,20 +330,20 @@ absl::Status Scheduler::ApplyMessage(MessageRequest* message, Position position)
   return absl::OkStatus();
 }
 
-// One job in each outlet, and one answer to the message.
+// One job in each queue, and one answer to the message.
 absl::Status Scheduler::ApplyScheduleIntent(MessageRequest* message,
                                             ScheduleIntent intent,
                                             const Position& position) {
-  const Outlets::Range entries = outlets_.Entries(message->rule);
+  const Queues::Range entries = queues_.Entries(message->rule);
   // The evaluator that made the intent has the same rules.
   CHECK(intent.more.size() + 1 == entries.count);
   const std::string key = intent.job.key;
   ASSIGN_OR_RETURN(std::string stale,
                    ScheduleJob(message, entries.first, std::move(intent.job), position));
   for (size_t i = 0; i < intent.more.size(); ++i) {
-    const auto outlet = static_cast<OutletIndex>(entries.first + 1 + i);
+    const auto queue = static_cast<QueueIndex>(entries.first + 1 + i);
     ASSIGN_OR_RETURN(std::string why,
-                     ScheduleJob(message, outlet, std::move(intent.more[i]), position));
+                     ScheduleJob(message, queue, std::move(intent.more[i]), position));
     if (!why.empty()) stale = std::move(why);
   }
   if (stale.empty()) RETURN_IF_ERROR(TakeFromRemoved(message->rule, key, position));
@@ -351,15 +351,15 @@ absl::Status Scheduler::ApplyScheduleIntent(MessageRequest* message,
   return absl::OkStatus();
 }
 
-// Another entry of the outlet's rule knows a newer schedule of the key, which came when
+// Another entry of the queue's rule knows a newer schedule of the key, which came when
 // this one was not configured. Cancels are known to all, but for those of the API, which
 // concern one entry only.
-absl::StatusOr<bool> Scheduler::IsOldToAnEntry(OutletIndex outlet, const std::string& key,
+absl::StatusOr<bool> Scheduler::IsOldToAnEntry(QueueIndex queue, const std::string& key,
                                                const Position& position) const {
-  const Outlets::Range entries = outlets_.Entries(outlets_[outlet].rule);
+  const Queues::Range entries = queues_.Entries(queues_[queue].rule);
   for (size_t i = 0; entries.count > 1 && i < entries.count; ++i) {
     ASSIGN_OR_RETURN(const std::optional<Register> known,
-                     turn_.Known(MakeId(outlets_[entries.first + i].name, key)));
+                     turn_.Known(MakeId(queues_[entries.first + i].name, key)));
     if (known && known->schedule && Compare(position, known->schedule->position) < 0)
       return true;
   }
@@ -370,7 +370,7 @@ absl::StatusOr<bool> Scheduler::IsOldToAnEntry(OutletIndex outlet, const std::st
 // job there.
 absl::Status Scheduler::TakeFromRemoved(RuleIndex rule, const std::string& key,
                                         const Position& position) {
-  for (const std::string& name : outlets_.Removed(rule)) {
+  for (const std::string& name : queues_.Removed(rule)) {
     ASSIGN_OR_RETURN(const std::optional<Register> known, turn_.Known(MakeId(name, key)));
     if (!known || IsClosed(known->state) ||
         Compare(position, known->schedule->position) <= 0)
@@ -383,16 +383,16 @@ absl::Status Scheduler::TakeFromRemoved(RuleIndex rule, const std::string& key,
 
 // Returns why the job was kept as rejected, or "" when it was not.
 absl::StatusOr<std::string> Scheduler::ScheduleJob(MessageRequest* message,
-                                                   OutletIndex outlet, Job job,
+                                                   QueueIndex queue, Job job,
                                                    const Position& position) {
-  const std::string id = MakeId(outlets_[outlet].name, job.key);
+  const std::string id = MakeId(queues_[queue].name, job.key);
   ASSIGN_OR_RETURN(const std::optional<Register> known, turn_.Known(id));
-  ASSIGN_OR_RETURN(const bool old, IsOldToAnEntry(outlet, job.key, position));
+  ASSIGN_OR_RETURN(const bool old, IsOldToAnEntry(queue, job.key, position));
   if (old) {
     ++stats_.unchanged;
     return std::string();
   }
-  RegisterPolicy policy = Policy(outlet);
+  RegisterPolicy policy = Policy(queue);
   ScheduleResult result =
       ApplySchedule(known, position, job.due_ms, policy, now_.wall_ms);
   if (result.effect == ScheduleEffect::kStale && message->requeue != nullptr &&
@@ -412,17 +412,17 @@ absl::StatusOr<std::string> Scheduler::ScheduleJob(MessageRequest* message,
       break;
     case ScheduleEffect::kOpen: {
       if (known) {
-        ASSIGN_OR_RETURN(const bool same, KeepIfSame(id, job, *known));
+        ASSIGN_OR_RETURN(const bool same, ReuseIfSame(id, job, *known));
         if (same) break;
       }
-      OpenJob(outlet, id, std::move(job), known, std::move(result.reg));
+      OpenJob(queue, id, std::move(job), known, std::move(result.reg));
       break;
     }
     case ScheduleEffect::kStale: {
       std::string why = std::string(kStaleReason) + "due " + FormatRfc3339Ms(job.due_ms) +
                         " is longer ago than store.history remembers, " +
                         FormatDuration(options_.history_ms);
-      RETURN_IF_ERROR(KeepReject(message, outlets_[outlet].name, position,
+      RETURN_IF_ERROR(KeepReject(message, queues_[queue].name, position,
                                  RejectIntent{why, RejectKind::kStale}, EncodeJob(job)));
       return why;
     }
@@ -430,18 +430,18 @@ absl::StatusOr<std::string> Scheduler::ScheduleJob(MessageRequest* message,
   return std::string();
 }
 
-// A cancel closes the key in every outlet. It is late when it found nothing to
+// A cancel closes the key in every queue. It is late when it found nothing to
 // take away in any, and a fire in one.
 absl::Status Scheduler::ApplyCancelIntent(MessageRequest* message, CancelIntent* intent,
                                           const Position& position) {
-  const Outlets::Range entries = outlets_.Entries(message->rule);
+  const Queues::Range entries = queues_.Entries(message->rule);
   CancelFindings found;
   for (size_t i = 0; i < entries.count; ++i) {
-    RETURN_IF_ERROR(CancelJob(outlets_[entries.first + i].name, message->rule,
-                              intent->key, position, &found));
+    RETURN_IF_ERROR(CancelJob(queues_[entries.first + i].name, message->rule, intent->key,
+                              position, &found));
   }
   // What they hold must not fire when such an entry is put back.
-  for (const std::string& name : outlets_.Removed(message->rule)) {
+  for (const std::string& name : queues_.Removed(message->rule)) {
     if (Mutant("removed_entry_kept")) continue;
     RETURN_IF_ERROR(CancelJob(name, message->rule, intent->key, position, &found));
   }
@@ -452,13 +452,13 @@ absl::Status Scheduler::ApplyCancelIntent(MessageRequest* message, CancelIntent*
   return absl::OkStatus();
 }
 
-// `name`: of an outlet of the rule, or of one that it had.
+// `name`: of a queue of the rule, or of one that it had.
 absl::Status Scheduler::CancelJob(const std::string& name, RuleIndex rule,
                                   const std::string& key, const Position& position,
                                   CancelFindings* found) {
   const std::string id = MakeId(name, key);
   ASSIGN_OR_RETURN(const std::optional<Register> known, turn_.Known(id));
-  const RegisterPolicy policy = Policy(outlets_.Entries(rule).first);
+  const RegisterPolicy policy = Policy(queues_.Entries(rule).first);
   CancelResult result = ApplyCancel(known, position, policy, now_.wall_ms);
   if (result.effect == CancelEffect::kNone) ++stats_.unchanged;
   if (result.effect == CancelEffect::kClose) {
@@ -483,7 +483,7 @@ absl::Status Scheduler::CancelJob(const std::string& name, RuleIndex rule,
   return absl::OkStatus();
 }
 
-// `name`: of the rule, or of the outlet whose job it would have been.
+// `name`: of the rule, or of the queue whose job it would have been.
 absl::Status Scheduler::KeepReject(MessageRequest* message, std::string_view name,
                                    const Position& position, const RejectIntent& reject,
                                    std::string job_row) {
@@ -513,7 +513,7 @@ absl::Status Scheduler::KeepReject(MessageRequest* message, std::string_view nam
     LogGathered(Level::kWarn, "an event was rejected and is kept in the dead store", rule,
                 kRejectReasons[static_cast<size_t>(reject.kind)],
                 {{"stream", stream}, {"sequence", position.seq}, {"why", reject.reason}});
-    Outcomes& outcomes = OutcomesOf(outlets_.Entries(message->rule).first);
+    Outcomes& outcomes = OutcomesOf(queues_.Entries(message->rule).first);
     ++outcomes.rejected;
     ++outcomes.rejected_by[static_cast<size_t>(reject.kind)];
     Dead entry;

@@ -1,5 +1,5 @@
-// Step 4 of the scheduler: sends what is due, durable and settled, least head
-// of the open lanes first, by one forward scan a lane.
+// Step 4 of the scheduler: sends what is due and durable if its rule has caught up, least
+// head of the open lanes first, by one forward scan of each lane.
 
 #include <algorithm>
 #include <limits>
@@ -19,7 +19,8 @@ constexpr TimerEntry kLast{std::numeric_limits<int64_t>::max(),
 
 // The latest row of the lane that may be sent at present.
 int64_t Scheduler::OpenTo(const LaneState& lane) const {
-  return lane.looking ? std::numeric_limits<int64_t>::min() : gates_.OpenTo(RuleOf(lane));
+  return lane.resolving ? std::numeric_limits<int64_t>::min()
+                        : gates_.OpenTo(RuleOf(lane));
 }
 
 // When the lane's first row may be sent; INT64_MAX if an event decides about that. One
@@ -110,7 +111,7 @@ absl::Status Scheduler::DispatchLane(LaneState* lane, TimerEntry until, DueScan*
   return absl::OkStatus();
 }
 
-// Sends one row, unless the lane has to wait (looking) or all have (pushed_back_).
+// Sends one row, unless the lane has to wait (resolving) or all have (pushed_back_).
 absl::Status Scheduler::DispatchRow(LaneState* lane, const JobKey& key,
                                     std::string_view row) {
   if (const absl::Status decoded = DecodeJob(row, &view_); !decoded.ok()) {
@@ -125,18 +126,18 @@ absl::Status Scheduler::DispatchRow(LaneState* lane, const JobKey& key,
     return absl::OkStatus();
   }
   if (JudgeLate(lane, key, view_, row)) return absl::OkStatus();
-  const Outlet& outlet = outlets_[lane->outlet];
+  const Queue& queue = queues_[lane->queue];
   std::string why;
   // Behind those that wait for the same target, although it may be known by now.
-  const bool behind = outlet.via == Transport::kJetStream && aside_.Holds(view_.target);
-  const Egress::Target target =
-      behind ? Egress::Target::kLooking : egress_->Look(outlet.via, view_.target, &why);
+  const bool behind = queue.via == Transport::kJetStream && aside_.Holds(view_.target);
+  const Egress::Target target = behind ? Egress::Target::kResolving
+                                       : egress_->Resolve(queue.via, view_.target, &why);
   switch (target) {
     case Egress::Target::kReady: break;
-    case Egress::Target::kLooking:
+    case Egress::Target::kResolving:
       if (PutAside(lane, key)) return absl::OkStatus();
       [[fallthrough]];
-    case Egress::Target::kDown: lane->looking = true; return absl::OkStatus();
+    case Egress::Target::kDown: lane->resolving = true; return absl::OkStatus();
     case Egress::Target::kRefused:
     case Egress::Target::kUnknown:
       lane->window.Pop();
@@ -147,11 +148,11 @@ absl::Status Scheduler::DispatchRow(LaneState* lane, const JobKey& key,
       return absl::OkStatus();
   }
   const auto& headers =
-      headers_.Build({options_.name, outlet.first_name, outlet.name},
+      headers_.Build({options_.name, queue.first_name, queue.name},
                      streams_.NameOf(view_.source.stream), view_, view_.sends + 1);
   const uint64_t number = in_flight_.next();
   const bool sent =
-      egress_->Publish(number, outlet.via, view_.target, headers, view_.body);
+      egress_->Publish(number, queue.via, view_.target, headers, view_.body);
   if (!sent) {
     pushed_back_ = true;
     return absl::OkStatus();
@@ -165,20 +166,20 @@ absl::Status Scheduler::DispatchRow(LaneState* lane, const JobKey& key,
   }
   unanswered_.erase(key.seq);
   in_flight_.Begin(std::move(attempt), now_.mono_ms + options_.publish_timeout_ms);
-  gates_.Begin(outlet.rule);
-  CountSent(lane->outlet);
+  gates_.Begin(queue.rule);
+  CountSent(lane->queue);
   return absl::OkStatus();
 }
 
 // The job of view_.
-void Scheduler::CountSent(OutletIndex outlet) {
+void Scheduler::CountSent(QueueIndex queue) {
   ++stats_.published;
   // A late cancel's due time is that of the fire it came after.
   const int64_t late_ms =
-      now_.wall_ms - (outlets_[outlet].late_cancels ? view_.stored_ms : view_.due_ms);
+      now_.wall_ms - (queues_[queue].late_cancels ? view_.stored_ms : view_.due_ms);
   stats_.sent_late_ms.Add(late_ms);
   // Else one job that fails for hours would look like many that are late.
-  if (view_.sends == 0) OutcomesOf(outlet).lateness_ms.Add(late_ms);
+  if (view_.sends == 0) OutcomesOf(queue).lateness_ms.Add(late_ms);
 }
 
 // The job of view_, until its target is known. False where too many wait so already.
@@ -195,9 +196,9 @@ InFlight Scheduler::Describe(const JobKey& key, const JobView& job) const {
   return {key,
           InFlight::Fate::kCurrent,
           job.unanswered || unanswered_.contains(key.seq) ||
-              sent_marks_.MayHaveSent(key.seq, key.key_ms),
+              possibly_sent_.MayHaveSent(key.seq, key.key_ms),
           job.sends,
-          job.burned,
+          job.counted_attempts,
           std::string(job.key),
           std::string(job.target),
           job.due_ms,
@@ -211,10 +212,10 @@ InFlight Scheduler::Describe(const JobKey& key, const JobView& job) const {
 // ran, and was found too late.
 bool Scheduler::JudgeLate(LaneState* lane, const JobKey& key, const JobView& job,
                           std::string_view row) {
-  const LatePolicy& late = outlets_[lane->outlet].late;
+  const LatePolicy& late = queues_[lane->queue].late;
   if (late.action == LateAction::kFire || job.late_judged || Mutant("late_fires"))
     return false;
-  const int64_t late_ms = downtime_.LatenessMs(job.due_ms);
+  const int64_t late_ms = process_gaps_.LatenessMs(job.due_ms);
   if (late_ms == 0 || late_ms <= late.after_ms) return false;
   if (late.action == LateAction::kDead && DeadFull()) return false;
   lane->window.Pop();

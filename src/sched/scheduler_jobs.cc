@@ -27,8 +27,8 @@ FailureKind KindOf(AttemptEnd end) {
 
 }  // namespace
 
-RegisterPolicy Scheduler::Policy(OutletIndex outlet) const {
-  return {outlets_[outlet].reopen, options_.history_ms};
+RegisterPolicy Scheduler::Policy(QueueIndex queue) const {
+  return {queues_[queue].reopen, options_.history_ms};
 }
 
 // The register of an attempt's own generation, as it was when it began.
@@ -42,7 +42,7 @@ Register Scheduler::LiveRegister(const InFlight& attempt) {
 }
 
 std::string Scheduler::IdOf(const InFlight& attempt) {
-  return MakeId(outlets_[lanes_.Numbered(attempt.row.lane).outlet].name, attempt.key);
+  return MakeId(queues_[lanes_.Numbered(attempt.row.lane).queue].name, attempt.key);
 }
 
 // Where the job waits next. Its row gets a number of its own, so that the row itself says
@@ -58,8 +58,8 @@ JobKey Scheduler::Place(LaneState* lane, int64_t at_ms, const Job& job,
   return row;
 }
 
-absl::StatusOr<bool> Scheduler::KeepIfSame(const std::string& id, const Job& job,
-                                           const Register& known) {
+absl::StatusOr<bool> Scheduler::ReuseIfSame(const std::string& id, const Job& job,
+                                            const Register& known) {
   if (!IsLive(known.state) || known.schedule->due_ms != job.due_ms) return false;
   std::string row;
   ASSIGN_OR_RETURN(const bool found, turn_.ReadRow(*known.job, &row));
@@ -88,7 +88,7 @@ InFlight* Scheduler::AttemptOf(const JobKey& row) {
 
 // `not_before_ms`: when its first attempt may begin, where that is later than
 // its due time.
-void Scheduler::OpenJob(OutletIndex outlet, const std::string& id, Job job,
+void Scheduler::OpenJob(QueueIndex queue, const std::string& id, Job job,
                         const std::optional<Register>& known, Register reg,
                         int64_t not_before_ms) {
   const Register* from = known ? &*known : nullptr;
@@ -97,21 +97,21 @@ void Scheduler::OpenJob(OutletIndex outlet, const std::string& id, Job job,
   InFlight* attempt = known && known->job ? AttemptOf(*known->job) : nullptr;
   if (attempt != nullptr && attempt->due_ms != job.due_ms) attempt = nullptr;
   if (known && !IsClosed(known->state)) {
-    TakeAway(outlets_[outlet].name, job.key, *known, InFlight::Fate::kReplaced);
+    TakeAway(queues_[queue].name, job.key, *known, InFlight::Fate::kReplaced);
     ++stats_.moved;
-    ++OutcomesOf(outlet).moved;
+    ++OutcomesOf(queue).moved;
   }
   ++stats_.scheduled;
-  ++OutcomesOf(outlet).scheduled;
+  ++OutcomesOf(queue).scheduled;
   job.stored_ms = now_.wall_ms;
-  const LatePolicy& late = outlets_[outlet].late;
+  const LatePolicy& late = queues_[queue].late;
   const int64_t late_ms = now_.wall_ms - job.due_ms;
   const bool too_late = attempt == nullptr && !job.late_judged &&
                         late.action != LateAction::kFire && late_ms > 0 &&
                         late_ms > late.after_ms &&
                         (late.action != LateAction::kDead || !DeadFull());
   job.late_judged = job.late_judged || late_ms > 0;
-  LaneState& lane = lanes_.First(outlet);
+  LaneState& lane = lanes_.First(queue);
   const int64_t at_ms = std::max({job.due_ms, now_.wall_ms, not_before_ms});
   if (too_late) {  // closed before it was ever live: no row is written
     InFlight never;
@@ -157,12 +157,12 @@ void Scheduler::TakeAway(std::string_view rule, std::string_view key,
 absl::Status Scheduler::CloseSuccessor(const InFlight& attempt) {
   const JobKey& row = *attempt.successor;
   LaneState& lane = lanes_.Numbered(row.lane);
-  const std::string id = MakeId(outlets_[lane.outlet].name, attempt.key);
+  const std::string id = MakeId(queues_[lane.queue].name, attempt.key);
   ASSIGN_OR_RETURN(const std::optional<Register> known, turn_.Known(id));
   waiting_.erase(row.seq);
   lane.out.erase(TimerEntry{row.key_ms, row.seq});
   if (!known || known->job != row)
-    return Corrupt("the register of " + JobName(outlets_[lane.outlet].name, attempt.key) +
+    return Corrupt("the register of " + JobName(queues_[lane.queue].name, attempt.key) +
                    " names another row than the one that waits for its attempt");
   turn_.DropRow(row);
   Close(attempt, &*known, *known, {JobState::kFired});
@@ -187,7 +187,7 @@ void Scheduler::NoteFire(const InFlight& attempt, Register* reg) const {
 // The job of the attempt, or the one described so, ends.
 void Scheduler::Close(const InFlight& attempt, End end) {
   if (end.state == JobState::kDead && end.kind != DeadKind::kMayHaveFired) {
-    const std::string& name = outlets_[lanes_.Numbered(attempt.row.lane).outlet].name;
+    const std::string& name = queues_[lanes_.Numbered(attempt.row.lane).queue].name;
     LogGathered(Level::kError, "a job is given up and kept in the dead store", name,
                 kDeadReasons[static_cast<size_t>(end.kind)],
                 {{"job", JobName(name, attempt.key)},
@@ -202,19 +202,19 @@ void Scheduler::Close(const InFlight& attempt, End end) {
 // `from`, `to`: what was known of its key, and what is to be but for the end itself.
 void Scheduler::Close(const InFlight& attempt, const Register* from, Register to,
                       End end) {
-  const OutletIndex outlet = lanes_.Numbered(attempt.row.lane).outlet;
+  const QueueIndex queue = lanes_.Numbered(attempt.row.lane).queue;
   to.state = end.state;
   to.job = attempt.row;
   to.brief.reset();
   if (IsClosed(end.state))
-    to.expires_ms = ExpiryMs(now_.wall_ms, attempt.due_ms, Policy(outlet));
+    to.expires_ms = ExpiryMs(now_.wall_ms, attempt.due_ms, Policy(queue));
   if (end.state == JobState::kFired) NoteFire(attempt, &to);
   if (end.state == JobState::kSkipped) {
     ++stats_.skipped;
-    ++OutcomesOf(outlet).skipped;
+    ++OutcomesOf(queue).skipped;
   }
   if (end.state == JobState::kDead) {
-    CountDead(outlet, end.kind);
+    CountDead(queue, end.kind);
     if (end.kind == DeadKind::kMayHaveFired) ++stats_.may_have_fired;
     if (attempt.unanswered || end.kind == DeadKind::kMayHaveFired)
       MarkUnanswered(&end.row);
@@ -223,7 +223,7 @@ void Scheduler::Close(const InFlight& attempt, const Register* from, Register to
     dead.at_ms = now_.wall_ms;
     dead.source = attempt.source;
     dead.job_row = std::move(end.row);
-    turn_.PutDead(DeadJobKey(outlets_[outlet].name, attempt.key), dead);
+    turn_.PutDead(DeadJobKey(queues_[queue].name, attempt.key), dead);
   }
   turn_.Put(IdOf(attempt), from, std::move(to));
 }
@@ -246,8 +246,8 @@ absl::StatusOr<bool> Scheduler::CloseCancelled(std::string_view rule,
     to->job = attempt->row;
   TakeAway(rule, key, known, InFlight::Fate::kCancelled);
   ++(sent ? stats_.too_late : stats_.cancelled);
-  const std::optional<OutletIndex> outlet = outlets_.Find(rule);
-  if (!sent && outlet) ++OutcomesOf(*outlet).cancelled;
+  const std::optional<QueueIndex> queue = queues_.Find(rule);
+  if (!sent && queue) ++OutcomesOf(*queue).cancelled;
   return sent;
 }
 
@@ -255,7 +255,7 @@ absl::StatusOr<bool> Scheduler::CloseCancelled(std::string_view rule,
 // the key fired, and keeps the cancel it had too late.
 absl::Status Scheduler::CloseCancelledAsFired(const InFlight& attempt) {
   const LaneState& lane = lanes_.Numbered(attempt.row.lane);
-  const std::string id = MakeId(outlets_[lane.outlet].name, attempt.key);
+  const std::string id = MakeId(queues_[lane.queue].name, attempt.key);
   ASSIGN_OR_RETURN(const std::optional<Register> known, turn_.Known(id));
   const bool same = known && known->state == JobState::kCancelled && known->job &&
                     *known->job == attempt.row;
@@ -274,9 +274,9 @@ absl::Status Scheduler::CloseCancelledAsFired(const InFlight& attempt) {
 absl::Status Scheduler::OpenLateCancel(MessageRequest* message, LateCancel* late,
                                        const Position& position,
                                        const CancelFindings& found) {
-  const OutletIndex outlet = outlets_.LateCancels(message->rule);
+  const QueueIndex queue = queues_.LateCancels(message->rule);
   const int64_t fire_ms = found.fired_ms ? *found.fired_ms : found.attempt->due_ms;
-  const std::string id = MakeId(outlets_[outlet].name, late->job.key);
+  const std::string id = MakeId(queues_[queue].name, late->job.key);
   ASSIGN_OR_RETURN(const std::optional<Register> known, turn_.Known(id));
   if (known && known->schedule && known->schedule->due_ms == fire_ms &&
       known->state != JobState::kCancelled) {
@@ -284,12 +284,12 @@ absl::Status Scheduler::OpenLateCancel(MessageRequest* message, LateCancel* late
     // Kept as long as the fire's own key, which this cancel has just renewed.
     Register renewed = *known;
     renewed.expires_ms =
-        std::max(known->expires_ms, ExpiryMs(now_.wall_ms, 0, Policy(outlet)));
+        std::max(known->expires_ms, ExpiryMs(now_.wall_ms, 0, Policy(queue)));
     turn_.Put(id, &*known, renewed);
     return absl::OkStatus();
   }
   if (!late->trouble.empty())
-    return KeepReject(message, outlets_[outlet].name, position,
+    return KeepReject(message, queues_[queue].name, position,
                       RejectIntent{late->trouble, RejectKind::kContent}, "");
   Job job = std::move(late->job);
   job.due_ms = fire_ms;
@@ -301,7 +301,7 @@ absl::Status Scheduler::OpenLateCancel(MessageRequest* message, LateCancel* late
   // doubt there was a fire.
   const bool in_doubt = !found.fired_ms;
   if (in_doubt) found.attempt->has_late_cancel = true;
-  OpenJob(outlet, id, std::move(job), known, std::move(reg),
+  OpenJob(queue, id, std::move(job), known, std::move(reg),
           in_doubt ? now_.wall_ms + options_.publish_timeout_ms : 0);
   return absl::OkStatus();
 }
@@ -310,8 +310,8 @@ absl::Status Scheduler::OpenLateCancel(MessageRequest* message, LateCancel* late
 absl::Status Scheduler::DecideLateCancel(const InFlight& attempt, bool fired) {
   if (!attempt.has_late_cancel) return absl::OkStatus();
   const LaneState& lane = lanes_.Numbered(attempt.row.lane);
-  const OutletIndex outlet = outlets_.LateCancels(outlets_[lane.outlet].rule);
-  const std::string id = MakeId(outlets_[outlet].name, attempt.key);
+  const QueueIndex queue = queues_.LateCancels(queues_[lane.queue].rule);
+  const std::string id = MakeId(queues_[queue].name, attempt.key);
   ASSIGN_OR_RETURN(const std::optional<Register> known, turn_.Known(id));
   const bool waiting = known && known->state == JobState::kPending && known->job &&
                        known->schedule->due_ms == attempt.due_ms &&
@@ -319,10 +319,10 @@ absl::Status Scheduler::DecideLateCancel(const InFlight& attempt, bool fired) {
   if (!waiting) return absl::OkStatus();
   Register to = *known;
   if (!fired) {
-    TakeAway(outlets_[outlet].name, attempt.key, *known, InFlight::Fate::kCancelled);
+    TakeAway(queues_[queue].name, attempt.key, *known, InFlight::Fate::kCancelled);
     to.state = JobState::kCancelled;
     to.cancel = known->schedule->position;
-    to.expires_ms = ExpiryMs(now_.wall_ms, attempt.due_ms, Policy(outlet));
+    to.expires_ms = ExpiryMs(now_.wall_ms, attempt.due_ms, Policy(queue));
     turn_.Put(id, &*known, to);
     return absl::OkStatus();
   }
@@ -332,19 +332,19 @@ absl::Status Scheduler::DecideLateCancel(const InFlight& attempt, bool fired) {
   ASSIGN_OR_RETURN(const Job job, DecodeJob(row));
   turn_.DropRow(*known->job);
   lanes_.Forget(*known->job);
-  Place(&lanes_.First(outlet), std::max(job.due_ms, now_.wall_ms), job, id, &*known, to);
+  Place(&lanes_.First(queue), std::max(job.due_ms, now_.wall_ms), job, id, &*known, to);
   return absl::OkStatus();
 }
 
-void Scheduler::CountFailure(OutletIndex outlet, FailureKind kind) {
-  ++OutcomesOf(outlet).failed_by[static_cast<size_t>(kind)];
+void Scheduler::CountFailure(QueueIndex queue, FailureKind kind) {
+  ++OutcomesOf(queue).failed_by[static_cast<size_t>(kind)];
 }
 
 // An attempt ended without a confirmation.
 absl::Status Scheduler::Retry(const InFlight& attempt, AttemptEnd end,
                               std::string_view why) {
   LaneState& lane = lanes_.Numbered(attempt.row.lane);
-  CountFailure(lane.outlet, KindOf(end));
+  CountFailure(lane.queue, KindOf(end));
   ReleaseSuccessor(attempt);
   // Cancelled or replaced meanwhile: no further attempt of this generation.
   if (attempt.fate != InFlight::Fate::kCurrent) {
@@ -353,20 +353,20 @@ absl::Status Scheduler::Retry(const InFlight& attempt, AttemptEnd end,
         end == AttemptEnd::kNoStream || end == AttemptEnd::kNoLeader || IsRefusal(end);
     return refused ? DecideLateCancel(attempt, false) : absl::OkStatus();
   }
-  const Outlet& outlet = outlets_[lane.outlet];
+  const Queue& queue = queues_[lane.queue];
   std::string row;
   ASSIGN_OR_RETURN(const bool found, turn_.ReadRow(attempt.row, &row));
   if (!found)
-    return Corrupt("the row of " + JobName(outlet.name, attempt.key) +
+    return Corrupt("the row of " + JobName(queue.name, attempt.key) +
                    " is gone while its attempt was in flight");
   const std::string id = IdOf(attempt);
-  const auto counts = counts_.rules().find(outlet.name);
+  const auto counts = counts_.rules().find(queue.name);
   const uint64_t waiting = counts == counts_.rules().end() ? 0 : counts->second.retrying;
-  Decision decision = Decide(outlet.retry, {id, attempt.sends, attempt.burned, waiting},
-                             end, why, now_.wall_ms);
+  auto next = Decide(queue.retry, {id, attempt.sends, attempt.counted_attempts, waiting},
+                     end, why, now_.wall_ms);
   ASSIGN_OR_RETURN(Job job, DecodeJob(row));
   job.sends += 1;
-  if (auto* dead = std::get_if<MoveToDead>(&decision)) {
+  if (auto* dead = std::get_if<MoveToDead>(&next)) {
     if (!DeadFull()) {
       Close(attempt,
             {JobState::kDead,
@@ -375,28 +375,28 @@ absl::Status Scheduler::Retry(const InFlight& attempt, AttemptEnd end,
       return absl::OkStatus();
     }
     // The dead store is full: nothing is dropped, so it is tried on.
-    decision = RetryAt{now_.wall_ms + outlet.retry.max_ms, false};
+    next = RetryAt{now_.wall_ms + queue.retry.max_ms, false};
   }
   // Only a refusal says that the message was not stored.
   job.unanswered =
       attempt.unanswered || end == AttemptEnd::kTimedOut || end == AttemptEnd::kRetry;
   job.last_error = why.substr(0, kErrorBytesMax);
-  LogGathered(Level::kWarn, "an attempt failed: to be retried", outlet.name,
+  LogGathered(Level::kWarn, "an attempt failed: to be retried", queue.name,
               kFailureReasons[static_cast<size_t>(KindOf(end))],
-              {{"job", JobName(outlet.name, attempt.key)},
+              {{"job", JobName(queue.name, attempt.key)},
                {"target", attempt.target},
                {"why", why}});
-  MoveToRetry(attempt, std::move(job), std::get<RetryAt>(decision));
+  MoveToRetry(attempt, std::move(job), std::get<RetryAt>(next));
   return absl::OkStatus();
 }
 
 void Scheduler::MoveToRetry(const InFlight& attempt, Job job, const RetryAt& when) {
   const LaneState& lane = lanes_.Numbered(attempt.row.lane);
-  LaneState& retry = lanes_.Retry(lane.outlet);
+  LaneState& retry = lanes_.Retry(lane.queue);
   const Register from = LiveRegister(attempt);
   ++stats_.retries;
-  ++OutcomesOf(lane.outlet).retries;
-  job.burned += when.burned ? 1 : 0;
+  ++OutcomesOf(lane.queue).retries;
+  job.counted_attempts += when.counted ? 1 : 0;
   turn_.DropRow(attempt.row);
   // The due time, too: the clock may have stepped back behind it (I6).
   Place(&retry, std::max({when.at_ms, job.due_ms, now_.wall_ms}), job, IdOf(attempt),
@@ -405,13 +405,13 @@ void Scheduler::MoveToRetry(const InFlight& attempt, Job job, const RetryAt& whe
 
 // Only what is in the store can be judged: nothing is staged then.
 absl::Status Scheduler::JudgeTimesAnew() {
-  if (!ahead_rows_.looking() || !turn_.empty()) return absl::OkStatus();
+  if (!ahead_rows_.scanning() || !turn_.empty()) return absl::OkStatus();
   const auto judge = [this](const LaneState& of, const JobKey& key,
                             std::string_view row) { return JudgeTimeAnew(of, key, row); };
   ASSIGN_OR_RETURN(const size_t moved,
-                   ahead_rows_.Look(*store_, lanes_, now_.wall_ms, judge));
+                   ahead_rows_.Scan(*store_, lanes_, now_.wall_ms, judge));
   moved_back_ += moved;
-  if (ahead_rows_.looking() || moved_back_ == 0) return absl::OkStatus();
+  if (ahead_rows_.scanning() || moved_back_ == 0) return absl::OkStatus();
   Log(Level::kWarn,
       "the clock was ahead and was set back: overdue jobs and further attempts do not "
       "wait until it shows that time again",
@@ -424,11 +424,11 @@ absl::StatusOr<bool> Scheduler::JudgeTimeAnew(const LaneState& of, const JobKey&
                                               std::string_view row) {
   if (HasAttempt(key.seq)) return false;  // until that has ended
   ASSIGN_OR_RETURN(Job job, DecodeJob(row));
-  const Outlet& outlet = outlets_[of.outlet];
-  const std::string id = MakeId(outlet.name, job.key);
-  int64_t wait_ms = outlet.late_cancels ? options_.publish_timeout_ms : 0;
+  const Queue& queue = queues_[of.queue];
+  const std::string id = MakeId(queue.name, job.key);
+  int64_t wait_ms = queue.late_cancels ? options_.publish_timeout_ms : 0;
   if (of.retry)
-    wait_ms = DeadFull() ? outlet.retry.max_ms : BackoffMs(outlet.retry, id, job.sends);
+    wait_ms = DeadFull() ? queue.retry.max_ms : BackoffMs(queue.retry, id, job.sends);
   int64_t at_ms = std::max(job.due_ms, now_.wall_ms + wait_ms);
   if (at_ms >= key.key_ms) return false;
   RETURN_IF_ERROR(DecodeJob(row, &view_));
@@ -454,8 +454,8 @@ absl::StatusOr<bool> Scheduler::JudgeTimeAnew(const LaneState& of, const JobKey&
 // lost, and out of the way, so that it stops nothing else.
 void Scheduler::Quarantine(const LaneState& lane, const JobKey& key, std::string_view row,
                            const absl::Status& why) {
-  const std::string& rule = outlets_[lane.outlet].name;
-  CountDead(lane.outlet, DeadKind::kMalformed);
+  const std::string& rule = queues_[lane.queue].name;
+  CountDead(lane.queue, DeadKind::kMalformed);
   LogGathered(Level::kError, "a stored job cannot be read and is kept in the dead store",
               rule, kDeadReasons[static_cast<size_t>(DeadKind::kMalformed)],
               {{"key_ms", key.key_ms}, {"seq", key.seq}, {"why", Message(why)}});
@@ -467,9 +467,9 @@ void Scheduler::Quarantine(const LaneState& lane, const JobKey& key, std::string
   counts_.Add(rule, &RuleCounts::dead_jobs, +1);
 }
 
-void Scheduler::CountDead(OutletIndex outlet, DeadKind kind) {
+void Scheduler::CountDead(QueueIndex queue, DeadKind kind) {
   ++stats_.dead;
-  Outcomes& outcomes = OutcomesOf(outlet);
+  Outcomes& outcomes = OutcomesOf(queue);
   ++outcomes.dead;
   ++outcomes.dead_by[static_cast<size_t>(kind)];
 }

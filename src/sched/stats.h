@@ -56,7 +56,7 @@ inline constexpr std::array<int64_t, 13> kAnswerBoundsMs = {
 inline constexpr std::array<int64_t, 12> kBatchBounds = {1,  2,   4,   8,   16,    32,
                                                          64, 128, 256, 512, 1'024, 4'096};
 
-// The part of Stats that is told apart by outlet.
+// The part of Stats that is told apart by queue.
 struct Outcomes {
   uint64_t scheduled = 0;
   uint64_t moved = 0;
@@ -64,7 +64,7 @@ struct Outcomes {
   uint64_t fired = 0;
   uint64_t skipped = 0;
   uint64_t dead = 0;
-  uint64_t rejected = 0;  // of a rule's events, with its first outlet
+  uint64_t rejected = 0;  // of a rule's events, with its first queue
   uint64_t retries = 0;
   std::array<uint64_t, kDeadKinds> dead_by{};        // sums to dead
   std::array<uint64_t, kRejectKinds> rejected_by{};  // sums to rejected
@@ -108,7 +108,7 @@ struct Stats {
   Buckets answer_ms{kAnswerBoundsMs};  // handed to the socket -> PubAck
   Buckets commit_ms{kAnswerBoundsMs};  // message received -> durable, ack leaves
   Buckets batch{kBatchBounds};         // messages applied in a turn that had any
-  std::vector<Outcomes> outcomes;      // as Outlets
+  std::vector<Outcomes> outcomes;      // as Queues
   // Now.
   std::map<std::string, RuleCounts, std::less<>> rules;  // of the whole store
   uint64_t closed = 0;                                   // keys in history
@@ -120,10 +120,10 @@ struct Stats {
   Overdue overdue;
   bool egress_up = false;
   bool intake_open = true;
-  bool stalled = false;     // no space: nothing is written
-  bool loaded = false;      // every lane has its first block
-  uint64_t unsettled = 0;   // rules whose consumers are behind
-  bool rebuilding = false;  // nothing fires until the streams have been read anew
+  bool stalled = false;      // no space: nothing is written
+  bool loaded = false;       // every lane has its first block
+  uint64_t catching_up = 0;  // rules whose consumers are behind
+  bool rebuilding = false;   // nothing fires until the streams have been read anew
 };
 
 // The parts of Stats as JSON.

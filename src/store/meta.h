@@ -3,9 +3,9 @@
 //   "format"            varint format version of the whole store
 //   "store_id"          32 hex digits
 //   "next_seq"          varint: no row has this seq or a higher one
-//   "lane/" outlet      varint first lane of the outlet (first attempts); the
-//                       retry lane is the next number. Never given twice. An
-//                       outlet is named <rule>, <rule>.<entry> or <rule>.late.
+//   "lane/" queue       varint first lane of the queue (first attempts); the
+//                       retry lane is the next number. Never given twice. A
+//                       queue is named <rule>, <rule>.<entry> or <rule>.late.
 //   "next_lane"         varint
 //   "bound/" be16 lane  varint low bound, ms: no row of the lane stands before
 //   "stream/" name      varint number of the stream (Position::stream)
@@ -15,10 +15,10 @@
 //   "count/" ...        counters, and that they are to be counted anew
 //                       (sched/counts.h)
 //   "rename/" old       new: rule `old` is being renamed (sched/rename.h)
-//   "first_name/" rule  the rule's first name, where that is another (sched/outlets.h)
+//   "first_name/" rule  the rule's first name, where that is another (sched/queues.h)
 //   "alive"             varint ms of the last sign of life
-//   "sent"              what earlier processes may have sent (sched/sent_marks.h)
-//   "quiet"             since when nothing can have been sent (sched/sent_marks.h)
+//   "sent"              what earlier processes may have sent (sched/possibly_sent.h)
+//   "quiet"             since when nothing can have been sent (sched/possibly_sent.h)
 //   "ahead"             rows may wait for a clock that was ahead (sched/ahead.h)
 //   "down/"  be64 from  varint until: a span in which no process ran
 #pragma once
@@ -51,9 +51,9 @@ inline constexpr std::string_view kMetaRuleFloor = "count/floor/";
 inline constexpr std::string_view kMetaRename = "rename/";
 inline constexpr std::string_view kMetaFirstName = "first_name/";
 inline constexpr std::string_view kMetaAlive = "alive";
-inline constexpr std::string_view kMetaSent = "sent";
-inline constexpr std::string_view kMetaQuiet = "quiet";
+inline constexpr std::string_view kMetaPossiblySent = "sent";
+inline constexpr std::string_view kMetaDisconnected = "quiet";
 inline constexpr std::string_view kMetaAhead = "ahead";
-inline constexpr std::string_view kMetaDown = "down/";
+inline constexpr std::string_view kMetaProcessGap = "down/";
 
 }  // namespace expirer

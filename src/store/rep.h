@@ -66,7 +66,7 @@ struct Store::Rep {
   std::unique_ptr<rocksdb::DB> db;
   std::vector<rocksdb::ColumnFamilyHandle*> families;  // at least kFamilies
 
-  // What stood where a key was written since Mark; nothing: no such key.
+  // What stood where a key was written since SetSavepoint; nothing: no such key.
   using Marked = std::map<std::pair<uint32_t, std::string>, std::optional<std::string>>;
   // Before a write: adds to `marked` what `batch` is about to replace.
   [[nodiscard]] absl::Status NoteReplaced(const rocksdb::WriteBatch& batch);

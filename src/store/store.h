@@ -207,10 +207,10 @@ class Store {
   [[nodiscard]] absl::Status Sync();
 
   // For replay, whose crashes must lose the same writes in every run: from
-  // Mark on, a Write first notes what it replaces, at the price of a read for
+  // SetSavepoint on, a Write first notes what it replaces, at the price of a read for
   // each key; TakeBack puts that back, as if those writes had been lost, and
   // ends it. Neither is known to the disk. Threads: as Write.
-  void Mark();
+  void SetSavepoint();
   [[nodiscard]] absl::Status TakeBack();
 
   // What the compaction filter and GetRegister take as the present.

@@ -1,4 +1,4 @@
-// Mark and TakeBack: a crash that loses exactly the writes since a moment. It is
+// SetSavepoint and TakeBack: a crash that loses exactly the writes since a moment. It is
 // done by putting back what they replaced, and not by cutting the log: which of
 // its bytes RocksDB has moved into tables by then is its background threads'
 // affair and differs from run to run.
@@ -43,7 +43,7 @@ absl::Status Store::Rep::NoteReplaced(const rocksdb::WriteBatch& batch) {
   return FromRocks(batch.Iterate(&each), "noting what a write replaces");
 }
 
-void Store::Mark() { rep_->marked.emplace(); }
+void Store::SetSavepoint() { rep_->marked.emplace(); }
 
 absl::Status Store::TakeBack() {
   CHECK(rep_->marked.has_value());

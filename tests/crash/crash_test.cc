@@ -166,7 +166,7 @@ class CrashRun {
     cycle.run_ms = cycle.killed_ms - begun_ms;
     cycle.unacked = UnackedOfThisLife();
     LimitTarget(-1);
-    // Some downtimes outlast a due time whose cancel came in meanwhile.
+    // Some process gaps outlast a due time whose cancel came in meanwhile.
     cycle.down_ms = Random(0, 4) == 0 ? Random(1'200, 2'000) : Random(0, 100);
     Sleep(cycle.down_ms);
     cycles_.push_back(cycle);

@@ -168,14 +168,14 @@ TEST(ServiceMetrics, RulesOverNatsStreamingAreCountedAsOthersAre) {
       port, R"(expirer_jobs_rejected_total{rule="order-expiration",reason="not_json"})",
       1));
   EXPECT_TRUE(WaitMetric(port, "expirer_ingest_commit_seconds_count", 5));
-  EXPECT_TRUE(WaitMetric(port, "expirer_rules_unsettled", 0));
+  EXPECT_TRUE(WaitMetric(port, "expirer_rules_catching_up", 0));
   EXPECT_TRUE(WaitMetric(port, R"(expirer_nats_connected{connection="stan"})", 1));
   server.Kill();
   EXPECT_TRUE(WaitMetric(port, R"(expirer_nats_connected{connection="stan"})", 0));
-  EXPECT_TRUE(WaitMetric(port, "expirer_rules_unsettled", 1));
+  EXPECT_TRUE(WaitMetric(port, "expirer_rules_catching_up", 1));
   server.Start();
   EXPECT_TRUE(WaitMetric(port, R"(expirer_nats_reconnects_total{connection="stan"})", 1));
-  EXPECT_TRUE(WaitMetric(port, "expirer_rules_unsettled", 0));
+  EXPECT_TRUE(WaitMetric(port, "expirer_rules_catching_up", 0));
 }
 
 #endif  // EXPIRER_STAN

@@ -112,9 +112,9 @@ TEST(Replayer, CountsWhatIsDeliveredAgainOnce) {
   EXPECT_EQ(ran.summary.crashes, 2u);
   EXPECT_EQ(ran.summary.first_ms, Ms("10:00:00"));
   EXPECT_EQ(ran.summary.last_ms, Ms("10:15:00"));
-  EXPECT_EQ(ran.summary.outlets.at(0).name, "order-expiration");
-  EXPECT_EQ(ran.summary.outlets.at(0).outcomes.fired, 1u);
-  EXPECT_EQ(ran.summary.outlets.at(0).outcomes.rejected, 1u);
+  EXPECT_EQ(ran.summary.queues.at(0).name, "order-expiration");
+  EXPECT_EQ(ran.summary.queues.at(0).outcomes.fired, 1u);
+  EXPECT_EQ(ran.summary.queues.at(0).outcomes.rejected, 1u);
 }
 
 TEST(Replayer, RedeliversNoMoreThanTheLastThousandEvents) {
@@ -213,7 +213,7 @@ TEST(Report, IsOneWellFormedPageThatNeedsNoNetwork) {
   summary.events = 1'234'567;
   summary.first_ms = Ms("10:00:00");
   summary.last_ms = Ms("11:00:00");
-  summary.outlets.push_back({"<rule> & \"quotes\"", {}, 7});
+  summary.queues.push_back({"<rule> & \"quotes\"", {}, 7});
   for (int64_t ms = summary.first_ms; ms < summary.last_ms; ms += 1'000)
     report.AddPending(ms, 5);
   const std::string html = report.Html(summary, "a<b.jsonl", "rules.yaml");

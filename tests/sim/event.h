@@ -59,8 +59,8 @@ inline int64_t DueOf(const Event& event, size_t entry) {
 // Of a cancel: what it would publish when it came too late cannot be made.
 inline bool LateInTrouble(const Event& event) { return event.number % 10 == 7; }
 
-// Where an outlet's jobs go, whatever its rule is named.
-inline std::string TargetOf(size_t outlet) { return "out." + std::to_string(outlet); }
+// Where a queue's jobs go, whatever its rule is named.
+inline std::string TargetOf(size_t queue) { return "out." + std::to_string(queue); }
 
 struct Place {
   std::optional<int64_t> version;

@@ -10,13 +10,13 @@ namespace {
 // Of SchedulerOptions, which the worlds leave as it is.
 constexpr std::string_view kServiceName = "expirer";
 
-std::string IdOf(const std::string& outlet, const Event& event, size_t entry) {
+std::string IdOf(const std::string& queue, const Event& event, size_t entry) {
   JobView job;
   job.key = event.key;
   job.due_ms = DueOf(event, entry);
   job.source.seq = event.seq;
   job.source.time_ns = event.time_ns;
-  return MsgId({kServiceName, outlet, outlet}, *event.stream, job);
+  return MsgId({kServiceName, queue, queue}, *event.stream, job);
 }
 
 }  // namespace
@@ -36,12 +36,12 @@ void Ids::StoreReplaced() {
 }
 
 std::string Ids::Check(const MemoryBus::Published& message,
-                       const std::vector<const Event*>& of, const Outlet& outlet,
+                       const std::vector<const Event*>& of, const Queue& queue,
                        size_t entry) {
   const std::string id = message.MsgId();
-  Names& names = rules_[outlet.rule];
+  Names& names = rules_[queue.rule];
   // What follows the rule's name, `.entry` or nothing.
-  const std::string rest = outlet.name.substr(names.had.back().size());
+  const std::string rest = queue.name.substr(names.had.back().size());
   const auto has = [&](const std::string& first) {
     return std::any_of(of.begin(), of.end(), [&](const Event* event) {
       return IdOf(first + rest, *event, entry) == id;

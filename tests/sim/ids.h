@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "net/memory_bus.h"
-#include "sched/outlets.h"
+#include "sched/queues.h"
 #include "sim/event.h"
 
 namespace expirer::sim {
@@ -18,11 +18,11 @@ class Ids {
   // The store is not the one that knew the first names.
   void StoreReplaced();
 
-  // A message of the outlet is sent, which one of the events asks for. Returns what
+  // A message of the queue is sent, which one of the events asks for. Returns what
   // is wrong with its id; "" = nothing.
   [[nodiscard]] std::string Check(const MemoryBus::Published& message,
-                                  const std::vector<const Event*>& of,
-                                  const Outlet& outlet, size_t entry);
+                                  const std::vector<const Event*>& of, const Queue& queue,
+                                  size_t entry);
   // As far as it can be told without an event.
   [[nodiscard]] std::string CheckSame(const MemoryBus::Published& message);
 

@@ -15,19 +15,19 @@ namespace expirer::sim {
 Oracle::Oracle(const std::vector<Rule>* rules, const SchedulerOptions* options)
     : rules_(*rules),
       options_(*options),
-      outlets_(*rules),
+      queues_(*rules),
       in_step_(rules->size(), false),
-      sent_last_(outlets_.size()),
+      sent_last_(queues_.size()),
       sent_at_(rules->size()) {
   Renamed();
 }
 
 void Oracle::Renamed() {
-  outlets_ = Outlets(rules_);
+  queues_ = Queues(rules_);
   ids_.Named(rules_);
 }
 
-void Oracle::Without(std::optional<RuleIndex> rule, std::optional<OutletIndex> entry,
+void Oracle::Without(std::optional<RuleIndex> rule, std::optional<QueueIndex> entry,
                      Orphans orphans) {
   absent_ = rule;
   absent_entry_ = entry;
@@ -76,38 +76,38 @@ Event* Oracle::ByTime(int64_t time_ns) const {
   return found == by_time_.end() ? nullptr : found->second;
 }
 
-std::optional<Register> Oracle::Read(const Store& store, OutletIndex outlet,
+std::optional<Register> Oracle::Read(const Store& store, QueueIndex queue,
                                      const std::string& key) {
-  const auto known = store.GetRegister(MakeId(outlets_[outlet].name, key));
+  const auto known = store.GetRegister(MakeId(queues_[queue].name, key));
   if (known.ok()) return *known;
   Fail("the store cannot be read: " + Message(known.status()));
   return std::nullopt;
 }
 
 void Oracle::NoteDurable(const Store& store, RuleIndex rule, const std::string& key) {
-  const Outlets::Range entries = outlets_.Entries(rule);
+  const Queues::Range entries = queues_.Entries(rule);
   auto& registers = durable_[{rule, key}];
   registers.resize(entries.count);
   for (size_t i = 0; i < entries.count; ++i)
-    registers[i] = Read(store, static_cast<OutletIndex>(entries.first + i), key);
+    registers[i] = Read(store, static_cast<QueueIndex>(entries.first + i), key);
 }
 
 bool Oracle::IsDurable(const Event& event) const {
   if (event.kind == Event::Kind::kReject) return false;  // judged by CheckDead
   const auto known = durable_.find({event.rule, event.key});
   if (known == durable_.end()) return false;
-  const OutletIndex first = outlets_.Entries(event.rule).first;
+  const QueueIndex first = queues_.Entries(event.rule).first;
   for (size_t i = 0; i < known->second.size(); ++i)
-    if (!Misses(event, static_cast<OutletIndex>(first + i)) &&
+    if (!Misses(event, static_cast<QueueIndex>(first + i)) &&
         !Covers(known->second[i], event, rules_[event.rule].reopen))
       return false;
   return true;
 }
 
-// It came without the outlet, or is older than one that did.
-bool Oracle::Misses(const Event& event, OutletIndex outlet) const {
-  const Outlets::Range entries = outlets_.Entries(event.rule);
-  if (event.kind != Event::Kind::kSchedule || outlet + 1 != entries.first + entries.count)
+// It came without the queue, or is older than one that did.
+bool Oracle::Misses(const Event& event, QueueIndex queue) const {
+  const Queues::Range entries = queues_.Entries(event.rule);
+  if (event.kind != Event::Kind::kSchedule || queue + 1 != entries.first + entries.count)
     return false;
   const auto& events = by_key_.at({event.rule, event.key});
   return event.partial ||
@@ -158,25 +158,25 @@ void Oracle::Started(const Store& store, Instant now, bool dead_roomy) {
   std::erase_if(late_, [](const LateCancel& late) { return !late.cancel->durable; });
   CheckStore(store);
   for (const auto& [key, events] : by_key_) {
-    const Outlets::Range entries = outlets_.Entries(key.first);
+    const Queues::Range entries = queues_.Entries(key.first);
     for (size_t i = 0; i < entries.count; ++i) {
-      const auto outlet = static_cast<OutletIndex>(entries.first + i);
-      const auto reg = Read(store, outlet, key.second);
+      const auto queue = static_cast<QueueIndex>(entries.first + i);
+      const auto reg = Read(store, queue, key.second);
       if (!reg || reg->state != JobState::kPending) continue;
       const Event* const event = ByTime(reg->schedule->position.time_ns);
-      if (event != nullptr) waiting_.insert({DueOf(*event, i), event->number, outlet});
-      if (IsTooLate(outlet, reg->schedule->due_ms, now))
-        too_late_.insert({outlet, key.second, reg->schedule->due_ms});
+      if (event != nullptr) waiting_.insert({DueOf(*event, i), event->number, queue});
+      if (IsTooLate(queue, reg->schedule->due_ms, now))
+        too_late_.insert({queue, key.second, reg->schedule->due_ms});
     }
   }
 }
 
 // By the register of an entry, as its newest schedule.
 bool Oracle::IsNamed(const Store& store, const Event& event) {
-  const Outlets::Range entries = outlets_.Entries(event.rule);
+  const Queues::Range entries = queues_.Entries(event.rule);
   for (size_t i = 0; i < entries.count; ++i) {
-    const auto outlet = static_cast<OutletIndex>(entries.first + i);
-    const auto reg = Read(store, outlet, event.key);
+    const auto queue = static_cast<QueueIndex>(entries.first + i);
+    const auto reg = Read(store, queue, event.key);
     if (reg && reg->schedule && reg->schedule->position.time_ns == event.time_ns)
       return true;
   }
@@ -184,10 +184,10 @@ bool Oracle::IsNamed(const Store& store, const Event& event) {
 }
 
 // Due while no process ran, and found later than its rule allows.
-bool Oracle::IsTooLate(OutletIndex outlet, int64_t due_ms, Instant now) const {
-  const LatePolicy& late = outlets_[outlet].late;
-  if (clock_steps_ > 0 || downs_.empty() || outlets_[outlet].rule == absent_ ||
-      outlet == absent_entry_ || late.action == LateAction::kFire ||
+bool Oracle::IsTooLate(QueueIndex queue, int64_t due_ms, Instant now) const {
+  const LatePolicy& late = queues_[queue].late;
+  if (clock_steps_ > 0 || downs_.empty() || queues_[queue].rule == absent_ ||
+      queue == absent_entry_ || late.action == LateAction::kFire ||
       (late.action == LateAction::kDead && !dead_roomy_))
     return false;
   return downs_.back().from_ms < due_ms && due_ms < now.wall_ms &&
@@ -213,24 +213,24 @@ int64_t Oracle::LatestNs(Instant now) const {
                   by_time_.empty() ? 0 : by_time_.rbegin()->first);
 }
 
-Oracle::Ask* Oracle::AskedToClose(const std::string& reply, OutletIndex outlet,
+Oracle::Ask* Oracle::AskedToClose(const std::string& reply, QueueIndex queue,
                                   const std::string& key, Instant now) {
   Ask* const ask = &asks_.emplace_back();
   ask->reply = reply;
-  ask->outlet = outlet;
+  ask->queue = queue;
   ask->key = key;
   ask->order = order_;
   ask->time_ns = LatestNs(now);
   open_asks_.push_back(ask);
-  asks_of_[{outlet, key}].push_back(ask);
-  ++touched_[{outlets_[outlet].rule, key}];
+  asks_of_[{queue, key}].push_back(ask);
+  ++touched_[{queues_[queue].rule, key}];
   return ask;
 }
 
 void Oracle::HandedCancelRequest(const CancelRequest& request, Instant now) {
-  Ask* const ask = AskedToClose(request.caller.reply, *outlets_.Find(request.job.rule),
+  Ask* const ask = AskedToClose(request.caller.reply, *queues_.Find(request.job.rule),
                                 request.job.key, now);
-  for (const Event* event : EventsOf(outlets_[ask->outlet].rule, ask->key)) {
+  for (const Event* event : EventsOf(queues_[ask->queue].rule, ask->key)) {
     if (event->kind != Event::Kind::kSchedule || !Known(*event)) continue;
     if (ask->newest == nullptr || Newer(Of(*event), Of(*ask->newest)))
       ask->newest = event;
@@ -245,14 +245,14 @@ void Oracle::HandedDead(const DeadRequest& request, Instant now, const Store& st
     const auto found = store.GetDead(entry.key, &value);
     if (!name || !found.ok() || !*found) continue;
     if (name->job) {
-      const OutletIndex outlet = *outlets_.Find(name->rule);
+      const QueueIndex queue = *queues_.Find(name->rule);
       const std::string key(name->key);
-      if (request.purge) AskedToClose(request.caller.reply, outlet, key, now);
-      ++touched_[{outlets_[outlet].rule, key}];
+      if (request.purge) AskedToClose(request.caller.reply, queue, key, now);
+      ++touched_[{queues_[queue].rule, key}];
       std::erase_if(too_late_, [&](const Due& due) {
-        return std::get<0>(due) == outlet && std::get<1>(due) == key;
+        return std::get<0>(due) == queue && std::get<1>(due) == key;
       });
-      taken_back_.emplace(outlet, key);
+      taken_back_.emplace(queue, key);
       continue;
     }
     const auto dead = DecodeDead(value);
@@ -282,10 +282,10 @@ void Oracle::Accept(Again* again, Instant now) {
 // nothing else comes about the key in this Step.
 void Oracle::HandedCancel(const Event& event, const Store& store) {
   if (rules_[event.rule].cancel.empty() || LateInTrouble(event)) return;
-  const Outlets::Range entries = outlets_.Entries(event.rule);
+  const Queues::Range entries = queues_.Entries(event.rule);
   int64_t fire_ms = 0;
   for (size_t i = 0; i < entries.count; ++i) {
-    const auto reg = Read(store, static_cast<OutletIndex>(entries.first + i), event.key);
+    const auto reg = Read(store, static_cast<QueueIndex>(entries.first + i), event.key);
     if (!reg || reg->state != JobState::kFired ||
         !Newer(Of(event), Of(reg->schedule->position)))
       return;
@@ -318,14 +318,13 @@ void Oracle::HandedEvent(Event* event) {
   if (event->durable) return;
   unsynced_.push_back(event);
   if (event->kind != Event::Kind::kSchedule) return;
-  if (absent_entry_ && outlets_[*absent_entry_].rule == event->rule) {
+  if (absent_entry_ && queues_[*absent_entry_].rule == event->rule) {
     event->partial = true;
   }
-  const Outlets::Range entries = outlets_.Entries(event->rule);
+  const Queues::Range entries = queues_.Entries(event->rule);
   for (size_t i = 0; i < entries.count; ++i) {
-    const auto outlet = static_cast<OutletIndex>(entries.first + i);
-    if (!Misses(*event, outlet))
-      waiting_.insert({DueOf(*event, i), event->number, outlet});
+    const auto queue = static_cast<QueueIndex>(entries.first + i);
+    if (!Misses(*event, queue)) waiting_.insert({DueOf(*event, i), event->number, queue});
   }
 }
 
@@ -347,7 +346,7 @@ void Oracle::Synced(const Store& store) {
   }
   unsynced_ = std::move(rest);
   for (const Ask* ask : open_asks_)
-    NoteDurable(store, outlets_[ask->outlet].rule, ask->key);
+    NoteDurable(store, queues_[ask->queue].rule, ask->key);
   for (auto key = on_their_way_.begin(); key != on_their_way_.end();) {
     NoteDurable(store, key->first, key->second);
     const auto& registers = durable_[*key];
@@ -364,7 +363,7 @@ void Oracle::Synced(const Store& store) {
 bool Oracle::IsForgotten(Event& event, const Store& store) {
   if (event.forgotten) return true;  // perhaps the answer is that to the time before
   if (!ForgetsEarly() || event.durable || event.kind == Event::Kind::kReject ||
-      Read(store, outlets_.Entries(event.rule).first, event.key))
+      Read(store, queues_.Entries(event.rule).first, event.key))
     return false;
   event.forgotten = true;
   event.handed = false;
@@ -403,8 +402,8 @@ void Oracle::Termed(const std::string& reply, const Store& store, uint64_t dropp
 // The event whose job the answer is about. A late cancel's stands in its register: a
 // later one of the key is not sent before this answer has left.
 const Event* Oracle::AskedAbout(const Ask& ask, const Store& store) {
-  if (!outlets_[ask.outlet].late_cancels) return ask.newest;
-  const auto reg = Read(store, ask.outlet, ask.key);
+  if (!queues_[ask.queue].late_cancels) return ask.newest;
+  const auto reg = Read(store, ask.queue, ask.key);
   return reg && reg->schedule ? ByTime(reg->schedule->position.time_ns) : nullptr;
 }
 
@@ -426,8 +425,8 @@ void Oracle::Replied(const MemoryBus::Replied& reply, const Store& store) {
   const bool cancelled = reply.body.find(R"("cancelled")") != std::string::npos;
   const Event* const about = AskedAbout(ask, store);
   if (cancelled && about != nullptr && !about->forgotten &&
-      stored_.contains({ask.outlet, about->number}) &&
-      !stored_before_.contains({ask.outlet, about->number}))
+      stored_.contains({ask.queue, about->number}) &&
+      !stored_before_.contains({ask.queue, about->number}))
     Fail("P3: `cancelled` was said, but it had fired: " + Tell(*about));
 }
 

@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "net/memory_bus.h"
-#include "sched/outlets.h"
+#include "sched/queues.h"
 #include "sched/scheduler.h"
 #include "sim/ids.h"
 
@@ -55,7 +55,7 @@ class Oracle {
   void Renamed();
   // The process that is about to start goes without a rule, or without the last
   // publish entry of one, and holds its jobs or fires them by the defaults.
-  void Without(std::optional<RuleIndex> rule, std::optional<OutletIndex> entry,
+  void Without(std::optional<RuleIndex> rule, std::optional<QueueIndex> entry,
                Orphans orphans);
   // The next process begins with an empty store, or with an older copy: nothing is
   // known of what it knows. What was due by the time at which its rebuild begins may
@@ -73,7 +73,7 @@ class Oracle {
     look_at_times_ = true;
   }
   // Another Step begins.
-  void BeginStep() { sent_last_.assign(outlets_.size(), {}); }
+  void BeginStep() { sent_last_.assign(queues_.size(), {}); }
   // About to be passed to it.
   void Handed(const Request& request, Instant now, const Store& store);
   // An attempt begins.
@@ -92,8 +92,8 @@ class Oracle {
   void Stepped(const Store& store, Instant now, bool roomy, bool applied);
   // Whether the rule's `rate` lets another attempt begin, for all that was sent.
   [[nodiscard]] bool RateAllows(RuleIndex rule, int64_t mono_ms) const;
-  // Whether nothing outside keeps the outlet's jobs from being sent.
-  using Ready = std::function<bool(OutletIndex outlet)>;
+  // Whether nothing outside keeps the queue's jobs from being sent.
+  using Ready = std::function<bool(QueueIndex queue)>;
   // A Step is over and nothing more is to be done at this time.
   void AtRest(const Store& store, Instant now, const Ready& ready,
               const std::map<uint64_t, MemoryBus::Published>& in_flight);
@@ -102,20 +102,20 @@ class Oracle {
   // Everything that must hold at any time between two Steps.
   void CheckStore(const Store& store);
 
-  [[nodiscard]] const Outlets& outlets() const { return outlets_; }
-  // Nothing where no outlet has such a target.
-  [[nodiscard]] std::optional<OutletIndex> OutletOf(
+  [[nodiscard]] const Queues& queues() const { return queues_; }
+  // Nothing where no queue has such a target.
+  [[nodiscard]] std::optional<QueueIndex> QueueOf(
       const MemoryBus::Published& message) const;
   // What was sent, acked, fired and doubled.
   void Count(Report* report) const;
 
  private:
   using Key = std::pair<RuleIndex, std::string>;
-  using Attempts = std::set<std::tuple<OutletIndex, std::string, int64_t>>;  // by due
+  using Attempts = std::set<std::tuple<QueueIndex, std::string, int64_t>>;  // by due
   // That a key be closed: a cancel of the API, or a dead job's purge.
   struct Ask {
     std::string reply;
-    OutletIndex outlet = 0;
+    QueueIndex queue = 0;
     std::string key;
     uint64_t order = 0;
     int64_t time_ns = 0;            // neither clock was later when it was applied
@@ -123,8 +123,8 @@ class Oracle {
     bool answered = false;
     bool forgotten = false;  // as its store is gone
   };
-  // Of the outlet's key, for the job with this due time.
-  using Due = std::tuple<OutletIndex, std::string, int64_t>;
+  // Of the queue's key, for the job with this due time.
+  using Due = std::tuple<QueueIndex, std::string, int64_t>;
   // A cancel handed over when all that its key had had fired.
   struct LateCancel {
     const Event* cancel = nullptr;
@@ -148,38 +148,37 @@ class Oracle {
   };
 
   void HandedEvent(Event* event);
-  // Whether the outlet need not know of the event.
-  [[nodiscard]] bool Misses(const Event& event, OutletIndex outlet) const;
+  // Whether the queue need not know of the event.
+  [[nodiscard]] bool Misses(const Event& event, QueueIndex queue) const;
   void HandedCancel(const Event& event, const Store& store);
   void HandedCancelRequest(const CancelRequest& request, Instant now);
   [[nodiscard]] const Event* AskedAbout(const Ask& ask, const Store& store);
   void HandedDead(const DeadRequest& request, Instant now, const Store& store);
-  Ask* AskedToClose(const std::string& reply, OutletIndex outlet, const std::string& key,
+  Ask* AskedToClose(const std::string& reply, QueueIndex queue, const std::string& key,
                     Instant now);
   void Accept(Again* again, Instant now);
   [[nodiscard]] bool IsNamed(const Store& store, const Event& event);
   void RevertRequeues(const Store& store);
-  [[nodiscard]] bool IsTooLate(OutletIndex outlet, int64_t due_ms, Instant now) const;
-  [[nodiscard]] bool HeldByRow(const Store& store, const Event& event, OutletIndex outlet,
+  [[nodiscard]] bool IsTooLate(QueueIndex queue, int64_t due_ms, Instant now) const;
+  [[nodiscard]] bool HeldByRow(const Store& store, const Event& event, QueueIndex queue,
                                Instant now);
-  void SentLateCancel(const MemoryBus::Published& message, OutletIndex outlet,
-                      Instant now);
+  void SentLateCancel(const MemoryBus::Published& message, QueueIndex queue, Instant now);
   [[nodiscard]] static uint64_t NumberIn(const MemoryBus::Published& message);
-  [[nodiscard]] bool MaySkip(OutletIndex outlet, const std::string& key,
+  [[nodiscard]] bool MaySkip(QueueIndex queue, const std::string& key,
                              int64_t due_ms) const;
   [[nodiscard]] std::vector<const Event*> Find(const MemoryBus::Published& message,
-                                               OutletIndex* outlet) const;
-  [[nodiscard]] bool HasFired(OutletIndex outlet, const std::string& key,
+                                               QueueIndex* queue) const;
+  [[nodiscard]] bool HasFired(QueueIndex queue, const std::string& key,
                               int64_t due_ms) const;
   [[nodiscard]] int64_t LatestNs(Instant now) const;
   void CheckSupersedes(const Event& event);
-  void CheckAsks(const Event& event, OutletIndex outlet);
-  void CheckRebuilt(const Event& event, OutletIndex outlet);
-  void CheckInStep(const Event& event, OutletIndex outlet);
-  void CheckOrder(const Event& event, OutletIndex outlet);
+  void CheckAsks(const Event& event, QueueIndex queue);
+  void CheckRebuilt(const Event& event, QueueIndex queue);
+  void CheckInStep(const Event& event, QueueIndex queue);
+  void CheckOrder(const Event& event, QueueIndex queue);
   void CheckRate(RuleIndex rule, int64_t mono_ms);
   void CheckKey(const Store& store, RuleIndex rule, const std::string& key);
-  void CheckState(const Store& store, OutletIndex outlet, const std::string& key,
+  void CheckState(const Store& store, QueueIndex queue, const std::string& key,
                   const Register& reg);
   [[nodiscard]] bool ForgetsEarly() const {
     return options_.history_keys < SchedulerOptions().history_keys;
@@ -194,18 +193,18 @@ class Oracle {
   void NoteSyncedRows(const Store& store);
   void NoteDurable(const Store& store, RuleIndex rule, const std::string& key);
   [[nodiscard]] bool IsDurable(const Event& event) const;
-  [[nodiscard]] std::optional<Register> Read(const Store& store, OutletIndex outlet,
+  [[nodiscard]] std::optional<Register> Read(const Store& store, QueueIndex queue,
                                              const std::string& key);
-  [[nodiscard]] bool IsDue(const Store& store, const Event& event, OutletIndex outlet,
+  [[nodiscard]] bool IsDue(const Store& store, const Event& event, QueueIndex queue,
                            Instant now, bool* gone, bool* durable);
   void CheckTimes(const Store& store, Instant now, const Attempts& attempts);
 
   const std::vector<Rule>& rules_;
   const SchedulerOptions& options_;
-  Outlets outlets_;
+  Queues queues_;
   Ids ids_;
   std::optional<RuleIndex> absent_;
-  std::optional<OutletIndex> absent_entry_;
+  std::optional<QueueIndex> absent_entry_;
   bool orphans_fired_ = false;
   std::string why_;
 
@@ -215,7 +214,7 @@ class Oracle {
   std::deque<Ask> asks_;
   std::map<std::string, Ask*> cancels_by_reply_;
   std::vector<Ask*> open_asks_;  // not applied yet, for all that is known
-  std::map<std::pair<OutletIndex, std::string>, std::vector<const Ask*>> asks_of_;
+  std::map<std::pair<QueueIndex, std::string>, std::vector<const Ask*>> asks_of_;
   std::vector<bool> in_step_;  // by rule
   uint64_t clock_steps_ = 0;
   bool look_at_times_ = false;  // since a start or a step of the clock
@@ -231,13 +230,13 @@ class Oracle {
   std::vector<Event*> unsynced_;  // handed and not durable yet
   // Whose fire the store may come to know without an event for the key.
   std::set<Key> on_their_way_;
-  // First attempts to come, by due time; (due, event's number, outlet).
-  std::set<std::tuple<int64_t, uint64_t, OutletIndex>> waiting_;
+  // First attempts to come, by due time; (due, event's number, queue).
+  std::set<std::tuple<int64_t, uint64_t, QueueIndex>> waiting_;
   std::vector<SentLast> sent_last_;
   std::vector<std::deque<int64_t>> sent_at_;  // by rule: newest attempts, monotonic
   std::set<Due> sent_dues_;                   // in this life
   std::set<Due> too_late_;  // found so at the start, and no job to be sent
-  std::set<std::pair<OutletIndex, std::string>> taken_back_;  // dead jobs, ever
+  std::set<std::pair<QueueIndex, std::string>> taken_back_;  // dead jobs, ever
   std::vector<Down> downs_;
   std::optional<std::pair<int64_t, uint64_t>> last_step_;  // wall, clock_steps_
   int64_t sign_ms_ = 0;          // of the last Step, in the store
@@ -248,12 +247,12 @@ class Oracle {
   std::vector<LateCancel> maybe_late_;  // of this Step
   std::vector<LateCancel> late_;        // that must be sent in the end
   std::set<Due> sent_ever_;
-  std::set<Due> stored_late_;                                 // messages of late cancels
-  std::map<std::string, std::vector<Again>> again_;           // by reply subject
-  uint64_t dropped_ = 0;                                      // by this process
-  std::set<std::pair<OutletIndex, uint64_t>> stored_;         // by event
-  std::set<std::pair<OutletIndex, uint64_t>> stored_before_;  // the store was replaced
-  bool replaced_ = false;                                     // ever
+  std::set<Due> stored_late_;                                // messages of late cancels
+  std::map<std::string, std::vector<Again>> again_;          // by reply subject
+  uint64_t dropped_ = 0;                                     // by this process
+  std::set<std::pair<QueueIndex, uint64_t>> stored_;         // by event
+  std::set<std::pair<QueueIndex, uint64_t>> stored_before_;  // the store was replaced
+  bool replaced_ = false;                                    // ever
   // Of the last rebuild.
   struct Began {
     int64_t wall_ms = 0;

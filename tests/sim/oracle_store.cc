@@ -23,13 +23,13 @@ void Oracle::CheckStore(const Store& store) {
 }
 
 void Oracle::CheckKey(const Store& store, RuleIndex rule, const std::string& key) {
-  const Outlets::Range entries = outlets_.Entries(rule);
+  const Queues::Range entries = queues_.Entries(rule);
   for (size_t i = 0; i < entries.count; ++i) {
-    const auto outlet = static_cast<OutletIndex>(entries.first + i);
-    const auto reg = Read(store, outlet, key);
+    const auto queue = static_cast<QueueIndex>(entries.first + i);
+    const auto reg = Read(store, queue, key);
     bool closed = false;  // for good
     for (const Event* event : EventsOf(rule, key)) {
-      if (event->kind == Event::Kind::kReject || Misses(*event, outlet)) continue;
+      if (event->kind == Event::Kind::kReject || Misses(*event, queue)) continue;
       if (event->answered && !Covers(reg, *event, rules_[rule].reopen))
         Fail("P1: acked and lost: " + Tell(*event));
       if (event->durable && !Covers(reg, *event, rules_[rule].reopen))
@@ -40,13 +40,13 @@ void Oracle::CheckKey(const Store& store, RuleIndex rule, const std::string& key
     if (!reg) continue;
     if (closed && !IsClosed(reg->state))
       Fail(fmt::format("P3: {}/{} is open after a cancel for good", rule, key));
-    CheckState(store, outlet, key, *reg);
+    CheckState(store, queue, key, *reg);
   }
 }
 
-void Oracle::CheckState(const Store& store, OutletIndex outlet, const std::string& key,
+void Oracle::CheckState(const Store& store, QueueIndex queue, const std::string& key,
                         const Register& reg) {
-  const std::string name = outlets_[outlet].name;
+  const std::string name = queues_[queue].name;
   const std::string job = JobName(name, key);
   if (reg.schedule) {
     const Event* const event = ByTime(reg.schedule->position.time_ns);
@@ -67,16 +67,16 @@ void Oracle::CheckState(const Store& store, OutletIndex outlet, const std::strin
     const auto found = store.GetDead(DeadJobKey(name, key), &value);
     if (!found.ok() || !*found) Fail("P4: dead, and not in the dead store: " + job);
   }
-  if (reg.state == JobState::kSkipped && !MaySkip(outlet, key, reg.schedule->due_ms))
+  if (reg.state == JobState::kSkipped && !MaySkip(queue, key, reg.schedule->due_ms))
     Fail("P2: skipped, but found in time: " + job);
-  if (reg.state == JobState::kFired && !HasFired(outlet, key, reg.schedule->due_ms))
+  if (reg.state == JobState::kFired && !HasFired(queue, key, reg.schedule->due_ms))
     Fail("P2: closed as fired, but the target's stream never had it: " + job);
 }
 
 // Its rule takes away what is late by so much, and it was: no process ran when it was
 // due, or it came only then.
-bool Oracle::MaySkip(OutletIndex outlet, const std::string& key, int64_t due_ms) const {
-  const LatePolicy& late = outlets_[outlet].late;
+bool Oracle::MaySkip(QueueIndex queue, const std::string& key, int64_t due_ms) const {
+  const LatePolicy& late = queues_[queue].late;
   if (late.action != LateAction::kSkip) return false;
   if (clock_steps_ > 0 || replaced_) return true;  // when was that?
   if (std::any_of(downs_.begin(), downs_.end(), [&](const Down& down) {
@@ -84,8 +84,8 @@ bool Oracle::MaySkip(OutletIndex outlet, const std::string& key, int64_t due_ms)
                down.until_ms - due_ms > late.after_ms;
       }))
     return true;
-  const RuleIndex rule = outlets_[outlet].rule;
-  const size_t entry = outlet - outlets_.Entries(rule).first;
+  const RuleIndex rule = queues_[queue].rule;
+  const size_t entry = queue - queues_.Entries(rule).first;
   const auto& events = by_key_.at({rule, key});
   return std::any_of(events.begin(), events.end(), [&](const Event* event) {
     return DueOf(*event, entry) == due_ms && event->handed_at_ms - due_ms > late.after_ms;
@@ -100,7 +100,7 @@ void Oracle::NoteForgotten(const Store& store, bool applied) {
   };
   if (!ForgetsEarly()) return;
   for (const auto& [key, events] : by_key_) {
-    if (Read(store, outlets_.Entries(key.first).first, key.second)) continue;
+    if (Read(store, queues_.Entries(key.first).first, key.second)) continue;
     // Of what was handed over some may have been worked off.
     if (!MayBeClosed(key, was_there) && !MayBeClosed(key, Known))
       Fail(fmt::format("P2: {}/{} is not in the store, and never fired", key.first,
@@ -120,20 +120,20 @@ void Oracle::NoteForgotten(const Store& store, bool applied) {
 bool Oracle::MayBeClosed(const Key& key,
                          const std::function<bool(const Event&)>& knows) const {
   const auto& [rule, name] = key;
-  const OutletIndex outlet = outlets_.Entries(rule).first;
+  const QueueIndex queue = queues_.Entries(rule).first;
   const Event* newest = nullptr;
-  bool closed = asks_of_.contains({outlet, name}) ||
-                outlets_[outlet].late.action == LateAction::kSkip;
+  bool closed =
+      asks_of_.contains({queue, name}) || queues_[queue].late.action == LateAction::kSkip;
   for (const Event* event : by_key_.at(key)) {
     if (event->kind == Event::Kind::kReject) continue;
     const bool ended = (event->kind == Event::Kind::kCancel && event->lives > 0) ||
-                       HasFired(outlet, name, event->due_ms);
+                       HasFired(queue, name, event->due_ms);
     closed = closed || (ended && !rules_[rule].reopen);
     if (knows(*event) && (newest == nullptr || Newer(Of(*event), Of(*newest))))
       newest = event;
   }
   return closed || newest == nullptr || newest->kind == Event::Kind::kCancel ||
-         HasFired(outlet, name, newest->due_ms);
+         HasFired(queue, name, newest->due_ms);
 }
 
 // Each row is its register's.
@@ -146,8 +146,8 @@ void Oracle::CheckRows(const Store& store) {
         return reg.status();
       });
   if (!visited.ok()) Fail("the store's registers cannot be read");
-  // Lanes are numbered from 1, two an outlet.
-  for (size_t lane = 1; lane <= 2 * outlets_.size(); ++lane) {
+  // Lanes are numbered from 1, two a queue.
+  for (size_t lane = 1; lane <= 2 * queues_.size(); ++lane) {
     const auto scan = store.ScanDue(static_cast<Lane>(lane));
     for (scan->Seek({static_cast<Lane>(lane), 0, 0}); scan->Valid(); scan->Next()) {
       if (live.erase(scan->key()) == 0)
@@ -190,14 +190,14 @@ void Oracle::Ended(const Store& store) {
   });
   for (const auto& [key, events] : by_key_) CheckFired(store, key.first, key.second);
   for (const LateCancel& late : late_) {
-    const OutletIndex outlet = outlets_.LateCancels(late.cancel->rule);
-    const auto reg = Read(store, outlet, late.cancel->key);
+    const QueueIndex queue = queues_.LateCancels(late.cancel->rule);
+    const auto reg = Read(store, queue, late.cancel->key);
     // One of a later fire takes the place of one that is not out yet.
     const bool replaced = reg && reg->schedule && reg->schedule->due_ms != late.fire_ms;
     const bool closed = reg && (reg->state == JobState::kDead ||
-                                asks_of_.contains({outlet, late.cancel->key}));
+                                asks_of_.contains({queue, late.cancel->key}));
     if (!replaced && !closed &&
-        !stored_late_.contains({outlet, late.cancel->key, late.fire_ms}))
+        !stored_late_.contains({queue, late.cancel->key, late.fire_ms}))
       Fail("P2: nobody was told that it came too late: " + Tell(*late.cancel));
   }
 }
@@ -213,28 +213,28 @@ void Oracle::CheckFired(const Store& store, RuleIndex rule, const std::string& k
   }
   if (newest == nullptr || newest->kind != Event::Kind::kSchedule) return;
   if (cancelled && !rules_[rule].reopen) return;
-  const Outlets::Range entries = outlets_.Entries(rule);
+  const Queues::Range entries = queues_.Entries(rule);
   for (size_t i = 0; i < entries.count; ++i) {
-    const auto outlet = static_cast<OutletIndex>(entries.first + i);
+    const auto queue = static_cast<QueueIndex>(entries.first + i);
     // Or when it came its entry was closed for good, by one that it missed.
     const bool missed_one =
         std::any_of(EventsOf(rule, key).begin(), EventsOf(rule, key).end(),
-                    [&](const Event* event) { return Misses(*event, outlet); });
-    if (Misses(*newest, outlet) || (missed_one && !rules_[rule].reopen)) continue;
-    const auto asks = asks_of_.find({outlet, key});
+                    [&](const Event* event) { return Misses(*event, queue); });
+    if (Misses(*newest, queue) || (missed_one && !rules_[rule].reopen)) continue;
+    const auto asks = asks_of_.find({queue, key});
     const bool asked =
         asks != asks_of_.end() &&
         std::any_of(asks->second.begin(), asks->second.end(), [&](const Ask* ask) {
           return !rules_[rule].reopen || newest->time_ns <= ask->time_ns + 1'000'000;
         });
-    const auto reg = Read(store, outlet, key);
+    const auto reg = Read(store, queue, key);
     if (asked || !reg || reg->state == JobState::kDead ||
         reg->state == JobState::kSkipped)
       continue;
     // Without `reopen` an earlier one that fired closed the key for good.
     const bool fired = rules_[rule].reopen || reg->state != JobState::kFired
-                           ? HasFired(outlet, key, DueOf(*newest, i))
-                           : HasFired(outlet, key, reg->schedule->due_ms);
+                           ? HasFired(queue, key, DueOf(*newest, i))
+                           : HasFired(queue, key, reg->schedule->due_ms);
     if (!fired)
       Fail(fmt::format("P2: never fired, but {}: {}", Name(reg->state), Tell(*newest)));
   }

@@ -27,9 +27,9 @@ constexpr int64_t kQuietLeapMs = 60'000;
 // Within which the core notices that there is space again.
 constexpr int64_t kHealMs = 10'000;
 
-// One thread a pool works off its queue in order, so that a task of ours behind
+// One thread a pool works off its tasks in order, so that a task of ours behind
 // all others tells that those are done.
-void AwaitQueue(rocksdb::Env::Priority pool) {
+void AwaitPool(rocksdb::Env::Priority pool) {
   rocksdb::Env* const env = rocksdb::Env::Default();
   env->IncBackgroundThreadsIfNeeded(1, pool);
   std::promise<void> done;
@@ -168,10 +168,10 @@ void World::AwaitBackground() {
   const auto done = [this] { return others_accesses_ + disk_->names_changed(); };
   for (int idle = 0; idle < 2;) {
     const uint64_t before = done();
-    AwaitQueue(Priority::HIGH);
+    AwaitPool(Priority::HIGH);
     if (before == done()) {
       no_compactions_.reset();
-      AwaitQueue(Priority::LOW);
+      AwaitPool(Priority::LOW);
       no_compactions_ = std::make_unique<Plug>();
     }
     idle = before == done() ? idle + 1 : 0;
@@ -249,7 +249,7 @@ bool World::TryStart() {
   process_->wake_ms = clock_.NowMs();
   readings_.assign(rules_.size(), {});
   gave_up_ = 0;
-  target_ready_.assign(oracle_->outlets().size(), true);
+  target_ready_.assign(oracle_->queues().size(), true);
   process_->bus.SetConnected(false);
   process_->bus.OnPublish([this](const MemoryBus::Published& message) {
     Note("sent " + message.MsgId() + " " + message.body);
@@ -314,15 +314,15 @@ std::vector<Rule> World::Configured() const {
   return rules;
 }
 
-OutletIndex World::LastEntryOf(RuleIndex rule) const {
-  const Outlets::Range entries = oracle_->outlets().Entries(rule);
-  return static_cast<OutletIndex>(entries.first + entries.count - 1);
+QueueIndex World::LastEntryOf(RuleIndex rule) const {
+  const Queues::Range entries = oracle_->queues().Entries(rule);
+  return static_cast<QueueIndex>(entries.first + entries.count - 1);
 }
 
 void World::TellOracleWhatIsAbsent() {
   std::optional<RuleIndex> rule;
   if (present_ < rules_.size()) rule = static_cast<RuleIndex>(present_);
-  std::optional<OutletIndex> entry;
+  std::optional<QueueIndex> entry;
   if (shortened_) entry = LastEntryOf(*shortened_);
   oracle_->Without(rule, entry, options_.orphans);
 }
@@ -370,7 +370,7 @@ void World::Step() {
   oracle_->BeginStep();
   // The Step that hears of it may send already.
   for (size_t i = 0; i < rules_.size(); ++i) {
-    readings_[i].told = readings_[i].settled();
+    readings_[i].told = readings_[i].caught_up();
     if (MayGiveUp(readings_[i]) || readings_[i].told)
       oracle_->InStep(static_cast<RuleIndex>(i));
   }
@@ -479,16 +479,17 @@ void World::CheckAtRest() {
     return;
   std::vector<size_t> own(rules_.size() + 1);  // attempts out, by rule
   for (const auto& [number, message] : process.bus.in_flight())
-    ++own[oracle_->outlets()[*oracle_->OutletOf(message)].rule];
-  std::optional<OutletIndex> absent_entry;
+    ++own[oracle_->queues()[*oracle_->QueueOf(message)].rule];
+  std::optional<QueueIndex> absent_entry;
   if (shortened_) absent_entry = LastEntryOf(*shortened_);
-  const auto ready = [&](OutletIndex outlet) {
-    const Outlet& of = oracle_->outlets()[outlet];
-    return of.rule < present_ && outlet != absent_entry && readings_[of.rule].settled() &&
+  const auto ready = [&](QueueIndex queue) {
+    const Queue& of = oracle_->queues()[queue];
+    return of.rule < present_ && queue != absent_entry &&
+           readings_[of.rule].caught_up() &&
            ((present_ == 1 && options_.orphans != Orphans::kFire) ||
             MayTake(own[of.rule], process.scheduler.in_flight(), options_.in_flight)) &&
            oracle_->RateAllows(of.rule, clock_.MonotonicMs()) &&
-           (of.via == Transport::kCore || target_ready_[outlet]);
+           (of.via == Transport::kCore || target_ready_[queue]);
   };
   oracle_->AtRest(*process.store, Now(), ready, process.bus.in_flight());
 }

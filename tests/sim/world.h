@@ -89,7 +89,7 @@ class World {
     // that very Step it may ask to look again, for what it hears of only then.
     bool told = false;  // by the last Step
     bool in_step = false;
-    [[nodiscard]] bool settled() const { return said == RuleRead::State::kCaughtUp; }
+    [[nodiscard]] bool caught_up() const { return said == RuleRead::State::kCaughtUp; }
   };
   // Each in per mille a turn; 0 in most seeds, so that each seed has faults of
   // its own.
@@ -187,7 +187,7 @@ class World {
   void Restart();
   void Configure();
   void TellOracleWhatIsAbsent();
-  [[nodiscard]] OutletIndex LastEntryOf(RuleIndex rule) const;
+  [[nodiscard]] QueueIndex LastEntryOf(RuleIndex rule) const;
   [[nodiscard]] std::vector<Rule> Configured() const;
   void ReplaceStore();
   void BeAway();
@@ -251,7 +251,7 @@ class World {
   std::vector<bool> versioned_;
   std::vector<Reading> readings_;   // as rules_
   uint64_t gave_up_ = 0;            // by this process's count
-  std::vector<bool> target_ready_;  // as outlets
+  std::vector<bool> target_ready_;  // as queues
   size_t max_payload_ = SIZE_MAX;
   std::deque<Event*> core_;  // of core NATS, on their way
   std::vector<Ack> acks_;

@@ -48,7 +48,7 @@ void World::DrawRules() {
                                                                  : LateAction::kDead};
     if (draws_.Chance(30)) {
       rule.cancel.resize(1);
-      rule.cancel[0].late.emplace().name = kLateOutlet;
+      rule.cancel[0].late.emplace().name = kLateQueue;
     }
     if (draws_.Chance(15)) rule.source = Transport::kCore;
     versioned_.push_back(draws_.Chance(25));
@@ -218,14 +218,14 @@ CancelIntent World::CancelOf(const Event& event) const {
   if (LateInTrouble(event)) intent.late->trouble = "it cannot be made";
   Job& job = intent.late->job;
   job.key = event.key;
-  job.target = TargetOf(oracle_->outlets().LateCancels(event.rule));
+  job.target = TargetOf(oracle_->queues().LateCancels(event.rule));
   job.body = fmt::format(R"({{"n":{}}})", event.number);
   return intent;
 }
 
 ScheduleIntent World::IntentOf(const Event& event) const {
-  const Outlets& outlets = oracle_->outlets();
-  const Outlets::Range entries = outlets.Entries(event.rule);
+  const Queues& queues = oracle_->queues();
+  const Queues::Range entries = queues.Entries(event.rule);
   const size_t count = entries.count - (event.rule == shortened_ ? 1 : 0);
   ScheduleIntent intent;
   for (size_t i = 0; i < count; ++i) {
@@ -274,9 +274,9 @@ void World::PutStreamsBack() {
 void World::AskToCancel() {
   if (!Happens(odds_.ask) || !ingress_up_) return;
   const auto rule = static_cast<RuleIndex>(draws_.Below(rules_.size()));
-  const Outlets::Range entries = oracle_->outlets().Entries(rule);
-  const size_t outlet = entries.first + draws_.Below(entries.count);
-  Ask({oracle_->outlets()[outlet].name, fmt::format("k{}", draws_.Below(kKeys))});
+  const Queues::Range entries = oracle_->queues().Entries(rule);
+  const size_t queue = entries.first + draws_.Below(entries.count);
+  Ask({oracle_->queues()[queue].name, fmt::format("k{}", draws_.Below(kKeys))});
 }
 
 void World::Ask(JobRef job) {
@@ -412,12 +412,12 @@ void World::SufferOutage() {
       if (!died_) Step();
     }
   };
-  std::vector<std::pair<OutletIndex, std::string>> sent;  // with its key
+  std::vector<std::pair<QueueIndex, std::string>> sent;  // with its key
   const auto note_sent = [&] {
     for (const Wire& wire : wires_) {
       const std::string job = wire.message.Header("Expirer-Job");
       const size_t slash = job.find('/');
-      sent.emplace_back(*oracle_->outlets().Find(job.substr(0, slash)),
+      sent.emplace_back(*oracle_->queues().Find(job.substr(0, slash)),
                         job.substr(slash + 1));
     }
   };
@@ -428,7 +428,7 @@ void World::SufferOutage() {
   note_sent();
   Crash(Happens(odds_.power));
   SetLink(true);
-  for (const auto& [outlet, key] : sent) Ask({oracle_->outlets()[outlet].name, key});
+  for (const auto& [queue, key] : sent) Ask({oracle_->queues()[queue].name, key});
 }
 
 void World::ChangeTargets() {
@@ -446,7 +446,7 @@ void World::ChangeTargets() {
     } else if (Happens(odds_.look)) {
       target_ready_[i] = false;
       if (draws_.Chance(50))
-        process_->bus.SetLooking(target);
+        process_->bus.SetResolving(target);
       else
         process_->bus.SetStream(target, false);
     }

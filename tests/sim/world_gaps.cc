@@ -139,7 +139,7 @@ void World::Read() {
   // The round trip that tells how far it is read brings what came before.
   if (ingress_up_ && !deaf_) DeliverCore();
   for (size_t i = 0; ingress_up_ && !deaf_ && i < present_; ++i)
-    if (!readings_[i].settled()) ReadRule(static_cast<RuleIndex>(i));
+    if (!readings_[i].caught_up()) ReadRule(static_cast<RuleIndex>(i));
 }
 
 void World::ReadRule(RuleIndex rule) {
@@ -168,7 +168,7 @@ void World::ReadRule(RuleIndex rule) {
 void World::Pass(int64_t ms) {
   clock_.Advance(ms);
   for (Reading& reading : readings_)
-    if (reading.waits || (ingress_up_ && egress_up_ && !reading.settled()))
+    if (reading.waits || (ingress_up_ && egress_up_ && !reading.caught_up()))
       reading.waited_ms += ms;
 }
 
@@ -194,8 +194,8 @@ void World::CheckGaveUp() {
     if (news > 0 && waited(reading)) reading.gave_up = true;
     // Where it is not known which ones did, the next wait may be none.
     if (news == may && waited(reading)) reading.waited_ms = 0;
-    reading.waits = held || (ingress_up_ && egress_up_ && !reading.settled());
-    if (reading.settled() && !held) {
+    reading.waits = held || (ingress_up_ && egress_up_ && !reading.caught_up());
+    if (reading.caught_up() && !held) {
       reading.waited_ms = 0;
       reading.gave_up = false;
     }
@@ -203,7 +203,7 @@ void World::CheckGaveUp() {
     const auto rule = static_cast<RuleIndex>(i);
     if (reading.gave_up || reading.in_step)
       oracle_->InStep(rule);
-    else if (!reading.settled())
+    else if (!reading.caught_up())
       oracle_->OutOfStep(rule);
   }
 }

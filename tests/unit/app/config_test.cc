@@ -522,7 +522,7 @@ TEST(Config, SeveralPublishEntriesHaveNamesOfTheirOwn) {
       - { name: report, subject: c, offset: +72h }
 )");
   ASSERT_THAT(rule.publish, SizeIs(3));
-  EXPECT_EQ(OutletName(rule, rule.publish[0]), "r.warning");
+  EXPECT_EQ(QueueName(rule, rule.publish[0]), "r.warning");
   EXPECT_EQ(rule.publish[0].offset_ms, -259'200'000);
   EXPECT_EQ(rule.publish[0].late.after_ms, 3'600'000);
   EXPECT_EQ(rule.publish[0].late.action, LateAction::kSkip);
@@ -556,7 +556,7 @@ TEST(Config, ALateCancelIsAPublishEntryOfTheCancel) {
                              "    cancel: { subject: paid.*, key: /id, late: { subject: "
                              "'refund.${subject:2}', body: '${/id}' } }\n");
   ASSERT_TRUE(rule.cancel[0].late.has_value());
-  EXPECT_EQ(OutletName(rule, *rule.cancel[0].late), "r.late");
+  EXPECT_EQ(QueueName(rule, *rule.cancel[0].late), "r.late");
   EXPECT_EQ(rule.cancel[0].late->target.Filter(), "refund.*");
   const auto error = [](const std::string& late) {
     return ErrorWith("subject: in, key: /id",

@@ -28,8 +28,8 @@ Status Example() {
   status.now_ms = 1'800'000'060'000;
   status.started_ms = 1'800'000'000'500;
   status.ready = true;
-  status.outlets = {"cart", "trial.first", "trial.second", "api.doctor"};
-  status.outlet_rules = {"cart", "trial", "trial", ""};
+  status.queues = {"cart", "trial.first", "trial.second", "api.doctor"};
+  status.queue_rules = {"cart", "trial", "trial", ""};
   status.stats.outcomes.resize(4);
   return status;
 }
@@ -79,7 +79,7 @@ TEST(Metrics, TellTheBacklogInSecondsAndByBuckets) {
   EXPECT_EQ(Value(text, "expirer_start_time_seconds"), "1800000000.5");
 }
 
-TEST(Metrics, TellOutcomesByOutletAndReasonsByRule) {
+TEST(Metrics, TellOutcomesByQueueAndReasonsByRule) {
   Status status = Example();
   Outcomes& first = status.stats.outcomes[1];
   first.scheduled = 9;
@@ -99,7 +99,7 @@ TEST(Metrics, TellOutcomesByOutletAndReasonsByRule) {
   EXPECT_THAT(text, Not(HasSubstr(R"(rejected_total{rule="")")));
 }
 
-TEST(Metrics, TellFailuresRetriesAndLatenessByOutlet) {
+TEST(Metrics, TellFailuresRetriesAndLatenessByQueue) {
   Status status = Example();
   Outcomes& outcomes = status.stats.outcomes[2];
   outcomes.failed_by[static_cast<size_t>(FailureKind::kNoStream)] = 121;
@@ -204,14 +204,14 @@ TEST(Metrics, TellTheStoreTheConnectionsAndTheirOwnListener) {
   EXPECT_NE(Value(text, "process_cpu_seconds_total"), "(none)");
 }
 
-TEST(Metrics, HaveNoMoreSeriesThanTheConfigHasOutlets) {
+TEST(Metrics, HaveNoMoreSeriesThanTheConfigHasQueues) {
   const auto lines = [](const std::string& text) {
     return std::count(text.begin(), text.end(), '\n');
   };
   Status status = Example();
   const auto before = lines(Text(status));
-  status.outlets.push_back("more");
-  status.outlet_rules.push_back("more");
+  status.queues.push_back("more");
+  status.queue_rules.push_back("more");
   status.stats.outcomes.resize(5);
   // pending, retrying, 2 dead, 5 outcomes, 9 reject reasons, 5 dead reasons, 5 of
   // failures, 21 of the lateness.

@@ -90,7 +90,7 @@ TEST(Log, InTheBackgroundNeitherALineNorTheExitWaitsForStderr) {
                            Log(Level::kWarn, "nobody reads this", {{"line", i}});
                          FlushLog();
                          const LogCounts use = LogUse();
-                         return use.dropped > 0 && use.queued > 0 ? 7 : 1;
+                         return use.dropped > 0 && use.buffered > 0 ? 7 : 1;
                        }),
             7);
   close(ends[0]);

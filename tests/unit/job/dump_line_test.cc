@@ -15,7 +15,7 @@ Job WholeJob() {
   Job job;
   job.due_ms = 1'800'000'000'000;
   job.sends = 3;
-  job.burned = 2;
+  job.counted_attempts = 2;
   job.late_judged = true;
   job.unanswered = true;
   job.source = {1, 2, 3, 1'800'000'000'000'000'001, -7};

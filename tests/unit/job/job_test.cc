@@ -35,7 +35,7 @@ Job FullJob() {
   Job job;
   job.due_ms = 1700000000000;
   job.sends = 2;
-  job.burned = 1;
+  job.counted_attempts = 1;
   job.late_judged = true;
   job.source = kPosition;
   job.received_ms = 1699999999990;

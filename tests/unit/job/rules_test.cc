@@ -462,7 +462,7 @@ TEST(Rules, NoMatchOnAHeaderHoldsWhereTheHeadersCannotBeRead) {
 TEST(Rules, ACancelThatLooksAtNoHeaderCountsWhateverTheyAre) {
   Rule rule = Ticketing();
   Publish& late = rule.cancel[0].late.emplace();
-  late.name = kLateOutlet;
+  late.name = kLateQueue;
   late.target = Text("refund", Template::Place::kSubject);
   const Intent intent = Evaluate(rule, "order:cancelled", R"({"id":"7"})", Unread());
   const auto* cancel = std::get_if<CancelIntent>(&intent);
@@ -575,7 +575,7 @@ TEST(Rules, AnEntryThatCannotBeRenderedRejectsTheWholeEvent) {
 TEST(Rules, ALateCancelIsRenderedFromTheCancel) {
   Rule rule = Ticketing();
   Publish& late = rule.cancel[1].late.emplace();
-  late.name = kLateOutlet;
+  late.name = kLateQueue;
   late.target = Text("refund.${key}", Template::Place::kSubject);
   late.body = Text("{\"p\":${/stripe}}", Template::Place::kBody);
   const Intent good =

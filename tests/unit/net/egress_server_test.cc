@@ -68,10 +68,10 @@ class EgressServer : public testing::Test {
     return answers_.count(attempt) > 0;
   }
   Egress::Target LookedUp(const std::string& target) {
-    Egress::Target state = Egress::Target::kLooking;
+    Egress::Target state = Egress::Target::kResolving;
     (void)WaitFor([&] {
-      state = egress_->Look(Transport::kJetStream, target, &why_);
-      return state != Egress::Target::kLooking;
+      state = egress_->Resolve(Transport::kJetStream, target, &why_);
+      return state != Egress::Target::kResolving;
     });
     return state;
   }
@@ -182,12 +182,12 @@ TEST_F(EgressServer, TargetsOfAKnownStreamAreReadyAtOnce) {
   client.CreateStream("OUT", {"out.>"});
   Connect(server);
   ASSERT_EQ(LookedUp("out.a"), Egress::Target::kReady);
-  EXPECT_EQ(egress_->Look(Transport::kJetStream, "out.b.c", &why_),
+  EXPECT_EQ(egress_->Resolve(Transport::kJetStream, "out.b.c", &why_),
             Egress::Target::kReady);
   // Forgotten: asked for again, and so found out that it is gone.
   client.DeleteStream("OUT");
   egress_->Forget(1, "out.b.c", /*timed_out=*/true);
-  EXPECT_NE(egress_->Look(Transport::kJetStream, "out.b.c", &why_),
+  EXPECT_NE(egress_->Resolve(Transport::kJetStream, "out.b.c", &why_),
             Egress::Target::kReady);
 }
 
@@ -203,7 +203,8 @@ TEST_F(EgressServer, EveryTargetLookedForIsToldOfHoweverManyThereAreAndIfForgott
   std::set<std::string> asked;
   for (size_t i = 0; i < kMany; ++i) {
     // Refused where the answer is here already.
-    if (egress_->Look(Transport::kJetStream, target(i), &why_) != Egress::Target::kReady)
+    if (egress_->Resolve(Transport::kJetStream, target(i), &why_) !=
+        Egress::Target::kReady)
       asked.insert(target(i));
     if (i % 100 == 1) egress_->Forget(i, target(i), /*timed_out=*/true);
   }
@@ -273,7 +274,7 @@ TEST_F(EgressServer, AForbiddenTargetIsRefusedByName) {
   EXPECT_EQ(answers_[1].kind, PubAnswer::Kind::kRefused);
   EXPECT_EQ(answers_[1].text, "no permission to publish to denied");
   EXPECT_EQ(answers_[2].kind, PubAnswer::Kind::kAck);
-  EXPECT_EQ(egress_->Look(Transport::kJetStream, "denied", &why_),
+  EXPECT_EQ(egress_->Resolve(Transport::kJetStream, "denied", &why_),
             Egress::Target::kRefused);
 }
 
@@ -632,7 +633,7 @@ TEST_F(EgressServer, AConnectionsPulseStopsWhileWhatWasAskedForWaitsForItsHandle
     ++handled;
   });
   EXPECT_EQ(connection.pulse().beat_mono_ms, 0);
-  connection.KeepPulse();
+  connection.EnablePulse();
   connection.Start();
   const SystemClock clock;
   const auto still_ms = [&] {

@@ -57,7 +57,7 @@ class IngressServer : public testing::Test {
   void ReadBefore(const NatsServer& server) {
     FakeCore core;
     const auto ingress = MakeIngress(server, &core);
-    ASSERT_TRUE(WaitFor([&] { return core.Settled(0); }));
+    ASSERT_TRUE(WaitFor([&] { return core.CaughtUp(0); }));
     core.Stop();
   }
   IngressPtr MakeIngress(const IngressOptions& options, FakeCore* core) {
@@ -145,7 +145,7 @@ TEST_F(IngressServer, AHundredThousandMessagesArriveOnceAndAreAcked) {
   std::printf("pull + parse + push + ack: %.0f/s\n", 100'000 / seconds);
   EXPECT_EQ(core.Distinct(), 100'000U);
   EXPECT_EQ(core.Deliveries(), 100'000U);
-  EXPECT_TRUE(WaitFor([&] { return core.Settled(0); }));
+  EXPECT_TRUE(WaitFor([&] { return core.CaughtUp(0); }));
   const std::string info = client.Api("CONSUMER.INFO.ORDERS.expirer-orders");
   EXPECT_NE(info.find("\"num_ack_pending\":0"), std::string::npos) << info;
   EXPECT_NE(info.find("\"description\":\"expirer store test-store\""), std::string::npos)
@@ -175,7 +175,7 @@ TEST_F(IngressServer, StreamsThatOnlyTargetsGoToAreMade) {
   core.Stop();
 }
 
-TEST_F(IngressServer, SettlesOnlyAfterWhatStoodInTheStreamIsAcked) {
+TEST_F(IngressServer, IsCaughtUpOnlyAfterWhatStoodInTheStreamIsAcked) {
   NatsServer server;
   TestClient client(server.url());
   client.CreateStream("ORDERS", spec_.subjects);
@@ -184,7 +184,7 @@ TEST_F(IngressServer, SettlesOnlyAfterWhatStoodInTheStreamIsAcked) {
   core.acking = false;
   const auto ingress = MakeIngress(server, &core);
   ASSERT_TRUE(WaitFor([&] { return core.Distinct() == 100; }));
-  EXPECT_FALSE(WaitFor([&] { return core.Settled(0); }, 500));
+  EXPECT_FALSE(WaitFor([&] { return core.CaughtUp(0); }, 500));
   core.acking = true;
   Fill(client, 100, 1);
   core.Stop();
@@ -193,7 +193,7 @@ TEST_F(IngressServer, SettlesOnlyAfterWhatStoodInTheStreamIsAcked) {
   FakeCore next;
   const auto second = MakeIngress(server, &next);
   EXPECT_TRUE(WaitFor([&] { return next.Distinct() == 101 || next.Distinct() == 100; }));
-  EXPECT_TRUE(WaitFor([&] { return next.Settled(0); }));
+  EXPECT_TRUE(WaitFor([&] { return next.CaughtUp(0); }));
   EXPECT_TRUE(WaitFor([&] {
     return client.Api("CONSUMER.INFO.ORDERS.expirer-orders")
                .find("\"ack_wait\":30000000000") != std::string::npos;
@@ -215,7 +215,7 @@ TEST_F(IngressServer, AQuickLookTellsOfTheTimeUpToItAndDisturbsNoConsumer) {
   client.CreateStream("ORDERS", spec_.subjects);
   FakeCore core;
   const auto ingress = MakeIngress(server, &core);
-  ASSERT_TRUE(WaitFor([&] { return core.Settled(0); }));
+  ASSERT_TRUE(WaitFor([&] { return core.CaughtUp(0); }));
   for (size_t round = 0; round < 3; ++round) {
     core.draining = false;  // what is delivered is not applied
     Fill(client, round * 500, 500);
@@ -237,7 +237,7 @@ TEST_F(IngressServer, AStreamThatIsNeverIdleIsCaughtUpWithByItsMarks) {
   client.CreateStream("ORDERS", spec_.subjects);
   FakeCore core;
   const auto ingress = MakeIngress(server, &core);
-  ASSERT_TRUE(WaitFor([&] { return core.Settled(0); }));
+  ASSERT_TRUE(WaitFor([&] { return core.CaughtUp(0); }));
   std::atomic<bool> stop = false;
   std::thread busy([&] {
     TestClient other(server.url());
@@ -262,7 +262,7 @@ TEST_F(IngressServer, LooksThatFollowEachOtherDoNotKeepAMarkFromBeingReached) {
   client.CreateStream("ORDERS", spec_.subjects);
   FakeCore core;
   const auto ingress = MakeIngress(server, &core);
-  ASSERT_TRUE(WaitFor([&] { return core.Settled(0); }));
+  ASSERT_TRUE(WaitFor([&] { return core.CaughtUp(0); }));
   core.draining = false;
   Fill(client, 0, 5'000);
   const int64_t since_ms = clock_.MonotonicMs();
@@ -301,7 +301,7 @@ TEST_F(IngressServer, AServerKilledInMidFlowLosesNothing) {
   server.Start();
   EXPECT_TRUE(WaitFor([&] { return core.Distinct() == 60'000; }, 60'000))
       << core.Distinct();
-  EXPECT_TRUE(WaitFor([&] { return core.Settled(0); }));
+  EXPECT_TRUE(WaitFor([&] { return core.CaughtUp(0); }));
   core.Stop();
 }
 
@@ -312,7 +312,7 @@ TEST_F(IngressServer, AServerThatComesLateIsFound) {
   const auto ingress = MakeIngress(*server, &core, {spec_});
   EXPECT_FALSE(WaitFor([&] { return ingress->up(); }, 500));
   server->Start();
-  ASSERT_TRUE(WaitFor([&] { return core.Settled(0); })) << ingress->Trouble(0);
+  ASSERT_TRUE(WaitFor([&] { return core.CaughtUp(0); })) << ingress->Trouble(0);
   TestClient client(server->url());
   Fill(client, 0, 10);
   EXPECT_TRUE(WaitFor([&] { return core.Distinct() == 10; }));
@@ -323,7 +323,7 @@ TEST_F(IngressServer, AWipedServerIsProvisionedAgain) {
   NatsServer server;
   FakeCore core;
   const auto ingress = MakeIngress(server, &core, {spec_});
-  ASSERT_TRUE(WaitFor([&] { return core.Settled(0); }));
+  ASSERT_TRUE(WaitFor([&] { return core.CaughtUp(0); }));
   {
     TestClient client(server.url());
     Fill(client, 0, 1'000);
@@ -332,7 +332,7 @@ TEST_F(IngressServer, AWipedServerIsProvisionedAgain) {
   server.Kill();
   server.Wipe();
   server.Start();
-  ASSERT_TRUE(WaitFor([&] { return core.Settled(0) && ingress->Trouble(0).empty(); }));
+  ASSERT_TRUE(WaitFor([&] { return core.CaughtUp(0) && ingress->Trouble(0).empty(); }));
   TestClient client(server.url());
   ASSERT_TRUE(
       WaitFor([&] { return client.Publish("order.created", Event(5'000)) == 1; }));
@@ -357,8 +357,8 @@ TEST_F(IngressServer, ADeletedConsumerIsMadeAgainWhereItWas) {
   EXPECT_TRUE(WaitFor([&] { return core.Distinct() == 2'000; })) << ingress->Trouble(0);
   // Above the floor some may come twice, when it is set up twice.
   EXPECT_EQ(core.RepeatedUpTo(1'000), 0U);
-  const auto history = core.SettledHistory(0);
-  EXPECT_TRUE(WaitFor([&] { return core.Settled(0); }));
+  const auto history = core.CaughtUpHistory(0);
+  EXPECT_TRUE(WaitFor([&] { return core.CaughtUp(0); }));
   core.Stop();
 }
 
@@ -376,7 +376,7 @@ TEST_F(IngressServer, AStreamDeletedAndMadeAgainIsReadFromItsBeginning) {
   Fill(client, 1'000, 2'000);
   EXPECT_TRUE(WaitFor([&] { return core.Distinct() == 3'000; }))
       << core.Distinct() << ingress->Trouble(0);
-  EXPECT_TRUE(WaitFor([&] { return core.Settled(0); }));
+  EXPECT_TRUE(WaitFor([&] { return core.CaughtUp(0); }));
   EXPECT_EQ(core.Lives().size(), 2U) << "each message tells of which stream it is";
   EXPECT_FALSE(core.Lives().contains(0));
   core.Stop();
@@ -398,7 +398,7 @@ TEST_F(IngressServer, AMirrorAndSourcesAreReadWhereEntriesNameThem) {
   Fill(client, 0, 10);
   client.Publish("order.cancelled", Event(1));
   for (RuleIndex rule = 0; rule < 3; ++rule)
-    EXPECT_TRUE(WaitFor([&] { return core.Of(rule) == 10 && core.Settled(rule); }))
+    EXPECT_TRUE(WaitFor([&] { return core.Of(rule) == 10 && core.CaughtUp(rule); }))
         << ingress->Trouble(rule);
   EXPECT_TRUE(WaitFor([&] { return core.Cancels() == 1; })) << ingress->Trouble(2);
   core.Stop();
@@ -416,7 +416,7 @@ TEST_F(IngressServer, ANamedStreamThatIsMissingOrCannotMatchIsToldInASentence) {
   rules_[2].schedule[0].stream = "BILLS";
   FakeCore core;
   const auto ingress = MakeIngress(server, &core, {{"BILLS", {"bill.>"}}});
-  EXPECT_TRUE(WaitFor([&] { return core.Settled(2); })) << ingress->Trouble(2);
+  EXPECT_TRUE(WaitFor([&] { return core.CaughtUp(2); })) << ingress->Trouble(2);
   EXPECT_TRUE(WaitFor([&] {
     return ingress->Trouble(0) == "there is no stream GONE, which the rule names";
   })) << ingress->Trouble(0);
@@ -460,7 +460,7 @@ TEST_F(TransformedStream, TheSubjectBeforeItIsRefusedWithTheMendAndTheOneAfterIt
   const auto ingress = MakeIngress(*server_, &core);
   client_->PublishMany("orders.created", 5, Event);
   for (const RuleIndex rule : {RuleIndex{1}, RuleIndex{2}})
-    EXPECT_TRUE(WaitFor([&] { return core.Of(rule) == 5 && core.Settled(rule); }))
+    EXPECT_TRUE(WaitFor([&] { return core.Of(rule) == 5 && core.CaughtUp(rule); }))
         << ingress->Trouble(rule);
   EXPECT_TRUE(WaitFor([&] {
     return ingress->Trouble(0).find(
@@ -497,12 +497,12 @@ TEST_F(ShortenedStream, AConsumerAheadOfItsStreamIsMadeAnewAndReadsWhatIsThere) 
   }
   FakeCore core;
   const auto ingress = MakeIngress(*server_, &core);
-  ASSERT_TRUE(WaitFor([&] { return core.Distinct() == 55 && core.Settled(0); }));
+  ASSERT_TRUE(WaitFor([&] { return core.Distinct() == 55 && core.CaughtUp(0); }));
   LoseMessages();
   TestClient client(server_->url());
   Fill(client, 55, 11);
   ASSERT_TRUE(WaitFor([&] { return core.Distinct() == 66; })) << ingress->Trouble(0);
-  EXPECT_TRUE(WaitFor([&] { return core.Settled(0); }));
+  EXPECT_TRUE(WaitFor([&] { return core.CaughtUp(0); }));
   Fill(client, 66, 100);  // past where the first one stood
   EXPECT_TRUE(WaitFor([&] { return core.Distinct() == 166; })) << ingress->Trouble(0);
   // What the floor of before said is forgotten.
@@ -525,7 +525,7 @@ TEST_F(ShortenedStream, OverdueJobsWaitUntilWhatAConsumerCannotSeeIsRead) {
   options.read_marks = {{SourceKey("orders", "ORDERS"), 55}};
   FakeCore core;
   const auto ingress = MakeIngress(options, &core);
-  ASSERT_TRUE(WaitFor([&] { return core.Settled(0); })) << ingress->Trouble(0);
+  ASSERT_TRUE(WaitFor([&] { return core.CaughtUp(0); })) << ingress->Trouble(0);
   EXPECT_EQ(core.Distinct(), 11U);
   core.Stop();
 }
@@ -540,12 +540,12 @@ TEST_F(ShortenedStream, ARuleThatReadsOnlyWhatIsNewGoesOnFromItsBeginning) {
   }
   FakeCore core;
   const auto ingress = MakeIngress(*server_, &core);
-  ASSERT_TRUE(WaitFor([&] { return core.Settled(0); }));
+  ASSERT_TRUE(WaitFor([&] { return core.CaughtUp(0); }));
   {
     TestClient client(server_->url());
     Fill(client, 5, 50);
   }
-  ASSERT_TRUE(WaitFor([&] { return core.Distinct() == 50 && core.Settled(0); }));
+  ASSERT_TRUE(WaitFor([&] { return core.Distinct() == 50 && core.CaughtUp(0); }));
   LoseMessages();
   TestClient client(server_->url());
   Fill(client, 55, 11);
@@ -570,7 +570,7 @@ TEST_F(IngressServer, TwoRulesReadOneStreamEachOnTheirOwn) {
     return core.Of(0) == 500 && core.Of(1) == 300 && core.Cancels() == 500;
   })) << core.Of(0)
       << " " << core.Of(1) << " " << core.Cancels();
-  EXPECT_TRUE(WaitFor([&] { return core.Settled(0) && core.Settled(1); }));
+  EXPECT_TRUE(WaitFor([&] { return core.CaughtUp(0) && core.CaughtUp(1); }));
   EXPECT_EQ(core.Deliveries(), 500U + 300U + 500U);
   core.Stop();
 }
@@ -586,7 +586,7 @@ TEST_F(IngressServer, NoStreamIsMadeWhereOneCarriesAnyOfItsSubjects) {
   })) << ingress->Trouble(0);
   EXPECT_EQ(client.Api("STREAM.NAMES").find("ORDERS"), std::string::npos);
   client.CreateStream("LATE", {"order.created"});
-  EXPECT_TRUE(WaitFor([&] { return core.Settled(0); })) << ingress->Trouble(0);
+  EXPECT_TRUE(WaitFor([&] { return core.CaughtUp(0); })) << ingress->Trouble(0);
   core.Stop();
 }
 
@@ -603,7 +603,7 @@ TEST_F(IngressServer, AnUnfitDurableIsRefusedAndReplacedWhenAdopted) {
   options.adopt = Adopt::kNew;
   FakeCore core;
   const auto ingress = MakeIngress(options, &core);
-  EXPECT_TRUE(WaitFor([&] { return core.Settled(0); })) << ingress->Trouble(0);
+  EXPECT_TRUE(WaitFor([&] { return core.CaughtUp(0); })) << ingress->Trouble(0);
   EXPECT_EQ(core.Distinct(), 10u);
   core.Stop();
 }
@@ -643,7 +643,7 @@ TEST_F(IngressServer, AnotherStoresDurableIsRefusedUnlessAdopted) {
   options.adopt = Adopt::kNew;
   FakeCore core;
   const auto ingress = MakeIngress(options, &core);
-  EXPECT_TRUE(WaitFor([&] { return core.Settled(0); })) << ingress->Trouble(0);
+  EXPECT_TRUE(WaitFor([&] { return core.CaughtUp(0); })) << ingress->Trouble(0);
   EXPECT_EQ(core.Deliveries(), 0u);
   core.Stop();
 }
@@ -660,7 +660,7 @@ TEST_F(IngressServer, ADurableTakenByAnotherStoreMeanwhileEndsTheProcess) {
   ingress.OnAdmission({{}, refused.Hook()});
   core.Start(&ingress);
   ingress.Start();
-  ASSERT_TRUE(WaitFor([&] { return core.Settled(0); }));
+  ASSERT_TRUE(WaitFor([&] { return core.CaughtUp(0); }));
   const auto info =
       JetStream::ReadConsumer(client.Api("CONSUMER.INFO.ORDERS.expirer-orders"));
   ASSERT_TRUE(info.ok()) << info.status();
@@ -689,7 +689,7 @@ TEST_F(IngressServer, ARenamedRulesForeignDurableIsRefusedUnlessAdopted) {
   options.adopt = Adopt::kNew;
   FakeCore core;
   const auto ingress = MakeIngress(options, &core);
-  EXPECT_TRUE(WaitFor([&] { return core.Settled(0); })) << ingress->Trouble(0);
+  EXPECT_TRUE(WaitFor([&] { return core.CaughtUp(0); })) << ingress->Trouble(0);
   EXPECT_EQ(core.Deliveries(), 0u);
   core.Stop();
 }
@@ -711,7 +711,7 @@ TEST_F(IngressServer, ADurableAckedBeyondWhatTheStoreReadIsRefused) {
   for (int i = 0; i < 5; ++i) client.Publish("bill.sent", "{}");
   FakeCore core;
   const auto ingress = MakeIngress(options, &core);
-  EXPECT_TRUE(WaitFor([&] { return core.Settled(0); })) << ingress->Trouble(0);
+  EXPECT_TRUE(WaitFor([&] { return core.CaughtUp(0); })) << ingress->Trouble(0);
   core.Stop();
   ingress->Close(1'000);
   EXPECT_EQ(Refusal(options), "");
@@ -757,7 +757,7 @@ TEST_F(IngressServer, ARebuildWaitsForTheStoreAndReadsEverythingAnew) {
             std::string::npos)
       << "replaced before the store noted the rebuild";
   ingress->RebuildBegun();
-  EXPECT_TRUE(WaitFor([&] { return core.Settled(0); })) << ingress->Trouble(0);
+  EXPECT_TRUE(WaitFor([&] { return core.CaughtUp(0); })) << ingress->Trouble(0);
   EXPECT_EQ(core.Distinct(), 100u);
   core.Stop();
 }
@@ -779,14 +779,14 @@ TEST_F(IngressServer, AnOpenRebuildGoesOnWithoutTheFlagAndBeginsAnewInAnOlderCop
     EXPECT_TRUE(WaitFor([&] { return core.rebuild_asked(); }));
     EXPECT_EQ(core.Deliveries(), 0u);
     ingress->RebuildBegun();
-    EXPECT_TRUE(WaitFor([&] { return core.Settled(0); })) << ingress->Trouble(0);
+    EXPECT_TRUE(WaitFor([&] { return core.CaughtUp(0); })) << ingress->Trouble(0);
     EXPECT_EQ(core.Distinct(), 100u);
     core.Stop();
   }
   options.read_marks = {{SourceKey("orders", "ORDERS"), 100}};
   FakeCore core;
   const auto ingress = MakeIngress(options, &core);
-  EXPECT_TRUE(WaitFor([&] { return core.Settled(0); })) << ingress->Trouble(0);
+  EXPECT_TRUE(WaitFor([&] { return core.CaughtUp(0); })) << ingress->Trouble(0);
   EXPECT_EQ(core.Deliveries(), 0u) << "it had been replaced already";
   EXPECT_FALSE(core.rebuild_asked());
   core.Stop();
@@ -902,7 +902,7 @@ TEST_F(IngressServer, PullsAreAsLargeAsAConsumerAllows) {
     const auto ingress = MakeIngress(server, &core);
     EXPECT_TRUE(WaitFor([&] { return core.Distinct() == 2'000; }, 20'000))
         << limits << ": " << core.Distinct();
-    EXPECT_TRUE(WaitFor([&] { return core.Settled(0); })) << limits;
+    EXPECT_TRUE(WaitFor([&] { return core.CaughtUp(0); })) << limits;
     core.Stop();
     ingress->Close(1'000);
     client.DeleteConsumer("ORDERS", "expirer-orders");
@@ -984,7 +984,7 @@ TEST_F(IngressServer, APausedConsumerIsToldUntilWhen) {
   client.CreateStream("ORDERS", spec_.subjects);
   FakeCore core;
   const auto ingress = MakeIngress(server, &core);
-  ASSERT_TRUE(WaitFor([&] { return core.Settled(0); }));
+  ASSERT_TRUE(WaitFor([&] { return core.CaughtUp(0); }));
   const std::string paused = client.Api("CONSUMER.PAUSE.ORDERS.expirer-orders",
                                         R"({"pause_until":"2099-01-01T00:00:00Z"})");
   if (paused.find("\"paused\":true") == std::string::npos)
@@ -1006,7 +1006,7 @@ TEST_F(IngressServer, ASubjectThatMovedToAnotherStreamIsReadThere) {
   client.CreateStream("ORDERS", spec_.subjects);
   FakeCore core;
   const auto ingress = MakeIngress(server, &core);
-  ASSERT_TRUE(WaitFor([&] { return core.Settled(0); }));
+  ASSERT_TRUE(WaitFor([&] { return core.CaughtUp(0); }));
   (void)client.Api("STREAM.UPDATE.ORDERS",
                    R"({"name":"ORDERS","subjects":["order.cancelled"]})");
   client.CreateStream("MOVED", {"order.created"});
@@ -1021,7 +1021,7 @@ TEST_F(IngressServer, ClosedIntakeAsksForNothingMore) {
   client.CreateStream("ORDERS", spec_.subjects);
   FakeCore core;
   const auto ingress = MakeIngress(server, &core);
-  ASSERT_TRUE(WaitFor([&] { return core.Settled(0); }));
+  ASSERT_TRUE(WaitFor([&] { return core.CaughtUp(0); }));
   ingress->SetIntake(false);
   Fill(client, 0, 20'000);
   std::this_thread::sleep_for(std::chrono::milliseconds(500));
@@ -1039,7 +1039,7 @@ TEST_F(IngressServer, WhatIsNotAckedThoughAppliedIsAskedBack) {
   client.CreateStream("ORDERS", spec_.subjects);
   FakeCore core;
   const auto ingress = MakeIngress(server, &core);
-  ASSERT_TRUE(WaitFor([&] { return core.Settled(0); }));
+  ASSERT_TRUE(WaitFor([&] { return core.CaughtUp(0); }));
   core.acking = false;
   Fill(client, 0, 10);
   ASSERT_TRUE(WaitFor([&] { return core.Distinct() == 10; }));
@@ -1056,7 +1056,7 @@ TEST_F(IngressServer, AConsumerThatMissesAHeartbeatIsLookedAtAndNotSetUpAgain) {
   client.CreateStream("ORDERS", spec_.subjects);
   FakeCore core;
   const auto ingress = MakeIngress(server, &core);
-  ASSERT_TRUE(WaitFor([&] { return core.Settled(0); }));
+  ASSERT_TRUE(WaitFor([&] { return core.CaughtUp(0); }));
   bool stayed = false;
   for (int round = 0; round < 10 && !stayed; ++round) {
     testing::internal::CaptureStderr();
@@ -1082,7 +1082,7 @@ TEST_F(IngressServer, APausedServerIsNoticedAndComesBack) {
   client.CreateStream("ORDERS", spec_.subjects);
   FakeCore core;
   const auto ingress = MakeIngress(server, &core);
-  ASSERT_TRUE(WaitFor([&] { return core.Settled(0); }));
+  ASSERT_TRUE(WaitFor([&] { return core.CaughtUp(0); }));
   server.Pause();
   std::this_thread::sleep_for(std::chrono::seconds(1));
   server.Resume();

@@ -67,11 +67,11 @@ TEST_F(MemoryBusTest, LosingTheConnectionLosesWhatIsInFlightFirst) {
 TEST_F(MemoryBusTest, ATargetBeingLookedForIsAnnouncedWhenKnown) {
   MemoryBus bus(&inbox_);
   std::string why;
-  EXPECT_EQ(bus.Look(Transport::kJetStream, "t", &why), Egress::Target::kReady);
-  bus.SetLooking("t");
-  EXPECT_EQ(bus.Look(Transport::kJetStream, "t", &why), Egress::Target::kLooking);
+  EXPECT_EQ(bus.Resolve(Transport::kJetStream, "t", &why), Egress::Target::kReady);
+  bus.SetResolving("t");
+  EXPECT_EQ(bus.Resolve(Transport::kJetStream, "t", &why), Egress::Target::kResolving);
   bus.SetStream("t", false, "nobody has it");
-  EXPECT_EQ(bus.Look(Transport::kJetStream, "t", &why), Egress::Target::kRefused);
+  EXPECT_EQ(bus.Resolve(Transport::kJetStream, "t", &why), Egress::Target::kRefused);
   EXPECT_EQ(why, "nobody has it");
   EXPECT_FALSE(inbox_.empty());
 }

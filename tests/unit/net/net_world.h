@@ -95,11 +95,11 @@ class FakeCore {
     std::lock_guard lock(mutex_);
     return lives_;
   }
-  bool Settled(RuleIndex rule) {
+  bool CaughtUp(RuleIndex rule) {
     std::lock_guard lock(mutex_);
-    return settled_[rule];
+    return caught_up_[rule];
   }
-  std::vector<bool> SettledHistory(RuleIndex rule) {
+  std::vector<bool> CaughtUpHistory(RuleIndex rule) {
     std::lock_guard lock(mutex_);
     return history_[rule];
   }
@@ -137,9 +137,9 @@ class FakeCore {
   void Note(const Completion& completion) {
     std::lock_guard lock(mutex_);
     if (const auto* read = std::get_if<RuleRead>(&completion)) {
-      const bool settled = read->state == RuleRead::State::kCaughtUp;
-      settled_[read->rule] = settled;
-      history_[read->rule].push_back(settled);
+      const bool caught_up = read->state == RuleRead::State::kCaughtUp;
+      caught_up_[read->rule] = caught_up;
+      history_[read->rule].push_back(caught_up);
       reads_[read->rule].push_back(*read);
     } else if (const auto* floor = std::get_if<ConsumerFloor>(&completion)) {
       floors_[floor->key] = floor->value;
@@ -170,7 +170,7 @@ class FakeCore {
   std::mutex mutex_;
   std::set<std::string> keys_;
   std::map<RuleIndex, size_t> by_rule_;
-  std::map<RuleIndex, bool> settled_;
+  std::map<RuleIndex, bool> caught_up_;
   std::map<RuleIndex, std::vector<bool>> history_;
   std::map<RuleIndex, std::vector<RuleRead>> reads_;
   std::map<std::string, std::string> floors_;

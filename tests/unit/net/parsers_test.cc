@@ -271,7 +271,7 @@ TEST(JetStreamReply, RetentionAndTheNewestMessagesTimeAreRead) {
   EXPECT_EQ(read("0001-01-01T00:00:00Z")->last_time_ns, 0) << "an empty stream's";
 }
 
-TEST(FloorMark, SurvivesCodingAndRefusesNonsense) {
+TEST(StoredFloor, SurvivesCodingAndRefusesNonsense) {
   const auto mark = DecodeFloor(EncodeFloor({"2026-01-01T00:00:00.5Z", 77}));
   ASSERT_TRUE(mark.has_value());
   EXPECT_EQ(mark->created, "2026-01-01T00:00:00.5Z");
@@ -281,13 +281,13 @@ TEST(FloorMark, SurvivesCodingAndRefusesNonsense) {
   EXPECT_FALSE(DecodeFloor("x\n7y").has_value());
 }
 
-TEST(FloorMark, CountsOnlyForTheSameLifeOfTheStream) {
+TEST(StoredFloor, CountsOnlyForTheSameLifeOfTheStream) {
   const StreamInfo stream{"S", {"a"}, "t1", 1, 100};
-  EXPECT_EQ(StartAfter(FloorMark{"t1", 40}, stream), 40U);
-  EXPECT_EQ(StartAfter(FloorMark{"t1", 100}, stream), 100U);
-  EXPECT_FALSE(StartAfter(FloorMark{"t1", 101}, stream).has_value());
-  EXPECT_FALSE(StartAfter(FloorMark{"t2", 40}, stream).has_value());
-  EXPECT_FALSE(StartAfter(FloorMark{"t1", 0}, stream).has_value());
+  EXPECT_EQ(StartAfter(StoredFloor{"t1", 40}, stream), 40U);
+  EXPECT_EQ(StartAfter(StoredFloor{"t1", 100}, stream), 100U);
+  EXPECT_FALSE(StartAfter(StoredFloor{"t1", 101}, stream).has_value());
+  EXPECT_FALSE(StartAfter(StoredFloor{"t2", 40}, stream).has_value());
+  EXPECT_FALSE(StartAfter(StoredFloor{"t1", 0}, stream).has_value());
   EXPECT_FALSE(StartAfter(std::nullopt, stream).has_value());
 }
 

@@ -49,7 +49,7 @@ class StanBusTest : public testing::Test {
 };
 
 TEST_F(StanBusTest, PassesOnWhatIsNotItsOwn) {
-  EXPECT_EQ(bus_->Look(Transport::kJetStream, "t", &why_), Egress::Target::kReady);
+  EXPECT_EQ(bus_->Resolve(Transport::kJetStream, "t", &why_), Egress::Target::kReady);
   EXPECT_TRUE(bus_->Publish(1, Transport::kJetStream, "t", {{"A", "b"}}, "body"));
   EXPECT_TRUE(bus_->Publish(2, Transport::kCore, "t", {}, "body"));
   static_cast<Egress&>(*bus_).Flush();
@@ -73,17 +73,17 @@ TEST_F(StanBusTest, PassesOnWhatIsNotItsOwn) {
 }
 
 TEST_F(StanBusTest, TargetsWaitForTheConnectionAndNothingIsSent) {
-  EXPECT_EQ(bus_->Look(Transport::kStan, "out", &why_), Egress::Target::kDown);
+  EXPECT_EQ(bus_->Resolve(Transport::kStan, "out", &why_), Egress::Target::kDown);
   EXPECT_FALSE(bus_->Publish(1, Transport::kStan, "out", {}, "body"));
   EXPECT_TRUE(base_.published().empty());
 }
 
 TEST_F(StanBusTest, WhatIsNoChannelIsRefused) {
-  EXPECT_EQ(bus_->Look(Transport::kStan, "a/b", &why_), Egress::Target::kRefused);
+  EXPECT_EQ(bus_->Resolve(Transport::kStan, "a/b", &why_), Egress::Target::kRefused);
   EXPECT_EQ(why_, "a/b is no name of a channel");
 }
 
-TEST_F(StanBusTest, LookingAgainUnsettlesItsOwnRulesOnly) {
+TEST_F(StanBusTest, LookingAgainLetsItsOwnRulesOnlyFallBehind) {
   (void)Completions();
   bus_->LookAgain(Inbound::LookHow::kAnew);
   const std::vector<Completion> all = Completions();

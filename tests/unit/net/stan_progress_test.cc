@@ -5,20 +5,20 @@
 namespace expirer {
 namespace {
 
-TEST(StanProgress, NothingIsSettledBeforeALookEnded) {
+TEST(StanProgress, NothingIsCaughtUpBeforeALookEnded) {
   StanProgress progress;
   progress.Begin(10);
-  EXPECT_FALSE(progress.settled());
+  EXPECT_FALSE(progress.caught_up());
   EXPECT_TRUE(progress.looking());
   progress.LookEnded(0);
-  EXPECT_TRUE(progress.settled()) << "an empty channel";
+  EXPECT_TRUE(progress.caught_up()) << "an empty channel";
 }
 
-TEST(StanProgress, ADurableThatStandsAtTheEndIsSettledByTheLookAlone) {
+TEST(StanProgress, ADurableThatStandsAtTheEndIsCaughtUpByTheLookAlone) {
   StanProgress progress;
   progress.Begin(10);
   progress.LookEnded(500);
-  EXPECT_TRUE(progress.settled());
+  EXPECT_TRUE(progress.caught_up());
 }
 
 TEST(StanProgress, WhatCameBeforeTheLookEndedMustBeAcked) {
@@ -27,11 +27,11 @@ TEST(StanProgress, WhatCameBeforeTheLookEndedMustBeAcked) {
   progress.Delivered(3);  // not acked by the process before
   progress.Delivered(7);
   progress.LookEnded(7);
-  EXPECT_FALSE(progress.settled());
+  EXPECT_FALSE(progress.caught_up());
   progress.Acked(7);
-  EXPECT_FALSE(progress.settled());
+  EXPECT_FALSE(progress.caught_up());
   progress.Acked(3);
-  EXPECT_TRUE(progress.settled());
+  EXPECT_TRUE(progress.caught_up());
 }
 
 TEST(StanProgress, WhatCameAfterTheEndIsNotWaitedFor) {
@@ -39,7 +39,7 @@ TEST(StanProgress, WhatCameAfterTheEndIsNotWaitedFor) {
   progress.Begin(10);
   progress.LookEnded(7);
   progress.Delivered(8);
-  EXPECT_TRUE(progress.settled());
+  EXPECT_TRUE(progress.caught_up());
 }
 
 TEST(StanProgress, ADurableThatTheServerMayHaveStoppedIsReadToTheEnd) {
@@ -50,13 +50,13 @@ TEST(StanProgress, ADurableThatTheServerMayHaveStoppedIsReadToTheEnd) {
   progress.LookEnded(4);
   progress.Acked(1);
   progress.Acked(2);
-  EXPECT_FALSE(progress.settled()) << "3 and 4 wait in the server";
+  EXPECT_FALSE(progress.caught_up()) << "3 and 4 wait in the server";
   progress.Delivered(3);
   progress.Delivered(4);
   progress.Acked(4);
-  EXPECT_FALSE(progress.settled());
+  EXPECT_FALSE(progress.caught_up());
   progress.Acked(3);
-  EXPECT_TRUE(progress.settled());
+  EXPECT_TRUE(progress.caught_up());
 }
 
 TEST(StanProgress, ALaterLookIsMeasuredByWhatWasDelivered) {
@@ -65,14 +65,14 @@ TEST(StanProgress, ALaterLookIsMeasuredByWhatWasDelivered) {
   progress.Delivered(2);
   progress.Acked(2);
   progress.LookEnded(2);
-  EXPECT_TRUE(progress.settled());
+  EXPECT_TRUE(progress.caught_up());
   progress.Look();
-  EXPECT_FALSE(progress.settled());
+  EXPECT_FALSE(progress.caught_up());
   progress.LookEnded(3);
-  EXPECT_FALSE(progress.settled());
+  EXPECT_FALSE(progress.caught_up());
   progress.Delivered(3);
   progress.Acked(3);
-  EXPECT_TRUE(progress.settled());
+  EXPECT_TRUE(progress.caught_up());
 }
 
 TEST(StanProgress, AMessageThatComesAgainIsAwaitedAgain) {
@@ -81,11 +81,11 @@ TEST(StanProgress, AMessageThatComesAgainIsAwaitedAgain) {
   progress.LookEnded(1);
   progress.Delivered(1);
   progress.Acked(1);
-  EXPECT_TRUE(progress.settled());
+  EXPECT_TRUE(progress.caught_up());
   progress.Delivered(1);  // its ack was lost
-  EXPECT_FALSE(progress.settled());
+  EXPECT_FALSE(progress.caught_up());
   progress.Acked(1);
-  EXPECT_TRUE(progress.settled());
+  EXPECT_TRUE(progress.caught_up());
 }
 
 TEST(StanProgress, ANewSubscriptionForgetsWhatTheOldOneHeld) {
@@ -95,7 +95,7 @@ TEST(StanProgress, ANewSubscriptionForgetsWhatTheOldOneHeld) {
   progress.Begin(10);
   progress.Look();
   progress.LookEnded(1);
-  EXPECT_TRUE(progress.settled());
+  EXPECT_TRUE(progress.caught_up());
   progress.Acked(1);
 }
 

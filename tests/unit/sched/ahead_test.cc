@@ -117,7 +117,7 @@ TEST(Ahead, AnAttemptThatWasLostAfterAStepBackIsMadeAgainAtOnce) {
   w.bus_->SetConnected(false);
   w.Run();
   w.bus_->SetConnected(true);
-  w.Settle();
+  w.CatchUp();
   w.Run();
   EXPECT_THAT(w.bus_->published(), SizeIs(2));
 }
@@ -162,10 +162,10 @@ TEST(Ahead, DueAloneIsTheUsers) {
   w.clock_.Step(kNow);
   w.Run();
   w.bus_->SetConnected(true);
-  w.Settle();
+  w.CatchUp();
   w.AdvanceTo(due - 1);
   EXPECT_THAT(w.bus_->published(), IsEmpty());
-  w.Settle();
+  w.CatchUp();
   w.AdvanceTo(due);
   EXPECT_THAT(w.bus_->published(), SizeIs(1));
 }
@@ -184,7 +184,7 @@ TEST(Ahead, OverdueJobsAreSentInTheOrderInWhichTheyCame) {
   w.clock_.Step(kNow);
   w.Run();
   w.bus_->SetConnected(true);
-  w.Settle();
+  w.CatchUp();
   w.Run();
   EXPECT_EQ(w.Fires(), order);
 }
@@ -206,7 +206,7 @@ TEST(Ahead, AlsoWhatStandsBeyondTheWindowIsFound) {
   w.clock_.Step(kNow);
   w.Run();
   w.bus_->SetConnected(true);
-  w.Settle();
+  w.CatchUp();
   w.Run();
   EXPECT_THAT(w.Fires(), ElementsAre("r/late/" + std::to_string(kNow - 1'000)));
 }
@@ -254,19 +254,19 @@ TEST(Ahead, WhatMayHaveBeenSentIsStillTooLateToCancel) {
 TEST(Ahead, WhatMayHaveFiredBeforeARebuildDoesNotFireAfterAStepBack) {
   World w;
   w.clock_.Step(kNow + kHour);
-  w.Unsettle();
+  w.FallBehind();
   w.inbox_->Complete(RebuildAsked{});
   w.Run();
   w.bus_->SetConnected(false);
   w.Schedule("a", kNow - 1'000, {1});
   w.Run();
-  w.Settle();
+  w.CatchUp();
   w.Run();
   ASSERT_FALSE(w.stats().rebuilding);
   w.clock_.Step(kNow);
   w.Run();
   w.bus_->SetConnected(true);
-  w.Settle();
+  w.CatchUp();
   w.Run();
   EXPECT_THAT(w.bus_->published(), IsEmpty());
   EXPECT_EQ(w.State("a"), JobState::kDead);

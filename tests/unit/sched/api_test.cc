@@ -7,8 +7,8 @@
 #include <set>
 
 #include "json/view.h"
-#include "sched/downtime.h"
 #include "sched/pages.h"
+#include "sched/process_gaps.h"
 #include "store/meta.h"
 #include "unit/sched/api_world.h"
 
@@ -242,7 +242,7 @@ TEST(Api, CancelOfWhatADeadProcessMayHaveSentIsTooLate) {
   w.Advance(1'000);  // a is in flight
   w.Stop();
   w.clock_.Advance(100);
-  w.Start(/*settle=*/false);
+  w.Start(/*catch_up=*/false);
   EXPECT_EQ(w.Outcome("a"), "too_late");
   EXPECT_EQ(w.Outcome("b"), "cancelled") << "not due yet: it cannot have been sent";
 }
@@ -253,9 +253,9 @@ TEST(Api, CancelOfWhatADeadProcessMayHaveSentIsTooLateAlsoWhenTheNextOneFoundNoS
   w.Advance(1'000);  // a is in flight
   w.Stop();
   w.clock_.Advance(100);
-  w.Start(/*settle=*/false);
+  w.Start(/*catch_up=*/false);
   w.bus_->SetStream("out", false);
-  w.Settle();
+  w.CatchUp();
   w.Run();
   ASSERT_EQ(w.Stored("a"), "retrying");
   EXPECT_EQ(w.Outcome("a"), "too_late");
@@ -270,8 +270,8 @@ TEST(Api, CancelOfWhatADeadProcessMayHaveSentIsTooLateAfterAStepBackOfTheClock) 
   w.Run();
   w.Stop();
   w.clock_.Advance(100);
-  w.Start(/*settle=*/false);
-  w.Restart(20'000, /*settle=*/false);
+  w.Start(/*catch_up=*/false);
+  w.Restart(20'000, /*catch_up=*/false);
   EXPECT_EQ(w.Outcome("a"), "too_late");
   EXPECT_EQ(w.Outcome("b"), "cancelled") << "no clock has shown its due time";
 }
@@ -282,11 +282,11 @@ TEST(Api, CancelOfWhatADeadProcessMayHaveSentIsTooLateWhenTheClockSteppedBackMea
   w.Advance(1'000);  // a is in flight
   w.Stop();
   w.clock_.Step(kNow - 3'600'000);
-  w.Start(/*settle=*/false);
-  w.Restart(20'000, /*settle=*/false);
+  w.Start(/*catch_up=*/false);
+  w.Restart(20'000, /*catch_up=*/false);
   w.Schedule("b", kDue, {2});
   w.Run();
-  w.Restart(20'000, /*settle=*/false);
+  w.Restart(20'000, /*catch_up=*/false);
   EXPECT_EQ(w.Outcome("a"), "too_late");
   EXPECT_EQ(w.Outcome("b"), "cancelled") << "written when the clock was right again";
 }
@@ -300,12 +300,12 @@ TEST(Api, CancelOfWhatCameDueWhileTheLinkWasDownIsInTimeAlsoAfterRestarts) {
   w.bus_->SetConnected(false);
   w.Run();
   w.Advance(5'000);
-  w.Restart(20'000, /*settle=*/false);
+  w.Restart(20'000, /*catch_up=*/false);
   EXPECT_EQ(w.Outcome("a"), "cancelled") << "nothing was sent since the link went";
   w.bus_->SetConnected(false);
   w.Run();
   w.Advance(5'000);
-  w.Restart(20'000, /*settle=*/false);
+  w.Restart(20'000, /*catch_up=*/false);
   EXPECT_EQ(w.Outcome("b"), "cancelled");
   EXPECT_EQ(w.Outcome("sent"), "too_late");
 }
@@ -317,12 +317,12 @@ TEST(Api, CancelOfWhatWasSentAfterAnOutageIsTooLateAfterARestart) {
   w.Run();
   w.Advance(5'000);
   w.bus_->SetConnected(true);
-  w.Settle();
+  w.CatchUp();
   w.Step();
   EXPECT_THAT(w.bus_->published(), IsEmpty()) << "the store still says: nothing sent";
   w.Run();
   EXPECT_THAT(w.bus_->published(), SizeIs(1));
-  w.Restart(20'000, /*settle=*/false);
+  w.Restart(20'000, /*catch_up=*/false);
   EXPECT_EQ(w.Outcome("a"), "too_late");
 }
 
@@ -343,7 +343,7 @@ TEST(Api, CancelOfWhatWasSentBeforeAStepBackIsTooLateAlsoAfterRestartsWithoutALi
     w.StartApart();
     w.Advance(5'000);
   }
-  w.Restart(100, /*settle=*/false);
+  w.Restart(100, /*catch_up=*/false);
   EXPECT_EQ(w.Outcome("a"), "too_late");
 }
 
@@ -359,25 +359,25 @@ TEST(Api, CancelOfWhatWasSentBeforeAStepBackIsTooLateAlsoWhenTheNextOnesHadNoLin
     w.StartApart();
     w.Advance(5'000);
   }
-  w.Restart(100, /*settle=*/false);
+  w.Restart(100, /*catch_up=*/false);
   EXPECT_EQ(w.Outcome("a"), "too_late");
 }
 
-TEST(Api, CancelAfterAProcessThatKnewNothingOfTheQuietNoteIsTooLate) {
+TEST(Api, CancelAfterAProcessThatKnewNothingOfTheDisconnectedNoteIsTooLate) {
   ApiWorld w;
   w.Schedule("a", kNow + 20'000, {1});
   w.bus_->SetConnected(false);
   w.Run();
   w.Advance(5'000);
   std::string note;
-  ASSERT_TRUE(*w.store_->GetMeta(kMetaQuiet, &note));
+  ASSERT_TRUE(*w.store_->GetMeta(kMetaDisconnected, &note));
   // An older binary: its sign of life, and the note as it found it.
   WriteSet set;
-  Downtime::StageAlive(kNow + 21'000, &set);
+  ProcessGaps::StageAlive(kNow + 21'000, &set);
   ASSERT_TRUE(w.store_->Write(&set).ok());
-  w.Restart(20'000, /*settle=*/false);
+  w.Restart(20'000, /*catch_up=*/false);
   EXPECT_EQ(w.Outcome("a"), "too_late");
-  EXPECT_FALSE(*w.store_->GetMeta(kMetaQuiet, &note)) << "void for good";
+  EXPECT_FALSE(*w.store_->GetMeta(kMetaDisconnected, &note)) << "void for good";
 }
 
 TEST(Api, CancelOfWhatWasSentAfterAnOutageIsTooLateAlsoWhenTheLinkWentAgain) {
@@ -388,13 +388,13 @@ TEST(Api, CancelOfWhatWasSentAfterAnOutageIsTooLateAlsoWhenTheLinkWentAgain) {
   w.Run();
   w.Advance(5'000);
   w.bus_->SetConnected(true);
-  w.Settle();
+  w.CatchUp();
   w.Run();
   EXPECT_THAT(w.bus_->published(), SizeIs(1));
   w.bus_->SetConnected(false);
   w.Run();
   w.Advance(10'000);
-  w.Restart(20'000, /*settle=*/false);
+  w.Restart(20'000, /*catch_up=*/false);
   EXPECT_EQ(w.Outcome("a"), "too_late");
   EXPECT_EQ(w.Outcome("b"), "cancelled");
 }
@@ -405,12 +405,12 @@ TEST(Api, CancelOfWhatWasSentAfterALeapOfTheClockIsTooLateAfterACrash) {
   w.Run();
   w.clock_.Step(kNow + 3'600'000);
   w.inbox_->Complete(StoodStill{3'600'000});
-  w.Settle();
+  w.CatchUp();
   for (int i = 0; i < 3; ++i) w.Step();
   EXPECT_THAT(w.bus_->published(), IsEmpty()) << "the store knows nothing of that time";
   w.Run();
   EXPECT_THAT(w.bus_->published(), SizeIs(1));
-  w.Restart(100, /*settle=*/false);
+  w.Restart(100, /*catch_up=*/false);
   EXPECT_EQ(w.Outcome("a"), "too_late");
 }
 
@@ -422,7 +422,7 @@ TEST(Api, NothingIsSentAfterAStartBeforeTheStoreKnowsOfIt) {
   w.clock_.Advance(3'600'000);
   w.Begin();
   w.inbox_->Complete(EgressChanged{true});
-  w.Settle();
+  w.CatchUp();
   for (int i = 0; i < 3; ++i) w.Step();
   EXPECT_THAT(w.bus_->published(), IsEmpty()) << "no sign of life is durable";
   w.Run();
@@ -568,7 +568,7 @@ ListRequest Page(ApiWorld* w, const ListQuery& query,
   ListRequest page;
   page.caller.bytes_max = bytes_max;
   const absl::Status read =
-      ReadJobs(*w->store_, Outlets(w->rules_), query, w->clock_.NowMs(), &page);
+      ReadJobs(*w->store_, Queues(w->rules_), query, w->clock_.NowMs(), &page);
   EXPECT_TRUE(read.ok()) << read;
   return page;
 }
@@ -681,7 +681,7 @@ TEST(Api, ListTellsWhatIsInFlightAndWhatIsRetried) {
 
 TEST(Api, StatsCountOverdueJobsInBuckets) {
   ApiWorld w;
-  w.Unsettle();
+  w.FallBehind();
   w.Run();
   w.Schedule("a", kDue, {1});
   w.Schedule("b", kDue + 5'000, {2});

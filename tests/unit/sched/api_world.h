@@ -57,11 +57,11 @@ class ApiWorld : public World {
     return state ? std::string(Name(*state)) : "none";
   }
   // A process dies and another begins.
-  void Restart(int64_t down_ms = 100, bool settle = true) {
+  void Restart(int64_t down_ms = 100, bool catch_up = true) {
     Stop();
     clock_.Advance(down_ms);
     seen_ = 0;
-    Start(settle);
+    Start(catch_up);
   }
 
  private:

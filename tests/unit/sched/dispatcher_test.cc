@@ -10,9 +10,9 @@ namespace {
 constexpr int64_t kNow = 1'800'000'000'000;
 constexpr RetryPolicy kPolicy{.initial_ms = 1'000, .max_ms = 60'000, .attempts = 3};
 
-Decision After(AttemptEnd end, uint64_t sends = 0, uint64_t burned = 0,
+Decision After(AttemptEnd end, uint64_t sends = 0, uint64_t counted_attempts = 0,
                const RetryPolicy& policy = kPolicy) {
-  return Decide(policy, {"r/key", sends, burned}, end, "why", kNow);
+  return Decide(policy, {"r/key", sends, counted_attempts}, end, "why", kNow);
 }
 
 TEST(Decide, ConfirmedAttemptIsDone) {
@@ -20,10 +20,10 @@ TEST(Decide, ConfirmedAttemptIsDone) {
 }
 
 TEST(Decide, OnlyARefusalBurnsAnAttempt) {
-  EXPECT_TRUE(std::get<RetryAt>(After(AttemptEnd::kRefused)).burned);
+  EXPECT_TRUE(std::get<RetryAt>(After(AttemptEnd::kRefused)).counted);
   for (const AttemptEnd end :
        {AttemptEnd::kNoStream, AttemptEnd::kRetry, AttemptEnd::kTimedOut})
-    EXPECT_FALSE(std::get<RetryAt>(After(end)).burned);
+    EXPECT_FALSE(std::get<RetryAt>(After(end)).counted);
 }
 
 TEST(Decide, LastRefusalOfThoseAllowedMovesToDeadAndSaysWhy) {

@@ -38,7 +38,7 @@ void Reading(World* w) {
 }
 
 void Away(World* w) {
-  w->Unsettle();
+  w->FallBehind();
   w->Run();
 }
 
@@ -73,7 +73,7 @@ TEST(Gate, TheWaitDoesNotRunWhileThereIsNoConnection) {
   Pass(&w, 25'000);
   EXPECT_THAT(w.bus_->published(), IsEmpty());
   Pay(&w);
-  w.Settle();
+  w.CatchUp();
   w.Run();
   EXPECT_THAT(w.Fires(), ElementsAre(HasSubstr("/unpaid/")));
   EXPECT_EQ(w.stats().settle_timeouts, 0u);
@@ -105,7 +105,7 @@ TEST(Gate, WhatEgressMissedWaitsForALookAlsoWhenTheStreamsSeemedToBeRead) {
   EXPECT_EQ(w.bus_->looks_again(), 2u) << "each connect";
   EXPECT_THAT(w.bus_->published(), IsEmpty());
   Pay(&w);
-  w.Settle();
+  w.CatchUp();
   w.Run();
   EXPECT_THAT(w.Fires(), ElementsAre(HasSubstr("/unpaid/")));
 }
@@ -150,7 +150,7 @@ TEST(Gate, AfterAStartARuleThatIsReadButNotToItsEndFiresAfterTheSettleLimit) {
   w.Run();
   w.Stop();
   w.clock_.Advance(60'000);
-  w.Start(/*settle=*/false);
+  w.Start(/*catch_up=*/false);
   Reading(&w);
   Pass(&w, 29'900);
   EXPECT_THAT(w.bus_->published(), IsEmpty());
@@ -185,7 +185,7 @@ TEST(Gate, BeingCaughtUpEndsTheWait) {
   Away(&w);
   Reading(&w);
   Pass(&w, 20'000);
-  w.Settle();
+  w.CatchUp();
   w.Run();
   Pass(&w, 10'000);
   Away(&w);
@@ -212,7 +212,7 @@ TEST(Gate, AJobDueDuringTheCatchUpWaitsForWhatWasPublishedBeforeItsDueTime) {
   ReadTo(&w, State::kReading, kNow + 4'500);
   EXPECT_THAT(w.bus_->published(), SizeIs(2)) << "a stream never read to its end";
   EXPECT_THAT(w.Fires()[1], HasSubstr("/later/"));
-  EXPECT_EQ(w.stats().unsettled, 1u);
+  EXPECT_EQ(w.stats().catching_up, 1u);
 }
 
 TEST(Gate, WhatWasFoundOutBeforeItClosedDoesNotOpenIt) {
@@ -228,7 +228,7 @@ TEST(Gate, WhatWasFoundOutBeforeItClosedDoesNotOpenIt) {
   Pay(&w);
   ReadTo(&w, State::kCaughtUp, kNow + 1'200);
   EXPECT_THAT(w.bus_->published(), SizeIs(1));
-  EXPECT_EQ(w.stats().unsettled, 0u);
+  EXPECT_EQ(w.stats().catching_up, 0u);
 }
 
 TEST(Gate, AShortGapCostsALookAndNoMore) {
@@ -245,7 +245,7 @@ TEST(Gate, AShortGapCostsALookAndNoMore) {
   EXPECT_EQ(w.stats().standstills, 0u);
   EXPECT_THAT(w.bus_->published(), IsEmpty());
   Pay(&w);
-  w.Settle();
+  w.CatchUp();
   w.Step();  // no sync is waited for
   EXPECT_THAT(w.Fires(), ElementsAre(HasSubstr("/unpaid/")));
 }
@@ -272,7 +272,7 @@ TEST(Gate, AMovedKeyFiresOnceAfterAGapAlsoWhenItMayNotReopen) {
   w.inbox_->Complete(StoodStill{1'500});
   w.Run();
   w.Schedule("k", kNow + 3'000, {2, kNow + 500});
-  w.Settle();
+  w.CatchUp();
   w.Run();
   Pass(&w, 3'000);
   EXPECT_THAT(w.Fires(), ElementsAre(HasSubstr(std::to_string(kNow + 3'000))));
@@ -291,7 +291,7 @@ TEST(Gate, WhatWasReadBeforeTheClockSteppedBackIsTakenByTheClockOfToday) {
   w.Advance(1'500);
   EXPECT_THAT(w.bus_->published(), IsEmpty());
   Pay(&w);
-  w.Settle();
+  w.CatchUp();
   w.Run();
   EXPECT_THAT(w.Fires(), ElementsAre(HasSubstr("/unpaid/")));
 }

@@ -23,7 +23,7 @@ SchedulerOptions Waiting() {
 
 // Asks for a rebuild, as the ingress does, and lets the store note it.
 void AskForRebuild(World* w) {
-  w->Unsettle();
+  w->FallBehind();
   w->inbox_->Complete(RebuildAsked{});
   w->Run();
 }
@@ -74,7 +74,7 @@ TEST(Install, AMarkBeginsAnewWithItsStream) {
 
 TEST(Install, ARebuildBeginsOnlyWhenItIsDurable) {
   World w;
-  w.Unsettle();
+  w.FallBehind();
   w.inbox_->Complete(RebuildAsked{});
   w.Step();
   EXPECT_EQ(w.bus_->rebuilds(), 0u);
@@ -109,7 +109,7 @@ TEST(Install, WhatFellDueBeforeARebuildIsKeptAsMayHaveFired) {
   w.Cancel("cancelled", {5});
   w.Run();
   w.Advance(100);
-  w.Settle();
+  w.CatchUp();
   w.Run();
   EXPECT_THAT(w.Fires(), ElementsAre(HasSubstr("r/after/")));
   EXPECT_EQ(w.State("before"), JobState::kDead);
@@ -126,7 +126,7 @@ TEST(Install, WhatFellDueBeforeARebuildFiresWhenAskedFor) {
   AskForRebuild(&w);
   w.Schedule("before", kNow - 1, {1});
   w.Run();
-  w.Settle();
+  w.CatchUp();
   w.Run();
   EXPECT_THAT(w.Fires(), ElementsAre(HasSubstr("r/before/")));
   w.options_.fire_overdue = false;  // it was decided for good
@@ -139,7 +139,7 @@ TEST(Install, WhatFellDueBeforeARebuildFiresWhenAskedFor) {
 TEST(Install, AnEventAfterARebuildThatIsDueInThePastFires) {
   World w;
   AskForRebuild(&w);
-  w.Settle();
+  w.CatchUp();
   w.Run();
   w.Schedule("a", kNow - 1'000, {1});
   w.Run();
@@ -151,7 +151,7 @@ TEST(Install, AJobThatMayHaveFiredFiresWhenRequeued) {
   AskForRebuild(&w);
   w.Schedule("a", kNow - 1'000, {1});
   w.Run();
-  w.Settle();
+  w.CatchUp();
   w.Run();
   ASSERT_EQ(w.State("a"), JobState::kDead);
   DeadRequest request;
@@ -170,11 +170,11 @@ TEST(Install, AnOpenRebuildGoesOnAfterAKill) {
   w.clock_.Step(kNow + 1'000);
   AskForRebuild(&w);
   w.Stop();
-  w.Start(/*settle=*/false);
+  w.Start(/*catch_up=*/false);
   EXPECT_TRUE(w.stats().rebuilding);
   w.Advance(3'600'000);
   EXPECT_THAT(w.bus_->published(), IsEmpty());
-  w.Settle();
+  w.CatchUp();
   w.Run();
   EXPECT_THAT(w.bus_->published(), IsEmpty());
   EXPECT_EQ(w.State("before"), JobState::kDead);
@@ -190,7 +190,7 @@ TEST(Install, AKillWhileWhatMayHaveFiredIsPutAwayFiresNoneOfIt) {
   World w({TestRule("r")}, options);
   for (uint64_t i = 1; i <= 10; ++i) w.Schedule(std::to_string(i), kNow - 1, {i});
   AskForRebuild(&w);
-  w.Settle();
+  w.CatchUp();
   for (int i = 0; i < 3; ++i) w.Step();
   w.Stop();
   w.Start();

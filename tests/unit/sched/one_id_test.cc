@@ -244,7 +244,7 @@ TEST(OneId, ItTakesTheJobsPlaceWhenTheLinkIsLost) {
   w.Run();
   w.bus_->SetConnected(true);
   w.Run();
-  w.Settle();
+  w.CatchUp();
   w.Run();
   w.Confirm();
   EXPECT_THAT(StoredBodies(w), ElementsAre("second"));

@@ -101,8 +101,8 @@ class RequeueWorld : public ApiWorld {
     Confirm();
     ASSERT_THAT(bus_->published(), SizeIs(2));
   }
-  std::string Of(const std::string& outlet) {
-    const auto known = store_->GetRegister(MakeId(outlet, "k"));
+  std::string Of(const std::string& queue) {
+    const auto known = store_->GetRegister(MakeId(queue, "k"));
     EXPECT_TRUE(known.ok()) << known.status();
     return *known ? std::string(Name((*known)->state)) : "none";
   }
@@ -116,7 +116,7 @@ class RequeueWorld : public ApiWorld {
       rule.publish.emplace_back().name = name;
       rule.publish.back().late = late;
     }
-    rule.cancel.emplace_back().late.emplace().name = kLateOutlet;
+    rule.cancel.emplace_back().late.emplace().name = kLateQueue;
     return rule;
   }
   static SchedulerOptions Options() {

@@ -45,7 +45,7 @@ TEST(Scheduler, TellsAClockThatJumpsWhenTheNextJobIsDue) {
   EXPECT_EQ(w.scheduler_->pending(), 0u);
 }
 
-TEST(Scheduler, CountsWhatBecameOfTheJobsOfEachOutlet) {
+TEST(Scheduler, CountsWhatBecameOfTheJobsOfEachQueue) {
   World w({TestRule("r"), TestRule("s")});
   w.Schedule("a", kNow + 1'000, {.seq = 1});
   w.Schedule("a", kNow + 2'000, {.seq = 2});
@@ -498,7 +498,7 @@ TEST(Scheduler, TargetWithoutStreamIsNotPublishedTo) {
 
 TEST(Scheduler, UnknownTargetHoldsOnlyItsLane) {
   World w({TestRule("r"), TestRule("other")});
-  w.bus_->SetLooking("slow");
+  w.bus_->SetResolving("slow");
   w.Schedule("a", kNow + 10, {1}, "{}", "slow");
   w.Schedule("b", kNow + 10, {.seq = 2, .rule = 1});
   w.Run();
@@ -511,7 +511,7 @@ TEST(Scheduler, UnknownTargetHoldsOnlyItsLane) {
 
 TEST(Scheduler, JobsOfAnUnknownTargetWaitAsideAndLeaveInTheirOrder) {
   World w;
-  w.bus_->SetLooking("slow");
+  w.bus_->SetResolving("slow");
   w.Schedule("a", kNow + 10, {1}, "{}", "slow");
   w.Schedule("b", kNow + 11, {2});
   w.Schedule("c", kNow + 12, {3}, "{}", "slow");
@@ -539,7 +539,7 @@ TEST(Scheduler, JobPassesThousandsWhoseTargetsAreUnknown) {
   World w;
   for (uint64_t i = 0; i < 3'000; ++i) {
     const std::string n = std::to_string(i);
-    w.bus_->SetLooking("new." + n);
+    w.bus_->SetResolving("new." + n);
     w.Schedule("a" + n, kNow + 10, {1 + i}, "{}", "new." + n);
   }
   w.Schedule("good", kNow + 10, {4'000});
@@ -556,10 +556,10 @@ TEST(Scheduler, WhatMayWaitAsideIsBoundedAndSharedAndNothingOfItIsLost) {
   constexpr uint64_t kMany = Aside::kRowsMax + 500;
   for (uint64_t i = 0; i < kMany; ++i) {
     const std::string n = std::to_string(i);
-    w.bus_->SetLooking("new." + n);
+    w.bus_->SetResolving("new." + n);
     w.Schedule("a" + n, kNow + 10, {1 + i}, "{}", "new." + n);
   }
-  w.bus_->SetLooking("slow");
+  w.bus_->SetResolving("slow");
   w.Schedule("b", kNow + 11, {.seq = 1, .rule = 1}, "{}", "slow");
   w.Schedule("good", kNow + 12, {.seq = 2, .rule = 1});
   w.Schedule("late", kNow + 12, {kMany + 1});
@@ -580,7 +580,7 @@ TEST(Scheduler, WhatMayWaitAsideIsBoundedAndSharedAndNothingOfItIsLost) {
 
 TEST(Scheduler, JobThatWaitsAsideIsCancelledInTime) {
   World w;
-  w.bus_->SetLooking("slow");
+  w.bus_->SetResolving("slow");
   w.Schedule("a", kNow + 10, {1}, "{}", "slow");
   w.Run();
   w.Advance(20);
@@ -597,7 +597,7 @@ TEST(Scheduler, JobThatWaitsAsideIsCancelledInTime) {
 
 TEST(Scheduler, JobThatWaitsAsideIsFoundByTheNextProcess) {
   World w;
-  w.bus_->SetLooking("slow");
+  w.bus_->SetResolving("slow");
   w.Schedule("a", kNow + 10, {1}, "{}", "slow");
   w.Run();
   w.Advance(20);
@@ -613,7 +613,7 @@ TEST(Scheduler, JobThatWaitsAsideIsFoundByTheNextProcess) {
 
 TEST(Scheduler, JobsThatWaitAsideAreLookedAtAgainAfterAReconnect) {
   World w;
-  w.bus_->SetLooking("slow");
+  w.bus_->SetResolving("slow");
   w.Schedule("a", kNow + 10, {1}, "{}", "slow");
   w.Run();
   w.Advance(20);
@@ -623,7 +623,7 @@ TEST(Scheduler, JobsThatWaitAsideAreLookedAtAgainAfterAReconnect) {
   w.inbox_->Drain(10, &w.completions_, &w.requests_);
   w.completions_.clear();  // no answer comes of what was asked
   w.bus_->SetConnected(true);
-  w.Settle();
+  w.CatchUp();
   w.Run();
   EXPECT_THAT(w.Fires(), ElementsAre(Id("a", kNow + 10)));
 }
@@ -737,13 +737,13 @@ TEST(Scheduler, LostConnectionSendsAgainInDueOrderWithoutBurning) {
   w.Run();
   w.Advance(20);
   w.bus_->SetConnected(false);
-  w.Unsettle();
+  w.FallBehind();
   w.Run();
   w.Schedule("c", kNow + 15, {3});
   w.Run();
   EXPECT_THAT(w.bus_->published(), SizeIs(2));
   w.bus_->SetConnected(true);
-  w.Settle();
+  w.CatchUp();
   w.Run();
   EXPECT_THAT(w.Fires(),
               ElementsAre(Id("a", kNow + 10), Id("b", kNow + 11), Id("a", kNow + 10),
@@ -762,24 +762,24 @@ TEST(Scheduler, FirstAttemptsLeaveInDueOrderEqualDuesInArrivalOrder) {
                                      Id("b", kNow + 20), Id("c", kNow + 30)));
 }
 
-TEST(Scheduler, OverdueJobWaitsUntilItsRuleIsSettledSoThatACancelInTimeWins) {
+TEST(Scheduler, OverdueJobWaitsUntilItsRuleIsCaughtUpSoThatACancelInTimeWins) {
   World w;
   w.Schedule("paid", kNow + 1'000, {1});
   w.Schedule("unpaid", kNow + 1'000, {2});
   w.Run();
   w.Stop();
   w.clock_.Advance(60'000);
-  w.Start(/*settle=*/false);
+  w.Start(/*catch_up=*/false);
   EXPECT_THAT(w.bus_->published(), IsEmpty());
   w.Cancel("paid", {3, kNow + 500});
   w.Run();
   EXPECT_THAT(w.bus_->published(), IsEmpty());
-  w.Settle();
+  w.CatchUp();
   w.Run();
   EXPECT_THAT(w.Fires(), ElementsAre(Id("unpaid", kNow + 1'000)));
 }
 
-TEST(Scheduler, AfterAStandstillAnOverdueJobWaitsUntilItsRuleIsSettledAgain) {
+TEST(Scheduler, AfterAStandstillAnOverdueJobWaitsUntilItsRuleIsCaughtUpAgain) {
   World w;
   w.Schedule("paid", kNow + 1'000, {1});
   w.Schedule("unpaid", kNow + 1'000, {2});
@@ -793,7 +793,7 @@ TEST(Scheduler, AfterAStandstillAnOverdueJobWaitsUntilItsRuleIsSettledAgain) {
   EXPECT_THAT(w.bus_->published(), IsEmpty());
   w.Cancel("paid", {3, kNow + 500});
   w.Run();
-  w.Settle();
+  w.CatchUp();
   w.Run();
   EXPECT_THAT(w.Fires(), ElementsAre(Id("unpaid", kNow + 1'000)));
 }
@@ -1041,14 +1041,14 @@ TEST(Scheduler, LateIsJudgedByTheFirstStartThatFoundTheJobOverdue) {
   w.Run();
   w.Stop();
   w.clock_.Step(kNow + 6'000);  // found 5 s late: not too late
-  w.Start(/*settle=*/false);
+  w.Start(/*catch_up=*/false);
   w.Stop();
   w.clock_.Step(kNow + 3'600'000);  // our own slowness does not count
   w.Start();
   EXPECT_THAT(w.Fires(), ElementsAre(Id("early", kNow - 500), Id("soon", kNow + 1'000)));
 }
 
-TEST(Scheduler, JobFoundTooLateAfterADowntimeIsSkipped) {
+TEST(Scheduler, JobFoundTooLateAfterAProcessGapIsSkipped) {
   Rule rule = TestRule("r");
   rule.publish[0].late = {10'000, LateAction::kSkip};
   World w({rule});

@@ -316,24 +316,24 @@ TEST(Streams, LaterMessageIsTheNewerUnderRandomDelivery) {
     Placing place;
     std::vector<Message> applied[2];
     std::vector<std::pair<int64_t, Position>> placed[2];
-    std::vector<Message> queue[2];
+    std::vector<Message> unread[2];
     int64_t time_ns = 1'000;
     for (int life = 0; life < 2; ++life) {
       uint64_t seq = life == 0 ? 200 : draws.Below(250);
       for (uint64_t n = 2 + draws.Below(20); n > 0; --n) {
         const Message message{seq += 1 + draws.Below(2),
                               time_ns += draws.Between(1, 100)};
-        for (auto& messages : queue)
+        for (auto& messages : unread)
           if (draws.Chance(70)) messages.push_back(message);
       }
     }
     size_t next[2] = {0, 0};
-    while (next[0] < queue[0].size() || next[1] < queue[1].size()) {
+    while (next[0] < unread[0].size() || next[1] < unread[1].size()) {
       const auto rule = static_cast<RuleIndex>(draws.Below(2));
-      if (next[rule] == queue[rule].size()) continue;
+      if (next[rule] == unread[rule].size()) continue;
       const bool again = !applied[rule].empty() && draws.Chance(20);
       const Message m = again ? applied[rule][draws.Below(applied[rule].size())]
-                              : queue[rule][next[rule]++];
+                              : unread[rule][next[rule]++];
       if (!again) applied[rule].push_back(m);
       placed[rule].emplace_back(m.time_ns, place.For(rule)(m.seq, m.time_ns));
     }

@@ -22,8 +22,8 @@ class TurnTest : public ::testing::Test {
     lanes_.emplace();
     counts_.emplace(1'000);
     turn_.emplace(store_.get(), &*lanes_, &*counts_, &overdue_);
-    Outlets outlets(rules_);
-    ASSERT_TRUE(lanes_->Load(*store_, &outlets, Orphans::kRefuse, turn_->meta()).ok());
+    Queues queues(rules_);
+    ASSERT_TRUE(lanes_->Load(*store_, &queues, Orphans::kRefuse, turn_->meta()).ok());
     ASSERT_TRUE(turn_->Load().ok());
     ASSERT_TRUE(turn_->Write().ok());
     ASSERT_TRUE(lanes_->Refill(*store_, 1'000, &overdue_).ok());

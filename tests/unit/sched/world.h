@@ -39,11 +39,11 @@ class World {
     Audit(*store_, [](const std::string& what) { ADD_FAILURE() << "audit: " << what; });
   }
 
-  // A process begins: opens the store, connects, settles every rule.
-  void Start(bool settle = true) {
+  // A process begins: opens the store, connects, lets every rule catch up.
+  void Start(bool catch_up = true) {
     Begin();
     inbox_->Complete(EgressChanged{true});
-    if (settle) Settle();
+    if (catch_up) CatchUp();
     Run();
   }
   // A process begins, and finds no server.
@@ -80,10 +80,10 @@ class World {
   void Read(RuleIndex rule, RuleRead::State state) {
     inbox_->Complete(RuleRead{rule, state, Now()});
   }
-  void Settle() {
+  void CatchUp() {
     for (RuleIndex i = 0; i < rules_.size(); ++i) Read(i, RuleRead::State::kCaughtUp);
   }
-  void Unsettle() {
+  void FallBehind() {
     for (RuleIndex i = 0; i < rules_.size(); ++i) Read(i, RuleRead::State::kAway);
   }
 

@@ -161,7 +161,7 @@ TEST_F(StoreTest, TakeBackLosesWhatWasWrittenSinceTheMarkAndNothingElse) {
   set_.PutMeta("gone", "before");
   set_.PutMeta("changed", "before");
   ASSERT_TRUE(Write().ok());
-  store_->Mark();
+  store_->SetSavepoint();
   set_.DeleteJob(kept);
   set_.PutJob(lost, "after");
   set_.DeleteMeta("gone");

@@ -1,4 +1,4 @@
-// The outlets of the configured rules: each is a line of jobs of its own, with
+// The queues of the configured rules: each is a line of jobs of its own, with
 // its own names, lanes and counts. A rule has one for each publish entry, and
 // one more where late cancels publish something.
 #pragma once
@@ -15,14 +15,14 @@
 
 namespace expirer {
 
-using OutletIndex = uint16_t;
+using QueueIndex = uint16_t;
 
 // Of the jobs that `doctor --round-trip` sends through a service. No rule may be
 // named `api`.
-inline constexpr std::string_view kRoundTripOutlet = "api.doctor";
+inline constexpr std::string_view kRoundTripQueue = "api.doctor";
 
-struct Outlet {
-  std::string name;  // <rule>, <rule>.<entry> or <rule>.late; kRoundTripOutlet
+struct Queue {
+  std::string name;  // <rule>, <rule>.<entry> or <rule>.late; kRoundTripQueue
   // The same with the first name the rule had in this store: in ids, so that a
   // rename does not change them.
   std::string first_name;
@@ -36,16 +36,16 @@ struct Outlet {
 };
 
 // Immutable once loaded.
-class Outlets {
+class Queues {
  public:
-  explicit Outlets(const std::vector<Rule>& rules);
+  explicit Queues(const std::vector<Rule>& rules);
 
-  [[nodiscard]] size_t size() const { return outlets_.size(); }
-  [[nodiscard]] const Outlet& operator[](size_t index) const { return outlets_[index]; }
-  [[nodiscard]] const std::vector<Outlet>& all() const { return outlets_; }
+  [[nodiscard]] size_t size() const { return queues_.size(); }
+  [[nodiscard]] const Queue& operator[](size_t index) const { return queues_[index]; }
+  [[nodiscard]] const std::vector<Queue>& all() const { return queues_; }
 
-  // Of kRoundTripOutlet. Its rule is the number of rules.
-  [[nodiscard]] OutletIndex RoundTrips() const { return round_trips_; }
+  // Of kRoundTripQueue. Its rule is the number of rules.
+  [[nodiscard]] QueueIndex RoundTrips() const { return round_trips_; }
 
   // One for jobs whose rule is gone: nothing but what their rows hold is known
   // of them, so they are sent to JetStream and retried by the defaults. Its
@@ -67,30 +67,30 @@ class Outlets {
 
   // Of a rule's publish entries, in their order: [first, first + count).
   struct Range {
-    OutletIndex first = 0;
-    OutletIndex count = 0;
+    QueueIndex first = 0;
+    QueueIndex count = 0;
   };
   [[nodiscard]] Range Entries(RuleIndex rule) const { return by_rule_[rule].entries; }
   // Where a rule's late cancels go. REQUIRES: one of its cancels has `late`.
-  [[nodiscard]] OutletIndex LateCancels(RuleIndex rule) const;
-  // The rule of that name, or that an outlet of that name belongs to.
+  [[nodiscard]] QueueIndex LateCancels(RuleIndex rule) const;
+  // The rule of that name, or that a queue of that name belongs to.
   [[nodiscard]] std::optional<RuleIndex> RuleOf(std::string_view name) const;
   // By name; nothing when no rule has it.
-  [[nodiscard]] std::optional<OutletIndex> Find(std::string_view name) const;
+  [[nodiscard]] std::optional<QueueIndex> Find(std::string_view name) const;
 
  private:
   struct OfRule {
     std::string name;
     Range entries;
     std::vector<std::string> removed;
-    std::optional<OutletIndex> late_cancels;
+    std::optional<QueueIndex> late_cancels;
   };
   // The rule whose publish entry has, or had, that name.
   [[nodiscard]] std::optional<RuleIndex> Owner(std::string_view name) const;
 
-  std::vector<Outlet> outlets_;
+  std::vector<Queue> queues_;
   std::vector<OfRule> by_rule_;
-  OutletIndex round_trips_ = 0;
+  QueueIndex round_trips_ = 0;
 };
 
 }  // namespace expirer

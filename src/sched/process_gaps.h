@@ -13,7 +13,7 @@
 namespace expirer {
 
 // Core thread only.
-class Downtime {
+class ProcessGaps {
  public:
   // Reads the spans and adds the one that ends now.
   [[nodiscard]] absl::Status Load(const Store& store, int64_t now_ms, WriteSet* set);

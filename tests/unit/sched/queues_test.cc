@@ -1,5 +1,5 @@
 // Rules with several publish entries, late cancels and a rate.
-#include "sched/outlets.h"
+#include "sched/queues.h"
 
 #include <gmock/gmock.h>
 
@@ -26,7 +26,7 @@ Rule Named(const std::vector<std::string>& names) {
 Rule WithLateCancel() {
   Rule rule = TestRule("r");
   Entry& entry = rule.cancel.emplace_back();
-  entry.late.emplace().name = kLateOutlet;
+  entry.late.emplace().name = kLateQueue;
   return rule;
 }
 
@@ -54,23 +54,23 @@ void LateCancelOf(World* w, const std::string& key, const World::At& at,
   w->Push(std::move(intent), at);
 }
 
-std::string Id(const std::string& outlet, const std::string& key, int64_t due_ms) {
-  return outlet + "/" + key + "/" + std::to_string(due_ms);
+std::string Id(const std::string& queue, const std::string& key, int64_t due_ms) {
+  return queue + "/" + key + "/" + std::to_string(due_ms);
 }
 
-TEST(Outlets, AreOneForEachEntryAndOneForLateCancels) {
+TEST(Queues, AreOneForEachEntryAndOneForLateCancels) {
   Rule named = Named({"warning", "breach"});
   named.cancel = WithLateCancel().cancel;
-  const Outlets outlets({TestRule("q"), named});
+  const Queues queues({TestRule("q"), named});
   std::vector<std::string> names;
-  for (const Outlet& outlet : outlets.all()) names.push_back(outlet.name);
+  for (const Queue& queue : queues.all()) names.push_back(queue.name);
   EXPECT_THAT(names, ElementsAre("q", "r.warning", "r.breach", "r.late",
-                                 std::string(kRoundTripOutlet)));
-  EXPECT_EQ(outlets.Entries(1).first, 1);
-  EXPECT_EQ(outlets.Entries(1).count, 2);
-  EXPECT_EQ(outlets.LateCancels(1), 3);
-  EXPECT_EQ(outlets.Find("r.breach"), OutletIndex{2});
-  EXPECT_EQ(outlets.Find("r"), std::nullopt);
+                                 std::string(kRoundTripQueue)));
+  EXPECT_EQ(queues.Entries(1).first, 1);
+  EXPECT_EQ(queues.Entries(1).count, 2);
+  EXPECT_EQ(queues.LateCancels(1), 3);
+  EXPECT_EQ(queues.Find("r.breach"), QueueIndex{2});
+  EXPECT_EQ(queues.Find("r"), std::nullopt);
 }
 
 TEST(NamedEntries, OneEventSchedulesAllUnderOneAck) {
@@ -142,9 +142,9 @@ TEST(NamedEntries, SurviveARestartAndWaitForTheirRulesConsumers) {
   w.Run();
   w.Stop();
   w.clock_.Advance(500);
-  w.Start(/*settle=*/false);
+  w.Start(/*catch_up=*/false);
   EXPECT_THAT(w.bus_->published(), IsEmpty());
-  w.Settle();
+  w.CatchUp();
   w.Run();
   EXPECT_THAT(w.Fires(), SizeIs(2));
 }
@@ -320,13 +320,13 @@ TEST(LateCancel, OfSeveralEntriesIsLateOnlyAfterTheLastFire) {
 class RemovedEntry : public ::testing::TestWithParam<Orphans> {
  protected:
   RemovedEntry() { w_.options_.orphans = GetParam(); }
-  void Restart(const std::vector<std::string>& names, bool settle = true) {
+  void Restart(const std::vector<std::string>& names, bool catch_up = true) {
     w_.Stop();
     const Rule old = w_.rules_[0];
     w_.rules_[0] = Named(names);
     w_.rules_[0].cancel = old.cancel;
     w_.rules_[0].reopen = old.reopen;
-    w_.Start(settle);
+    w_.Start(catch_up);
   }
   std::optional<JobState> End(const std::string& key) {
     const auto known = w_.store_->GetRegister(MakeId("r.end", key));
@@ -483,10 +483,10 @@ TEST(FiredEntry, WaitsForTheCancelsOfItsRule) {
   w.rules_[0] = Named({"remind"});
   w.options_.orphans = Orphans::kFire;
   w.clock_.Advance(1'000);
-  w.Start(/*settle=*/false);
+  w.Start(/*catch_up=*/false);
   EXPECT_THAT(w.Fires(), IsEmpty());
   w.Cancel("k", {2});
-  w.Settle();
+  w.CatchUp();
   w.Run();
   w.Advance(60'000);
   EXPECT_THAT(w.Fires(), IsEmpty());

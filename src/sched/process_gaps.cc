@@ -1,4 +1,4 @@
-#include "sched/downtime.h"
+#include "sched/process_gaps.h"
 
 #include <algorithm>
 #include <string>
@@ -9,21 +9,23 @@
 namespace expirer {
 namespace {
 
-std::string DownKey(int64_t from_ms) {
-  std::string key(kMetaDown);
+std::string GapKey(int64_t from_ms) {
+  std::string key(kMetaProcessGap);
   PutBig64(&key, static_cast<uint64_t>(from_ms));
   return key;
 }
 
 }  // namespace
 
-absl::Status Downtime::Load(const Store& store, int64_t now_ms, WriteSet* set) {
+absl::Status ProcessGaps::Load(const Store& store, int64_t now_ms, WriteSet* set) {
   RETURN_IF_ERROR(store.VisitMeta(
-      kMetaDown, [this](std::string_view key, std::string_view value) -> absl::Status {
-        if (key.size() != kMetaDown.size() + 8)
-          return Corrupt("downtime entry malformed");
-        spans_.push_back({static_cast<int64_t>(Big64(key.data() + kMetaDown.size())),
-                          static_cast<int64_t>(Reader(value).Varint())});
+      kMetaProcessGap,
+      [this](std::string_view key, std::string_view value) -> absl::Status {
+        if (key.size() != kMetaProcessGap.size() + 8)
+          return Corrupt("process gap entry malformed");
+        spans_.push_back(
+            {static_cast<int64_t>(Big64(key.data() + kMetaProcessGap.size())),
+             static_cast<int64_t>(Reader(value).Varint())});
         return absl::OkStatus();
       }));
   std::string alive;
@@ -32,24 +34,24 @@ absl::Status Downtime::Load(const Store& store, int64_t now_ms, WriteSet* set) {
   if (found) last_alive_ms_ = from_ms;
   // Nothing to note when the clock stepped back over the whole span.
   if (from_ms < now_ms) {
-    set->PutMeta(DownKey(from_ms), Varints(now_ms));
+    set->PutMeta(GapKey(from_ms), Varints(now_ms));
     spans_.push_back({from_ms, now_ms});
     std::sort(spans_.begin(), spans_.end(),
               [](const Span& a, const Span& b) { return a.from_ms < b.from_ms; });
   }
   for (; spans_.size() > kSpansMax; spans_.erase(spans_.begin()))
-    set->DeleteMeta(DownKey(spans_.front().from_ms));
+    set->DeleteMeta(GapKey(spans_.front().from_ms));
   StageAlive(now_ms, set);
   return absl::OkStatus();
 }
 
-int64_t Downtime::LatenessMs(int64_t due_ms) const {
+int64_t ProcessGaps::LatenessMs(int64_t due_ms) const {
   for (const Span& span : spans_)
     if (span.from_ms < due_ms && due_ms < span.until_ms) return span.until_ms - due_ms;
   return 0;
 }
 
-void Downtime::StageAlive(int64_t now_ms, WriteSet* set) {
+void ProcessGaps::StageAlive(int64_t now_ms, WriteSet* set) {
   set->PutMeta(kMetaAlive, Varints(now_ms));
 }
 

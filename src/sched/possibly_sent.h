@@ -16,7 +16,7 @@
 namespace expirer {
 
 // Core thread only.
-class SentMarks {
+class PossiblySent {
  public:
   // A process starts at `now_ms`; the last sign of life of the one before was
   // `alive_ms`, 0 = none, and it gave no row `next_seq` or a higher number.
@@ -34,37 +34,38 @@ class SentMarks {
   [[nodiscard]] bool Note(int64_t now_ms, uint64_t next_seq, WriteSet* set);
 
   // There is no connection from now on, and before there was one.
-  void BeginQuiet() { quiet_since_ms_ = high_ms_; }
+  void BeginDisconnected() { disconnected_since_ms_ = high_ms_; }
   // There still is none. With each sign of life, which is also `now_ms`: the note
   // holds for that one only, so that a binary that does not know it undoes it.
-  void StageQuiet(int64_t now_ms, WriteSet* set);
-  [[nodiscard]] bool quiet_noted() const { return quiet_noted_; }
+  void StageDisconnected(int64_t now_ms, WriteSet* set);
+  [[nodiscard]] bool disconnected_noted() const { return disconnected_noted_; }
   // There is a connection. True: `set` takes the note back, and nothing may be
   // sent before that is durable.
-  [[nodiscard]] bool EndQuiet(WriteSet* set);
+  [[nodiscard]] bool EndDisconnected(WriteSet* set);
 
  private:
   // Rows below `seq` that stand no later than `until_ms`.
-  struct Mark {
+  struct Range {
     uint64_t seq = 0;
     int64_t until_ms = 0;
   };
-  // Kept in `meta` under "sent": per mark | varint seq | varint until_ms |.
+  // Kept in `meta` under "sent": per range | varint seq | varint until_ms |.
   // The more there are the closer the answer; two are merged to one that covers
   // both when there are more.
-  static constexpr size_t kMarksMax = 8;
+  static constexpr size_t kRangesMax = 8;
 
-  static absl::StatusOr<std::vector<Mark>> Decode(std::string_view bytes);
-  void Keep(Mark mark, WriteSet* set);
-  absl::Status LoadQuiet(const Store& store, int64_t alive_ms, Mark* last, WriteSet* set);
+  static absl::StatusOr<std::vector<Range>> Decode(std::string_view bytes);
+  void Add(Range range, WriteSet* set);
+  absl::Status LoadDisconnected(const Store& store, int64_t alive_ms, Range* last,
+                                WriteSet* set);
 
-  std::vector<Mark> before_;  // of the processes before
-  std::vector<Mark> kept_;    // in the store, ascending in seq
-  int64_t high_ms_ = 0;       // the latest this process's clock has shown
+  std::vector<Range> before_;  // of the processes before
+  std::vector<Range> noted_;   // in the store, ascending in seq
+  int64_t high_ms_ = 0;        // the latest this process's clock has shown
   // Without a connection: what was sent stood no later. In the store under
   // "quiet": | varint since_ms | varint ms of the sign of life it goes with |.
-  int64_t quiet_since_ms_ = 0;
-  bool quiet_noted_ = false;
+  int64_t disconnected_since_ms_ = 0;
+  bool disconnected_noted_ = false;
 };
 
 }  // namespace expirer
