@@ -410,8 +410,12 @@ void World::TakeIn() {
   process.inbox.Drain(room, &process.completions, &process.requests);
   for (size_t i = held; i < process.requests.size(); ++i)
     oracle_->Handed(process.requests[i], Now(), *process.store);
-  for (const Completion& completion : process.completions)
+  for (const Completion& completion : process.completions) {
     if (std::holds_alternative<RebuildAsked>(completion)) oracle_->RebuildBegins(Now());
+    const auto* read = std::get_if<RuleRead>(&completion);
+    if (read == nullptr || read->state != RuleRead::State::kCaughtUp) continue;
+    readings_[read->rule].heard_at_ms = read->at.mono_ms;
+  }
   report_.events += process.completions.size() + process.requests.size() - held;
 }
 

@@ -80,6 +80,8 @@ class World {
   // What is known of how far a rule is read, and what was said of it.
   struct Reading {
     RuleRead::State said = RuleRead::State::kAway;
+    int64_t said_at_ms = 0;   // when it was found to be caught up, monotonic
+    int64_t heard_at_ms = 0;  // of what the core took out of its inbox
     std::optional<std::pair<uint64_t, Instant>> mark;  // of its stream's end
     int near = 0;           // marks in a row that were reached soon
     int64_t waited_ms = 0;  // connected and read, since it was caught up
@@ -89,7 +91,9 @@ class World {
     // that very Step it may ask to look again, for what it hears of only then.
     bool told = false;  // by the last Step
     bool in_step = false;
-    [[nodiscard]] bool caught_up() const { return said == RuleRead::State::kCaughtUp; }
+    [[nodiscard]] bool caught_up() const {
+      return said == RuleRead::State::kCaughtUp && heard_at_ms >= said_at_ms;
+    }
   };
   // Each in per mille a turn; 0 in most seeds, so that each seed has faults of
   // its own.

@@ -139,7 +139,8 @@ void World::Read() {
   // The round trip that tells how far it is read brings what came before.
   if (ingress_up_ && !deaf_) DeliverCore();
   for (size_t i = 0; ingress_up_ && !deaf_ && i < present_; ++i)
-    if (!readings_[i].caught_up()) ReadRule(static_cast<RuleIndex>(i));
+    if (readings_[i].said != RuleRead::State::kCaughtUp)
+      ReadRule(static_cast<RuleIndex>(i));
 }
 
 void World::ReadRule(RuleIndex rule) {
@@ -148,6 +149,7 @@ void World::ReadRule(RuleIndex rule) {
   const Consumer& consumer = consumers_[rule];
   const auto say = [&](RuleRead::State state, Instant at) {
     reading.said = state;
+    reading.said_at_ms = at.mono_ms;
     process_->inbox.Complete(RuleRead{rule, state, at});
     if (state == RuleRead::State::kCaughtUp) read_anew_[rule] = true;
   };
