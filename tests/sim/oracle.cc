@@ -309,6 +309,11 @@ void Oracle::Handed(const Request& request, Instant now, const Store& store) {
   if (event->kind == Event::Kind::kCancel && !event->durable) HandedCancel(*event, store);
 }
 
+void Oracle::Waits(const Request& request, Instant now) {
+  const auto* message = std::get_if<MessageRequest>(&request);
+  if (message != nullptr) ByTime(message->time_ns)->handed_at_ms = now.wall_ms;
+}
+
 void Oracle::HandedEvent(Event* event) {
   event->handed = true;
   event->order = order_;

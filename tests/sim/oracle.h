@@ -76,6 +76,8 @@ class Oracle {
   void BeginStep() { sent_last_.assign(queues_.size(), {}); }
   // About to be passed to it.
   void Handed(const Request& request, Instant now, const Store& store);
+  // It still waits for space in the store: as if it came only now.
+  void Waits(const Request& request, Instant now);
   // An attempt begins.
   void Sent(const MemoryBus::Published& message, Instant now);
   // The target's stream has it.

@@ -407,6 +407,7 @@ void World::TakeIn() {
   // Events stay in the vectors while the store has no space.
   const size_t room = process.requests.empty() ? options_.batch : 0;
   const size_t held = process.requests.size();
+  for (const Request& request : process.requests) oracle_->Waits(request, Now());
   process.inbox.Drain(room, &process.completions, &process.requests);
   for (size_t i = held; i < process.requests.size(); ++i)
     oracle_->Handed(process.requests[i], Now(), *process.store);
