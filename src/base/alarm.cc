@@ -41,7 +41,7 @@ int64_t Alarm::WaitUntil(int64_t wall_ms) {
   (void)poll(fds, 2, -1);
   uint64_t count = 0;
   if (fds[1].revents != 0) (void)!read(event_fd_, &count, sizeof count);
-  // ECANCELED here says the clock was stepped: the caller looks at it anew.
+  // ECANCELED: the clock was stepped, so the caller must read it again.
   if (fds[0].revents != 0) (void)!read(timer_fd_, &count, sizeof count);
   const int64_t woken_ms = woken_mono_ms_.exchange(0);
   if (fds[1].revents != 0 && woken_ms != 0)

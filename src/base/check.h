@@ -1,6 +1,6 @@
-// CHECK: an invariant of our own that must hold, on in production too. A
-// failure is a bug in expirer: it prints where and what, and aborts, because
-// going on could break a promise (a restart replays from the store).
+// CHECK: tests an invariant of our own, in production too. A failure is a bug
+// in expirer. CHECK then prints the place and the condition and aborts, because
+// going on could break a promise; a restart continues from the store.
 #pragma once
 
 #include <cstdio>

@@ -1,5 +1,5 @@
 // Time enters expirer only here. Wall-clock time is milliseconds since
-// 1970-01-01T00:00:00Z (leap seconds smeared, as the host's clock has it).
+// 1970-01-01T00:00:00Z (leap seconds are smeared if the host's clock does so).
 #pragma once
 
 #include <cstdint>
@@ -23,12 +23,12 @@ class SystemClock final : public Clock {
   [[nodiscard]] int64_t MonotonicMs() const override;
 };
 
-// SystemClock's monotonic time, for time-outs of what the network answers.
+// SystemClock's monotonic time, for time-outs of requests to the network.
 [[nodiscard]] int64_t MonotonicMs();
 
 inline constexpr int64_t kNsInMs = 1'000'000;
 
-// Stands still until told otherwise. Not thread-safe.
+// A clock for tests: it moves only by Advance and Step. Not thread-safe.
 class VirtualClock final : public Clock {
  public:
   explicit VirtualClock(int64_t now_ms) : now_ms_(now_ms) {}
@@ -39,7 +39,7 @@ class VirtualClock final : public Clock {
     now_ms_ += ms;
     monotonic_ms_ += ms;
   }
-  // Steps the wall clock, either way, with no time passing.
+  // Sets the wall clock, forward or back; the monotonic clock does not move.
   void Step(int64_t to_ms) { now_ms_ = to_ms; }
 
  private:

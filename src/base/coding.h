@@ -15,7 +15,7 @@ void PutBig64(std::string* out, uint64_t value);
 void PutVarint(std::string* out, uint64_t value);
 void PutSigned(std::string* out, int64_t value);
 void PutBytes(std::string* out, std::string_view bytes);
-// A value that is nothing but varints, of any integer types, in this order.
+// Encodes integers of any types as varints, in this order.
 template <typename... Numbers>
 [[nodiscard]] std::string Varints(Numbers... numbers) {
   std::string out;
@@ -23,7 +23,7 @@ template <typename... Numbers>
   return out;
 }
 
-// Appends `text` with bytes outside 0x21-0x7E and % as %XX.
+// Appends `text`; bytes outside 0x21-0x7E, and %, become %XX.
 void AppendPercentEncoded(std::string_view text, std::string* out);
 
 [[nodiscard]] uint16_t Big16(const char* bytes);
@@ -43,7 +43,7 @@ class Reader {
   [[nodiscard]] std::string_view Bytes();
   [[nodiscard]] std::string_view rest() const { return rest_; }
   [[nodiscard]] bool ok() const { return ok_; }
-  // True when everything was read and nothing failed.
+  // True if everything was read and no read failed.
   [[nodiscard]] bool AtEnd() const { return ok_ && rest_.empty(); }
 
  private:

@@ -1,5 +1,5 @@
-// Counts of durations by size: 16 buckets to a power of two, so a quantile is
-// at most 6 % off, in 8 KB however many are added.
+// Counts durations by size in 16 buckets per power of two. So a quantile is at
+// most 6 % off, and the counts take 8 KB however many values are added.
 #pragma once
 
 #include <array>
@@ -21,8 +21,8 @@ class Histogram {
   }
   [[nodiscard]] uint64_t count() const { return count_; }
   [[nodiscard]] uint64_t max() const { return max_; }
-  // The least value that at least `quantile` (0..1) of all are at or below,
-  // rounded up to its bucket's end; 0 when empty.
+  // The least value such that at least a `quantile` (0..1) of all values is not
+  // above it, rounded up to the end of its bucket; 0 if nothing was added.
   [[nodiscard]] uint64_t Quantile(double quantile) const {
     const auto wanted =
         static_cast<uint64_t>(quantile * static_cast<double>(count_) + 0.999999);
@@ -37,7 +37,7 @@ class Histogram {
  private:
   static constexpr size_t kSub = 16;
   static constexpr size_t kBuckets = kSub * 61;
-  // Below 16 a bucket a value; above, the four bits after the leading one.
+  // Below 16: one bucket per value. Above: by the four bits after the leading one.
   static size_t Bucket(uint64_t v) {
     if (v < kSub) return v;
     const auto power = static_cast<size_t>(std::bit_width(v)) - 1;  // >= 4

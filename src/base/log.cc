@@ -34,8 +34,8 @@ std::string_view LevelName(Level level) {
   return kLevelNames[static_cast<size_t>(level)];
 }
 
-// In double quotes, escaped as JSON wants it, which logfmt readers take too; no longer
-// than kLogValueBytesMax before that.
+// Puts the text in double quotes, with JSON's escapes, which logfmt readers accept
+// too. It is cut at kLogValueBytesMax before that.
 void AppendQuoted(std::string_view text, std::string* out) {
   const bool cut = text.size() > kLogValueBytesMax;
   if (cut) {
@@ -82,13 +82,13 @@ std::string Line(LogFormat format, int64_t now_ms, Level level, std::string_view
   return line;
 }
 
-// Past stdio, whose lock exit() may wait for.
+// Does not use stdio, since exit() may wait for its lock.
 class StderrSink final : public spdlog::sinks::base_sink<std::mutex> {
  public:
   [[nodiscard]] uint64_t written() const { return written_; }
 
  private:
-  // Also a line that could not be written is done with.
+  // A line that could not be written counts as handled, too.
   void sink_it_(const spdlog::details::log_msg& line) override {
     std::string_view left(line.payload.data(), line.payload.size());
     while (!left.empty()) {
@@ -116,7 +116,7 @@ std::shared_ptr<spdlog::details::thread_pool> MakePool() {
     pool = std::make_shared<spdlog::details::thread_pool>(kLogLinesMax, 1,
                                                           [] { NameThread("log"); });
   } catch (const std::system_error&) {
-    // Then StartThread says so, and this thread writes it.
+    // If that fails StartThread logs it, and this thread writes the line.
   }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   return pool;
@@ -182,9 +182,8 @@ void LogGathered(Level level, std::string_view message, std::string_view rule,
 void TickLog() {
   const uint64_t lost = LogUse().dropped;
   if (TheLogger().told_lost.exchange(lost) != lost)
-    LogGathered(Level::kWarn,
-                "lines of the log are lost: what reads stderr does not keep up", "", "",
-                {{"lost", lost}});
+    LogGathered(Level::kWarn, "log lines were dropped: the reader of stderr is too slow",
+                "", "", {{"lost", lost}});
   TheGatherer().Tick(MonotonicMs());
 }
 

@@ -1,5 +1,5 @@
-// Logs for an operator: one event a line on stderr, logfmt or JSON, each with
-// a sentence and named values. What is only counted belongs to metrics.
+// Logs for an operator: one line per event on stderr, as logfmt or JSON. Each line
+// has a sentence and named values. Events that only need counting go to metrics.
 //
 //   Log(Level::kWarn, "target refused", {{"rule", name}, {"why", why}});
 #pragma once
@@ -30,28 +30,30 @@ struct Field {
   bool bare = false;
 };
 
-// Process-wide; before the first Log, or from one thread.
+// Sets level and format of the process. Call it before the first Log, or from the
+// only thread.
 void SetLog(Level least, LogFormat format);
-// From now on no Log waits for stderr: lines go through a buffer of kLogLinesMax to a
-// thread that writes them. Where it is full the oldest one is dropped, and counted.
-// Before the first Log of another thread. Once.
+// After this call no Log waits for stderr: lines go to a buffer of kLogLinesMax lines,
+// and a thread writes them. If the buffer is full the oldest line is dropped and
+// counted. Call it once, before another thread logs.
 void LogInBackground();
-// Thread-safe. Control characters, bidirectional marks, quotes and backslashes in the
-// text and the values are escaped (base/visible.h), invalid UTF-8 is replaced, values
-// are cut at kLogValueBytesMax: a hostile value cannot forge a line.
+// Thread-safe. A hostile value cannot forge a line: control characters, bidirectional
+// marks, quotes and backslashes in message and values are escaped (base/visible.h),
+// invalid UTF-8 is replaced, and values are cut at kLogValueBytesMax.
 void Log(Level level, std::string_view message, std::initializer_list<Field> fields = {});
-// For what may come by the thousand: the first line of its (message, rule, reason)
-// goes out at once, what follows is one line a minute, with the values of the newest
-// and `more`, how many came since the last one. `rule` and `reason` may be "".
+// For lines that may come by the thousand. The first line of a (message, rule, reason)
+// is written at once. Later ones become one line per minute, with the values of the
+// newest and `more`, the number since the last line. `rule` and `reason` may be "".
 void LogGathered(Level level, std::string_view message, std::string_view rule,
                  std::string_view reason, std::initializer_list<Field> fields = {});
-// Writes what LogGathered owes, and whether lines were dropped; about once a second.
+// Call about once a second: writes the lines that LogGathered holds back and are due,
+// and a warning if lines were dropped.
 void TickLog();
-// Before the process ends: writes what LogGathered owes and waits for the buffer, up to
-// 2 s, or 0.3 s in which no line left.
+// Call before the process ends: writes the lines that LogGathered holds back and waits
+// until the buffer is empty, for at most 2 s, or until no line left it for 0.3 s.
 void FlushLog();
 
-// Of LogInBackground's buffer.
+// Lines in LogInBackground's buffer now, and lines dropped so far.
 struct LogCounts {
   uint64_t buffered = 0;
   uint64_t dropped = 0;
@@ -63,7 +65,7 @@ inline constexpr size_t kLogValueBytesMax = 2'048;
 // "debug", "info", "warn", "error"; false for anything else.
 [[nodiscard]] bool ParseLevel(std::string_view text, Level* level);
 
-// The line Log would write, without its newline: for tests.
+// For tests: the line that Log would write, without its newline.
 [[nodiscard]] std::string FormatLogLine(LogFormat format, int64_t now_ms, Level level,
                                         std::string_view message,
                                         std::initializer_list<Field> fields);

@@ -1,4 +1,4 @@
-// Repeated lines of the log, made few: LogGathered's memory.
+// Turns repeated log lines into one per minute, for LogGathered.
 #pragma once
 
 #include <cstddef>
@@ -23,20 +23,20 @@ class LogGatherer {
   using Write = std::function<void(Level level, std::string_view message,
                                    std::span<const Field> fields)>;
   static constexpr int64_t kEveryMs = 60'000;
-  // Kinds of lines told apart; those beyond are told by their message alone.
+  // If there are more kinds than this, further lines are grouped by message alone.
   static constexpr size_t kKindsMax = 1'024;
 
-  // `write` may not call back.
+  // `write` must not call the gatherer: it is called under the lock.
   explicit LogGatherer(Write write) : write_(std::move(write)) {}
 
-  // One line: written at once when it is the first of its kind (message, rule,
-  // reason) for a minute, else counted.
+  // Adds a line. It is written at once if it is the first of its kind (message, rule,
+  // reason) for a minute; otherwise it is counted.
   void Add(int64_t now_ms, Level level, std::string_view message, std::string_view rule,
            std::string_view reason, std::span<const Field> fields);
-  // Writes of each kind that a minute has passed for what was counted; forgets those
-  // that nothing came of.
+  // Handles each kind that was last written a minute ago or more: writes its counted
+  // lines as one, or forgets the kind if there were none.
   void Tick(int64_t now_ms);
-  // Writes all that was counted.
+  // Writes all counted lines, one line per kind.
   void Flush();
 
  private:

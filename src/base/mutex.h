@@ -18,19 +18,20 @@ class ABSL_LOCKABLE Mutex {
   [[nodiscard]] bool TryLock() ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true) {
     return mutex_.try_lock();
   }
-  // Waiters look at their conditions again; nothing is paid where none waits.
-  // They are told before the unlock, after which one may destroy this.
+  // Wakes all waiters, which check their conditions again; free if nobody waits.
+  // It wakes them before it unlocks, because a waiter may destroy the mutex then.
   void Unlock() ABSL_UNLOCK_FUNCTION() {
     if (waiters_ > 0) changed_.notify_all();
     mutex_.unlock();
   }
 
-  // REQUIRES: held. Lets go of it until `ready()`, called while it is held.
+  // REQUIRES: the caller holds the mutex. Releases it until `ready()` is true, and
+  // holds it for each call of `ready` and on return.
   template <typename Ready>
   void Await(const Ready& ready) {
     Wait([&](auto* lock) { changed_.wait(*lock, ready); });
   }
-  // The same, for `timeout_ms` at most; whether `ready()`.
+  // Like Await, but for at most `timeout_ms`. Returns whether `ready()` was true.
   template <typename Ready>
   bool AwaitFor(int64_t timeout_ms, const Ready& ready) {
     bool is_ready = false;

@@ -7,7 +7,7 @@
 
 namespace expirer {
 
-// By C's streams: of a directory C++'s throw.
+// Uses C's streams: C++'s throw if `path` is a directory.
 absl::StatusOr<std::string> ReadFile(const std::string& path) {
   const auto failed = [&] {
     return NotFound(path + " cannot be read: " + std::strerror(errno));

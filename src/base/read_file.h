@@ -1,4 +1,4 @@
-// A whole file as text.
+// Reads a whole file.
 #pragma once
 
 #include <string>
@@ -7,8 +7,8 @@
 
 namespace expirer {
 
-// What stands in the file at `path`. kNotFound where it cannot be read, also
-// where it is a directory: "PATH cannot be read: why".
+// The content of the file at `path`. Error kNotFound if it cannot be read or is a
+// directory, with the message "PATH cannot be read: why".
 [[nodiscard]] absl::StatusOr<std::string> ReadFile(const std::string& path);
 
 }  // namespace expirer

@@ -18,13 +18,13 @@ namespace expirer {
 // (23:59:60 UTC on June 30 or December 31) and names the second after it.
 //
 // Years are 0000 to 9999; the result may lie before 1970 or, by its offset or
-// by rounding, after 9999: the caller checks its own range. On error the
-// message is the reason alone ("there is no such day"), for the caller to
-// complete. Never allocates on success.
+// by rounding, after 9999: the caller checks its own range. An error's message
+// is only the reason ("there is no such day"); the caller adds what it read.
+// Never allocates on success.
 [[nodiscard]] absl::StatusOr<int64_t> ParseRfc3339(std::string_view text);
 
-// As ParseRfc3339, in nanoseconds and exactly: for traces, whose times are
-// JetStream's. Years 1970 to 2261; finer than a nanosecond is an error.
+// Like ParseRfc3339, but exact, in nanoseconds: for traces, which have
+// JetStream's times. Years 1970 to 2261; a finer fraction is an error.
 [[nodiscard]] absl::StatusOr<int64_t> ParseRfc3339Ns(std::string_view text);
 
 // The number of days from 1970-01-01 to a date of the proleptic Gregorian

@@ -1,6 +1,5 @@
-// Status macros and constructors: absl::Status is the error type of everything
-// the outside world can cause. Broken invariants of our own use CHECK
-// (base/check.h) instead.
+// Status macros and constructors. absl::Status reports every error that the
+// outside world can cause; CHECK (base/check.h) reports broken invariants of ours.
 #pragma once
 
 #include <string>
@@ -26,18 +25,18 @@ namespace expirer {
 [[nodiscard]] inline absl::Status Corrupt(const std::string& message) {
   return MakeStatus(absl::StatusCode::kDataLoss, message);
 }
-// The other side is away or silent; the same call may work later.
+// The other side is away or does not answer; the same call may work later.
 [[nodiscard]] inline absl::Status Unavailable(const std::string& message) {
   return MakeStatus(absl::StatusCode::kUnavailable, message);
 }
 [[nodiscard]] inline absl::Status NotFound(const std::string& message) {
   return MakeStatus(absl::StatusCode::kNotFound, message);
 }
-// No space left: nothing was written; resumes when there is space.
+// No space is left. Nothing was written; the same call works once there is space.
 [[nodiscard]] inline absl::Status NoSpace(const std::string& message) {
   return MakeStatus(absl::StatusCode::kResourceExhausted, message);
 }
-// The operation is refused in the present state and a person must decide.
+// The operation is refused in the present state; a person must decide what to do.
 [[nodiscard]] inline absl::Status Refused(const std::string& message) {
   return MakeStatus(absl::StatusCode::kFailedPrecondition, message);
 }

@@ -1,5 +1,4 @@
-// Time for measuring how long something took; never for deciding what is
-// due (base/clock.h).
+// Measures how long something took. To decide what is due, use base/clock.h.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Threads of our own.
+// Starts and names expirer's threads.
 #pragma once
 
 #include <pthread.h>
@@ -9,19 +9,19 @@
 
 namespace expirer {
 
-// Names the calling thread, as `top -H` and profilers show it. Cut to the kernel's
-// 15 bytes.
+// Names the calling thread for `top -H` and profilers. The kernel shows 15 bytes;
+// the rest is cut.
 inline void NameThread(const std::string& name) {
   pthread_setname_np(pthread_self(), name.substr(0, 15).c_str());
 }
 
-// A thread called `name` that runs `run`. When none can be made the process says so
-// and exits with 1: whoever supervises it tries again.
+// Starts a thread called `name` that runs `run`. If that fails, logs kNoThread and
+// exits with 1, so that the supervisor starts the process again.
 [[nodiscard]] std::thread StartThread(const std::string& name, std::function<void()> run);
 
-// Why a thread cannot be made, as far as one can know, and what to do.
+// The likely reason why a thread cannot be made, and what to check.
 inline constexpr char kNoThread[] =
-    "no further thread can be made; is a limit on processes too low (pids.max of the "
-    "container, TasksMax of the unit, ulimit -u)?";
+    "no further thread can be made: raise the limit on processes (pids.max of the "
+    "container, TasksMax of the unit, ulimit -u)";
 
 }  // namespace expirer

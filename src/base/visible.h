@@ -1,6 +1,6 @@
-// The one escaper of text that people read: in tables, errors and the log. What
-// comes from keys, targets or servers could else move a terminal's cursor, colour
-// it, turn the reading direction, or begin a line of its own.
+// The one escaper of text that people read: in tables, errors and the log. Without
+// it, a key, a target or a server's text could move a terminal's cursor, colour the
+// text, turn the reading direction, or begin a line of its own.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,8 @@
 
 namespace expirer {
 
-// Appends the escape of one character below U+10000: \", \\, \n, \r, \t, else \uXXXX.
-// JSON (json/writer.h), which escapes fewer characters, has it from here too.
+// Appends the escape of one character below U+10000: \", \\, \n, \r, \t, or \uXXXX.
+// json/writer.h uses it too, for fewer characters.
 void AppendEscaped(uint32_t code, std::string* out);
 
 // Appends `text`. Control characters (U+0000 to U+001F, U+007F to U+009F), line and
@@ -19,7 +19,7 @@ void AppendEscaped(uint32_t code, std::string* out);
 // are escaped too, as JSON wants it.
 void AppendVisible(std::string_view text, bool in_quotes, std::string* out);
 
-// For a terminal. JSON that is printed stays as it is.
+// `text`, escaped for a terminal. Not for JSON, which is printed unchanged.
 [[nodiscard]] std::string Visible(std::string_view text);
 
 }  // namespace expirer
