@@ -1,4 +1,4 @@
-// Which simdjson is linked.
+// Name, version and implementation of the linked simdjson.
 #pragma once
 
 #include <string>

@@ -69,7 +69,7 @@ const char* Reason(simdjson::error_code error) {
     case simdjson::UNCLOSED_STRING: return "it ends inside a string";
     case simdjson::UNESCAPED_CHARS: return "a string holds a control byte";
     case simdjson::CAPACITY: return "it is too long";
-    case simdjson::MEMALLOC: return "there is no memory to read it";
+    case simdjson::MEMALLOC: return "there is not enough memory to read it";
     default: return "it is malformed or ends too early";
   }
 }
@@ -232,7 +232,7 @@ class JsonWalk {
     return {begin, static_cast<size_t>(end - begin)};
   }
 
-  // Where Value is to tell a part of the outermost level; null for any other value.
+  // Where Value writes a part of the outermost level; null for any other value.
   JsonValue* AddPart(const char* name, int depth) {
     if (parts_ == nullptr || depth > 1) return nullptr;
     parts_->push_back({name == nullptr ? std::string_view() : UpToQuote(name), {}});
@@ -284,7 +284,7 @@ class JsonWalk {
     return true;
   }
 
-  // Sorts out a scalar's token and checks its grammar.
+  // Finds out the kind of a scalar's token and checks its grammar.
   bool Scalar(std::string_view token, JsonValue* found) {
     found->raw = token;
     if (token.starts_with('"')) {

@@ -1,8 +1,8 @@
 // Reads the few values of an event that a rule asks for, by RFC 6901 pointer,
 // in one strict pass over its bytes (simdjson On-Demand).
 //
-// What is strict, on purpose, since a message that is read wrongly becomes a
-// wrong job in silence:
+// It is strict, because a message that is read wrongly would become a wrong job
+// without an error:
 // - The whole text must be one JSON object or array; cut-off tails, trailing
 //   bytes, malformed numbers, literals and escapes anywhere in it, invalid
 //   UTF-8 and a byte order mark are errors, also in values nobody asked for.
@@ -58,8 +58,8 @@ class JsonPointers {
   size_t count_ = 0;
 };
 
-// Not thread-safe; one per thread. Keeps its buffers from call to call: about
-// six bytes for each of the largest text it has seen.
+// Not thread-safe; use one per thread. It reuses its buffers: about six bytes of
+// memory for each byte of the largest text that it has read.
 class JsonReader {
  public:
   JsonReader();
@@ -67,12 +67,13 @@ class JsonReader {
   JsonReader(const JsonReader&) = delete;
   JsonReader& operator=(const JsonReader&) = delete;
 
-  // Reads `text`, which need not outlive the call. On error no value is found,
-  // and the message is the reason ("it ends too early").
+  // Reads `text`, which need not outlive the call: values are valid until the next
+  // Read. On error no value is found, and the message is the reason ("it ends too
+  // early").
   [[nodiscard]] absl::Status Read(std::string_view text, const JsonPointers& pointers);
   // Reads one level: the members of an object, or the items of an array, which have no
-  // name. Views live as long as `text`; a name is as it stands between its quotes. On
-  // error what is in `parts` is of no use.
+  // name. Views are valid as long as `text`; a name is not decoded. After an error the
+  // content of `parts` is undefined.
   struct Part {
     std::string_view name;
     JsonValue value;

@@ -1,5 +1,5 @@
-// A value inside a JSON text that a reader has checked, and what to make of it:
-// text, an integer.
+// A value inside a JSON text that a reader has checked, and its conversion to text
+// or an integer.
 #pragma once
 
 #include <charconv>
@@ -12,31 +12,31 @@
 
 namespace expirer {
 
-// A view of the text that it was read from: json/reader.h and json/view.h say how
-// long that stays.
+// A view of the text that it was read from. json/reader.h and json/view.h say how
+// long it is valid.
 struct JsonValue {
   enum class Kind : uint8_t { kMissing, kNull, kBool, kNumber, kString, kArray, kObject };
   Kind kind = Kind::kMissing;
-  std::string_view raw;  // its JSON as it stood, strings with their quotes
+  std::string_view raw;  // its unparsed JSON, strings with their quotes
 
-  // True for a number written without fraction or exponent; "-0" is none.
+  // True for a number written without fraction or exponent, but not for "-0".
   [[nodiscard]] bool IsInteger() const;
-  // What stands between a string's quotes: legal inside any JSON string.
+  // The characters between a string's quotes, not decoded.
   [[nodiscard]] std::string_view Quoted() const { return raw.substr(1, raw.size() - 2); }
 };
 [[nodiscard]] std::string_view Name(JsonValue::Kind kind);
 
 // The text of a string, number or boolean: a view of `value.raw`, or of `scratch`
-// if escapes had to be decoded. kInvalidArgument, saying what the value is
-// instead, for other kinds and for strings with a lone surrogate.
+// if escapes had to be decoded. For other kinds, and for strings with a lone
+// surrogate: kInvalidArgument, whose message names what the value is.
 [[nodiscard]] absl::StatusOr<std::string_view> JsonText(const JsonValue& value,
                                                         std::string* scratch);
-// Likewise as a string; `otherwise` if the value has no text.
+// Like JsonText, as a string; `otherwise` if the value has no text.
 [[nodiscard]] std::string JsonTextOr(const JsonValue& value,
                                      std::string_view otherwise = "");
 
-// The text of a string; kInvalidArgument, saying what the value is instead, for any
-// other kind, too.
+// The text of a string. For any other kind: kInvalidArgument, whose message names
+// what the value is.
 [[nodiscard]] absl::StatusOr<std::string> JsonString(const JsonValue& value);
 
 // No value unless `value` is an integer within the range of `Integer`.
@@ -50,8 +50,8 @@ template <typename Integer>
   return number;
 }
 
-// Decodes what stands between the quotes of a JSON string, appending to `out`;
-// false if an escape is malformed or names half of a surrogate pair.
+// Decodes the characters between the quotes of a JSON string and appends them to
+// `out`. False if an escape is malformed or is half of a surrogate pair.
 [[nodiscard]] bool DecodeJsonString(std::string_view quoted, std::string* out);
 // True if every escape between the quotes is one of JSON's. Surrogates need not
 // pair: such strings are legal JSON, only without a text.

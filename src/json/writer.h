@@ -1,5 +1,5 @@
-// Writes JSON onto the end of a string, front to back. Brackets, commas, quotes
-// and escapes of all JSON that expirer prints come from here.
+// Appends JSON to a string, front to back. All JSON that expirer prints gets its
+// brackets, commas, quotes and escapes here.
 //
 //   return JsonObject("job", name, "attempts", 3, "target", optional_target);
 //
@@ -8,9 +8,9 @@
 //   for (const Job& job : jobs) out.Item(JsonObject("job", job.name));
 //   return out.Take();
 //
-// Values are integers, booleans, text, Json and JsonBytes, a std::vector of those
-// (an array), and a std::optional of any of these: without a value the member is
-// left out. A call writes in the order of its arguments and adds no white space.
+// Values are integers, booleans, text, Json, JsonBytes, a std::vector of those (an
+// array), and a std::optional of any of these: if it is empty the member is left out.
+// A call writes its arguments in their order and adds no white space.
 #pragma once
 
 #include <cstdint>
@@ -23,33 +23,33 @@
 
 namespace expirer {
 
-// Appends `text` as it stands between the quotes of a JSON string: quotes,
-// backslashes and control characters below U+0020 are escaped, all else is
-// copied. REQUIRED: valid UTF-8.
+// Appends `text` as the inside of a JSON string, without the quotes around it:
+// quotes, backslashes and control characters below U+0020 are escaped, all other
+// characters are copied. REQUIRED: valid UTF-8.
 void AppendJsonEscaped(std::string_view text, std::string* out);
 // `text` as a JSON string with its quotes. Text that is not valid UTF-8 is
 // percent-encoded (base/coding.h).
 void AppendJsonQuoted(std::string_view text, std::string* out);
 [[nodiscard]] std::string JsonQuoted(std::string_view text);
 
-// The text of one JSON value. A type of its own, so that the writer copies it
-// where it would quote a string.
+// The text of one JSON value. It has its own type, so that the writer copies it and
+// does not quote it like a string.
 struct Json {
   std::string text;
   operator std::string() && { return std::move(text); }  // NOLINT: on purpose
   bool operator==(const Json&) const = default;
 };
 
-// Text that need not be UTF-8, as a member. The member NAME is its text; if it is
-// not valid UTF-8, the member is called NAME_base64 instead. JsonFields::Text
-// reads both.
+// Text that may not be UTF-8, for a member. If it is valid UTF-8 the member NAME has
+// it as a string; otherwise the member NAME_base64 has it in base64.
+// JsonFields::Text reads both.
 struct JsonBytes {
   std::string_view bytes;
   bool operator==(const JsonBytes&) const = default;
 };
 
-// No value for zero, false and the empty text, so that their member is left out;
-// else `value` (text as a view of it).
+// Empty if `value` is zero, false or the empty text, so that its member is left out;
+// otherwise `value` (a view of it if it is text).
 template <typename Value>
 [[nodiscard]] auto IfAny(const Value& value) {
   using Kept = std::conditional_t<std::is_convertible_v<const Value&, std::string_view>,
@@ -57,15 +57,15 @@ template <typename Value>
   return value == Kept() ? std::optional<Kept>() : std::optional<Kept>(value);
 }
 
-// Not thread-safe. REQUIRED: the caller ends each Object and Array, and gives members
-// to an object and items to an array. Members without an Object around them are a
-// fragment for Members.
+// Not thread-safe. REQUIRED: the caller ends each Object and Array, and adds only
+// members to an object and only items to an array. Members that are written outside
+// an Object are a fragment, for Members.
 class JsonWriter {
  public:
-  // Appends to `*out`, which must outlive the writer. What it holds already is
-  // not looked at.
+  // Appends to `*out`, which must outlive the writer. Text that is already in it is
+  // left alone.
   explicit JsonWriter(std::string* out) : out_(*out) {}
-  // Writes into a text of its own, for Take.
+  // Writes into the writer's own text, which Take returns.
   JsonWriter() : out_(own_) {}
   JsonWriter(const JsonWriter&) = delete;
   JsonWriter& operator=(const JsonWriter&) = delete;
@@ -92,12 +92,12 @@ class JsonWriter {
   JsonWriter& Object(std::string_view name);
   JsonWriter& Array() { return Begin('[', ']'); }
   JsonWriter& Array(std::string_view name);
-  // Ends what was begun last.
+  // Ends the object or array that was begun last.
   JsonWriter& End();
-  // Ends all that is open and hands over the text. REQUIRED: the writer has one of
-  // its own. The writer is not used again.
+  // Ends all open objects and arrays and returns the text. REQUIRED: the writer was
+  // made without `out`. It must not be used again.
   [[nodiscard]] std::string Take();
-  // Lets the next member, item or end begin on a line of its own.
+  // Makes the next member, item or closing bracket begin on a new line.
   JsonWriter& Line();
 
  private:
@@ -156,7 +156,7 @@ template <typename... Members>
   return {out.Take()};
 }
 
-// One value that stands alone.
+// The JSON of a single value.
 template <typename Value>
 [[nodiscard]] Json ToJson(const Value& value) {
   return {JsonWriter().Item(value).Take()};
