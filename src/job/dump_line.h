@@ -1,5 +1,5 @@
-// The lines of `store dump` and `store load`: a whole store as JSON, one object a
-// line, in one fixed order.
+// The lines of `store dump` and `store load`: a whole store as JSON, one object per
+// line, in a fixed order.
 //
 //   {"expirer_dump":1,"format":3,"store":"<store id>"}
 //   {"meta":"lane/order-expiration","value":"\u0001"}
@@ -10,11 +10,11 @@
 //   {"dead":"order-expiration","key":"a2","reason":…,"job":{…},…}
 //   {"end":{"meta":9,"registers":2,"jobs":1,"dead":2}}
 //
-// The first line and the last are there once; between them come the families
-// `meta`, `ids`, `due` and `dead` (job/job.h, store/meta.h), each in the order of
-// its keys. Times are ms since 1970, but for `time_ns`; what is zero, false or
-// empty is left out. A text NAME that is no UTF-8 stands as NAME_base64. A value
-// of `meta` is its bytes as stored.
+// The first and the last line appear once. Between them come the families `meta`,
+// `ids`, `due` and `dead` (job/job.h, store/meta.h), each in the order of its keys.
+// Times are ms since 1970, except `time_ns`. Members that are zero, false or empty are
+// left out. A text NAME that is not UTF-8 is written as NAME_base64. A value of `meta`
+// is written as its stored bytes.
 //
 // "expirer_dump" is raised when a line changes its meaning, "format" is the
 // kFormatVersion of the binary that wrote it (store/meta.h).
@@ -39,29 +39,29 @@ struct DumpCounts {
 };
 
 struct DumpLine {
-  // In the order they stand in.
+  // In the order in which they appear in a dump.
   enum class Kind { kHead, kMeta, kRegister, kJob, kDead, kEnd };
   Kind kind = Kind::kHead;
-  // Of an entry: its key and value as the store has them.
+  // For an entry: its key and value as stored.
   std::string key;
   std::string value;
-  // Of the head.
+  // For the head.
   uint64_t version = 0;
   uint64_t format = 0;
   std::string store_id;
-  // Of the end: how many entries there were.
+  // For the end: the number of entries in the dump.
   DumpCounts counts;
 };
 
-// Append one line each, without its newline. Of an entry the stored bytes are
-// given; kDataLoss, and nothing is appended, for bytes that cannot be read.
+// Each appends one line without its newline. AppendDumpEntry takes the stored bytes;
+// if they cannot be read it returns kDataLoss and appends nothing.
 void AppendDumpHead(uint64_t format, std::string_view store_id, std::string* out);
 [[nodiscard]] absl::Status AppendDumpEntry(DumpLine::Kind kind, std::string_view key,
                                            std::string_view value, std::string* out);
 void AppendDumpEnd(const DumpCounts& counts, std::string* out);
 
-// One line. The message of an error is the reason alone. Of a head with a higher
-// `expirer_dump` only that is read.
+// Reads one line. An error's message is only the reason. If a head has a higher
+// `expirer_dump` than kDumpVersion, only that member is read.
 [[nodiscard]] absl::StatusOr<DumpLine> ParseDumpLine(std::string_view text);
 
 }  // namespace expirer

@@ -1,8 +1,8 @@
-// The headers of a fired message (contract section 4): those expirer adds, then
-// the job's own. Nats-Msg-Id is the first of all, since nats-server looks for that
-// text anywhere in the headers, and older ones give up where the first
-// place is not the header itself. The same for every attempt but Expirer-Attempt,
-// also after a crash or on another machine (I2).
+// The headers of a fired message: those that expirer adds, then the job's own.
+// Nats-Msg-Id comes first, because nats-server searches for that text anywhere in
+// the headers, and older servers give up if the first hit is not the header itself.
+// Every attempt has the same headers except Expirer-Attempt, even after a crash or on
+// another machine (I2).
 #pragma once
 
 #include <cstdint>
@@ -16,35 +16,36 @@
 
 namespace expirer {
 
-// XXH3 (64 bits) of the position's time as be64, seeded by that of its sequence,
-// which is seeded by that of the stream's name. A stream that is made again numbers
-// its messages anew, but they have other times.
+// XXH3 (64 bits) of the position's time as be64. Its seed is the XXH3 of the sequence,
+// whose seed is the XXH3 of the stream's name. The time is in it because a stream that
+// was created again numbers its messages from 1 again.
 [[nodiscard]] uint64_t SourceHash(std::string_view stream, const Position& position);
-// A SourceHash as it stands in ids: 16 lower-case hex digits.
+// The form of a SourceHash in ids: 16 lower-case hex digits.
 [[nodiscard]] std::string SourceText(uint64_t source);
-// Nothing for any other text.
+// The inverse of SourceText; empty for any other text.
 [[nodiscard]] std::optional<uint64_t> ParseSourceText(std::string_view text);
 
-// Whose job it is, as its id and headers say.
+// The names in a job's id and headers.
 struct FiredNames {
   std::string_view service;  // the service's name
-  std::string_view first;    // of the queue: with the first name its rule had
-  std::string_view now;      // of the queue, with the rule's name of today
+  std::string_view first;    // the queue's name, by the first name of its rule
+  std::string_view now;      // the queue's name, by the present name of its rule
 };
 
-// What JetStream removes duplicates by: <service>/<first>/<key>/<due ms>/<source>,
-// with its parts percent-encoded; a job of IdForm::kPlain has no service and no
-// source in it. No two different messages have one id: what a key schedules anew,
-// be it for the same due time, comes from another message of its stream.
-// `stream` is the name of the stream that `job.source` speaks of; "" = none.
+// The id by which JetStream removes duplicates: <service>/<first>/<key>/<due
+// ms>/<source>, each part percent-encoded. If the job has IdForm::kPlain, service and
+// source are left out. Two different messages never share an id: if a key is scheduled
+// again, even for the same due time, that comes from another message of its stream.
+// `stream` is the name of the stream of `job.source`; "" = none.
 [[nodiscard]] std::string MsgId(const FiredNames& names, std::string_view stream,
                                 const JobView& job);
 
-// The largest block of headers that a stream of JetStream stores.
+// The largest block of headers that a JetStream stream stores, in bytes.
 inline constexpr size_t kStreamHeaderBytesMax = 65'535;
 
-// What a block of headers has on the wire: "NATS/1.0", a line for each of `headers`
-// (name, value), and the empty line. No headers, no block.
+// The size of a header block on the wire: "NATS/1.0", a line for each of `headers`
+// (name, value), and the empty line. 0 if there are no headers, since then there is no
+// block.
 template <typename NamesAndValues>
 [[nodiscard]] size_t HeaderBytes(const NamesAndValues& headers) {
   size_t bytes = 0;
@@ -52,8 +53,8 @@ template <typename NamesAndValues>
   return bytes == 0 ? 0 : bytes + 12;
 }
 
-// Builds the header list of one attempt; reused, so that a storm allocates
-// nothing per job. Views are valid until the next Build.
+// Builds the header list of one attempt. Reuse one object, so that many fires need no
+// allocation per job. Views are valid until the next Build.
 class FiredHeaders {
  public:
   // `attempt` counts from 1.

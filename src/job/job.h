@@ -1,8 +1,8 @@
 // The vocabulary of expirer and its bytes on disk.
 //
 // A job is one future message. Its row lives in the `due` family, keyed by
-// JobKey; what is known of its user key lives in the `ids` family as a
-// Register. Both are versioned values; see "Changing the format" below.
+// JobKey. The `ids` family has a Register for its user key. Both values have a
+// version; see "Changing the format" below.
 //
 //   due:  JobKey -> Job
 //   key   | be16 lane | be64 key_ms | be64 seq |                     18 bytes
@@ -15,9 +15,9 @@
 //                  bit 1 = an attempt ended without an answer, so the target's
 //                          stream may hold the message already
 //                  bit 2 = IdForm::kGiven
-//           versions 1 (no last_error) and 2: IdForm::kPlain. Up to store
-//           format 4 all rows were written so, and such rows still are, so that
-//           their id stays what it was
+//           versions 1 (no last_error) and 2: IdForm::kPlain. Up to store format
+//           4 all rows were written in them. Such a row stays kPlain when it is
+//           rewritten, so that its id does not change
 //
 //   ids:  id -> Register        id = | rule | 0x00 | key |
 //   value | u8 version=1 or 2 | u8 state | varint expires_ms
@@ -27,7 +27,7 @@
 //         | job:      varint lane, varint key_ms, varint seq
 //         | times:    varint received_ms, stored_ms, published_ms, acked_ms
 //         | from version 2: bytes target | varint sends | bytes last_error |
-//           written as version 1 where there is no brief, and once not live
+//           version 1 is written if there is no brief, or the key is not live
 //
 //   dead: DeadKey -> Dead
 //   key   | rule | 0x00 | u8 kind | kind 'r' (rejected):
@@ -62,20 +62,20 @@
 
 namespace expirer {
 
-// The latest instant a due time may name: 9999-12-31T23:59:59.999Z.
+// The latest due time: 9999-12-31T23:59:59.999Z.
 inline constexpr int64_t kDueMaxMs = 253402300799999;
 // The longest user key in bytes.
 inline constexpr size_t kKeyBytesMax = 512;
-// What is kept of the reason why an attempt failed.
+// How many bytes are stored of the reason why an attempt failed.
 inline constexpr size_t kErrorBytesMax = 200;
 
-// One queue's first attempts, or its retries (sched/queues.h; in this file a
-// `rule` in a key is a queue's name); numbers are given once per queue
-// and never used again (store/meta.h).
+// Number of a lane: the first attempts of one queue, or its retries (sched/queues.h).
+// A number is given once and never used again (store/meta.h). In this file the `rule`
+// in a key is the queue's name.
 using Lane = uint16_t;
 
-// Where a job's row stands. Ordered in memory as its bytes are in RocksDB
-// (I4): by lane, then time, then arrival.
+// The key of a job's row. It compares in memory as its bytes do in RocksDB (I4): by
+// lane, then time, then arrival.
 struct JobKey {
   Lane lane = 0;
   int64_t key_ms = 0;  // >= 0; max(due, time of writing), or the next attempt
@@ -84,39 +84,39 @@ struct JobKey {
   auto operator<=>(const JobKey&) const = default;
 };
 
-// Where in which stream an event stood: what decides which of two is newer.
+// The place of an event in its stream. It decides which of two events is newer.
 struct Position {
   uint16_t stream = 0;             // number of the stream in this store; 0 = core or API
-  uint64_t epoch = 0;              // raised when the stream is found rewound
+  uint64_t epoch = 0;              // raised each time the stream was rewound
   uint64_t seq = 0;                // stream sequence; for stream 0 a count by arrival
   int64_t time_ns = 0;             // JetStream's time of the message, ns since 1970
-  std::optional<int64_t> version;  // the rule's `version`, where it has one
+  std::optional<int64_t> version;  // the event's `version`, if the rule has one
 
   bool operator==(const Position&) const = default;
 };
 
-// A new life of a stream whose clock is behind the life before begins a new era: its
-// epoch is raised by this much. Between two eras the clock says nothing.
+// If a stream is created again and its clock is behind that of the life before, a new
+// era begins: the epoch is raised by this much. Times of two eras are not compared.
 inline constexpr uint64_t kEra = uint64_t{1} << 32;
 
-// Positive when `a` is newer than `b`, negative when older, 0 when they are
-// the same message or cannot be told apart (contract section 4, Order):
-// version where both have one and they differ, else the era of one stream, else
-// sequence within one epoch of one stream, else JetStream time.
+// Positive if `a` is newer than `b`, negative if it is older, 0 if they are the same
+// message or neither is newer. The first of these that differs decides: `version` if
+// both have one; the era, in one stream; the sequence, in one epoch of one stream;
+// JetStream's time.
 [[nodiscard]] int Compare(const Position& a, const Position& b);
 
-// What the end of a fired message's Nats-Msg-Id is made of (job/fired.h).
+// What a fired message's Nats-Msg-Id ends with (job/fired.h).
 enum class IdForm : uint8_t {
-  kSource,  // where the job's schedule stood: stream, sequence, time
-  kGiven,   // the same of an older schedule, whose content the job carries
-  kPlain,   // nothing: rows that were written before ids had a source
+  kSource,  // the position of the job's schedule: stream, sequence, time
+  kGiven,   // the position of an older schedule, which had the same content
+  kPlain,   // no position: the row was written before ids had one
 };
 
 using Headers = std::vector<std::pair<std::string, std::string>>;
 
 // A future message, rendered and checked when it was scheduled.
 struct Job {
-  int64_t due_ms = 0;             // the true due time, whatever JobKey::key_ms says
+  int64_t due_ms = 0;             // the user's due time; JobKey::key_ms may be later
   uint64_t sends = 0;             // attempts begun and answered, or timed out
   uint64_t counted_attempts = 0;  // refused ones, which count for retry.attempts
   bool late_judged = false;       // arrived late and was let through
@@ -135,7 +135,7 @@ struct Job {
   bool operator==(const Job&) const = default;
 };
 
-// A job row decoded in place; views live as long as the bytes decoded.
+// A decoded job row. Views are valid as long as the decoded bytes.
 struct JobView {
   int64_t due_ms = 0;
   uint64_t sends = 0;
@@ -154,7 +154,7 @@ struct JobView {
   uint64_t id_source = 0;
 };
 
-// Whether both are the same message to the same target.
+// Whether both publish the same message to the same target.
 [[nodiscard]] bool SameContent(const JobView& a, const Job& b);
 
 enum class JobState : uint8_t {
@@ -165,13 +165,13 @@ enum class JobState : uint8_t {
   kSkipped = 5,    // too late by the rule's `late`
   kDead = 6,       // could not be delivered; still its key's job
 };
-// Pending, retrying: has a row in `due`.
+// Pending or retrying: the key has a row in `due`.
 [[nodiscard]] bool IsLive(JobState state);
-// Fired, cancelled, skipped: kept until expires_ms as history.
+// Fired, cancelled or skipped: the register stays until expires_ms as history.
 [[nodiscard]] bool IsClosed(JobState state);
 [[nodiscard]] std::string_view Name(JobState state);
 
-// Of a job that left: all ms since 1970; 0 = did not happen.
+// When a fired job passed each step, in ms since 1970; 0 = it did not.
 struct Times {
   int64_t received_ms = 0;
   int64_t stored_ms = 0;
@@ -187,8 +187,8 @@ struct RegisterSchedule {
   bool operator==(const RegisterSchedule&) const = default;
 };
 
-// What is told of a live job by its name alone: a copy of its row's, so that
-// one read answers, where the row would be a second cold one.
+// A copy of the members of a live job's row that `get` answers, so that `get` needs
+// one cold read and not two.
 struct JobBrief {
   std::string target;
   uint64_t sends = 0;
@@ -196,25 +196,26 @@ struct JobBrief {
   bool operator==(const JobBrief&) const = default;
 };
 
-// What is known of one user key of one rule.
+// The state of one user key in one queue.
 struct Register {
   using Schedule = RegisterSchedule;
   JobState state = JobState::kPending;
   std::optional<Schedule> schedule;  // the newest
-  std::optional<Position> cancel;    // the newest, when newer than `schedule`
-  // Its row: live jobs; dead: the last one; cancelled: only when an attempt may
-  // have been stored by then, so that no later cancel is told otherwise.
+  std::optional<Position> cancel;    // the newest, if newer than `schedule`
+  // The key of its row. For live and dead jobs: the newest row. For cancelled ones:
+  // only if an attempt may have been stored before the cancel, so that a later cancel
+  // gets the same answer.
   std::optional<JobKey> job;
-  std::optional<Times> times;     // once fired
-  std::optional<JobBrief> brief;  // live jobs; absent where an older version wrote
-  int64_t expires_ms = 0;         // closed keys: forgotten from then on
-  // Fired: the target's stream held another message under the job's id already.
+  std::optional<Times> times;     // only if fired
+  std::optional<JobBrief> brief;  // live jobs, unless an older version wrote it
+  int64_t expires_ms = 0;         // closed keys: when it is forgotten
+  // Fired, but the target's stream already had another message with the job's id.
   bool collision = false;
 
   bool operator==(const Register&) const = default;
 };
 
-// What could not become a job, or a job that could not be delivered.
+// An event that could not become a job, or a job that could not be delivered.
 struct Dead {
   bool reference_only = false;
   std::string reason;
@@ -228,17 +229,17 @@ struct Dead {
   bool operator==(const Dead&) const = default;
 };
 
-// What the reason of a stale message begins with: its due time was longer ago than
-// store.history remembers. Only its job was kept, and no rule rejects so.
+// The beginning of Dead::reason for a stale message, which was due longer ago than
+// store.history. Only its job was kept. No rule rejects with this reason.
 inline constexpr std::string_view kStaleReason = "stale: ";
 [[nodiscard]] bool IsStale(const Dead& dead);
 
-// `rule`, 0x00, `key`: how a job is named in the `ids` family. The rule's name
-// holds no zero byte, so ids never collide.
+// `rule`, 0x00, `key`: a job's key in the `ids` family. A rule's name has no zero
+// byte, so two ids never collide.
 [[nodiscard]] std::string MakeId(std::string_view rule, std::string_view key);
-// The rule of a queue's name (<rule>, <rule>.<entry>) or of an id made of one.
+// The rule in a queue's name (<rule>, <rule>.<entry>), or in an id made of one.
 [[nodiscard]] std::string_view RuleOfName(std::string_view name_or_id);
-// The name users see: rule/key.
+// A job's name for users: rule/key.
 [[nodiscard]] std::string JobName(std::string_view rule, std::string_view key);
 
 [[nodiscard]] std::string DeadRejectKey(std::string_view rule, const Position& position);
@@ -254,16 +255,16 @@ void MarkUnanswered(std::string* job_row);
 [[nodiscard]] std::string EncodeDead(const Dead& dead);
 [[nodiscard]] JobBrief BriefOf(const Job& job);
 
-// Each returns kDataLoss, naming what was malformed, for bytes that no version
-// of expirer wrote; never crashes on any input (fuzzed).
+// Each returns kDataLoss, naming the malformed part, for bytes that no version of
+// expirer wrote. None crashes, whatever the input (fuzzed).
 [[nodiscard]] absl::StatusOr<JobKey> DecodeJobKey(std::string_view bytes);
 [[nodiscard]] absl::Status DecodeJob(std::string_view bytes, JobView* view);
 [[nodiscard]] absl::StatusOr<Job> DecodeJob(std::string_view bytes);
 [[nodiscard]] absl::StatusOr<Register> DecodeRegister(std::string_view bytes);
 [[nodiscard]] absl::StatusOr<Dead> DecodeDead(std::string_view bytes);
 
-// Only Register::expires_ms, for the compaction filter: 0 when the value is
-// live, malformed or of an unknown version (then it is kept).
+// Only Register::expires_ms, for the compaction filter. 0, so that the entry stays, if
+// the key is live, or the value is malformed or of an unknown version.
 [[nodiscard]] int64_t ExpiresMs(std::string_view register_bytes);
 
 }  // namespace expirer

@@ -1,5 +1,5 @@
-// What a publish entry makes of an event: the target, headers and body of a
-// job, checked.
+// Makes the target, headers and body of a job from an event, as a publish entry
+// says, and checks them.
 #pragma once
 
 #include <string>
@@ -20,11 +20,11 @@ class JobRenderer {
               std::string place);
 
   [[nodiscard]] bool uses_json() const;
-  // As Template::Bind. REQUIRED before Render when uses_json().
+  // Like Template::Bind. REQUIRED before Render when uses_json().
   void Bind(JsonPointers* pointers);
-  // Fills target, headers and body of `job`, whose key and due time are there.
-  // On error the message names the part (kOutOfRange: it is over
-  // limits.payload, or too large for its target); `job` is then of no use.
+  // Fills target, headers and body of `job`. REQUIRED: its key and due time are set.
+  // An error's message names the part; kOutOfRange: the job is over limits.payload or
+  // too large for its target. After an error the content of `job` is undefined.
   [[nodiscard]] absl::Status Render(const EventView& event, const JsonReader& json,
                                     Job* job) const;
 
@@ -48,7 +48,7 @@ class JobRenderer {
   std::vector<std::pair<std::string, Template>> headers_;
 };
 
-// The message's time in ms, rounded up as every due time is: never early.
+// The message's time in ms, rounded up like every due time, so as not to be early.
 [[nodiscard]] int64_t EventMs(const EventView& event);
 
 }  // namespace expirer

@@ -14,7 +14,7 @@ struct Source {
   std::string name;  // JSON pointer (RFC 6901) or header name
   int token = 0;     // subject token, from 1
 
-  // As written in a config: "/a/b", "subject:2" or "header:Name". On error the
+  // Parses the form in a config: "/a/b", "subject:2" or "header:Name". An error's
   // message says what was expected.
   [[nodiscard]] static absl::StatusOr<Source> Parse(std::string_view text);
   [[nodiscard]] std::string Spelling() const;

@@ -1,5 +1,4 @@
-// Templates: text of a fired message with values of the event that scheduled
-// it (contract section 3).
+// Templates: text of a fired message with values from the event that scheduled it.
 //
 //   ${/a/b}       value at a JSON pointer of the event's body
 //   ${key}        the job's key
@@ -8,13 +7,13 @@
 //   ${time}       the event's JetStream time    } RFC 3339 in milliseconds,
 //   ${due}        the job's due time            } not in subjects
 //
-// How a value is written depends on where it stands:
-// - in a body, outside a JSON string: as JSON; all but pointers are strings;
+// The place of a value decides how it is written:
+// - in a body, outside a JSON string: as JSON; all values but pointers are strings;
 // - in a body, inside a JSON string: its text, escaped for JSON;
 // - in a header: its text, bytes outside 0x21-0x7E and % percent-encoded;
 // - in a subject: its text, which must be one plain token.
-// Only strings, numbers and booleans have a text; a missing value, and null,
-// an object or an array where a text is needed, is an error of Render.
+// Only strings, numbers and booleans have a text. Render fails if a value is missing,
+// or if a text is needed and the value is null, an object or an array.
 #pragma once
 
 #include <cstddef>
@@ -29,11 +28,11 @@
 
 namespace expirer {
 
-// What a template may take values from; views and pointers live for the call.
+// The values for a template. Views and pointers are valid during the call.
 struct RenderContext {
   std::string_view subject;
   const Headers* headers = nullptr;  // may be null
-  const JsonReader* json = nullptr;  // REQUIRED when the template uses_json()
+  const JsonReader* json = nullptr;  // REQUIRED if the template uses_json()
   std::string_view key;
   int64_t time_ms = 0;
   int64_t due_ms = 0;
@@ -46,7 +45,7 @@ class Template {
   // An empty literal.
   Template() = default;
 
-  // On error the message says the column (from 1) and what was expected.
+  // An error's message names the column (from 1) and what was expected.
   [[nodiscard]] static absl::StatusOr<Template> Parse(std::string_view text, Place place);
 
   [[nodiscard]] bool uses_json() const;
@@ -56,15 +55,15 @@ class Template {
   [[nodiscard]] std::string_view literal() const { return tail_; }
   // The highest N of ${subject:N}, or 0.
   [[nodiscard]] int subject_tokens() const;
-  // Of a subject: a filter that matches every subject it can render, with *
-  // for each token that holds a value.
+  // For a subject template: a filter that matches every subject it can render, with
+  // * for each token with a value.
   [[nodiscard]] std::string Filter() const;
 
-  // Adds its pointers to `pointers`, with which the events' bodies must then
-  // be read. REQUIRED before Render when uses_json().
+  // Adds the template's pointers to `pointers`; bodies must be read with that set.
+  // REQUIRED before Render if uses_json().
   void Bind(JsonPointers* pointers);
-  // Appends to `out`. kInvalidArgument, naming the value, when the event lacks
-  // it or it does not fit the place; `out` then holds a part of the text.
+  // Appends to `out`. Error kInvalidArgument, naming the value, if the event lacks it
+  // or it does not fit its place; then `out` has only a part of the text.
   [[nodiscard]] absl::Status Render(const RenderContext& context, std::string* out) const;
 
  private:
@@ -93,15 +92,15 @@ class Template {
   size_t literal_bytes_ = 0;
 };
 
-// Token `number` (from 1) of a subject, or an empty view when it has fewer.
+// Token `number` (from 1) of a subject; empty if it has fewer tokens.
 [[nodiscard]] std::string_view SubjectToken(std::string_view subject, int number);
-// The value of a header: of the first with just this name, else of the first
-// that differs only in case, else null.
+// The value of the first header with exactly this name; if there is none, of the first
+// whose name differs only in case; if there is none either, null.
 [[nodiscard]] const std::string* FindHeader(const Headers* headers,
                                             std::string_view name);
 [[nodiscard]] bool EqualsIgnoringCase(std::string_view a, std::string_view b);
-// True for bytes that may stand in a subject token: no white space, control
-// bytes, dots or wildcards.
+// True if `text` can be a subject token: no white space, control bytes, dots or
+// wildcards.
 [[nodiscard]] bool IsPlainToken(std::string_view text);
 // `text` in quotes for an error message: at most 64 bytes of it, control and
 // non-ASCII bytes and quotes escaped.

@@ -1,5 +1,5 @@
-// Due times and delays as events write them: RFC 3339 texts, durations, and
-// numbers in a unit that the rule names.
+// Reads due times and delays from events: RFC 3339 texts, durations, and numbers in
+// the unit that the rule names.
 #pragma once
 
 #include <cstdint>
@@ -11,22 +11,22 @@
 
 namespace expirer {
 
-// Each returns milliseconds, parts of one rounded up: never early. `unit_ms`
-// is what a number counts: 1 or 1000. On error the message says what it is
-// instead; whether a due time lies before 9999 is the caller's to judge.
+// Each returns milliseconds, rounded up so as not to be early. `unit_ms` is the unit
+// of a number, 1 or 1000. An error's message says what the value is. The caller checks
+// whether a due time lies before 9999.
 
-// A number ("1800000000000", "1.8E12"), which may stand in a string, or a string
-// of RFC 3339 with a time. A number of ms below 10^11 (March 1973) is rejected as
-// one of seconds.
+// A number ("1800000000000", "1.8E12"), which may be in a string, or a string with an
+// RFC 3339 time. A number below 10^11 ms (March 1973) is rejected, because it is
+// probably in seconds.
 [[nodiscard]] absl::StatusOr<int64_t> DueMs(const JsonValue& value, int64_t unit_ms,
                                             std::string* scratch);
-// Of a header: a number or RFC 3339.
+// From a header: a number or RFC 3339.
 [[nodiscard]] absl::StatusOr<int64_t> DueMs(std::string_view text, int64_t unit_ms);
-// A number, which may stand in a string, or a string with a duration ("15m",
-// "PT15M"). A negative one means now: 0.
+// A number, which may be in a string, or a string with a duration ("15m", "PT15M").
+// Negative ones become 0: now.
 [[nodiscard]] absl::StatusOr<int64_t> DelayMs(const JsonValue& value, int64_t unit_ms,
                                               std::string* scratch);
-// Of a header: a number or a duration.
+// From a header: a number or a duration.
 [[nodiscard]] absl::StatusOr<int64_t> DelayMs(std::string_view text, int64_t unit_ms);
 
 }  // namespace expirer
