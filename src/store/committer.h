@@ -1,6 +1,6 @@
-// Makes writes durable away from the core thread: Write and Sync apart, so
-// that fsync's tail never delays a fire. A ticket numbers a write; a ticket is
-// durable when a Sync that began after its write has returned.
+// Makes writes durable on another thread than the core's, so that a slow fsync never
+// delays a fire. A ticket is the number of a write. It is durable once a Sync that
+// began after the write has returned.
 #pragma once
 
 #include <array>
@@ -16,33 +16,33 @@
 
 namespace expirer {
 
-// The seam for tests, replay and simulation.
+// Tests, replay and simulation replace it by a form of their own.
 class Committer {
  public:
   virtual ~Committer() = default;
-  // Asks that every write up to `ticket` become durable; returns at once.
-  // Core thread. Tickets only rise.
+  // Requests that every write up to `ticket` be made durable; returns at once.
+  // Core thread. Tickets must not fall.
   virtual void Request(uint64_t ticket) = 0;
 };
 
-// Upper bounds of how long a Sync took.
+// Upper bounds of the buckets for the duration of a Sync.
 inline constexpr std::array<int64_t, 15> kSyncBoundsUs = {
     100,    200,     500,     1'000,   2'000,     5'000,     10'000,    20'000,
     50'000, 100'000, 200'000, 500'000, 1'000'000, 5'000'000, 20'000'000};
 
-// Syncs on a thread of its own, one Sync for all tickets asked for meanwhile
-// (group commit), and reports each result on that thread.
+// Syncs on its own thread, and reports each result there. One Sync covers all tickets
+// that were requested before it began (group commit).
 class SyncThread final : public Committer {
  public:
   // `synced(ticket)`: everything up to `ticket` is durable. `failed(status)`:
-  // a Sync failed; nothing is synced after that (I7: the caller ends the
-  // process). Both are called on the committer's thread.
+  // a Sync failed, and nothing is synced after it; the caller must end the process
+  // (I7). Both are called on the committer's thread.
   SyncThread(Store* store, std::function<void(uint64_t)> synced,
              std::function<void(const absl::Status&)> failed);
-  // Syncs what was asked for and stops.
+  // Syncs what was requested, then stops the thread.
   ~SyncThread() override;
   void Request(uint64_t ticket) override;
-  // How long the Syncs so far took. Any thread.
+  // The durations of all Syncs so far. Any thread.
   [[nodiscard]] Buckets sync_us() const;
 
  private:
@@ -58,7 +58,8 @@ class SyncThread final : public Committer {
   std::thread thread_;
 };
 
-// Durable when the test says so: holds the newest ticket asked for.
+// For tests: syncs nothing, but notes the newest ticket requested, which the test then
+// reports as durable.
 class ManualCommitter final : public Committer {
  public:
   void Request(uint64_t ticket) override { wanted_ = ticket; }

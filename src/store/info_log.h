@@ -1,7 +1,7 @@
-// RocksDB's own log, the file LOG in the store's directory, for people.
-// RocksDB's writer of it ends the process by an assertion when a line follows
-// one that could not be written (on a full volume each is such a line), and so
-// does its rotation when the next file cannot be made. This one drops lines.
+// Writes RocksDB's own log, the file LOG in the store's directory.
+// RocksDB's writer fails an assertion, and so ends the process, if it writes a line
+// after one that could not be written, as on a full volume, or if its rotation cannot
+// create the next file. This writer drops such lines.
 #pragma once
 
 #include <cstdarg>
@@ -19,7 +19,7 @@ namespace expirer {
 // Thread-safe.
 class InfoLog final : public rocksdb::Logger {
  public:
-  // Where the file cannot be made, all lines are dropped.
+  // If the file cannot be created, all lines are dropped.
   InfoLog(rocksdb::FileSystem* files, const std::string& path);
   ~InfoLog() override { Close().PermitUncheckedError(); }
   using rocksdb::Logger::Logv;

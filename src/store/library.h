@@ -1,4 +1,4 @@
-// Which RocksDB is linked.
+// Name and version of the linked RocksDB.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// Keys of the `meta` family, and its versions.
+// The keys of the `meta` family, and the store's format version.
 //
 //   "format"            varint format version of the whole store
 //   "store_id"          32 hex digits
@@ -7,20 +7,20 @@
 //                       retry lane is the next number. Never given twice. A
 //                       queue is named <rule>, <rule>.<entry> or <rule>.late.
 //   "next_lane"         varint
-//   "bound/" be16 lane  varint low bound, ms: no row of the lane stands before
+//   "bound/" be16 lane  varint low bound, ms: no row of the lane is before it
 //   "stream/" name      varint number of the stream (Position::stream)
 //   "consumer/" rule 0x00 stream   ack floor etc. (net's, opaque here)
 //   "read/" rule 0x00 stream       ReadMark (sched/streams.h)
 //   "rebuild"           the newest rebuild (sched/rebuild.h)
-//   "count/" ...        counters, and that they are to be counted anew
+//   "count/" ...        counters, and whether they must be counted again
 //                       (sched/counts.h)
 //   "rename/" old       new: rule `old` is being renamed (sched/rename.h)
-//   "first_name/" rule  the rule's first name, where that is another (sched/queues.h)
+//   "first_name/" rule  the rule's first name, if it was renamed (sched/queues.h)
 //   "alive"             varint ms of the last sign of life
-//   "sent"              what earlier processes may have sent (sched/possibly_sent.h)
-//   "quiet"             since when nothing can have been sent (sched/possibly_sent.h)
-//   "ahead"             rows may wait for a clock that was ahead (sched/ahead.h)
-//   "down/"  be64 from  varint until: a span in which no process ran
+//   "sent"              rows that earlier processes possibly sent (sched/possibly_sent.h)
+//   "quiet"             a disconnected span that has not ended (sched/possibly_sent.h)
+//   "ahead"             rows may lie ahead of the clock until then (sched/ahead.h)
+//   "down/"  be64 from  varint until: a process gap (sched/process_gaps.h)
 #pragma once
 
 #include <cstdint>
@@ -28,10 +28,11 @@
 
 namespace expirer {
 
-// Raised when an older binary must refuse the store.
+// It is raised if an older binary must refuse the store.
 // 2: job rows of version 2, 3: registers of version 2 (job/job.h), 4: read marks
 // with epochs, 5: read marks with the time of creation (sched/streams.h) and job rows
-// of version 3 (job/job.h). An older store is raised when it is opened.
+// of version 3 (job/job.h). Opening an older
+// store raises it.
 inline constexpr uint64_t kFormatVersion = 5;
 
 inline constexpr std::string_view kMetaFormat = "format";

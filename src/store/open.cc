@@ -1,4 +1,5 @@
-// Opening: who has the store, is it one, is it whole, is it of our format.
+// Opening a store: checks that no other process has it open, that it is a store of
+// expirer, that it is whole, and that we can read its format.
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -85,7 +86,7 @@ absl::Status NotOurs(const std::string& path) {
                   path));
 }
 
-// The families there are; empty for a new store.
+// The families of the database; empty for a new store.
 absl::StatusOr<std::vector<std::string>> ListFamilies(const rocksdb::DBOptions& options,
                                                       const std::string& path,
                                                       rocksdb::FileSystem* files) {
@@ -96,7 +97,8 @@ absl::StatusOr<std::vector<std::string>> ListFamilies(const rocksdb::DBOptions& 
   return names;
 }
 
-// A database without our mark SYNCED that has not our families is another's.
+// A database that has neither our file SYNCED nor our families belongs to another
+// program.
 absl::Status CheckOurs(const rocksdb::DBOptions& options, const std::string& path,
                        rocksdb::FileSystem* files) {
   if (Exists(files, path + "/" + std::string(SyncedFile::kName))) return absl::OkStatus();
@@ -108,8 +110,8 @@ absl::Status CheckOurs(const rocksdb::DBOptions& options, const std::string& pat
   return absl::OkStatus();
 }
 
-// A reader takes no lock, so the writer may delete a log while it is being
-// checked: look again before calling it lost.
+// A reader takes no lock, so the writer may delete a log while we check it: check again
+// before reporting it lost.
 absl::Status VerifyLogs(WalGuard* guard, const StoreOptions& options) {
   absl::Status status = guard->Verify(options.recover_point_in_time);
   for (int i = 0; options.read_only && absl::IsDataLoss(status) && i < 3; ++i) {
@@ -129,7 +131,7 @@ absl::Status OpenRocks(RocksSetup setup, const std::vector<std::string>& names,
                        const std::string& path, bool read_only,
                        std::unique_ptr<rocksdb::DB>* out,
                        std::vector<rocksdb::ColumnFamilyHandle*>* families) {
-  // Families we do not know belong to a newer format, which says so itself.
+  // Unknown families belong to a newer format, which CheckFormat reports.
   for (const std::string& name : names)
     if (std::none_of(setup.families.begin(), setup.families.end(),
                      [&](const auto& family) { return family.name == name; }))
@@ -153,7 +155,8 @@ absl::Status OpenRocks(RocksSetup setup, const std::vector<std::string>& names,
   return FromRocks(s, "opening store " + path);
 }
 
-// An opening writes. A volume that cannot be asked counts as one with room.
+// An opening writes, so it needs room. A volume that cannot be asked counts as one
+// with room.
 absl::Status CheckRoom(const SpaceGauge& space, const std::string& path) {
   const absl::StatusOr<VolumeRoom> room = space.Room();
   if (!room.ok() || !room->BelowReserve()) return absl::OkStatus();
@@ -192,7 +195,7 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(const StoreOptions& options) 
   auto store = std::unique_ptr<Store>(new Store(std::move(rep)));
   store->note_ = guard->note();
   if (!store->note_.empty())
-    Log(Level::kWarn, "write-ahead logs were not taken whole",
+    Log(Level::kWarn, "a part of the write-ahead logs was left out",
         {{"store", path}, {"note", store->note_}});
   RETURN_IF_ERROR(store->CheckFormat());
   return store;
@@ -220,7 +223,7 @@ absl::Status Store::CheckFormat() {
   ASSIGN_OR_RETURN(const bool named, GetMeta(kMetaStoreId, &id_));
   if (!named || id_.size() != 32) return Corrupt("the store's id is missing");
   if (format == kFormatVersion || rep_->read_only) return absl::OkStatus();
-  // Before anything an older binary would misread.
+  // Raise the format before writing anything that an older binary would misread.
   WriteSet set;
   set.PutMeta(kMetaFormat, Varints(kFormatVersion));
   RETURN_IF_ERROR(Write(&set));

@@ -1,5 +1,5 @@
-// How RocksDB is set up: one place, each setting with its reason. Figures are
-// of bench/store_bench.cc (bench/README.md).
+// All settings of RocksDB, each with its reason. Figures come from
+// bench/store_bench.cc (bench/README.md).
 #pragma once
 
 #include <atomic>
@@ -25,15 +25,15 @@
 
 namespace expirer {
 
-// The time the store goes by, shared with RocksDB's background threads.
+// The present time for the store and RocksDB's background threads.
 class Present {
  public:
   void SetNow(int64_t now_ms) { now_ms_.store(now_ms, std::memory_order_relaxed); }
-  // As Store::ForgetEarly.
+  // Like Store::ForgetEarly.
   void ForgetEarly(std::string_view rule, int64_t floor_ms);
 
-  // The closed key of `id` is forgotten once its expires_ms (0 = never) is reached, or
-  // is not above its rule's floor.
+  // Whether the closed key `id` is forgotten: its expires_ms (0 = never) is reached, or
+  // is not above the floor of its rule.
   [[nodiscard]] bool Forgets(std::string_view id, int64_t expires_ms) const {
     if (expires_ms <= 0) return false;
     return expires_ms <= now_ms_.load(std::memory_order_relaxed) ||
@@ -45,20 +45,20 @@ class Present {
   [[nodiscard]] bool BelowFloor(std::string_view id, int64_t expires_ms) const;
 
   std::atomic<int64_t> now_ms_ = 0;
-  std::atomic<int64_t> highest_ms_ = 0;  // of the floors: above it none is looked up
+  std::atomic<int64_t> highest_ms_ = 0;  // highest floor: no rule forgets keys above it
   mutable Mutex mutex_;
   std::map<std::string, int64_t, std::less<>> floors_ ABSL_GUARDED_BY(mutex_);
 };
 
-// The families in the order they are created, which fixes their numbers; a
-// WriteSet is filled before it knows its store and relies on them.
+// The families, in the order of their creation, which fixes their numbers. A WriteSet
+// relies on these, because it is filled before it knows its store.
 enum Family : uint32_t { kDefault = 0, kDue = 1, kIds = 2, kDead = 3, kMeta = 4 };
 inline constexpr uint32_t kFamilies = 5;
 inline constexpr const char* kFamilyNames[kFamilies] = {"default", "due", "ids", "dead",
                                                         "meta"};
 
-// Drops registers whose time has come while RocksDB compacts. It only gives
-// back space: reads treat them as absent before.
+// Drops forgotten registers while RocksDB compacts. This only frees space: reads treat
+// such registers as absent even before that.
 [[nodiscard]] std::unique_ptr<rocksdb::CompactionFilter> MakeExpiryFilter(
     const Present* present);
 

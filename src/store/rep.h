@@ -1,4 +1,4 @@
-// The inside of Store, shared by open.cc (getting there) and store.cc (verbs).
+// The members of Store, shared by open.cc (opening) and store.cc (verbs).
 #pragma once
 
 #include <array>
@@ -22,17 +22,17 @@
 
 namespace expirer {
 
-// What RocksDB's background threads ran into.
+// Collects the errors of RocksDB's background threads.
 class BackgroundErrors final : public rocksdb::EventListener {
  public:
   void OnBackgroundError(rocksdb::BackgroundErrorReason reason,
                          rocksdb::Status* error) override;
   void OnErrorRecoveryCompleted(rocksdb::Status old_error) override;
 
-  // A flush or compaction found no space and has not recovered.
+  // True if a flush or compaction found no space and RocksDB has not recovered.
   [[nodiscard]] bool no_space() const { return no_space_; }
   void ClearNoSpace() { no_space_ = false; }
-  // OK, or why the database stopped for good.
+  // OK, or the reason why the database stopped for good.
   [[nodiscard]] absl::Status fatal() const;
 
  private:
@@ -48,8 +48,8 @@ struct Store::Rep {
   [[nodiscard]] rocksdb::ColumnFamilyHandle* family(Family which) const {
     return families[which];
   }
-  // Syncs, flushes what is in memory (the next opening has nothing to replay)
-  // and closes RocksDB. The guard keeps the lock until it is destroyed.
+  // Syncs, flushes what is in memory, so that the next opening has nothing to replay,
+  // and closes RocksDB. The guard holds the lock until it is destroyed.
   void Close();
 
   const std::string path;
@@ -66,16 +66,16 @@ struct Store::Rep {
   std::unique_ptr<rocksdb::DB> db;
   std::vector<rocksdb::ColumnFamilyHandle*> families;  // at least kFamilies
 
-  // What stood where a key was written since SetSavepoint; nothing: no such key.
+  // For each key written since SetSavepoint: its value before; empty = it had none.
   using Marked = std::map<std::pair<uint32_t, std::string>, std::optional<std::string>>;
-  // Before a write: adds to `marked` what `batch` is about to replace.
+  // Call before a write: adds the values that `batch` will replace to `marked`.
   [[nodiscard]] absl::Status NoteReplaced(const rocksdb::WriteBatch& batch);
 
   // Core thread only.
   std::optional<Marked> marked;
   SpaceGauge space;
   bool full = false;        // a write found no space
-  int64_t asked_at_ms = 0;  // monotonic; when Writable last looked
+  int64_t asked_at_ms = 0;  // monotonic; when Writable last tried
 };
 
 struct WriteSet::Rep {

@@ -1,5 +1,5 @@
-// The border between RocksDB and expirer: its statuses become ours once, here.
-// Only for files of src/store and its tests.
+// Converts RocksDB's statuses and slices to ours. Only for files of src/store and its
+// tests.
 #pragma once
 
 #include <string>
@@ -11,9 +11,9 @@
 
 namespace expirer {
 
-// kDataLoss, saying what to do, for corruption and files that are not there;
-// kResourceExhausted for no space left, kNotFound, kInternal for the rest;
-// "context: RocksDB's own words".
+// The status with the message "context: RocksDB's own words". kDataLoss, with advice,
+// for corruption and missing files; kResourceExhausted if there is no space left;
+// kNotFound; kInternal for other errors.
 [[nodiscard]] absl::Status FromRocks(const rocksdb::Status& status,
                                      std::string_view context);
 

@@ -14,8 +14,8 @@ namespace expirer {
 namespace {
 
 constexpr int64_t kReadEveryMs = 100;
-// Others write too (flushes, compactions, other processes): with less than
-// this left, each write looks again. statvfs takes about a microsecond.
+// Flushes, compactions and other processes write too. So if less than this is left,
+// each write asks the volume again. statvfs takes about a microsecond.
 constexpr uint64_t kPlentyBytes = 1 << 30;
 
 }  // namespace
@@ -44,7 +44,7 @@ absl::StatusOr<VolumeRoom> RoomOn(rocksdb::FileSystem* files, const std::string&
 std::string NoRoomOn(const std::string& path, const VolumeRoom& room) {
   return fmt::format(
       "the volume of {} has no room: {}; expirer writes nothing below {} bytes or {} "
-      "inodes, and again from {} and {} on",
+      "inodes, and writes again from {} and {} on",
       path, room.ToString(), kReserveBytes, kReserveInodes, kResumeBytes, kResumeInodes);
 }
 

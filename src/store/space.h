@@ -1,5 +1,5 @@
-// Free space of the store's volume, in bytes and in files: the reserve that is
-// never eaten into, and a gauge that asks cheaply.
+// Free space of the store's volume, in bytes and inodes: the reserve that expirer
+// leaves free, and a gauge that is cheap to ask.
 #pragma once
 
 #include <cstdint>
@@ -16,21 +16,21 @@ class FileSystem;
 
 namespace expirer {
 
-// With less than this free nothing is written, and no store is opened: RocksDB
-// stops or ends the process when it runs into a full volume. Room for a log's
-// last append and the start of a flush.
+// If less than this is free, expirer writes nothing and opens no store, because
+// RocksDB stops or ends the process on a full volume. It is enough for a log's last
+// append and the start of a flush.
 inline constexpr uint64_t kReserveBytes = 32'000'000;
 inline constexpr uint64_t kReserveInodes = 64;
-// More than the reserve before writing begins again, lest it flutter. The least
-// that limits.disk_free may be.
+// Writing begins again only if this much is free. It is more than the reserve, so that
+// the state does not flutter. limits.disk_free must not be less.
 inline constexpr uint64_t kResumeBytes = 48'000'000;
 inline constexpr uint64_t kResumeInodes = 96;
 
-// What a volume has free for an unprivileged process.
+// The free space of a volume for an unprivileged process.
 struct VolumeRoom {
   static constexpr uint64_t kNoLimit = std::numeric_limits<uint64_t>::max();
   uint64_t bytes = 0;
-  uint64_t inodes = kNoLimit;  // files it can still hold; many volumes do not count
+  uint64_t inodes = kNoLimit;  // kNoLimit if the volume has no limit on files
 
   [[nodiscard]] bool BelowReserve() const {
     return bytes < kReserveBytes || inodes < kReserveInodes;
@@ -38,17 +38,18 @@ struct VolumeRoom {
   [[nodiscard]] bool MayResume() const {
     return bytes >= kResumeBytes && inodes >= kResumeInodes;
   }
-  // "12 bytes and 0 inodes are free"; inodes only where they are counted.
+  // "12 bytes and 0 inodes are free"; without inodes if they have no limit.
   [[nodiscard]] std::string ToString() const;
 };
 
-// Of the volume that `path` is on. `files` null = the host's.
+// The free space of the volume of `path`. `files` null = the host's.
 [[nodiscard]] absl::StatusOr<VolumeRoom> RoomOn(rocksdb::FileSystem* files,
                                                 const std::string& path);
-// Why nothing is written to `path`, and what it takes.
+// A sentence for the operator: why nothing is written to `path`, and how much must be
+// free.
 [[nodiscard]] std::string NoRoomOn(const std::string& path, const VolumeRoom& room);
 
-// Asks cheaply: a cached figure, counted down by what was written since. One
+// Free space from a cache, less what was written since the cache was filled. One
 // thread.
 class SpaceGauge {
  public:
@@ -57,8 +58,8 @@ class SpaceGauge {
              const Clock* clock)
       : files_(std::move(files)), path_(std::move(path)), clock_(clock) {}
 
-  // False when writing `bytes` would eat into the reserve. Where the volume
-  // cannot be asked that counts as room: the write itself will tell.
+  // False if writing `bytes` would use some of the reserve. True if the volume cannot
+  // be asked: then the write itself fails if there is no room.
   [[nodiscard]] bool HasRoom(uint64_t bytes);
   void Wrote(uint64_t bytes) { since_ += bytes; }
   [[nodiscard]] absl::StatusOr<VolumeRoom> Room() const {

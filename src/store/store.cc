@@ -22,7 +22,7 @@ absl::Status NoSpaceOn(const std::string& path, const SpaceGauge& space) {
                              path, room.ok() ? "; " + room->ToString() : ""));
 }
 
-// The first key after all those beginning with `prefix`; empty = none.
+// The first key after all keys that begin with `prefix`; empty = none.
 std::string PrefixEnd(std::string_view prefix) {
   std::string end(prefix);
   while (!end.empty() && end.back() == '\xff') end.pop_back();

@@ -1,6 +1,5 @@
-// SYNCED: a small file in the store's directory that says how much of each
-// write-ahead log was synced, so that an opening can tell bytes that were
-// promised from a tail that was not.
+// SYNCED: a small file in the store's directory that says how much of each write-ahead
+// log was synced. By it an opening distinguishes synced bytes from an unsynced tail.
 //
 //   two slots of 16 KB, each:
 //   | "expsync1" | le64 sequence | le32 n
@@ -8,9 +7,9 @@
 //   | le64 XXH3 of all before |
 //   id: number of a write-ahead log, or of a MANIFEST with bit 63 set
 //
-// The valid slot with the higher sequence counts. Between two fdatasyncs only
-// one slot is written, over and over; the other is what the last fdatasync
-// made durable. So a torn write never takes both.
+// The valid slot with the higher sequence counts. Between two fdatasyncs only one slot
+// is written; the other holds what the last fdatasync made durable. So a torn write
+// never damages both.
 #pragma once
 
 #include <cstdint>
@@ -38,16 +37,17 @@ class SyncedFile {
  public:
   static constexpr std::string_view kName = "SYNCED";
 
-  // The list last written, without changing anything. kNotFound when there is
-  // no such file, kDataLoss when neither slot is whole.
+  // Reads the list that was written last. kNotFound if the file is missing, kDataLoss
+  // if neither slot is valid.
   [[nodiscard]] static absl::StatusOr<std::vector<SyncedLog>> Read(
       rocksdb::FileSystem* files, const std::string& dir);
 
-  // Opens or creates, durable before it returns.
+  // Opens or creates the file; it is durable when the call returns.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<SyncedFile>> Open(
       rocksdb::FileSystem* files, const std::string& dir);
 
-  // Survives the process from here on, a power loss after the next Sync.
+  // Writes the list. It survives the end of the process at once, and a power loss
+  // after the next Sync.
   [[nodiscard]] rocksdb::IOStatus Write(const std::vector<SyncedLog>& logs);
   [[nodiscard]] rocksdb::IOStatus Sync();
 

@@ -31,7 +31,7 @@ std::optional<BlockHandle> ReadHandle(std::string_view bytes) {
 
 std::string_view TableFooterDamage(std::string_view footer) {
   if (footer.size() != kTableFooterBytes) return "it is too short for a table";
-  if (Little(footer.substr(45)) != kMagic) return "it does not end as a table does";
+  if (Little(footer.substr(45)) != kMagic) return "it does not end like a table";
   if (Little(footer.substr(41, 4)) != kVersion ||
       static_cast<uint8_t>(footer[0]) != kXxh3)
     return "its footer is damaged";

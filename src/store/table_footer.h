@@ -1,20 +1,20 @@
-// The last bytes of a table file, which say how the rest is to be read.
+// Checks the last bytes of a table file, which say how to read the rest.
 //
 // RocksDB checks every block of a table by a checksum but not the footer (up to
-// format version 5, which we write). One flipped bit of it can mean "there are
-// no checksums": then damaged blocks are taken as they come, or an assertion of
-// RocksDB ends the process. All tables of a store are written one way, so what
-// says otherwise is damaged.
+// format version 5, which we write). One flipped bit of the footer can mean "there are
+// no checksums": then RocksDB accepts damaged blocks, or fails an assertion, which
+// ends the process. All our tables have the same footer form, so a footer of another
+// form is damaged.
 //
 //   | u8 checksum type=4 (XXH3) | 40 bytes: where the metaindex and the index are
 //   | le32 format version=5 | le64 magic number |
 //
-// The two blocks that RocksDB reads first, the metaindex and the properties it
-// names, are taken apart before their checksums are looked at (7.8,
-// ReadTablePropertiesHelper): an assertion of Debian's build ends the process
-// when their last word is damaged. So these are looked at here, too.
+// RocksDB 7.8 parses the two blocks that it reads first, the metaindex and the
+// properties, before it checks their checksums (ReadTablePropertiesHelper). In Debian's
+// build an assertion ends the process if their last word is damaged. So we check these
+// blocks, too.
 //
-// The forms are RocksDB's own: table/format.cc and table/block_based/block.cc.
+// RocksDB defines the forms in table/format.cc and table/block_based/block.cc.
 #pragma once
 
 #include <cstddef>
@@ -26,23 +26,25 @@ namespace expirer {
 
 inline constexpr size_t kTableFooterBytes = 53;
 
-// "" for the footer of a table that a store wrote, else what is wrong with it.
+// "" if the footer has the form of our tables, otherwise what is wrong with it.
 [[nodiscard]] std::string_view TableFooterDamage(std::string_view footer);
 
 // Behind each block: | u8 compression=0 | le32 checksum |
 inline constexpr size_t kBlockTrailerBytes = 5;
 
-// Where a block begins in its table, and its length without the trailer.
+// Offset of a block in its table, and its length without the trailer.
 struct BlockHandle {
   uint64_t offset = 0;
   uint64_t size = 0;
 };
 
-// Of a footer that is fit. Nothing where it is malformed.
+// The metaindex that a footer names; empty if it is malformed. REQUIRED:
+// TableFooterDamage(footer) is "".
 [[nodiscard]] std::optional<BlockHandle> MetaIndexOf(std::string_view footer);
-// Of a metaindex that is whole, without its trailer. Nothing where it names none.
+// The properties block that a metaindex names; empty if there is none. REQUIRED: the
+// metaindex is whole; it is given without its trailer.
 [[nodiscard]] std::optional<BlockHandle> PropertiesOf(std::string_view metaindex);
-// Whether a block that is not compressed, with its trailer, has its checksum.
+// Whether the checksum of an uncompressed block is right. `block` has its trailer.
 [[nodiscard]] bool BlockIsWhole(std::string_view block);
 
 }  // namespace expirer

@@ -1,7 +1,7 @@
-// SetSavepoint and TakeBack: a crash that loses exactly the writes since a moment. It is
-// done by putting back what they replaced, and not by cutting the log: which of
-// its bytes RocksDB has moved into tables by then is its background threads'
-// affair and differs from run to run.
+// SetSavepoint and TakeBack: a crash that loses exactly the writes since the savepoint.
+// They write back the replaced values. Cutting the log would not do: RocksDB's
+// background threads decide which of its bytes are in tables by then, and that differs
+// from run to run.
 #include <utility>
 
 #include "base/check.h"

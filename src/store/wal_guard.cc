@@ -30,7 +30,7 @@ IOStatus ReadBlock(const std::string& name, const rocksdb::FSRandomAccessFile& f
                    const std::optional<BlockHandle>& handle, uint64_t size,
                    std::string* block) {
   const auto damaged = [&name] {
-    return IOStatus::Corruption(name, "a block that says what is in it is damaged");
+    return IOStatus::Corruption(name, "its metaindex or properties block is damaged");
   };
   if (!handle || handle->size > kFirstBlockMax || handle->offset > size ||
       handle->size + kBlockTrailerBytes > size - handle->offset)
@@ -46,7 +46,7 @@ IOStatus ReadBlock(const std::string& name, const rocksdb::FSRandomAccessFile& f
   return s;
 }
 
-// The blocks that RocksDB takes apart before it looks at their checksums.
+// The blocks that RocksDB parses before it checks their checksums.
 IOStatus CheckFirstBlocks(const std::string& name,
                           const rocksdb::FSRandomAccessFile& file,
                           const std::optional<BlockHandle>& metaindex, uint64_t size) {
@@ -112,7 +112,7 @@ uint64_t IdOfName(std::string_view name) {
 
 bool IsManifest(uint64_t id) { return (id & kManifestBit) != 0; }
 
-// A log as RocksDB may see it: nothing after `limit`.
+// A log as RocksDB will see it: without the bytes after `limit`.
 class ShortenedFile final : public rocksdb::FSSequentialFileOwnerWrapper {
  public:
   ShortenedFile(std::unique_ptr<rocksdb::FSSequentialFile>&& file, uint64_t limit)
@@ -150,8 +150,8 @@ class Wal {
 
   void Appended(const Slice& data, bool whole) {
     MutexLock lock(&bytes_mutex_);
-    // After a failed append the file holds we know not what from here on:
-    // what was digested stays true, nothing later is counted.
+    // After a failed append we do not know what the file contains from here on. The
+    // digest so far stays true; nothing later is counted.
     if (!whole) tracked_ = false;
     if (!tracked_) return;
     digest_.Add(ToView(data));
@@ -188,7 +188,7 @@ class Wal {
   }
 
  private:
-  // Captured before the sync begins: what comes meanwhile may not be covered.
+  // Captured before the sync begins, which may not cover later appends.
   SyncedLog Capture() {
     MutexLock lock(&bytes_mutex_);
     return {id_, bytes_, digest_.value()};
@@ -434,11 +434,11 @@ std::string WalGuard::Damage(const Found& found) const {
 absl::Status WalGuard::ChooseManifest(Found* manifest) {
   manifest->intact = manifest->exists;
   if (manifest->exists) RETURN_IF_ERROR(Inspect(manifest));
-  // Tables it does not list RocksDB would delete: no flag goes past this.
+  // RocksDB would delete tables that it does not list, so no flag overrides this.
   if (!manifest->intact) return Corrupt(Damage(*manifest) + "; restore a backup");
   if (manifest->listed.bytes > 0) listed_at_open_[manifest->id] = manifest->listed;
-  // RocksDB writes it no further once it has a newer one, so what was torn was
-  // never acted upon.
+  // RocksDB does not write to it once it has a newer one, so it never acted on the torn
+  // part.
   if (manifest->understood) visible_[manifest->id] = manifest->whole_bytes;
   return absl::OkStatus();
 }

@@ -1,37 +1,36 @@
-// Never loses synced writes in silence.
+// Detects every loss of synced writes when a store is opened.
 //
-// Writes and syncs are apart, so a power loss leaves an unsynced tail with
-// pages missing in any order. RocksDB cannot tell that from damage: of its
-// recovery modes one refuses the healthy store, the other also drops synced
-// records after a flipped bit, a cut or a deleted log without a word. The
-// guard can: a file system under RocksDB that
-//   - counts and digests (XXH3) what is appended to each write-ahead log, and
-//     after each successful sync writes to SYNCED (store/synced_file.h) how
-//     much of each log was synced and its digest, as captured before the sync
-//     began;
-//   - syncs a log at least once before the next one is begun: so only the
-//     newest may be unlisted, and a log lost whole is missed;
-//   - at opening, before RocksDB, proves for every log listed that these bytes
-//     are all there, and refuses the store otherwise;
-//   - shows RocksDB each log only up to where its unsynced tail makes sense
-//     (store/wal_scan.h), and none of the later logs: so what is recovered is
-//     a prefix of what was written and holds everything synced. Nothing is cut
-//     on disk: the logs go when RocksDB has flushed what it read.
+// Writing and syncing are separate steps, so a power loss leaves an unsynced tail with
+// pages missing in any order. RocksDB cannot distinguish that from damage. One of its
+// recovery modes refuses the healthy store; the other also drops synced records,
+// silently, after a flipped bit, or if a log was cut or deleted. The guard is a file
+// system under RocksDB that distinguishes them. It
+//   - counts and digests (XXH3) what is appended to each write-ahead log. After each
+//     successful sync it writes to SYNCED (store/synced_file.h) how much of each log
+//     was synced, and the digest, both taken before the sync began;
+//   - syncs a log at least once before the next one begins. So only the newest may be
+//     missing in SYNCED, and a lost log is noticed;
+//   - checks at opening, before RocksDB reads, that the synced bytes of every listed
+//     log are there, and refuses the store if they are not;
+//   - shows RocksDB each log only up to where its unsynced tail is readable
+//     (store/wal_scan.h), and no later log. So RocksDB recovers a prefix of what was
+//     written, which contains everything synced. The guard cuts nothing on disk:
+//     RocksDB deletes the logs when it has flushed what it read.
 //
-// The MANIFEST, RocksDB's list of its tables, is guarded alike: RocksDB syncs
-// it, refuses the store when its unsynced tail is torn, and would miss tables
-// in silence if it were cut.
+// The guard treats the MANIFEST, RocksDB's list of its tables, in the same way. RocksDB
+// syncs it, refuses the store if its unsynced tail is torn, and would not notice missing
+// tables if it were cut.
 //
-// Of the tables, which RocksDB checks block by block, it looks at the footer,
-// which nothing checks (store/table_footer.h).
+// RocksDB checks tables block by block, but not their footer, so the guard checks that
+// (store/table_footer.h).
 //
-// SYNCED itself is made durable when a log is first listed, before one is
-// deleted, at most once a second between, and at the end. Limit that remains:
-// a power loss (not a killed process) may leave SYNCED up to a second behind;
-// damage to synced bytes of just that second would go unseen.
+// SYNCED itself is made durable when a log is first listed, before a log is deleted, at
+// most once a second in between, and at the end. Limit: a power loss (not a killed
+// process) may leave SYNCED up to a second behind, and damage to bytes that were synced
+// within that second is not detected.
 //
-// Syncing is the guard's own (SyncAll), not DB::SyncWAL: after a log found no
-// space, RocksDB 7.8 aborts on an assertion when it is asked to sync that log.
+// The guard syncs by itself (SyncAll) and does not use DB::SyncWAL: RocksDB 7.8 fails
+// an assertion if it must sync a log that has found no space before.
 #pragma once
 
 #include <atomic>
@@ -52,7 +51,7 @@ namespace expirer {
 
 class Wal;  // one log being written
 
-// Thread-safe once opened, as RocksDB's file systems must be.
+// Thread-safe once opened, as RocksDB requires of a file system.
 class WalGuard final : public rocksdb::FileSystemWrapper {
  public:
   // Guards the logs in `dir`, which has no trailing slash. `clock` outlives it.
@@ -61,33 +60,33 @@ class WalGuard final : public rocksdb::FileSystemWrapper {
   ~WalGuard() override;
   const char* Name() const override { return "ExpirerWalGuard"; }
 
-  // Takes the store's lock and hands it to RocksDB when that asks for it.
-  // kFailedPrecondition when another process has it, kResourceExhausted when there
-  // is no room for its file. Not for read-only.
+  // Takes the store's lock, and gives it to RocksDB when that asks for it.
+  // kFailedPrecondition if another process has it, kResourceExhausted if there is no
+  // room for its file. Not for read-only.
   [[nodiscard]] absl::Status Lock();
-  // The same for a reader, which must not write: OK without the lock where
-  // there is no file to lock or it cannot be opened.
+  // Like Lock, for a reader, which must not write. Returns OK without the lock if the
+  // lock file is missing or cannot be opened.
   [[nodiscard]] absl::Status LockToRead();
-  // Checks the logs; decides what of them RocksDB gets to see. kDataLoss when
-  // synced bytes are not there, unless `recover`: then everything from the
-  // first damage on is left out, and note() says what.
+  // Checks the logs and decides how much of each RocksDB will see. If synced bytes are
+  // missing or damaged: kDataLoss, or if `recover`, leaves out everything from the first
+  // damage on, and note() says what.
   [[nodiscard]] absl::Status Verify(bool recover);
-  // Begins to keep SYNCED; after Verify, before RocksDB opens for writing.
+  // Begins to update SYNCED. Call after Verify, before RocksDB opens for writing.
   [[nodiscard]] absl::Status Start();
-  // Makes SYNCED durable and gives back the lock; after RocksDB was closed.
+  // Makes SYNCED durable and releases the lock. Call after RocksDB was closed.
   void Stop();
 
-  // Makes durable everything appended to any log before the call. The first
-  // failure is final: every later sync of a log fails too.
+  // Makes everything durable that was appended to any log before the call. After the
+  // first failure every later sync of a log fails, too.
   [[nodiscard]] absl::Status SyncAll();
 
-  // Appended to logs that are not deleted yet.
+  // Bytes in all logs that are not deleted yet.
   [[nodiscard]] uint64_t LogBytes();
 
-  // What was left out at opening, for the operator; empty = nothing.
+  // For the operator: what the opening left out; empty = nothing.
   [[nodiscard]] const std::string& note() const { return note_; }
-  // False when a log, intact by its digest, did not read as log format: its
-  // tail was left as it is, for RocksDB to judge.
+  // False if a log has the right digest but not the log format. Its tail was then not
+  // hidden, and RocksDB decides about it.
   [[nodiscard]] bool understood() const { return understood_; }
 
   rocksdb::IOStatus NewWritableFile(const std::string& name,
@@ -117,10 +116,10 @@ class WalGuard final : public rocksdb::FileSystemWrapper {
   friend class Wal;
   struct Found;
 
-  // What SYNCED calls the file of this path; 0 for one that is not guarded.
+  // The id of a file in SYNCED; 0 if the file is not guarded.
   [[nodiscard]] uint64_t IdOf(const std::string& path) const;
   [[nodiscard]] std::string PathOf(uint64_t id) const;
-  // By number, oldest first.
+  // The logs being written, oldest first.
   [[nodiscard]] std::vector<std::shared_ptr<Wal>> OpenLogs();
   [[nodiscard]] absl::StatusOr<std::vector<Found>> FindFiles(bool recover);
   [[nodiscard]] absl::Status Inspect(Found* found);
@@ -131,7 +130,7 @@ class WalGuard final : public rocksdb::FileSystemWrapper {
   void Hide(const Found& found, uint64_t visible, const std::string& why);
 
   [[nodiscard]] rocksdb::IOStatus SyncOpenLogs();
-  // After a sync of `wal` that covered `synced`.
+  // Call after a sync that made `synced` durable: puts it on the list.
   [[nodiscard]] rocksdb::IOStatus Record(const SyncedLog& synced);
   [[nodiscard]] rocksdb::IOStatus WriteList(bool durable)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(list_mutex_);

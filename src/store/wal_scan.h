@@ -1,13 +1,12 @@
-// Finds where an unsynced tail of a write-ahead log stops making sense.
+// Finds the end of the readable part of a write-ahead log's unsynced tail.
 //
 // After a power loss the pages of a log that were never synced may be there or
 // not, in any order: whole records, zeros, or records with holes. The scan
 // walks RocksDB's log format (stable since LevelDB; header comment of its
-// db/log_format.h) and ends at the last whole record before the first that is
-// torn, fails its checksum, or does not follow its predecessor's sequence
-// number. What lies before `trusted` bytes was checked by digest already, so
-// it is walked but its checksums are not computed again. RocksDB's MANIFEST
-// has the same format without the sequence numbers.
+// db/log_format.h). It ends before the first record that is torn, fails its checksum,
+// or does not follow its predecessor's sequence number. The first `trusted` bytes were
+// already checked by digest, so the scan reads them but does not compute their
+// checksums. RocksDB's MANIFEST has the same format without the sequence numbers.
 //
 //   block  := 32,768 bytes of fragments; fewer than 7 left over are zeros
 //   header := | masked crc32c of type and data, le32 | le16 length | u8 type |
@@ -31,18 +30,18 @@ class WalScan {
 
   WalScan(Of of, uint64_t trusted) : of_(of), trusted_(trusted) {}
 
-  // The file's next block: kBlockBytes, or fewer at its end. Returns false
-  // when the rest of the file need not be read.
+  // Reads the file's next block: kBlockBytes, or fewer at its end. Returns false if the
+  // rest of the file need not be read.
   bool Block(std::string_view block);
 
-  // End of the last whole record; the file's size when all of it is whole.
+  // The end of the last whole record; the file's size if all records are whole.
   [[nodiscard]] uint64_t whole_bytes() const { return whole_bytes_; }
-  // The sequence number of the first whole record, and the one that must
-  // follow the last; both 0 when there is no record.
+  // The sequence number of the first whole record, and the number that must follow the
+  // last one; both 0 if there is no record.
   [[nodiscard]] uint64_t first_sequence() const { return first_sequence_; }
   [[nodiscard]] uint64_t next_sequence() const { return next_sequence_; }
-  // False when trusted bytes did not read as log format: then nothing said
-  // above holds and RocksDB must decide.
+  // False if trusted bytes do not have the log format: then the results above are not
+  // valid, and RocksDB must decide.
   [[nodiscard]] bool understood() const { return understood_; }
 
  private:
