@@ -1,9 +1,9 @@
-// Rows that wait for a time which the host's clock has shown and no longer shows. A
-// row stands at max(due, time of writing), or at its next attempt: where the clock
-// was ahead and was stepped back, such a time of ours is not waited for. At each
-// start, and when the clock steps back, all rows that may stand so are looked at, a
-// bounded piece a turn: of the retry lanes all later ones, of the others those up to
-// the latest time that the clock has shown.
+// Moves rows that lie ahead of a clock that was stepped back. A row's time is max(due,
+// time of writing), or the time of its next attempt. If the clock was ahead when we set
+// that time, the row must not wait until the clock shows it again. So each start, and
+// each step back of the clock, begins a scan of all rows that may lie ahead, a bounded
+// part per turn: of retry lanes all later rows, of the others those up to the latest
+// time that the clock has shown.
 #pragma once
 
 #include <cstddef>
@@ -24,20 +24,20 @@ class AheadRows {
   // `alive_ms`, 0 = none. Errors: kDataLoss for a malformed note.
   [[nodiscard]] absl::Status Load(const Store& store, int64_t now_ms, int64_t alive_ms,
                                   WriteSet* set);
-  // The clock shows `now_ms`. When it stepped back a look begins, and `set` has the
-  // note that makes the next starts look, until the clock shows as much again.
+  // The clock shows `now_ms`. If it stepped back a scan begins, and `set` gets a note, so
+  // that later starts scan, too, until the clock shows that time again.
   void Note(int64_t now_ms, WriteSet* set);
-  // An attempt ended and left a row at `key_ms` as it is. While there was an attempt,
-  // no look moved it: where it stands ahead there is another one.
+  // An attempt ended and its row stays at `key_ms`. No scan moved the row during the
+  // attempt, so another scan begins if the row lies ahead.
   void NotePutBack(int64_t key_ms);
 
-  // A look has not ended.
+  // Whether a scan has not ended.
   [[nodiscard]] bool scanning() const { return scanning_; }
-  // Whether the row, whose time in the store is later than `now_ms` and than its due
-  // time, was moved.
+  // Called for a row whose time in the store is later than `now_ms` and than its due
+  // time. Returns whether it moved the row.
   using Judge = absl::FunctionRef<absl::StatusOr<bool>(
       const LaneState& lane, const JobKey& key, std::string_view row)>;
-  // Looks at a further piece of what is in the store. Returns how many were moved.
+  // Scans the next part of the store. Returns how many rows were moved.
   [[nodiscard]] absl::StatusOr<size_t> Scan(const Store& store, const Lanes& lanes,
                                             int64_t now_ms, Judge judge);
 
@@ -49,9 +49,9 @@ class AheadRows {
   void Begin(int64_t until_ms);
 
   bool scanning_ = false;
-  size_t lane_ = 0;        // looked at next: this one ...
+  size_t lane_ = 0;        // the scan goes on in this lane ...
   JobKey from_;            // ... from here on
-  int64_t until_ms_ = 0;   // up to here, where it is no retry lane
+  int64_t until_ms_ = 0;   // up to here, unless it is a retry lane
   int64_t latest_ms_ = 0;  // shown by the clock since it last stepped back
   // In `meta` under "ahead": | varint ms |, the latest time that the clock has
   // shown; 0 = no note.

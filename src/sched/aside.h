@@ -1,7 +1,6 @@
-// Rows of jobs that are due while it is being found out which stream takes their
-// target. They are out of their lane's window, so that others pass them, and stand
-// among the lane's rows that are out (LaneState::out), so that its low bound does not
-// pass them.
+// Rows of jobs that are due while their target is being resolved. They are not in their
+// lane's window, so that other rows can pass them. They are in LaneState::out, so that
+// the lane's low bound does not pass them.
 #pragma once
 
 #include <cstddef>
@@ -18,12 +17,12 @@ namespace expirer {
 // Core thread only.
 class Aside {
  public:
-  // Of all lanes together, shared as MayTake says. So many questions may be out at
-  // once. ~100 bytes each, and a target of 1 KB at most.
+  // For all lanes together; MayTake shares it among them. At most so many targets are
+  // being resolved at once. ~100 bytes per row, plus its target, at most 1 KB.
   static constexpr size_t kRowsMax = 4'096;
 
   [[nodiscard]] size_t size() const { return size_; }
-  // Whether rows wait for this target: those that come later wait behind them.
+  // Whether rows wait for this target. Later ones must then wait behind them.
   [[nodiscard]] bool Holds(std::string_view target) const {
     return size_ > 0 && rows_.find(target) != rows_.end();
   }
@@ -33,7 +32,7 @@ class Aside {
     at->second.push_back(row);
     ++size_;
   }
-  // Takes out the rows that wait for the target; "": all rows.
+  // Removes and returns the rows that wait for the target; "" = all rows.
   [[nodiscard]] std::vector<JobKey> Take(std::string_view target) {
     std::vector<JobKey> taken;
     for (auto at = rows_.lower_bound(target);

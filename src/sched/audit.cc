@@ -157,7 +157,7 @@ class Auditor {
       return absl::OkStatus();
     }
     if (row.key_ms < lane->second.bound_ms)
-      Found("{} stands before its lane's low bound {}, so it would never fire", place,
+      Found("{} is below its lane's low bound {}, so it would never fire", place,
             lane->second.bound_ms);
     if (totals_.renaming) return absl::OkStatus();
     const std::string id = MakeId(lane->second.queue, job->key);
@@ -166,7 +166,7 @@ class Auditor {
     const Register* reg = known.ok() && known->has_value() ? &**known : nullptr;
     const JobState state = lane->second.retry ? JobState::kRetrying : JobState::kPending;
     if (reg == nullptr || !reg->job || *reg->job != row || reg->state != state)
-      Found("{} holds the job {}, which its key's register does not say", place,
+      Found("{} has the job {}, but its key's register names another row or none", place,
             JobName(lane->second.queue, job->key));
     return absl::OkStatus();
   }

@@ -206,8 +206,7 @@ void Counts::Add(std::string_view rule, uint64_t RuleCounts::*count, int64_t cha
   value = 0;
   ++miscounts_;
   if (recount_wished_) return;  // told already
-  Log(Level::kError,
-      "a count of jobs does not agree with the store: all are counted anew from it",
+  Log(Level::kError, "a count of jobs disagrees with the store: counting all jobs again",
       {{"rule", rule}});
   WishRecount();
 }
@@ -239,7 +238,7 @@ void Counts::EndRecount(const CountsByRule& seen, uint64_t stale, uint64_t dead_
     const auto found = rules_.find(rule);
     const RuleCounts before = found == rules_.end() ? RuleCounts() : found->second;
     if (before == counts) continue;
-    Log(Level::kWarn, "a rule's jobs were counted anew",
+    Log(Level::kWarn, "the jobs of a rule were counted again",
         {{"rule", rule}, {"before", Words(before)}, {"now", Words(counts)}});
     Change(rule) = counts;
   }

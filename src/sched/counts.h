@@ -1,7 +1,7 @@
-// Counts that must be exact and O(1) however large the store: they are written
-// in the same batch as what they count. Should one disagree with the store all
-// the same (a fault of ours, or a store that is not whole), it is told and
-// counted, and all are counted anew from the store (recount.h).
+// Counts that are exact and take O(1), however large the store is: they are written in
+// the same batch as what they count. If a count still disagrees with the store (a fault
+// of ours, or a damaged store), this is logged and counted as a miscount, and everything
+// is counted again from the store (recount.h).
 #pragma once
 
 #include <cstdint>
@@ -19,8 +19,8 @@
 
 namespace expirer {
 
-// Of one rule, kept under "count/r/" rule: | u8 version=1 | varint pending |
-// varint retrying | varint dead_jobs | varint rejected |
+// The counts of one rule. In `meta` under "count/r/" rule: | u8 version=1 | varint
+// pending | varint retrying | varint dead_jobs | varint rejected |
 struct RuleCounts {
   uint64_t pending = 0;
   uint64_t retrying = 0;
@@ -37,17 +37,17 @@ class Counts {
   explicit Counts(uint64_t history_max) : history_max_(history_max) {}
   [[nodiscard]] absl::Status Load(const Store& store);
 
-  // Changes one count of a rule, also of one no longer configured. One that
-  // would go below zero stays 0 and is a miscount.
+  // Changes one count of a rule, even if it is no longer configured. A count that would
+  // go below zero stays 0; this is a miscount.
   void Add(std::string_view rule, uint64_t RuleCounts::*count, int64_t change);
   [[nodiscard]] const CountsByRule& rules() const { return rules_; }
   [[nodiscard]] uint64_t dead() const;
 
-  // Of the rejected ones, those that are stale, of all rules. Kept under
-  // "count/stale"; where that is missing an older version wrote the store.
+  // Stale entries of the dead store, over all rules. In `meta` under "count/stale"; if
+  // that is missing, an older version wrote the store.
   [[nodiscard]] uint64_t stale() const { return stale_.value; }
   void AddStale(int64_t change) { stale_.Add(change); }
-  // Bytes of all entries of the dead store. Kept under "count/dead_bytes", likewise.
+  // Bytes of all entries of the dead store. In `meta` under "count/dead_bytes".
   [[nodiscard]] uint64_t dead_bytes() const { return dead_bytes_.value; }
   void AddDeadBytes(int64_t change) { dead_bytes_.Add(change); }
 
@@ -56,20 +56,21 @@ class Counts {
 
   // Closed keys still in history.
   [[nodiscard]] uint64_t closed() const { return closed_; }
-  // Drops the spans that expired; and beyond limits.history, of the rule that has the
-  // most closed keys, the one that expires first. So of N rules each keeps what it
-  // has, up to an Nth of limits.history, and may use what others leave. Returns what
-  // was forgotten early by this call.
+  // Drops the spans that expired. While there are more keys than limits.history, also
+  // drops, of the rule that has the most closed keys, the span that expires first. So if
+  // there are N rules, each has at least an Nth of limits.history, and may use what the
+  // others leave. Returns what this call forgot early.
   struct Forgotten {
-    std::string rule;  // "" = of keys that an older version counted: of every rule
+    std::string rule;  // "" = every rule, for keys that an older version counted
     uint64_t keys = 0;
-    int64_t floor_ms = 0;  // what expires at or before this
+    int64_t floor_ms = 0;  // keys that expire at or before this are forgotten
   };
   std::vector<Forgotten> Expire(int64_t now_ms);
-  // By rule; "": for every rule.
+  // By rule; "" = for every rule.
   using Floors = std::map<std::string, int64_t, std::less<>>;
   [[nodiscard]] const Floors& floors() const { return floors_; }
-  // Of the queue: a closed key that expires no later is forgotten at once.
+  // The floor of the queue: a closed key that does not expire later is forgotten at
+  // once.
   [[nodiscard]] int64_t FloorMs(std::string_view queue) const;
 
   // Adds what changed since the last call to `set`.
@@ -77,19 +78,20 @@ class Counts {
 
   // Since the process started.
   [[nodiscard]] uint64_t miscounts() const { return miscounts_; }
-  // All are to be counted anew: after a miscount, or where a person asks for it.
-  // Kept in the store under "count/recount" until it is done.
+  // Requests that everything be counted again: after a miscount, or if a person asks for
+  // it. `meta` has a note under "count/recount" until that is done.
   [[nodiscard]] bool recount_wished() const { return recount_wished_; }
   void WishRecount();
-  // The store, in which all that was counted is written, is about to be read.
+  // A recount begins. REQUIRED: all counted changes are written to the store.
   void BeginRecount();
-  // That held `seen`; what changed since is added. Tells what is mended.
+  // The recount found `seen`. Adds what changed since BeginRecount, and logs each count
+  // that it corrects.
   void EndRecount(const CountsByRule& seen, uint64_t stale, uint64_t dead_bytes);
-  // It could not be read. The next process tries again.
+  // The recount failed. The next process tries again.
   void GiveUpRecount();
 
  private:
-  // A sum over the whole dead store, kept under a key of its own.
+  // A sum over the whole dead store, with its own key in `meta`.
   struct Total {
     uint64_t value = 0;
     bool dirty = false;
@@ -100,10 +102,10 @@ class Counts {
   };
   [[nodiscard]] absl::Status LoadTotals(const Store& store);
   RuleCounts& Change(std::string_view rule);
-  // Closed keys by the time they expire, in spans of ten minutes: of all rules under
-  // "count/h/" be64 span: varint count, of each rule under "count/hr/" rule 0x00 be64
-  // span. 7 days of history are ~1,000 spans. Keys that an older version counted are
-  // of the rule "", which has no entries of its own.
+  // Closed keys by the time when they expire, in spans of ten minutes. In `meta`: the sum
+  // over all rules under "count/h/" be64 span: varint count, and each rule's count under
+  // "count/hr/" rule 0x00 be64 span. 7 days of history are ~1,000 spans. Keys that an
+  // older version counted belong to the rule "", which has no entries of its own.
   static constexpr int64_t kSpanMs = 600'000;
   // The last millisecond of the span.
   static constexpr int64_t EndMs(int64_t span) { return (span + 1) * kSpanMs - 1; }
@@ -121,7 +123,7 @@ class Counts {
   void Close(std::string_view queue, int64_t expires_ms, int64_t change);
   void ForgetOldest(std::vector<Forgotten>* forgotten);
   void TakeOut(Histories::iterator rule, int64_t span, uint64_t keys);
-  // Notes for Stage that the span ("": of the sums) has changed.
+  // Notes for Stage that a rule's span has changed ("" = the sum's).
   void Touch(std::string_view rule, int64_t number, Span* span) {
     if (!span->dirty) dirty_spans_.emplace_back(rule, number);
     span->dirty = true;

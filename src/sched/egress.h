@@ -1,6 +1,6 @@
-// The seams between the core and the network: what the core sends out, and
-// what it says back to where its events came from. All calls come from the
-// core thread and return at once; answers come back through the Inbox.
+// The interfaces between the core and the network: Egress publishes jobs, Inbound
+// answers the sources of events and requests. Only the core thread calls them. All calls
+// return at once; answers come back through the Inbox.
 #pragma once
 
 #include <cstdint>
@@ -16,41 +16,39 @@ namespace expirer {
 
 using HeaderViews = std::vector<std::pair<std::string_view, std::string_view>>;
 
-// Publishes jobs. One real form (net/nats_egress), one in memory
-// (net/memory_bus).
+// Publishes jobs. Forms: net/nats_egress (real), net/memory_bus (in memory).
 class Egress {
  public:
   virtual ~Egress() = default;
 
   enum class Target {
     kReady,      // a stream takes it
-    kResolving,  // being asked; TargetKnown will be posted, or EgressChanged
-    kDown,       // no target can be reached this way; TargetKnown "" will be posted
+    kResolving,  // not known yet; TargetKnown or EgressChanged will be posted
+    kDown,       // this transport is down; TargetKnown "" will be posted
     kRefused,    // no stream takes it now
-    kUnknown,    // whether one does could not be found out
+    kUnknown,    // the question failed
   };
-  // Whether a stream takes messages for `target`; a refused or unknown target is asked
-  // for again after at most a second. `why` (never null) gets the reason then. Over core
-  // NATS every target is ready.
+  // Says whether a stream takes messages for `target`, and asks the server if that is not
+  // known. A refused or unknown target is asked for again after at most a second; then
+  // `why` (never null) gets the reason. Over core NATS every target is ready.
   [[nodiscard]] virtual Target Resolve(Transport via, std::string_view target,
                                        std::string* why) = 0;
 
-  // Begins an attempt. Exactly one PubAnswer with this number will be posted,
-  // at most; an attempt may also never be answered (the core times it out).
-  // False when nothing was sent: not connected, or the socket's buffer is
-  // full; no answer comes then. Over core NATS nobody needs to take the message,
-  // and it is answered with kAck once the server has it and said nothing against
-  // it. So it is for a stream that never confirms (no_ack).
+  // Begins an attempt. At most one PubAnswer with this number will be posted; if none
+  // is, the core times the attempt out. Returns false, and no answer comes, if nothing
+  // was sent: not connected, or the socket's buffer is full. Over core NATS, and for a
+  // stream that never confirms (no_ack), the answer is kAck once the server has the
+  // message and did not refuse it; nobody needs to receive it.
   [[nodiscard]] virtual bool Publish(uint64_t attempt, Transport via,
                                      std::string_view target, const HeaderViews& headers,
                                      std::string_view body) = 0;
-  // What a person should know of how messages for `target` are confirmed, in one
-  // sentence; "" = nothing.
+  // A warning for people about how messages for `target` are confirmed, in one sentence;
+  // "" = none.
   [[nodiscard]] virtual std::string Warning(Transport, std::string_view) { return ""; }
-  // Pushes what was published to the socket; called once per batch.
+  // Flushes published messages to the socket; called once per batch.
   virtual void Flush() = 0;
-  // An attempt the core no longer waits for: its answer will only be counted.
-  // `timed_out` lets the egress ask again for the target's stream.
+  // The core no longer waits for this attempt: an answer will only be counted. If it
+  // `timed_out` the egress may resolve the target again.
   virtual void Forget(uint64_t attempt, std::string_view target, bool timed_out) = 0;
 };
 
@@ -59,25 +57,25 @@ class Inbound {
  public:
   virtual ~Inbound() = default;
   virtual void Ack(const std::string& reply) = 0;
-  // The message is never to be delivered again; `reason` for the broker's log.
+  // Tells the broker never to deliver the message again; `reason` is for its log.
   virtual void Term(const std::string& reply, std::string_view reason) = 0;
-  // Answers a request of the API, and gives its place in the inbox back. `code`
-  // 0: `body` is the reply; else one of the API's error codes, and `body` says
-  // what is wrong in one sentence.
+  // Answers a request of the API, and frees its place in the inbox. If `code` is 0,
+  // `body` is the reply; otherwise `code` is one of the API's error codes, and `body` is
+  // one sentence about the error.
   virtual void Reply(const Caller& caller, int code, const std::string& body) = 0;
-  // A plain core publish; lost when nobody listens.
+  // Publishes over core NATS; the message is lost if nobody listens.
   virtual void Announce(const std::string& subject, const std::string& payload) = 0;
-  // Pushes what was said to the socket; called once per Step.
+  // Flushes the answers to the socket; called once per Step.
   virtual void Flush() = 0;
   // Whether new messages may be asked for (limits.disk_free).
   virtual void SetIntake(bool open) = 0;
-  // What was said of each rule's streams is old: RuleRead is posted anew for
-  // every rule, of what is found out after this call. kAnew: the consumers are
-  // looked at and opened anew, too, as after a reconnect.
+  // Begins a look: RuleRead is posted again for every rule, from answers to questions
+  // that are asked after this call. kAnew: the consumers are also checked and opened
+  // again, as after a reconnect.
   enum class LookHow { kQuick, kAnew };
   virtual void LookAgain(LookHow how) = 0;
-  // That a rebuild began is durable: from now on nothing fires until every rule
-  // is decided, whatever becomes of this process.
+  // The note that a rebuild began is durable. So nothing fires until every rule is
+  // decided, even if this process ends.
   virtual void RebuildBegun() = 0;
 };
 

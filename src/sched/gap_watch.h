@@ -1,8 +1,8 @@
-// Notices that this process, or one of the threads between the socket and the
-// core, did not run for a while: stopped, its machine paused, throttled, starved.
-// What was published in such a gap may still be unread, so what came due by its
-// end must not fire before a look (StoodStill). A busy thread is none: it runs.
-// Pure arithmetic on times that are passed in, as the simulation does, too.
+// Notices that this process, or one of the threads between the socket and the core, did
+// not run for a while, because it was stopped, throttled or starved, or its machine was
+// paused. Messages that were published in such a gap may be unread, so jobs that came
+// due by its end must not fire before a look (StoodStill). A busy thread runs, so it
+// makes no gap. All times are arguments, so that the simulation can pass its own.
 #pragma once
 
 #include <algorithm>
@@ -14,15 +14,16 @@
 
 namespace expirer {
 
-// Of a thread that reads a socket: it turns every kBeatMs, also when nothing comes.
+// The pulse of a thread that reads a socket. It turns every kBeatMs, even if nothing
+// arrives.
 struct Pulse {
   static constexpr int64_t kBeatMs = 20;
-  // Longer than a healthy host keeps a thread that could run from running; short
-  // enough that nobody counts on a cancel that comes so close to its due time.
+  // A thread on a healthy host does not wait so long to run. And nobody relies on a
+  // cancel that comes so short before its due time.
   static constexpr int64_t kGapMs = 25;
 
   int64_t beat_mono_ms = 0;  // of its last turn; 0 = it has no connection to read
-  uint64_t gaps = 0;         // it found by itself that it had not run for a while
+  uint64_t gaps = 0;         // times the thread noticed itself that it had not run
   int64_t gap_ms = 0;        // the last one
 };
 
@@ -33,14 +34,14 @@ class GapWatch {
 
   explicit GapWatch(Instant now) : last_(now) {}
 
-  // The core, at the beginning of a turn.
+  // The state of the core at the beginning of a turn.
   struct Core {
-    int64_t late_ms = 0;   // it was to run this long ago: a timer, or an event
-    int64_t still_ms = 0;  // of its last turn, without using the processor
+    int64_t late_ms = 0;   // time since it should have run, by a timer or an event
+    int64_t still_ms = 0;  // part of its last turn in which it used no processor
     bool behind = false;   // more was delivered than this turn will apply
   };
-  // How long the gap was that is to be told now; 0 = there was none. A pulse that
-  // stopped is told once; that it went on, by itself.
+  // Returns the length of a gap that was not reported yet; 0 = none. A pulse that stopped
+  // is reported once when it stops, and once when it goes on.
   [[nodiscard]] int64_t Notice(Instant now, const Core& core,
                                std::span<const Pulse> pulses) {
     const int64_t passed_ms = now.mono_ms - last_.mono_ms;

@@ -91,8 +91,8 @@ size_t Gates::OpenOverdue() {
     gate.waited_ms = 0;
     ++opened;
     Log(Level::kWarn,
-        "the rule's consumers could not be read to the end in time: overdue jobs fire "
-        "all the same",
+        "the rule did not catch up within limits.settle: its overdue jobs fire although "
+        "cancels may be unread",
         {{"rule", rules_[i].name}, {"settle_ms", settle_ms_}});
   }
   return opened;

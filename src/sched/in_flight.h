@@ -1,4 +1,4 @@
-// The attempts begun and not answered yet.
+// The attempts that have begun and are not answered yet.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +13,8 @@
 
 namespace expirer {
 
-// One attempt of one generation of a job; what is needed to close it without
-// reading anything again.
+// One attempt of one generation of a job, with everything that is needed to close it
+// without reading the store again.
 struct InFlight {
   // What happened to the job since the attempt began (I9).
   enum class Fate { kCurrent, kCancelled, kReplaced };
@@ -30,11 +30,11 @@ struct InFlight {
   int64_t received_ms = 0;
   int64_t stored_ms = 0;
   int64_t published_ms = 0;
-  // A late cancel's job waits for how this attempt ends.
+  // A late cancel's job waits until this attempt ends.
   bool has_late_cancel = false;
   // The row of a newer schedule of the same due time, which waits for that, too.
   std::optional<JobKey> successor = std::nullopt;
-  // Answered: the stream held another message under its id.
+  // The answer said that the stream already has another message with its id.
   bool collision = false;
 };
 
@@ -46,7 +46,7 @@ class InFlightTable {
 
   // Attempt numbers are never used again within a process (I9).
   uint64_t Begin(std::unique_ptr<InFlight> attempt, int64_t deadline_mono_ms);
-  // Takes the attempt out; null for one that is unknown or given up.
+  // Removes and returns the attempt; null if it is unknown or given up.
   [[nodiscard]] std::unique_ptr<InFlight> End(uint64_t attempt);
   // The attempt of the row with this seq; null when there is none. Valid until
   // it ends.

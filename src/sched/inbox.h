@@ -18,41 +18,42 @@ namespace expirer {
 // Thread-safe.
 class Inbox {
  public:
-  // Room for `requests_max` requests and kBytesMax bytes of them; and for
-  // `asks_max` requests of the API. `wake` is called, on the producer's thread,
-  // when something arrives in an empty inbox.
+  // Has room for `requests_max` messages with kBytesMax bytes together, and for
+  // `asks_max` requests of the API. If something arrives in an empty inbox, `wake` is
+  // called on the producer's thread.
   Inbox(size_t requests_max, std::function<void()> wake, size_t asks_max = 256);
 
-  // Takes `count` places for requests yet to come, and `bytes` for all of them;
-  // false when there are not that many free: then `room` will be called once
-  // there may be again. More bytes than there are in all are given while half
-  // of them is free, so that a message can be larger than every limit.
+  // Reserves `count` places for messages that will come, and `bytes` for all of them.
+  // False if fewer are free: then `room` is called once there may be enough. If more
+  // bytes are asked for than exist, they are given if half of all are free, so that a
+  // message may be larger than the limit.
   [[nodiscard]] bool Reserve(size_t count, size_t bytes = 0);
-  // Gives back what was reserved and not used.
+  // Frees places and bytes that were reserved and not used.
   void Release(size_t count, size_t bytes = 0);
   // Called (on the core thread) after places became free, if a Reserve failed
   // before. Set once, before the first Reserve.
   void OnRoom(std::function<void()> room);
 
-  // REQUIRES: a reserved place, which it uses, and `bytes` reserved for it.
+  // Adds a message. REQUIRES: a reserved place and reserved bytes for it, which it uses.
   void Push(Request request, size_t bytes = 0);
   // A RuleRead waits behind the messages that were pushed before it: it says that they
   // are applied, and a Drain may leave some of them here. kAway comes at once, in the
   // place of those of its rule that wait.
   void Complete(Completion completion);
 
-  // A request of the API. TakePlace first: false at the limit. The place is
-  // held until Answered, so it bounds what is under way, not only what waits.
+  // Takes a place for a request of the API; false if the limit is reached. The place is
+  // taken until Answered, so the limit bounds all unanswered requests and not only those
+  // that wait here.
   [[nodiscard]] bool TakePlace();
-  // REQUIRES: a place taken, which goes with it.
+  // Adds a request of the API. REQUIRES: a place from TakePlace, which it uses.
   void Ask(Request request);
   void Answered();
   // Places taken, and how many there are.
   [[nodiscard]] size_t asks() const;
   [[nodiscard]] size_t asks_capacity() const { return asks_max_; }
 
-  // Completions alone wake the core only once there are `count` of them. Core
-  // thread; it must look by itself after a while.
+  // If only completions arrive, they wake the core only once there are `count`. Core
+  // thread, which must call Drain by itself after a while.
   void SetWakeAt(size_t count);
 
   // Moves all completions and at most `requests_max` messages, in order of
@@ -64,16 +65,16 @@ class Inbox {
   [[nodiscard]] size_t requests() const;
   [[nodiscard]] size_t completions() const;
   [[nodiscard]] size_t capacity() const { return capacity_; }
-  // Bytes of what waits here and of what is reserved.
+  // The bytes of waiting messages plus the reserved ones.
   [[nodiscard]] size_t bytes() const;
-  // How many there may be. Any thread.
+  // The limit of these bytes. Any thread.
   [[nodiscard]] size_t bytes_max() const;
   void SetBytesMax(size_t bytes);
 
   // Well below the 64 MB that a server lets wait for one connection by default
   // (max_pending): all of it may be asked for at the same moment.
   static constexpr size_t kBytesMax = 32 << 20;
-  // One costs the core up to ~30 us (two cold reads): 2 ms a turn at most.
+  // A request costs the core up to ~30 us (two cold reads): at most 2 ms per turn.
   static constexpr size_t kAsksPerDrain = 64;
 
  private:

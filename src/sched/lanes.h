@@ -17,7 +17,7 @@
 
 namespace expirer {
 
-// What becomes of jobs whose rule is gone.
+// What to do with jobs whose rule is no longer in the config.
 enum class Orphans { kRefuse, kHold, kFire };
 
 struct LaneState {
@@ -36,21 +36,21 @@ struct LaneState {
   // row's attempt, or aside.
   absl::btree_set<TimerEntry> out;
   size_t aside = 0;         // of these, the ones in Aside
-  int64_t stored_bound_ms;  // low bound as last written
-  bool resolving = false;   // it waits for Egress::Resolve
+  int64_t stored_bound_ms;  // the low bound in the store
+  bool resolving = false;   // its target is being resolved
 
-  // The earliest row not confirmed yet, or where unread rows may begin.
+  // No unconfirmed row of the lane lies below this entry.
   [[nodiscard]] TimerEntry Lowest() const;
 };
 
 // Core thread only.
 class Lanes {
  public:
-  // Gives lanes to queues that have none yet (staged in `set`) and reads the
-  // others'. Lanes with jobs whose queue is not configured are orphans:
-  // kRefuse: kFailedPrecondition, naming one. kHold: they stay untouched on
-  // disk. kFire: `queues` gets an orphan queue for each. It gets the publish
-  // entries that its rules had once, too.
+  // Reads the lanes of the queues, and gives lanes to queues that have none yet, staged
+  // in `set`. A lane with jobs whose queue is not configured is an orphan. kRefuse:
+  // returns kFailedPrecondition, naming one. kHold: orphans stay untouched on disk.
+  // kFire: `queues` gets an orphan queue for each. `queues` also gets the publish entries
+  // that the rules once had.
   [[nodiscard]] absl::Status Load(const Store& store, Queues* queues, Orphans orphans,
                                   WriteSet* set);
 
@@ -58,36 +58,36 @@ class Lanes {
   [[nodiscard]] LaneState& Retry(QueueIndex queue) {
     return lanes_[2 * size_t{queue} + 1];
   }
-  // The lane numbered so in the store. REQUIRES: of a configured queue.
+  // The lane with this number in the store. REQUIRES: its queue is in `queues`.
   [[nodiscard]] LaneState& Numbered(Lane lane);
-  // The row is about to be deleted, as its key was moved or cancelled. Also one of a
-  // rule that is not configured.
+  // Call before a row is deleted because its key was moved or cancelled, even if its rule
+  // is not configured.
   void Forget(const JobKey& row);
   [[nodiscard]] std::vector<LaneState>& all() { return lanes_; }
   [[nodiscard]] const std::vector<LaneState>& all() const { return lanes_; }
 
-  // Entries held over all lanes.
+  // The number of entries in all windows.
   [[nodiscard]] size_t held() const;
-  // Loads blocks where a lane runs low, or while everything fits under
-  // `window_max`; trims the largest lane when it does not. False = nothing
-  // left to load at present. Rows that were due before their time in the store are
-  // added to `overdue`.
+  // Loads a block of rows for each lane that runs low, or, while all rows fit into
+  // `window_max`, for every lane; trims the largest lane if they do not fit. False =
+  // there is nothing to load now. Adds rows that were due before their time in the store
+  // to `overdue`.
   [[nodiscard]] absl::StatusOr<bool> Refill(const Store& store, size_t window_max,
                                             OverdueRows* overdue);
 
-  // A row is about to be written at `key_ms`: lowers the stored bound first
-  // where the clock stepped back behind it.
+  // Call before a row is written at `key_ms`: lowers the stored bound if the clock
+  // stepped back below it.
   void LowerBound(LaneState* lane, int64_t key_ms, WriteSet* set);
   // Raises the stored bounds that lag behind by a second or more.
   void RaiseBounds(int64_t now_ms, WriteSet* set);
 
-  // Rows a Refill reads at a time: 16,384 take ~10 ms cold.
+  // Rows that a Refill reads at once: 16,384 take ~10 ms cold.
   static constexpr size_t kBlockRows = 16'384;
 
  private:
   [[nodiscard]] bool Has(Lane lane) const;
 
-  std::vector<LaneState> lanes_;          // two a queue, in their order
+  std::vector<LaneState> lanes_;          // two per queue, in the queues' order
   std::vector<int32_t> index_by_number_;  // lane number -> index, -1 = none
 };
 

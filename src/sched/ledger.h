@@ -1,6 +1,6 @@
-// The life of a turn: written, then synced, then its effects are released. A ticket
-// numbers a write. An effect waits until the newest write that its turn could have
-// read is durable, also when the turn itself wrote nothing (I1).
+// The life of a turn: it is written, then synced, then its effects are released. A
+// ticket is the number of a write. An effect waits until the newest write that its turn
+// could have read is durable, even if the turn itself wrote nothing (I1).
 #pragma once
 
 #include <cstdint>
@@ -20,20 +20,22 @@ namespace expirer {
 // Core thread only. Times are milliseconds of the monotonic clock.
 class Ledger {
  public:
-  // What is said to the outside: an ack, a reply.
+  // An action that others see: an ack, a reply.
   using Effect = std::function<void()>;
 
-  // A write waits for its sync at most `unsynced_ms`. `committer` outlives the ledger.
+  // Each write is synced after at most `unsynced_ms`. `committer` outlives the ledger.
   Ledger(Committer* committer, int64_t unsynced_ms)
       : committer_(committer), unsynced_ms_(unsynced_ms) {}
 
-  // A process starts: rows numbered below `next_seq` were recovered from the log or
-  // made durable when the store was opened.
+  // The process starts: rows with a number below `next_seq` are durable, since the
+  // opening of the store recovered or synced them.
   void Load(uint64_t next_seq) { durable_seq_ = next_seq; }
 
-  // To be done once what this turn writes, or could have read, is durable.
+  // Adds an effect, to be done once everything is durable that this turn writes or could
+  // have read.
   void OnceDurable(Effect effect) { waiting_.push_back(std::move(effect)); }
-  // The next write has what the next process must know before anything more is sent.
+  // Nothing more may be sent until the next write is durable, because a later process
+  // must know what it contains.
   void FireAfterNextWrite() {
     fire_after_ = ticket_ + 1;
     sync_now_ = true;
@@ -42,26 +44,26 @@ class Ledger {
     return durable_ >= fire_after_ || Mutant("disconnected_unsynced");
   }
 
-  // Writes the turn, gives a ticket to the effects of this turn and asks for a sync if
-  // one is due. Alone, to propose a turn is to write it. On kResourceExhausted nothing
-  // happened, and it may be tried again; any other error is final (I7).
+  // Writes the turn, gives a ticket to its effects and requests a sync if one is due.
+  // Without replicas, proposing a turn means writing it. After kResourceExhausted nothing
+  // has happened, and the call may be repeated; any other error is final (I7).
   [[nodiscard]] absl::Status Write(Turn* turn, int64_t now_ms);
-  // Always false but for a control's fault.
+  // False, unless a control test injects the fault.
   [[nodiscard]] bool HoldsWrite(const Turn& turn, int64_t now_ms) const;
-  // Everything up to `ticket` is durable.
+  // The committer reports that everything up to `ticket` is durable.
   void Synced(uint64_t ticket);
-  // Does what waited for tickets that are durable now, in order.
+  // Does the effects whose tickets are durable now, in order.
   void Release();
 
   // Whether the write that added the row with this number is durable (I8).
   [[nodiscard]] bool Durable(uint64_t seq) const {
     return seq < durable_seq_ || Mutant("dispatch_unsynced");
   }
-  // Everything written is durable and every effect released.
+  // Whether everything written is durable and every effect is released.
   [[nodiscard]] bool idle() const {
     return effects_.empty() && waiting_.empty() && durable_ == ticket_;
   }
-  // When a sync is to be asked for at the latest; INT64_MAX if none is.
+  // When a sync must be requested at the latest; INT64_MAX if none is needed.
   [[nodiscard]] int64_t NextSyncMs() const {
     return oldest_unsynced_ms_ == 0 ? std::numeric_limits<int64_t>::max()
                                     : oldest_unsynced_ms_ + unsynced_ms_;

@@ -1,5 +1,5 @@
-// A rule's `rate`: when its next attempt may begin. Pure arithmetic on times
-// that are passed in, so virtual time paces as real time does.
+// A rule's `rate`: decides when its next attempt may begin. All times are arguments, so
+// it works the same in virtual time.
 #pragma once
 
 #include <cstdint>
@@ -9,9 +9,9 @@ namespace expirer {
 // Core thread only.
 class Pace {
  public:
-  // The loop turns at whole milliseconds, and a turn may come a little late: by
-  // up to this much it lowers no rate. What was not used longer ago counts only
-  // as whole attempts, so that the first gap after a pause is a whole one, too.
+  // The loop turns at whole milliseconds, and a turn may be a little late. A delay up to
+  // this much does not lower the rate. Time that was not used before that only counts as
+  // whole attempts, so that the first gap after a pause is a whole one, too.
   static constexpr int64_t kSlackMs = 10;
 
   Pace() = default;

@@ -9,8 +9,8 @@
 namespace expirer {
 namespace {
 
-// A process notes that it lives every ten seconds, and what it noted may have
-// been lost with the power or waited for a slow sync.
+// A process writes a sign of life every ten seconds. The last one may have been lost
+// with the power, or may have waited for a slow sync.
 constexpr int64_t kMarginMs = 60'000;
 
 }  // namespace
@@ -44,8 +44,8 @@ absl::Status PossiblySent::Load(const Store& store, int64_t now_ms, int64_t aliv
     last.until_ms =
         stepped_back ? alive_ms + kMarginMs : std::min(now_ms, alive_ms + kMarginMs);
   RETURN_IF_ERROR(LoadDisconnected(store, alive_ms, &last, set));
-  // What the signs of life from now on cover. Not up to `now_ms`: as long as there
-  // is no connection, the disconnected note says less than they do.
+  // Later signs of life cover these ranges. Only up to last.until_ms and not `now_ms`:
+  // while there is no connection, the disconnected note covers less than a sign of life.
   noted_ = before_;
   std::erase_if(noted_,
                 [&](const Range& range) { return range.until_ms <= last.until_ms; });
@@ -57,7 +57,7 @@ absl::Status PossiblySent::Load(const Store& store, int64_t now_ms, int64_t aliv
   return absl::OkStatus();
 }
 
-// What the process before knew of its own silence.
+// Reads the note about a disconnected span that the process before left.
 absl::Status PossiblySent::LoadDisconnected(const Store& store, int64_t alive_ms,
                                             Range* last, WriteSet* set) {
   std::string value;
@@ -107,7 +107,7 @@ bool PossiblySent::Note(int64_t now_ms, uint64_t next_seq, WriteSet* set) {
 }
 
 void PossiblySent::Add(Range range, WriteSet* set) {
-  // Those before have no higher seq: one that ends no later is covered.
+  // Earlier ranges have no higher seq, so the new one covers those that end no later.
   std::erase_if(noted_, [&](const Range& old) { return old.until_ms <= range.until_ms; });
   noted_.push_back(range);
   if (noted_.size() > kRangesMax) {

@@ -1,7 +1,7 @@
-// When no process ran: what makes "late" a pure function of a due time. A job
-// is late by what passed between its due and the first moment a process could
-// have known it: its arrival, or the start after the span it fell due in. Our
-// own pacing never counts, however often we restart.
+// The spans in which no process ran. They make "late" a pure function of the due time: a
+// job is late by the time from its due until a process could first know of it, which is
+// its arrival, or the start after the gap in which it fell due. Our own pacing never
+// counts, however often we restart.
 #pragma once
 
 #include <cstdint>
@@ -15,9 +15,9 @@ namespace expirer {
 // Core thread only.
 class ProcessGaps {
  public:
-  // Reads the spans and adds the one that ends now.
+  // Reads the stored gaps and adds the one that ends now.
   [[nodiscard]] absl::Status Load(const Store& store, int64_t now_ms, WriteSet* set);
-  // How late a job with this due time was found, 0 when a process ran then.
+  // How late a job with this due time was found; 0 if a process ran at that time.
   [[nodiscard]] int64_t LatenessMs(int64_t due_ms) const;
   // The last sign of life of the processes before, as Load found it; 0 = none.
   [[nodiscard]] int64_t last_alive_ms() const { return last_alive_ms_; }
@@ -29,7 +29,7 @@ class ProcessGaps {
     int64_t from_ms = 0;  // last sign of life
     int64_t until_ms = 0;
   };
-  // The newest kSpansMax spans; an older one counts as time a process ran.
+  // Only the newest kSpansMax gaps are stored; older ones count as if a process ran.
   static constexpr size_t kSpansMax = 64;
   std::vector<Span> spans_;  // ascending
   int64_t last_alive_ms_ = 0;

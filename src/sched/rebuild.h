@@ -1,7 +1,7 @@
-// A rebuild of a store whose past is not known: after the volume was lost, or
-// restored from an older copy. The streams are read anew from their beginning,
-// and nothing fires before all of them have been read. What fell due before the
-// rebuild began may have fired already, by whoever read the streams until then.
+// A rebuild of a store that lacks events, because the volume was lost or restored from an
+// older copy. The streams are read again from their beginning, and nothing fires before
+// all of them have been read. Jobs that fell due before the rebuild began may have been
+// fired already, by the process that read the streams until then.
 #pragma once
 
 #include <cstdint>
@@ -12,12 +12,12 @@
 
 namespace expirer {
 
-// Kept in `meta` under "rebuild": | u8 version=1 | u8 open | varint began_ms |
-// varint end_seq |. The last rebuild only; none: all zero.
+// In `meta` under "rebuild": | u8 version=1 | u8 open | varint began_ms | varint
+// end_seq |. Only the last rebuild; all members are zero if there was none.
 struct Rebuild {
   bool open = false;     // still reading
-  int64_t began_ms = 0;  // what was due by then may have fired before
-  uint64_t end_seq = 0;  // what it found stands in rows with a lower seq
+  int64_t began_ms = 0;  // jobs due by then may have fired before
+  uint64_t end_seq = 0;  // the rows that it wrote have lower numbers
 
   [[nodiscard]] static absl::StatusOr<Rebuild> Load(const Store& store);
   void Stage(WriteSet* set) const;

@@ -1,5 +1,5 @@
-// Counts the entries of each rule anew, from the store: a bounded piece a turn,
-// beside the work of the scheduler, whose changes meanwhile Counts adds.
+// Counts the entries of each rule again, from the store, a bounded part per turn. The
+// scheduler goes on meanwhile, and Counts adds its changes.
 #pragma once
 
 #include <memory>
@@ -12,12 +12,12 @@
 
 namespace expirer {
 
-// Core thread only. Sees the store as it was when this was made.
+// Core thread only. It sees the store as it was when it was constructed.
 class Recount {
  public:
   explicit Recount(const Store& store);
 
-  // Reads on; true at the end. An entry that cannot be read is counted nowhere.
+  // Reads the next part; true at the end. Does not count entries that cannot be read.
   [[nodiscard]] absl::StatusOr<bool> Read();
   [[nodiscard]] const CountsByRule& seen() const { return seen_; }
   [[nodiscard]] uint64_t stale() const { return stale_; }
@@ -27,7 +27,8 @@ class Recount {
   // 4,096 registers take ~2 ms; of ten million all take some 5 s.
   static constexpr size_t kRowsATurn = 4'096;
 
-  // Of the rule that an entry's key begins with. Keys come in order.
+  // The counts of the rule that an entry's key begins with. REQUIRES: keys come in
+  // order.
   RuleCounts& Of(std::string_view key);
   void CountDead(std::string_view key, std::string_view value);
   void CountRegister(std::string_view id, std::string_view value);

@@ -1,10 +1,10 @@
-// What an event does to what is known of a key: contract section 4, Order, as
-// pure functions. Every register is a fold over the set of events seen, so
-// redelivery, reading a stream again and reordering change nothing.
+// Applies an event to the register of its key. Pure functions. Every register is a fold
+// over the set of events seen, so redelivery, reading a stream again and reordering
+// change nothing.
 //
-// An older cancel than the newest schedule tells nothing that the schedule
-// does not, except under `reopen: false`, where any cancel closes for good:
-// so a live register never holds a cancel.
+// A cancel that is older than the newest schedule adds nothing, except under `reopen:
+// false`, where any cancel closes the key for good. So a live register never has a
+// cancel.
 #pragma once
 
 #include <cstdint>
@@ -22,13 +22,13 @@ struct RegisterPolicy {
 
 enum class ScheduleEffect {
   kNone,    // already known, or older than what is known: nothing to write
-  kRecord,  // `reg` is to be stored; no job comes of it
-  kOpen,    // the job is to be stored and replaces what the key had
-  kStale,   // unknown, and due longer ago than history reaches
+  kRecord,  // store `reg`; there is no job
+  kOpen,    // store the job, which replaces the key's present one
+  kStale,   // the key is unknown, and due before the beginning of history
 };
 struct ScheduleResult {
   ScheduleEffect effect = ScheduleEffect::kNone;
-  Register reg;  // for kRecord whole; for kOpen all but `job`
+  Register reg;  // for kRecord and kOpen; for kOpen without `job`
 };
 [[nodiscard]] ScheduleResult ApplySchedule(const std::optional<Register>& known,
                                            const Position& position, int64_t due_ms,
@@ -36,8 +36,8 @@ struct ScheduleResult {
 
 enum class CancelEffect {
   kNone,    // already known, or older than the schedule: nothing to write
-  kRecord,  // `reg` is to be stored; there is no job to take away
-  kClose,   // `reg` is to be stored and the key's live or dead job taken away
+  kRecord,  // store `reg`; there is no job to remove
+  kClose,   // store `reg` and remove the key's live or dead job
 };
 struct CancelResult {
   CancelEffect effect = CancelEffect::kNone;

@@ -1,5 +1,5 @@
-// `was`: a rule under a new name takes over what the store holds of its old
-// one.
+// `was`: a rule with a new name takes over the jobs and keys that the store has under its
+// old name.
 #pragma once
 
 #include <vector>
@@ -10,15 +10,14 @@
 
 namespace expirer {
 
-// For each rule with `was` whose old name the store knows: gives its lanes,
-// registers, dead entries, counts and consumer floors, and those of its named
-// entries, to the new name, and makes that durable. Rows in lanes name no rule
-// and stay. Before the store is used otherwise; no change when there is nothing
-// to do. ~10 s a million keys.
+// For each rule with `was` whose old name the store knows, gives the lanes, registers,
+// dead entries, counts and consumer floors of that name, and of its named entries, to the
+// new name, and makes that durable. Rows do not name their rule, so they do not change.
+// Call it before the store is used otherwise. ~10 s per million keys.
 //
-// A process that ends in between leaves a note ("rename/" in store/meta.h); the
-// next start with the same rules goes on. kFailedPrecondition when the note is
-// of a rename that the rules do not ask for, or the store knows both names.
+// If the process ends in between, a note stays ("rename/" in store/meta.h), and the next
+// start with the same rules goes on. kFailedPrecondition if the rules do not ask for the
+// rename in the note, or if the store knows both names.
 [[nodiscard]] absl::Status TakeOverRenamed(const std::vector<Rule>& rules, Store* store);
 
 }  // namespace expirer

@@ -187,7 +187,7 @@ void Scheduler::CountAnew() {
     counts_.EndRecount(recount_->seen(), recount_->stale(), recount_->dead_bytes());
   } else {
     counts_.GiveUpRecount();
-    Log(Level::kError, "the store could not be counted anew: its counts stay as they are",
+    Log(Level::kError, "counting the store's jobs again failed: counts stay unchanged",
         {{"why", Message(done.status())}});
   }
   recount_.reset();

@@ -1,12 +1,12 @@
-// The core of expirer. One thread calls Step for everything that happens;
-// Step takes time as an argument and never waits, so production, replay and
-// simulation run the same code over the same store.
+// The core of expirer. One thread calls Step for every event. Step takes the time as an
+// argument and never waits, so production, replay and simulation run the same code over
+// the same store.
 //
 // Invariants (src/README.md): I1 durable before acknowledged, I2 deleted only
 // after confirmation, I3 the window covers, I4 one order, I5 bounded, I6 never
 // early and never after a confirmed cancel, I7 a failed fsync ends the
 // process, I8 nothing unsynced for long and nothing dispatched unsynced, I9 an
-// answer closes only its own attempt's generation.
+// answer closes only its own attempt.
 #pragma once
 
 #include <cstdint>
@@ -48,7 +48,7 @@
 
 namespace expirer {
 
-// Limits, each with its default; see the README's table.
+// Limits with their defaults; see the table in README.md.
 struct SchedulerOptions {
   std::string name = "expirer";            // prefixes announcements' subjects
   size_t window = 1'000'000;               // entries of 16 bytes in memory
@@ -64,11 +64,11 @@ struct SchedulerOptions {
   uint64_t disk_free = 512'000'000;        // below it no more input is taken
   Orphans orphans = Orphans::kRefuse;      // jobs of rules that are gone
   bool wait_for_admission = false;         // nothing fires before Admitted
-  bool fire_overdue = false;               // what a rebuild finds due fires too
-  bool recount = false;                    // count the jobs of each rule anew
+  bool fire_overdue = false;               // fire jobs that a rebuild finds overdue
+  bool recount = false;                    // count the jobs of each rule again
 };
 
-// Core thread only. Everything passed by pointer outlives it.
+// Core thread only. Everything passed by pointer must outlive the scheduler.
 class Scheduler {
  public:
   Scheduler(const SchedulerOptions& options, const std::vector<Rule>& rules, Store* store,
@@ -76,45 +76,46 @@ class Scheduler {
 
   ~Scheduler();
 
-  // Reads lanes, counts, streams and times from the store. Once, before Step.
+  // Reads lanes, counts, streams and times from the store. Call it once, before Step.
   [[nodiscard]] absl::Status Load(Instant now);
 
-  // Applies what happened, writes it, releases the effects of what is durable,
-  // dispatches what is due and refills the windows. Consumes the events; but
-  // while the disk has no space they stay in the vectors, to be passed again.
-  // Returns the wall time at which it wants to be called again at the latest.
-  // An error is the disk's: end the process (I7).
+  // Applies the events, writes the changes, releases the effects that are durable,
+  // dispatches due jobs and refills the windows. Removes the events from the vectors,
+  // except while the disk has no space: then pass them again. Returns the wall time when
+  // it must be called again at the latest. After an error, which is the disk's, the
+  // caller must end the process (I7).
   [[nodiscard]] absl::StatusOr<int64_t> Step(Instant now,
                                              std::vector<Completion>* completions,
                                              std::vector<Request>* requests);
 
-  // Begins no further attempts (drain).
+  // Stops beginning attempts (drain).
   void StopDispatch() { gates_.Set(Gates::Reason::kDraining, true); }
-  // Nothing is in flight, unwritten, unsynced or unanswered.
+  // Whether nothing is in flight, unwritten, unsynced or unanswered.
   [[nodiscard]] bool Drained() const;
   [[nodiscard]] size_t in_flight() const { return in_flight_.size(); }
-  // Jobs that are yet to fire, of the whole store.
+  // The number of jobs in the whole store that have not fired yet.
   [[nodiscard]] uint64_t pending() const;
-  // What the last Step returned, were there no housekeeping each second: the
-  // next time at which something can happen by itself. For a clock that jumps;
-  // one that does may also come later than that second.
+  // The time that the last Step would have returned without the housekeeping of each
+  // second: nothing can happen before it without an event. For a clock that jumps, which
+  // may skip the housekeeping.
   [[nodiscard]] int64_t next_work_ms() const { return next_work_ms_; }
   [[nodiscard]] const Queues& queues() const { return queues_; }
 
-  // How much of the requests for the dead store is done in one turn: no further entry
-  // is begun when so many were, or so many bytes of them were read.
+  // Limits of the work on requests for the dead store in one turn: it ends after so many
+  // entries, or after so many bytes were read.
   static constexpr size_t kDeadEntriesATurn = 128;
   static constexpr size_t kDeadBytesATurn = 2 << 20;
 
-  // All but `overdue`.
+  // All counts except `overdue`.
   [[nodiscard]] Stats Snapshot(int64_t now_ms) const;
-  // O(overdue), at most Overdue::kVisitsMax a lane, and as many tried again.
+  // Counts overdue jobs. O(overdue), at most Overdue::kVisitsMax per lane plus as many
+  // retrying ones.
   [[nodiscard]] Overdue CountOverdue(int64_t now_ms) const;
 
  private:
-  // What a cancel met in the queues of its rule.
+  // What a cancel found in the queues of its rule.
   struct CancelFindings {
-    bool in_time = false;             // it took a waiting job away
+    bool in_time = false;             // it removed a waiting job
     std::optional<int64_t> fired_ms;  // due time of the latest job that had fired
     InFlight* attempt = nullptr;      // of a job that may have fired: not known yet
   };
@@ -126,7 +127,7 @@ class Scheduler {
   [[nodiscard]] absl::Status ApplyTimeouts();
   void ApplyRead(const RuleRead& event);
   void ApplyStoodStill(int64_t ms);
-  // What was published up to now may be unread.
+  // Closes the gates, because messages published before now may be unread.
   void LookAgain(bool outage, Inbound::LookHow how);
   void ApplyEgress(bool up);
   void EndResolving(std::string_view target);
@@ -194,7 +195,7 @@ class Scheduler {
                                        const std::string& dead_key, bool job,
                                        const Dead& dead);
   void DropReject(std::string_view rule, const std::string& key, const Dead& dead);
-  // Nothing more is kept whole.
+  // Whether the dead store is full: then only references are kept.
   [[nodiscard]] bool DeadFull() const {
     return counts_.dead() >= options_.dead || counts_.dead_bytes() >= options_.dead_bytes;
   }
@@ -208,7 +209,7 @@ class Scheduler {
   [[nodiscard]] Position ApiPosition(const Register& known);
   void Answer(Caller caller, int code, std::string body);
 
-  // What becomes of jobs: scheduler_jobs.cc.
+  // Opening, moving and closing jobs: scheduler_jobs.cc.
   void OpenJob(QueueIndex queue, const std::string& id, Job job,
                const std::optional<Register>& known, Register reg,
                int64_t not_before_ms = 0);
@@ -216,7 +217,7 @@ class Scheduler {
   struct End {
     JobState state = JobState::kFired;   // or kSkipped, kDead
     DeadKind kind = DeadKind::kRefused;  // kDead: why, as a count
-    std::string row = {};                // kDead: kept of it
+    std::string row = {};                // kDead: its row, which is kept
     std::string reason = {};             // kDead: why, for a person
   };
   void Close(const InFlight& attempt, End end);
@@ -241,16 +242,16 @@ class Scheduler {
   void MoveToRetry(const InFlight& attempt, Job job, const RetryAt& when);
   void CountFailure(QueueIndex queue, FailureKind kind);
   void CountDead(QueueIndex queue, DeadKind kind);
-  // A newer schedule of the same due time and content: only its place in the order
-  // is noted. False when it is none.
+  // If the schedule has the due time and content of the key's job, only notes its newer
+  // position and returns true.
   [[nodiscard]] absl::StatusOr<bool> ReuseIfSame(const std::string& id, const Job& job,
                                                  const Register& known);
-  // The attempt whose end decides about the row: its own, or the one it waits for.
+  // The attempt whose end decides about the row: its own, or one that it waits for.
   [[nodiscard]] InFlight* AttemptOf(const JobKey& row);
   [[nodiscard]] bool HasAttempt(uint64_t seq) const {
     return in_flight_.Holds(seq) || waiting_.contains(seq);
   }
-  // What becomes of a row that waited for the attempt, which fired or did not.
+  // Decides about the row that waited for the attempt, which fired or did not.
   [[nodiscard]] absl::Status CloseSuccessor(const InFlight& attempt);
   void ReleaseSuccessor(const InFlight& attempt);
   [[nodiscard]] absl::Status JudgeTimesAnew();
@@ -290,7 +291,7 @@ class Scheduler {
                                std::string_view row);
   [[nodiscard]] InFlight Describe(const JobKey& key, const JobView& job) const;
 
-  // A Step is taken this often at the least.
+  // The longest time between two Steps.
   static constexpr int64_t kHousekeepingMs = 1'000;
 
   const SchedulerOptions options_;
@@ -307,7 +308,7 @@ class Scheduler {
   Streams streams_;
   Rebuild rebuild_;
   Counts counts_;
-  std::unique_ptr<Recount> recount_;  // while the store is counted anew
+  std::unique_ptr<Recount> recount_;  // while the store is counted again
   int64_t recount_after_mono_ms_ = 0;
   ProcessGaps process_gaps_;
   InFlightTable in_flight_;
@@ -319,7 +320,7 @@ class Scheduler {
   Turn turn_{store_, &lanes_, &counts_, &overdue_rows_};
   Ledger ledger_{committer_, options_.unsynced_ms};
 
-  // Stale messages that nothing was kept of, since the log told of them.
+  // Stale messages that were dropped since the last log line about them.
   struct StaleDropped {
     uint64_t count = 0;
     uint64_t first_seq = 0;
@@ -329,7 +330,7 @@ class Scheduler {
   std::map<std::string, StaleDropped> stale_dropped_;  // by stream
 
   std::vector<Request> reads_;  // answered after the write
-  // Not done yet, in order of arrival; they keep their places in the inbox.
+  // Not done yet, in order of arrival; they occupy their places in the inbox.
   std::deque<DeadWork> dead_work_;
   // Rows of newer schedules that wait for an attempt at an older one of the same
   // due time: by seq, each with the seq of that attempt's row.
@@ -339,15 +340,15 @@ class Scheduler {
   absl::flat_hash_set<uint64_t> unanswered_;
   PossiblySent possibly_sent_;
   AheadRows ahead_rows_;
-  size_t moved_back_ = 0;  // by the look of ahead_rows_ that has not ended
+  size_t moved_back_ = 0;  // by the scan of ahead_rows_ that has not ended
 
   int64_t housekeeping_mono_ms_ = 0;
   int64_t alive_mono_ms_ = 0;
   int64_t next_work_ms_ = 0;
 
-  bool leapt_ = false;               // the store knows nothing of this time yet
+  bool leapt_ = false;               // the clock leapt, and the store does not know yet
   int64_t egress_down_mono_ms_ = 0;  // since when it is not
-  bool pushed_back_ = false;         // the socket took no more
+  bool pushed_back_ = false;         // the socket's buffer is full
   bool stalled_ = false;             // the last write found no space
   bool intake_open_ = true;
   bool loaded_ = false;

@@ -102,7 +102,7 @@ absl::Status Scheduler::ApplyRebuildAsked() {
   ledger_.OnceDurable([this] { inbound_->RebuildBegun(); });
   gates_.Set(Gates::Reason::kRebuilding, true);
   gates_.Close(/*outage=*/true);
-  Log(Level::kWarn, "rebuilding: the streams are read anew and nothing fires before");
+  Log(Level::kWarn, "rebuilding: nothing fires until all streams are read again");
   return absl::OkStatus();
 }
 
@@ -121,9 +121,9 @@ void Scheduler::EndRebuild() {
       {{"pending", pending}, {"began", FormatRfc3339Ms(rebuild_.began_ms)}});
 }
 
-// As after a start: what fell due meanwhile waits for the cancels of that time; and
-// after a long one for a sign of life: by the last one nothing of it can have been
-// sent.
+// Does the same as after a start: jobs that fell due meanwhile wait for the cancels of
+// that time. After a long gap they also wait for a sign of life: later readers of the
+// store assume that no job with a later time than the last one was sent.
 void Scheduler::ApplyStoodStill(int64_t ms) {
   if (ms < kStandstillMs) {
     if (Mutant("short_freeze_unseen")) return;
@@ -287,7 +287,7 @@ Position Scheduler::PositionOf(MessageRequest* message) {
                      message->stream_seq, message->time_ns, &rewound);
   if (rewound) {
     ++stats_.rewinds;
-    Log(Level::kWarn, "the stream begins anew: it was purged, restored or created again",
+    Log(Level::kWarn, "the stream was rewound: it was purged, restored or created again",
         {{"rule", rules_[message->rule].name},
          {"stream", *message->stream},
          {"sequence", message->stream_seq}});
@@ -540,7 +540,7 @@ absl::Status Scheduler::KeepReject(MessageRequest* message, std::string_view nam
   return absl::OkStatus();
 }
 
-// Old history must not crowd out what is wrong today.
+// Drops a stale message and counts it: old events must leave room for new ones.
 void Scheduler::DropStale(const std::string& stream, uint64_t seq) {
   ++stats_.stale_dropped;
   StaleDropped& dropped = stale_dropped_[stream];

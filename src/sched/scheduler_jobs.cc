@@ -199,7 +199,7 @@ void Scheduler::Close(const InFlight& attempt, End end) {
   Close(attempt, &from, from, std::move(end));
 }
 
-// `from`, `to`: what was known of its key, and what is to be but for the end itself.
+// `from`: the key's register so far. `to`: its new one; Close adds how the job ended.
 void Scheduler::Close(const InFlight& attempt, const Register* from, Register to,
                       End end) {
   const QueueIndex queue = lanes_.Numbered(attempt.row.lane).queue;
@@ -235,8 +235,8 @@ Scheduler::End Scheduler::AsLate(const LatePolicy& late, std::string row,
   return {JobState::kDead, DeadKind::kTooLate, std::move(row), std::move(reason)};
 }
 
-// A cancel takes the key's job away; `to` is what is known of the key from then on.
-// Whether an attempt at the job may have been stored.
+// A cancel removes the key's job; `to` is the key's new register. Returns whether an
+// attempt of the job may have been stored.
 absl::StatusOr<bool> Scheduler::CloseCancelled(std::string_view rule,
                                                std::string_view key,
                                                const Register& known, Register* to) {
@@ -403,7 +403,7 @@ void Scheduler::MoveToRetry(const InFlight& attempt, Job job, const RetryAt& whe
         &from, from);
 }
 
-// Only what is in the store can be judged: nothing is staged then.
+// Only rows in the store can be judged, so it does nothing while changes are staged.
 absl::Status Scheduler::JudgeTimesAnew() {
   if (!ahead_rows_.scanning() || !turn_.empty()) return absl::OkStatus();
   const auto judge = [this](const LaneState& of, const JobKey& key,
@@ -419,7 +419,7 @@ absl::Status Scheduler::JudgeTimesAnew() {
   return absl::OkStatus();
 }
 
-// False for a row that stands where it would if it were written now, or earlier.
+// Moves a row that is later than if it were written now. Returns whether it moved it.
 absl::StatusOr<bool> Scheduler::JudgeTimeAnew(const LaneState& of, const JobKey& key,
                                               std::string_view row) {
   if (HasAttempt(key.seq)) return false;  // until that has ended

@@ -1,7 +1,7 @@
-// How far each rule has read each stream, and in which of its lives: sequences
-// order messages only within one life of a stream. Written in the same batch as
-// what was read, so a consumer whose acks go beyond was acked by somebody this
-// store does not remember: the store is older than they are.
+// How far each rule has read each stream, and in which epoch: sequences order messages
+// only within one life of a stream. The read mark is written in the same batch as what
+// was read. So if a consumer's acks are ahead of it, another process has acked, and this
+// store is an older copy.
 #pragma once
 
 #include <cstdint>
@@ -19,37 +19,37 @@
 
 namespace expirer {
 
-// The key of a rule's mark in a stream, and of its ConsumerFloor: rule, 0x00,
+// The key of a rule's read mark for a stream, and of its ConsumerFloor: rule, 0x00,
 // stream.
 [[nodiscard]] std::string SourceKey(std::string_view rule, std::string_view stream);
 
-// Kept in `meta` under "read/" SourceKey:
+// A read mark. In `meta` under "read/" SourceKey:
 //   | varint high_seq | varint high_time_ns | varint epoch | varint epoch_start_ns
 //   | varint created_ns | varint before_ns |
-// Up to store format 4 the last two were missing, and are learned.
-// Of each rule its own: what is compared are messages of one rule, which one
-// consumer brings in the stream's order. A mark that the rules shared would be
-// raised past the end of the old life by the first of them that is far ahead in
-// the new one, and the rewind hidden from the others.
+// Up to store format 4 the last two were missing; they are set when a message is read.
+// Each rule has its own mark, since one consumer delivers a rule's messages in the
+// stream's order. If rules shared a mark, the rule that is first far ahead in the new
+// life would raise it past the end of the old life, and hide the rewind from the others.
 struct ReadMark {
   uint64_t high_seq = 0;     // highest applied in this epoch
   int64_t high_time_ns = 0;  // and its time
   uint64_t epoch = 1;
   int64_t epoch_start_ns = 0;  // no message of the epoch is older
-  int64_t created_ns = 0;      // of the stream in this life; 0 = not known yet
-  int64_t before_ns = 0;       // the same of its life before
+  int64_t created_ns = 0;      // when the stream was created; 0 = not known yet
+  int64_t before_ns = 0;       // created_ns of its life before
 };
 
-// Core thread only, but for what reads a store.
+// Core thread only, except the functions that say otherwise.
 class Streams {
  public:
   // `rules` outlives it.
   explicit Streams(const std::vector<Rule>* rules) : rules_(rules) {}
 
-  // Every mark, by SourceKey. Errors: kDataLoss. Any thread.
+  // Every read mark, by SourceKey. Errors: kDataLoss. Any thread.
   [[nodiscard]] static absl::StatusOr<std::map<std::string, ReadMark>> Marks(
       const Store& store);
-  // Of each its highest sequence applied. As Marks.
+  // The highest applied sequence of each read mark, by SourceKey. Errors and thread as
+  // for Marks.
   [[nodiscard]] static absl::StatusOr<std::map<std::string, uint64_t>> ReadUpTo(
       const Store& store);
   // Number (Position::stream) and name of every stream ever read, in the order of
@@ -60,19 +60,18 @@ class Streams {
   // Reads what was stored. Errors: kDataLoss for malformed entries.
   [[nodiscard]] absl::Status Load(const Store& store);
 
-  // The position of a message the rule read, taking note of it. `created_ns` is
-  // when the stream was created that it came from; 0 = nobody can say. A stream
-  // that was created at another time than before is another one, whatever
-  // sequences say; one whose sequence is not above the highest the rule applied
-  // but whose time is later was rewound. Its epoch is raised then (and `*rewound`
-  // set), and begins right after the time of the highest applied; or, with a new
-  // era, when it was created, where that is earlier: its clock was set back.
-  // Unless it is the stream before, out of a backup. An older message belongs
-  // to an epoch before: the first, while there is only that one, else 0, the
-  // number of no epoch, so that time decides between it and every other.
-  // `stream` is stable while the process lives.
-  // Not told: a rewind under one time of creation of which nothing up to the old
-  // life's length arrived first, while messages from there on did.
+  // Returns the position of a message that the rule read, and updates the read mark.
+  // `created_ns`: when the message's stream was created; 0 = unknown. A new life of the
+  // stream begins if it was created at another time than before, or if the sequence is
+  // not above the highest that the rule applied although the message's time is later.
+  // Then the epoch is raised and `*rewound` is set, unless a backup brought back the life
+  // before. The new epoch begins right after the time of the highest applied message; if
+  // the stream was created before that (its clock was set back), it begins then, with a
+  // new era. A message that is older than the epoch's begin belongs to an epoch before:
+  // number 1 if there was only one, otherwise 0, which is no epoch, so that only times
+  // are compared. `stream` must stay valid while the process lives. Undetected: a rewind
+  // without a new time of creation, if the first messages that arrive have sequences
+  // above the length of the old life.
   [[nodiscard]] Position Place(RuleIndex rule, const std::string* stream,
                                int64_t created_ns, uint64_t seq, int64_t time_ns,
                                bool* rewound);
@@ -95,7 +94,7 @@ class Streams {
     ReadMark mark;
     bool dirty = false;
   };
-  // The number of the stream of this name: `number`, if it has none yet.
+  // The number of the stream with this name; it gets `number` if it has none yet.
   uint16_t Number(const std::string& name, uint16_t number);
   Source& Find(RuleIndex rule, const std::string* stream, int64_t time_ns);
   // Whether the stream was created at another time than the mark says.

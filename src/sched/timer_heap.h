@@ -1,7 +1,7 @@
-// A plain 4-ary min-heap of 16-byte entries: what is due next. Publishing
-// costs ~10 us a job, so the heap is never the limit: it is kept short.
-// 4-ary because a level costs one cache line; measured against
-// std::priority_queue in bench/heap_bench.cc.
+// A 4-ary min-heap of 16-byte entries, with the next due entry at its top. Publishing
+// costs ~10 us per job, so the heap is never the limit, and its code is short. It is
+// 4-ary because a level then costs one cache line; bench/heap_bench.cc compares it with
+// std::priority_queue.
 #pragma once
 
 #include <algorithm>
@@ -39,11 +39,11 @@ class TimerHeap {
     entries_[at] = entry;
   }
 
-  // REQUIRES: not empty. The hole left by the top is moved all the way to a
-  // leaf along the lesser children, then the last entry rises from there
-  // (Wegener's bottom-up sift): the last entry nearly always belongs low, so
-  // this saves a comparison a level. The 256 bytes the step after next may read
-  // are fetched while this one compares: half the time at a million entries.
+  // REQUIRES: not empty. The hole at the top moves down to a leaf along the lesser
+  // children; then the last entry rises from there (Wegener's bottom-up sift). The last
+  // entry nearly always belongs near the bottom, so this saves a comparison per level.
+  // The 256 bytes that the step after next may read are prefetched: this halves the time
+  // at a million entries.
   void Pop() {
     const TimerEntry last = entries_.back();
     entries_.pop_back();
@@ -71,7 +71,7 @@ class TimerHeap {
     entries_[hole] = last;
   }
 
-  // Keeps the `count` least entries and returns the greatest kept.
+  // Removes all but the `count` least entries and returns the greatest of those.
   // REQUIRES: 0 < count <= size(). O(n): ~20 ms at a million.
   TimerEntry KeepLeast(size_t count) {
     const auto kth = entries_.begin() + static_cast<ptrdiff_t>(count) - 1;
@@ -83,8 +83,8 @@ class TimerHeap {
     return greatest;
   }
 
-  // Leaves out the entries for which `gone` holds. O(n): ~10 ms at a million, and
-  // what `gone` takes.
+  // Removes the entries for which `gone` is true. O(n): ~10 ms at a million, plus the
+  // time of `gone`.
   template <typename Gone>
   void Remove(Gone gone) {
     std::erase_if(entries_, gone);

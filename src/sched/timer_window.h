@@ -1,8 +1,7 @@
-// The part of one lane that is held in memory: every row of the lane at or
-// before the horizon (I3). A hint of where to look; the store is the truth. A
-// row that was cancelled or moved is noted as gone, never stands at the top, and
-// leaves the heap when half of it is gone: so neither memory nor wake-ups grow with
-// how often keys are moved.
+// The part of one lane in memory: every row of the lane at or before the horizon (I3). It
+// only helps to find rows; the store has them. A row that was cancelled or moved is noted
+// as gone. It is never at the top, and is removed from the heap once half of the heap is
+// gone. So neither memory nor wake-ups grow if keys are moved often.
 #pragma once
 
 #include <cstddef>
@@ -23,17 +22,17 @@ class TimerWindow {
   // Starts empty, with nothing loaded: every row is at or after `low_bound_ms`.
   TimerWindow(Lane lane, int64_t low_bound_ms);
 
-  // A row was written. Held when at or before the horizon, else left on disk.
+  // A row was written. It is held if it is at or before the horizon.
   void Insert(TimerEntry entry) {
     if (entry <= horizon_) PutBack(entry);
   }
-  // A row that was taken out is to be found again (its attempt was lost).
+  // Puts back a row that was taken out, because its attempt was lost.
   void PutBack(TimerEntry entry) {
     heap_.Push(entry);
     SkipGone();
   }
-  // A row is about to be deleted, and is not written again: whether it is held or
-  // not, it is not found any more. One that is not noted here is found missing later.
+  // Call before a row is deleted for good, held or not: it will not be found any more. If
+  // the call is left out, the row is found missing later.
   void Forget(TimerEntry entry);
 
   [[nodiscard]] bool empty() const { return heap_.empty(); }
@@ -45,7 +44,7 @@ class TimerWindow {
     SkipGone();
   }
 
-  // As TimerHeap::VisitUntil.
+  // Like TimerHeap::VisitUntil.
   template <typename Visit>
   void VisitUntil(int64_t key_ms, Visit visit) const {
     heap_.VisitUntil(key_ms, [&](const TimerEntry& entry) {
@@ -53,12 +52,12 @@ class TimerWindow {
     });
   }
 
-  // Nothing of the lane is only on disk.
+  // Whether all rows of the lane are held.
   [[nodiscard]] bool complete() const { return horizon_ == kForever; }
   [[nodiscard]] const TimerEntry& horizon() const { return horizon_; }
 
   using Seen = absl::FunctionRef<void(const JobKey& key, std::string_view row)>;
-  // Loads at most `rows_max` further rows from the horizon on, and calls `seen` with
+  // Loads at most `rows_max` further rows, from the horizon on, and calls `seen` with
   // each.
   [[nodiscard]] absl::Status Refill(const Store& store, size_t rows_max, Seen seen);
   // Forgets all but the `count` earliest entries and lowers the horizon to the
@@ -68,8 +67,8 @@ class TimerWindow {
     SkipGone();
   }
 
-  // No row of the lane stands before this, whatever was taken out but not yet
-  // deleted aside.
+  // No row of the lane is before this time, except rows that were taken out and are not
+  // deleted yet.
   [[nodiscard]] TimerEntry Lowest() const {
     if (!heap_.empty()) return heap_.top();
     return horizon_;
@@ -78,7 +77,7 @@ class TimerWindow {
  private:
   static constexpr TimerEntry kForever{std::numeric_limits<int64_t>::max(),
                                        std::numeric_limits<uint64_t>::max()};
-  // Of so few it is not worth while.
+  // With fewer entries it is not worth while.
   static constexpr size_t kSweepMin = 1'024;
 
   void SkipGone() {

@@ -1,7 +1,7 @@
-// What one turn of the core changes, and how it is read before it is written. The
-// scheduler reads registers, rows and dead entries through its Turn only: what the
-// turn has changed is not in the store yet. The counts of what is put change with
-// it, so they are written in the same batch.
+// The changes of one turn of the core, which can be read before they are written. The
+// scheduler reads registers, rows and dead entries only through its Turn, because the
+// changes are not in the store yet. Counts change together with what they count, so they
+// are written in the same batch.
 //
 // Turns can be stacked: after Propose the changes so far wait for Write, later
 // changes accumulate above them, and reads see both. Alone, the core writes each
@@ -27,19 +27,19 @@
 
 namespace expirer {
 
-// Core thread only. Errors of all that reads are the disk's (I7), or kDataLoss for
-// an entry that is malformed.
+// Core thread only. Every function that reads may return an error of the disk (I7), or
+// kDataLoss if an entry is malformed.
 class Turn {
  public:
   // All of them outlive the turn.
   Turn(Store* store, Lanes* lanes, Counts* counts, OverdueRows* overdue)
       : store_(store), lanes_(lanes), counts_(counts), overdue_(overdue) {}
 
-  // Reads from the store which number comes next. Once, before all others.
+  // Reads the next row number from the store. Call it once, before all others.
   [[nodiscard]] absl::Status Load();
 
-  // A number for a new row, or for an event that has no sequence of its own. They
-  // only rise, over the whole life of the store.
+  // Takes a number for a new row, or for an event that has no sequence. Numbers only
+  // rise, over the whole life of the store.
   [[nodiscard]] uint64_t TakeSeq() {
     next_seq_dirty_ = true;
     return next_seq_++;
@@ -47,7 +47,7 @@ class Turn {
   // The number that TakeSeq gives next.
   [[nodiscard]] uint64_t next_seq() const { return next_seq_; }
 
-  // The register of a key; nullopt when nothing is known of it.
+  // The register of a key; empty if the key is unknown.
   [[nodiscard]] absl::StatusOr<std::optional<Register>> Known(
       const std::string& id) const;
   // Reads the registers of the jobs that requests of this kind name, for Known: one by
@@ -60,40 +60,40 @@ class Turn {
   // the register known so far; null = none.
   void Put(const std::string& id, const Register* from, Register to);
 
-  // Copies a row; false when there is none.
+  // Copies a row to `row`; false if there is none.
   [[nodiscard]] absl::StatusOr<bool> ReadRow(const JobKey& key, std::string* row) const;
   // Adds a row, which enters its lane's window when it is written. REQUIRES: `key` has
   // the newest number of TakeSeq. `due_ms`: of its job.
   void PutRow(LaneState* lane, const JobKey& key, int64_t due_ms, std::string_view row);
-  // Replaces a row in its place.
+  // Replaces the value of a row.
   void RewriteRow(const JobKey& key, std::string_view row);
   void DropRow(const JobKey& key);
-  // Whether the row with this number was dropped, and the store may still have it.
+  // Whether the turn deletes the row with this number, which the store may still have.
   [[nodiscard]] bool Dropped(uint64_t seq) const;
 
-  // Copies an entry of the dead store; false when there is none.
+  // Copies an entry of the dead store; false if there is none.
   [[nodiscard]] absl::StatusOr<bool> FindDead(const std::string& key,
                                               std::string* value) const;
   void PutDead(std::string key, const Dead& dead);
   void DropDead(std::string key);
 
-  // For entries of `meta`, which are read only when a process starts.
+  // The set for entries of `meta`, which are only read when a process starts.
   [[nodiscard]] WriteSet* meta() { return &levels_.back().set; }
   // Adds the next number to `meta`, if it has changed.
   void StageNextSeq();
-  // Raises the lanes' low bounds, unless nothing is to be written: not past a row that
-  // is in no window yet, since the clock may have leapt past that.
+  // Raises the lanes' low bounds, but not past a row that is in no window yet, since the
+  // clock may have leapt past it. Does nothing if there is nothing to write.
   void StageBounds(int64_t now_ms);
 
-  // Nothing waits to be written.
+  // Whether nothing waits to be written.
   [[nodiscard]] bool empty() const;
   // Whether the oldest changes that are not written add a row.
   [[nodiscard]] bool AddsRows() const { return !levels_.front().rows.empty(); }
   // The changes so far are complete and may not be written yet.
   void Propose() { levels_.emplace_back(); }
-  // Writes the oldest changes: those proposed first, or what has accumulated. On
-  // kResourceExhausted nothing was written, and it may be tried again; any other error
-  // is final (I7).
+  // Writes the oldest changes: those proposed first, or those that have accumulated.
+  // After kResourceExhausted nothing was written, and the call may be repeated; any other
+  // error is final (I7).
   [[nodiscard]] absl::Status Write();
 
  private:
@@ -118,7 +118,7 @@ class Turn {
   };
 
   Span Stage(Changes* changes, const JobKey& key, std::string_view row);
-  // What an entry takes at present.
+  // The bytes that an entry takes now.
   [[nodiscard]] int64_t DeadBytes(const std::string& key);
 
   Store* const store_;
@@ -127,7 +127,7 @@ class Turn {
   OverdueRows* const overdue_;
   // The last one accumulates; those before it are proposed, the oldest first.
   std::deque<Changes> levels_ = std::deque<Changes>(1);
-  // What the store holds of keys that are about to be asked for.
+  // Registers that were read ahead.
   absl::flat_hash_map<std::string, std::optional<Register>> ahead_;
   uint64_t next_seq_ = 1;
   bool next_seq_dirty_ = false;

@@ -134,7 +134,7 @@ TEST_F(ServiceStan, PaymentThatCameWhileExpirerWasDeadWins) {
   WaitForAnotherOrder();
   EXPECT_TRUE(Fired("paid").empty());
   EXPECT_EQ(Fired("unpaid").size(), 1u);
-  EXPECT_EQ(service_->Log().find("could not be read to the end in time"),
+  EXPECT_EQ(service_->Log().find("did not catch up within limits.settle"),
             std::string::npos);
 }
 
