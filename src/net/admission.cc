@@ -13,11 +13,11 @@ namespace expirer {
 namespace {
 
 constexpr std::string_view kFlags =
-    "; start with --adopt=rebuild to read the stream anew before anything fires, or with "
-    "--adopt=new to go on where the consumer stands";
+    "; start with --adopt=rebuild to read the stream again before anything fires, or "
+    "with --adopt=new to go on from the consumer's position";
 
-// Claims the consumer for this store now and only now: taken by another one
-// later, it is not to be taken back.
+// Claims the consumer for this store, once: if another store takes it later, this one
+// must not take it back.
 ConsumerWish Adopting(const WishedSource& source) {
   ConsumerWish wish = source.wish;
   wish.adopt = true;
@@ -33,15 +33,16 @@ Admission::Admission(Options options, Requests* requests, JetStream* js)
       replace_all_(!options_.rebuilding),
       given_up_(options_.given_up) {}
 
-// Before our own service listens: whoever answers is somebody else. Silence and
-// "no responders" are the same: a killed process's subscriptions may outlive it.
+// Runs before our own service listens, so any answer comes from another process. No
+// answer and "no responders" mean the same, because a killed process's subscriptions may
+// outlive it.
 absl::Status Admission::FindOthers() {
   const auto reply = requests_->Call("$SRV.PING." + options_.name, "", kPingMs);
   if (!reply.ok()) return absl::OkStatus();
   const ServiceIdentity other = ReadPing(*reply);
   return Refused(fmt::format(
-      "another service named {} lives on this NATS (instance {}{}): two would take each "
-      "other's messages and answer for each other; stop it, or give this one another "
+      "another service named {} runs on this NATS (instance {}{}): two would take each "
+      "other's messages and requests; stop it, or give this one another "
       "`name`",
       options_.name, other.id,
       other.store_id.empty() ? "" : ", store " + other.store_id));
@@ -67,10 +68,10 @@ absl::StatusOr<std::string> Admission::ExamineMark(
       continue;
     }
     return fmt::format(
-        "stream {}, which rule {} has read up to {}, is not there: is this "
-        "login another account's, or was the stream deleted? Log in to the account that "
-        "has it, or start with --adopt=new to go on without it and fire the stored jobs "
-        "here",
+        "stream {}, which rule {} has read up to {}, does not exist: either this login "
+        "belongs to another account, or the stream was deleted. Log in to the account "
+        "that has it, or start with --adopt=new to go on without it and fire the stored "
+        "jobs here",
         stream, rule, mark->second);
   }
   return std::string();
@@ -90,7 +91,7 @@ absl::StatusOr<std::string> Admission::Examine(const WishedSource& source) {
   }
   const Standing standing = Inspect(source.stream, source.wish, *info);
   if (standing.kind != Standing::Kind::kFit) return standing.why;
-  // Nobody ever acked anything of it.
+  // No process ever acked a message of it.
   if (info->ack_floor_consumer_seq == 0) return std::string();
   uint64_t read_to = 0;
   const auto mark = options_.read_marks.find(SourceKey(source.rule, source.stream.name));
@@ -100,16 +101,16 @@ absl::StatusOr<std::string> Admission::Examine(const WishedSource& source) {
     read_to = std::max(read_to, floor->floor);
   const uint64_t acked_to = info->ack_floor_stream_seq;
   if (acked_to <= read_to) return std::string();
-  // The floor also passes over what the filter leaves out: only a message that
-  // it does not leave out was acked by somebody.
+  // The floor also passes over messages that the filter leaves out. So search for one
+  // that matches the filter: another process has acked it.
   const std::vector<std::string> all = {">"};
   for (const std::string& filter : info->filters.empty() ? all : info->filters) {
     ASSIGN_OR_RETURN(const uint64_t next,
                      js_->NextSequence(source.stream.name, filter, read_to + 1));
     if (next == 0 || next > acked_to) continue;
     return fmt::format(
-        "consumer {} of stream {} was acked up to {}, and this store has read up to {} "
-        "only: its volume was restored from an older copy, or is new",
+        "consumer {} of stream {} was acked up to {}, but this store has only read up to "
+        "{}: its volume was restored from an older copy, or is new",
         source.wish.durable, source.stream.name, acked_to, read_to);
   }
   return std::string();
@@ -128,7 +129,7 @@ absl::StatusOr<Admission::Verdict> Admission::Judge(
     if (rule.source != Transport::kJetStream) continue;
     ASSIGN_OR_RETURN(std::string objection, ExamineMark(rule.name, sources));
     if (objection.empty()) continue;
-    // There is nothing of it that a rebuild could read.
+    // The stream has no message that a rebuild could read.
     why_ = std::move(objection);
     return Verdict::kRefused;
   }
@@ -141,7 +142,7 @@ absl::StatusOr<Admission::Verdict> Admission::Judge(
       case Adopt::kRefuse: why_.append(kFlags); return Verdict::kRefused;
       case Adopt::kRebuild: return Verdict::kRebuild;
       case Adopt::kNew:
-        Log(Level::kWarn, "--adopt=new: going on where a consumer stands",
+        Log(Level::kWarn, "--adopt=new: going on from a consumer's position",
             {{"why", why_}});
         RETURN_IF_ERROR(EnsureConsumer(js_, source.stream, Adopting(source)).status());
         break;
@@ -167,10 +168,10 @@ absl::Status Admission::Replace(const std::vector<WishedSource>& sources) {
       absl::Status gone = js_->DeleteConsumer(source.stream.name, was);
       if (!gone.ok() && JetStreamCode(gone) != kConsumerNotFound) return gone;
     }
-    // Where a rule that reads only what is new once began, nobody knows.
+    // Nobody knows where the consumer of a rule with `deliver: new` began.
     if (wish.deliver.from == Deliver::From::kNew) wish.deliver = Deliver();
     RETURN_IF_ERROR(EnsureConsumer(js_, source.stream, wish).status());
-    Log(Level::kWarn, "a stream is read anew",
+    Log(Level::kWarn, "a stream is read again from its beginning",
         {{"stream", source.stream.name}, {"consumer", source.wish.durable}});
   }
   return absl::OkStatus();

@@ -1,7 +1,6 @@
-// Whether this store may read its rules' streams, decided once at each start
-// before anything is read or fired (contract section 4, "Installation"): nobody
-// else lives under its name, and the consumers it finds were this store's and
-// acked no more than it remembers.
+// Decides at each start, before anything is read or fired, whether this store may read
+// its rules' streams: no other process uses its name, and the existing consumers belong
+// to this store and have acked nothing that the store does not know.
 #pragma once
 
 #include <cstdint>
@@ -18,69 +17,68 @@
 
 namespace expirer {
 
-// What to do about consumers that are not this store's, not fit, or further
-// than it remembers.
+// What to do with consumers that belong to another store, cannot serve as they are, or
+// have acked more than this store knows.
 enum class Adopt {
   kRefuse,
-  kNew,      // go on where they stand; what they acked before is not here
-  kRebuild,  // replace them and read the streams anew before anything fires
+  kNew,      // go on from their ack floor; what they acked before is missing here
+  kRebuild,  // replace them and read the streams again before anything fires
 };
 
-// A rule's durable in one stream, as it is wished for.
+// The durable that a rule needs in one stream.
 struct WishedSource {
   std::string rule;
   StreamInfo stream;
   ConsumerWish wish;
 };
 
-// The control thread only.
+// Control thread only.
 class Admission {
  public:
   struct Options {
     std::string name;
     std::string store_id;
     Adopt adopt = Adopt::kRefuse;
-    bool rebuilding = false;  // a rebuild of an earlier process is open
-    // How far the store has read, by SourceKey.
+    bool rebuilding = false;  // an earlier process began a rebuild that has not ended
+    // The highest sequence that the store has applied, by SourceKey.
     std::map<std::string, uint64_t> read_marks;
-    // Of these the streams were gone, and --adopt=new went on without them.
+    // The sources whose streams were gone when --adopt=new went on without them.
     std::set<std::string> given_up;
   };
   Admission(Options options, Requests* requests, JetStream* js);
 
   enum class Verdict {
     kAdmitted,
-    kRefused,  // why() says what stands against it and which flag decides
-    kRebuild,  // Replace is to be called once the store noted the rebuild
+    kRefused,  // why() says the reason and names the flag that decides
+    kRebuild,  // call Replace once the store has noted the rebuild
   };
-  // Asks who else lives under the name, unless that was answered, whether every
-  // stream that `rules` have read is there, and looks at the sources' consumers.
-  // `sources` also with those there are none of yet.
-  // Errors: kUnavailable etc.; ask again.
+  // Asks who else uses the name, unless that was answered; asks whether every stream that
+  // `rules` have read exists; and checks the consumers of `sources`, which include those
+  // that have no consumer yet. Errors, such as kUnavailable: call again.
   [[nodiscard]] absl::StatusOr<Verdict> Judge(const std::vector<Rule>& rules,
                                               const std::vector<WishedSource>& sources);
-  // Puts fresh consumers in the place of the old. Errors: call again.
+  // Replaces the old consumers by new ones. Errors: call again.
   [[nodiscard]] absl::Status Replace(const std::vector<WishedSource>& sources);
 
   [[nodiscard]] const std::string& why() const { return why_; }
-  // Admitted: those of the marks whose streams are gone, as Options::given_up.
+  // After kAdmitted: the sources whose streams are gone, for Options::given_up.
   [[nodiscard]] const std::set<std::string>& given_up() const { return given_up_; }
 
  private:
-  // An answer to PING within this comes from a living service.
+  // If an answer to PING comes within this time, another service is running.
   static constexpr int64_t kPingMs = 1'000;
   [[nodiscard]] absl::Status FindOthers();
-  // What stands against a mark: its stream is gone; "" = nothing.
+  // The objection if a read mark's stream is gone; "" = none.
   [[nodiscard]] absl::StatusOr<std::string> ExamineMark(
       const std::string& rule, const std::vector<WishedSource>& sources);
-  // What stands against a source; "" = nothing.
+  // The objection to a source's consumer; "" = none.
   [[nodiscard]] absl::StatusOr<std::string> Examine(const WishedSource& source);
 
   const Options options_;
   Requests* const requests_;
   JetStream* const js_;
   bool alone_ = false;
-  bool replace_all_ = true;  // else only those missing or objected to
+  bool replace_all_ = true;  // false: only missing ones and those with an objection
   std::set<std::string> given_up_;
   std::string why_;
 };

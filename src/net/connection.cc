@@ -39,7 +39,7 @@ int64_t Jitter(int64_t ms) {
   return ms / 2 + static_cast<int64_t>(random() % static_cast<uint64_t>(ms / 2 + 1));
 }
 
-// As whom, for the error of a server that does not take us; no secret.
+// Our identity for errors of a server that refuses us, without secrets.
 std::string Identity(const ConnectionOptions& options) {
   if (!options.creds.empty()) return " with credentials file " + options.creds;
   if (!options.nkey.empty()) return " with nkey file " + options.nkey;
@@ -56,9 +56,8 @@ void AppendInLine(std::string_view text, std::string* out) {
   for (const char c : text) out->push_back(c == '\r' || c == '\n' || c == '\0' ? ' ' : c);
 }
 
-// nats.c orders headers by a hash, and we need them in the order they have. But it
-// writes a name as it stands: so all go as one header whose name is the block up to
-// the last value.
+// nats.c sorts headers by a hash, but we need their order. It copies a name without
+// changes, so we pass all headers as one, whose name is the block up to the last value.
 natsStatus SetHeaders(const HeaderViews& headers, std::string* block, natsMsg* message) {
   block->clear();
   size_t last_value = 0;
@@ -216,7 +215,7 @@ void Connection::Run() {
     } else if (handlers_.failed) {
       handlers_.failed(Message(connected));
     } else {
-      LogGathered(Level::kWarn, "cannot connect to NATS, trying on", "",
+      LogGathered(Level::kWarn, "cannot connect to NATS, trying again", "",
                   Message(connected), {{"connection", name_}});
     }
     BackOff(Jitter(back_off_ms));
@@ -250,12 +249,12 @@ void Connection::Tick() {
 }
 
 absl::Status Connection::SetHandlers(natsOptions* options) {
-  // One life a nats.c connection: what comes after is Run's business.
+  // A nats.c connection must not reconnect: Run makes a new one.
   natsStatus s = natsOptions_SetAllowReconnect(options, false);
-  // nats.c's pool of delivery threads has one, and one list of messages.
+  // Lets nats.c's pool have one delivery thread with one list of messages.
   if (s == NATS_OK) s = natsOptions_UseGlobalMessageDelivery(options, options_.ordered);
-  // So the server has a reason to say something. Serve judges whether it does: nats.c
-  // counts unanswered pings, and the answer may wait behind much that was pulled.
+  // Makes the server send something regularly. Serve checks that it does, because nats.c
+  // only counts unanswered pings, and an answer may wait behind many pulled messages.
   if (s == NATS_OK) s = natsOptions_SetPingInterval(options, kPingMs);
   if (s == NATS_OK) s = natsOptions_SetMaxPingsOut(options, kPingsOutMax);
   // With an event loop "as soon as possible" means: call WantWrite at once
@@ -290,12 +289,12 @@ absl::Status Connection::Connect() {
   natsConnection* nc = nullptr;
   const natsStatus s = natsConnection_Connect(&nc, options.get());
   if (s != NATS_OK) {
-    // The servers we were told of may be gone for good.
+    // The discovered servers may be gone for good.
     discovered_.clear();
     std::string what =
         fmt::format("connect to {}",
                     WithoutLogins(fmt::format("{}", fmt::join(options_.servers, ","))));
-    // The handshake succeeds and the server then ends the connection in silence.
+    // The handshake succeeds; then the server closes the connection without a reason.
     if (secure && options_.tls_cert.empty() && s != NATS_SSL_ERROR && s != NATS_NO_SERVER)
       what += " (over TLS without nats.tls.cert: does the server ask for one?)";
     if (s == NATS_CONNECTION_AUTH_FAILED) what += Identity(options_);
@@ -445,14 +444,14 @@ void Connection::Serve() {
     pollfd fds[2] = {{socket_.load(), want, 0}, {wake_fd_, POLLIN, 0}};
     (void)poll(fds, 2, static_cast<int>(wait_ms));
     if (pulsed_) Beat();
-    // What passes while this thread does not run is no silence of the server.
+    // Time in which this thread did not run does not count as silence.
     const int64_t now_ms = MonotonicMs();
     const int64_t passed_ms = now_ms - std::exchange(polled_ms, now_ms);
     silent_ms = (fds[0].revents & ~POLLOUT) != 0
                     ? 0
                     : silent_ms + std::min(passed_ms, 2 * kTickMs);
     if (silent_ms >= kSilentMs) {
-      why = fmt::format("the server said nothing for {} s, not even to a PING",
+      why = fmt::format("the server sent nothing for {} s, not even an answer to a PING",
                         kSilentMs / 1'000);
       break;
     }
@@ -503,8 +502,9 @@ void Connection::Beat() {
   if (!stalled_) beat_mono_ms_ = now_ms;
 }
 
-// A thread of nats.c's that hands messages over has not run since the last beat,
-// though some wait for it. What nobody asked for may have a handler that waits.
+// Whether a delivery thread of nats.c has not run since the last beat although messages
+// wait for it. Subscriptions to unrequested messages do not count: their handlers may
+// wait.
 bool Connection::DeliveryStalls() {
   bool stalls = false;
   MutexLock lock(&mutex_);
@@ -581,8 +581,8 @@ std::string Connection::Discard() {
   return error;
 }
 
-// What is wrong with one message must not look like a connection that is gone:
-// then everything would wait behind it.
+// An error of a single message must not look like a lost connection, because then all
+// other messages would wait behind it.
 Connection::Sent Connection::SentBy(int nats_status) {
   const auto status = static_cast<natsStatus>(nats_status);
   if (IsLinkGone(status)) return Sent::kDown;
@@ -638,7 +638,7 @@ void Connection::Flush() {
   }
   MutexLock lock(&mutex_);
   if (nc_ == nullptr || closed_) return;
-  // The loop is at the socket: it looks at want_write_ when it has let go.
+  // The loop uses the socket now; it checks want_write_ when it has finished.
   if (!io_mutex_.TryLock()) return;
   Write(nc_);
   io_mutex_.Unlock();

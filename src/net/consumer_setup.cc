@@ -212,10 +212,10 @@ Standing Inspect(const StreamInfo& stream, const ConsumerWish& wish,
   }
   if (!info.deliver_subject.empty()) return unfit(" is push based");
   if (info.ack_policy != "explicit")
-    return unfit(" has ack policy " + info.ack_policy + ", explicit is needed");
+    return unfit(" has ack policy " + info.ack_policy + ", expected explicit");
   if (info.max_deliver > 0)
     return unfit(
-        fmt::format(" gives up after {} deliveries, -1 is needed", info.max_deliver));
+        fmt::format(" gives up after {} deliveries, expected -1", info.max_deliver));
   if (info.description.empty() && !SameFilters(wish, info))
     return unfit(fmt::format(" is nobody's yet and filters {}, the rule needs {}",
                              Joined(info.filters), Joined(wish.filters)));

@@ -1,5 +1,5 @@
-// Makes a rule's durable consumer what it has to be: found fit, mended by an
-// update, or created where the last one left off.
+// Ensures that a rule's durable consumer exists and is right: accepts it, updates it, or
+// creates it where the last one ended.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +13,8 @@
 
 namespace expirer {
 
-// How far a consumer had acked in one life of its stream: what ConsumerFloor
-// carries. Bytes: the stream's creation time, '\n', decimal ack floor.
+// How far a consumer had acked in one life of its stream, as ConsumerFloor stores it.
+// Bytes: the stream's creation time, '\n', decimal ack floor.
 struct StoredFloor {
   std::string created;
   uint64_t floor = 0;
@@ -24,60 +24,60 @@ struct StoredFloor {
 
 struct ConsumerWish {
   std::string durable;
-  std::string was;                   // a durable whose place it takes; "" = none
-  std::vector<std::string> filters;  // what the rule reads of this stream
+  std::string was;                   // an old durable that it replaces; "" = none
+  std::vector<std::string> filters;  // the subjects that the rule reads of this stream
   std::string store_id;              // "" = no store claims it
   bool adopt = false;                // take over a foreign or unfit durable
   int64_t max_ack_pending = 20'000;
-  std::optional<StoredFloor> floor;  // where a lost one had been
-  Deliver deliver;                   // else where a new one begins
+  std::optional<StoredFloor> floor;  // the ack floor of a lost consumer
+  Deliver deliver;                   // where a new one begins if there is no floor
 };
 
 inline constexpr int64_t kAckWaitNs = 30'000'000'000;
-// While what was delivered before is asked back.
+// While messages that were delivered to a dead process are requested again.
 inline constexpr int64_t kAskBackNs = 1'000'000'000;
 
-// Whether a durable that exists may be used by the store that wishes for it.
+// Whether this store may use an existing durable.
 struct Standing {
   enum class Kind {
     kFit,      // this store's, or nobody's yet
-    kForeign,  // another store's, or described as something else
+    kForeign,  // another store's, or its description is not ours
     kUnfit,    // cannot serve as it is
   };
   Kind kind = Kind::kFit;
-  std::string why;  // in one sentence
+  std::string why;  // the reason in one sentence
 };
 [[nodiscard]] Standing Inspect(const StreamInfo& stream, const ConsumerWish& wish,
                                const ConsumerInfo& info);
-// Whether EnsureConsumer found the durable to be another store's.
+// Whether an error of EnsureConsumer means that the durable belongs to another store.
 [[nodiscard]] bool IsForeign(const absl::Status& status);
 
-// OK with the consumer as it is now. kFailedPrecondition, with the reason, for
-// one that is foreign or unfit, unless `adopt`: then the one is claimed and the
-// other replaced by one that goes on where it stood.
+// Returns the consumer as it is now. If it is foreign or unfit: kFailedPrecondition with
+// the reason, unless `adopt` is set. With `adopt` a foreign one is claimed, and an unfit
+// one is replaced by one that begins at its ack floor.
 [[nodiscard]] absl::StatusOr<ConsumerInfo> EnsureConsumer(JetStream* js,
                                                           const StreamInfo& stream,
                                                           const ConsumerWish& wish);
-// In the place of `old`, which has read further than its stream goes: what it was
-// to read from there on may be there already, under sequences it has left behind. So
-// all is read that the rule wants of the stream.
+// Replaces `old`, whose ack floor is above the stream's last sequence, because the stream
+// was rewound. New messages may have sequences that `old` has passed, so the new consumer
+// reads all messages of the rule from the stream's beginning.
 [[nodiscard]] absl::StatusOr<ConsumerInfo> ReadAnew(JetStream* js,
                                                     const StreamInfo& stream,
                                                     ConsumerWish wish,
                                                     const ConsumerInfo& old);
-// Changes only ack_wait; OK when it is so already.
+// Changes only ack_wait. Does nothing if it has this value already.
 [[nodiscard]] absl::Status SetAckWait(JetStream* js, const std::string& stream,
                                       const std::string& durable, const ConsumerInfo& now,
                                       int64_t ack_wait_ns);
 
-// `filters` without those that another one covers, sorted.
+// `filters`, sorted, without those that another one covers.
 [[nodiscard]] std::vector<std::string> NarrowFilters(std::vector<std::string> filters);
-// What a new consumer is to read, as members of its config. With a floor: what
-// follows it; `deliver` is only for the very first.
+// The members of a new consumer's config that say where it begins. With a floor: after
+// it. `deliver` is only used for a rule's first consumer.
 [[nodiscard]] std::string DeliverPolicy(const std::optional<uint64_t>& after,
                                         const Deliver& deliver);
-// The last stream sequence that a new consumer need not read; nothing = where
-// `deliver` says.
+// The last stream sequence that a new consumer need not read; empty = `deliver`
+// decides.
 [[nodiscard]] std::optional<uint64_t> StartAfter(const std::optional<StoredFloor>& stored,
                                                  const StreamInfo& stream);
 

@@ -1,15 +1,15 @@
-// A message as nats.c delivered it, without nats.h: views live for the call.
+// A message from nats.c, without including nats.h. Views are valid during the call.
 //
-// nats.c's own reader of headers is not used: 3.4 joins an empty value with the
-// next header, takes none at all when the last value is empty, and ends a value at
-// a zero byte; all versions lose the order. nats.c has no call for the header block
-// as it came, but keeps a message as one run of bytes,
+// We do not use nats.c's reader of headers: 3.4 joins an empty value with the next
+// header, reads no headers if the last value is empty, and ends a value at a zero byte;
+// all versions lose the order. nats.c has no call for the raw header block, but it stores
+// a message as one run of bytes,
 //
 //   subject 0 reply 0 header block 0 payload
 //
-// (without the reply or the block where there is none), so the block is what stands
-// between two texts that it does give. Should another version keep it otherwise,
-// its headers count as unread (job/header_block.h), and are rejected, not lost.
+// (without the reply or the block if the message has none). So the block lies between two
+// texts that nats.c returns. If another version stores it otherwise, the headers count as
+// unreadable (job/header_block.h), and the message is rejected, not lost.
 #pragma once
 
 #include <optional>
@@ -27,24 +27,25 @@ class Delivery {
   explicit Delivery(__natsMsg* message) : message_(message) {}
 
   [[nodiscard]] std::string_view subject() const;
-  [[nodiscard]] std::string_view reply() const;  // "" when there is none
+  [[nodiscard]] std::string_view reply() const;  // "" if there is none
   [[nodiscard]] std::string_view payload() const;
   // The code and text of a server's status message ("100 Idle Heartbeat");
-  // code 0 when this is an ordinary message. Only those without payload are
-  // looked into.
+  // code 0 if this is an ordinary message. A message with a payload always counts as
+  // ordinary.
   struct Status {
     int code = 0;
     std::string_view description;
   };
   [[nodiscard]] Status status() const;
-  // "" when the header is missing; the first of several.
+  // The value of the first header with this name; "" if it is missing.
   [[nodiscard]] std::string Header(std::string_view name) const;
-  // Replaces `headers` by all of the message's, in their order; by one that stands
-  // for all when they cannot be read (UnreadHeaders).
+  // Replaces `headers` by those of the message, in their order, or by UnreadHeaders if
+  // they cannot be read.
   void CopyHeaders(Headers* headers) const;
 
  private:
-  // "" when the message has no headers; nothing when it cannot be found.
+  // The raw header block: "" if the message has no headers, empty optional if it cannot
+  // be found.
   [[nodiscard]] std::optional<std::string_view> HeaderBlock() const;
 
   __natsMsg* message_;

@@ -1,7 +1,7 @@
-// What a server says to whoever connects, read beside nats.c: its errors do not
-// tell a host that DNS does not know from one that is down, nor why a server
-// closed a connection it had just greeted; and whoever is connected already hears
-// nothing of a config that the server has loaded anew.
+// Reads a server's greeting without nats.c, whose errors do not distinguish a host that
+// DNS does not know from one that is down, and do not say why a server closed a
+// connection right after its greeting. Also, a server that has reloaded its config tells
+// that only to new connections.
 #pragma once
 
 #include <sys/socket.h>
@@ -11,17 +11,17 @@
 
 namespace expirer {
 
-// Looks at `server` ("host:port", perhaps with scheme and login) after a failed
-// connect. One sentence: DNS does not know the host, or the server's own words
-// ("maximum connections exceeded"); "" where there is nothing more to tell. Waits
-// for name servers, and at most `timeout_ms` for the server.
+// Finds out why a connect to `server` ("host:port", optionally with scheme and login)
+// failed. Returns one sentence: that DNS does not know the host, or the server's own
+// words ("maximum connections exceeded"); "" if it finds nothing. Waits for name servers,
+// and for at most `timeout_ms` for the server.
 [[nodiscard]] std::string WhyNotConnected(const std::string& server, int64_t timeout_ms);
 
 struct Greeting {
-  std::string server_id;  // "" = it said nothing
+  std::string server_id;  // "" = the server sent no greeting
   int64_t max_payload = 0;
 };
-// Connects to `address`, listens for at most `timeout_ms` and leaves.
+// Connects to `address`, waits at most `timeout_ms` for the greeting and disconnects.
 [[nodiscard]] Greeting ReadGreeting(const sockaddr_storage& address, int64_t timeout_ms);
 
 }  // namespace expirer

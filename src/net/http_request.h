@@ -1,5 +1,5 @@
-// What of HTTP/1 the metrics listener understands: the request line. Headers are
-// read to their end and not looked at; a body is not read.
+// Parses an HTTP/1 request for the metrics listener, which uses only the request line.
+// Headers are read to their end and ignored; a body is not read.
 #pragma once
 
 #include <cstddef>
@@ -12,20 +12,20 @@ namespace expirer {
 inline constexpr size_t kHttpLineMax = 1'024;
 
 enum class HttpParse : uint8_t {
-  kMore,  // so far it may become a request
+  kMore,  // incomplete: more bytes may make it a request
   kGood,
-  kBad,  // it can never become one
+  kBad,  // it can never become a request
 };
 
-// Views into the bytes parsed; set when kGood.
+// Views into the parsed bytes; set only for kGood.
 struct HttpRequest {
   HttpParse parse = HttpParse::kMore;
   std::string_view method;
-  std::string_view path;  // without what stands behind a ?
+  std::string_view path;  // without ? and what follows it
 };
 
-// The request that `bytes`, everything received so far, begins with. Never reads
-// past them, and is done with a first byte that no request has.
+// Parses the request at the beginning of `bytes`, which are all bytes received so far.
+// Returns kBad as soon as a byte cannot belong to a request.
 [[nodiscard]] HttpRequest ParseHttpRequest(std::string_view bytes);
 
 }  // namespace expirer

@@ -1,10 +1,10 @@
-// A listener for GET over HTTP/1, for numbers and probes: one thread, a bounded
-// number of clients, each with a bounded request and a bounded time as a whole.
+// A listener for GET over HTTP/1, for metrics and probes. It has one thread and bounds
+// the number of clients, the size of a request, and the total time of a client.
 //
-// Ours and not the one of prometheus-cpp, civetweb, which does not bound the time
-// of a connection as a whole: a client that sends a byte now and then keeps one of
-// its threads for hours, and the scrape waits. Here the oldest client makes room
-// when there are too many, so a new one is always heard.
+// We do not use prometheus-cpp's listener, civetweb, because it does not bound the total
+// time of a connection: a client that sends a byte now and then occupies one of its
+// threads for hours, and the scrape waits. Here, if there are too many clients, the
+// oldest is dropped, so a new one is always served.
 #pragma once
 
 #include <array>
@@ -34,7 +34,7 @@ struct HttpResponse {
 // The codes a response may have.
 inline constexpr std::array<int, 6> kHttpCodes = {200, 400, 404, 405, 431, 503};
 
-// Since the start.
+// Counts since the start.
 struct HttpCounts {
   std::array<uint64_t, kHttpCodes.size()> responses{};  // as kHttpCodes
   uint64_t slow = 0;     // clients dropped because their time was over
@@ -47,13 +47,13 @@ class HttpServer {
   struct Options {
     size_t clients_max = 32;
     size_t request_bytes_max = 8'192;  // more is answered 431
-    int64_t client_ms = 5'000;         // from accept to the last byte
+    int64_t client_ms = 5'000;         // time from accept to the last byte
   };
   // Called on the server's thread with the path of a GET; must not block.
   using Handler = std::function<HttpResponse(std::string_view path)>;
 
-  // Listens on `address` (net/listen_address.h) and answers from now on. The
-  // error says which address and why. `clock` outlives it.
+  // Begins to listen on `address` (net/listen_address.h) and to answer. The error names
+  // the address and the reason. `clock` must outlive the server.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<HttpServer>> Listen(
       const std::string& address, const Options& options, Handler handler,
       const Clock* clock);
@@ -62,14 +62,16 @@ class HttpServer {
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 
-  // Where it listens, with the port that 0 became: "127.0.0.1:40123".
+  // The address that it listens on, with the actual port if 0 was given:
+  // "127.0.0.1:40123".
   [[nodiscard]] const std::string& address() const { return address_; }
   // Any thread.
   [[nodiscard]] HttpCounts counts() const;
 
  private:
-  // One connection. It reads, then writes, then waits for the client to close,
-  // so that what it did not read does not reset the response away.
+  // One connection. It reads, then writes, then waits for the client to close. If it
+  // closed first, unread bytes would reset the connection, and the client might lose the
+  // response.
   struct Client {
     int fd = -1;
     int64_t deadline_ms = 0;  // monotonic
@@ -87,7 +89,7 @@ class HttpServer {
   [[nodiscard]] int TimeoutMs() const;
   void DropSlow();
   void Accept();
-  // False when the connection is over.
+  // False if the connection has ended.
   [[nodiscard]] bool Serve(Client* client);
   [[nodiscard]] bool Read(Client* client);
   [[nodiscard]] static bool Send(Client* client);
@@ -104,12 +106,12 @@ class HttpServer {
 
   // Server's thread only.
   std::list<Client> clients_;    // in order of arrival, and so of deadline
-  int64_t accept_after_ms_ = 0;  // no descriptors were left until then
+  int64_t accept_after_ms_ = 0;  // accepts none before; descriptors had run out
 
   std::atomic<bool> stopping_ = false;
   mutable Mutex mutex_;
   HttpCounts counts_ ABSL_GUARDED_BY(mutex_);
-  std::thread thread_;  // last: it uses the rest
+  std::thread thread_;  // last, because it uses the other members
 };
 
 }  // namespace expirer

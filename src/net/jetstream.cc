@@ -31,7 +31,7 @@ absl::Status ReadReply(std::string_view text, std::vector<JsonPlace> places) {
                                  {"/error/description", &description}})
     places.push_back(place);
   if (const absl::Status read = ReadPlaces(text, places); !read.ok())
-    return Internal("JetStream's reply is no JSON: " + Message(read));
+    return Internal("JetStream's reply is not JSON: " + Message(read));
   if (error.text.empty()) return absl::OkStatus();
   absl::Status status =
       MakeStatus(http == 404   ? absl::StatusCode::kNotFound
@@ -259,8 +259,8 @@ absl::StatusOr<ConsumerInfo> JetStream::PutConsumer(const std::string& stream,
   const int64_t limit = AckPendingLimit(put.status());
   if (limit <= 0) return put;
   Log(Level::kWarn,
-      "fewer messages without an ack are allowed than limits.ack_pending has: the limit "
-      "is kept to",
+      "the server or the account allows fewer unacked messages than limits.ack_pending: "
+      "using their limit",
       {{"stream", stream}, {"consumer", consumer}, {"limit", limit}});
   return PutOnce(stream, consumer,
                  WithMember(config, "max_ack_pending", std::to_string(limit)));

@@ -1,5 +1,5 @@
-// The few calls of JetStream's management API that expirer makes. Blocking:
-// for a control thread, never for the core or a handler of the connection.
+// The few calls of JetStream's management API that expirer needs. They block, so only
+// control threads may call them, never the core or a handler of the connection.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@
 
 namespace expirer {
 
-// A stream of the configuration (contract section 3).
+// A stream of the config (`streams[]`).
 struct StreamSpec {
   std::string name;
   std::vector<std::string> subjects;
@@ -23,16 +23,16 @@ struct StreamSpec {
   int64_t duplicates_ms = 120'000;
 };
 
-// Gives what came on a subject of `from` the subject `to` (ADR-36).
+// Changes a subject that `from` matches to `to` (ADR-36).
 struct SubjectTransform {
   std::string from;
   std::string to;  // "" = the same
 };
-// A stream that a mirror or a stream with sources takes from.
+// A stream from which a mirror or a stream with sources copies.
 struct StreamOrigin {
   std::string name;
-  std::string filter;                        // "" = everything, or see `transforms`
-  std::vector<SubjectTransform> transforms;  // where there are any: nothing else
+  std::string filter;  // "" = everything, unless there are `transforms`
+  std::vector<SubjectTransform> transforms;  // if not empty: only what these match
   bool external = false;                     // in another account or domain
 };
 
@@ -44,9 +44,9 @@ struct StreamInfo {
   uint64_t last_seq = 0;
   int64_t last_time_ns = 0;    // of the newest message; 0 = there was none
   std::string retention = {};  // "limits", "interest" or "workqueue"
-  bool sourced = false;        // it takes messages of other streams, too
-  int64_t created_ns = 0;      // 0 = not told
-  std::optional<SubjectTransform> transform = {};  // of all that it stores
+  bool sourced = false;        // it also copies messages of other streams
+  int64_t created_ns = 0;      // 0 = unknown
+  std::optional<SubjectTransform> transform = {};  // of every message that it stores
   std::vector<StreamOrigin> origins = {};
   bool no_ack = false;        // it never confirms a message
   int64_t max_msg_size = -1;  // of a message, its headers included; -1 = no limit
@@ -67,7 +67,7 @@ struct ConsumerInfo {
   uint64_t ack_floor_consumer_seq = 0;  // 0: nothing was ever acked
   uint64_t num_pending = 0;
   uint64_t num_ack_pending = 0;
-  bool paused = false;      // by its configuration (2.11 on), until
+  bool paused = false;      // by its config (2.11 on), until pause_until
   std::string pause_until;  // as the server writes it
 };
 
@@ -87,8 +87,8 @@ class JetStream {
 
   // The server's API level: 1 from 2.11 on, 2 from 2.12 on, 0 before.
   [[nodiscard]] absl::StatusOr<int> Level();
-  // Streams one of whose subjects overlaps `filter`; all (of many the first)
-  // where it is "".
+  // The streams with a subject that overlaps `filter`. If `filter` is "": all streams; if
+  // there are very many, only the first ones.
   [[nodiscard]] absl::StatusOr<std::vector<std::string>> StreamNames(
       const std::string& filter);
   [[nodiscard]] absl::StatusOr<StreamInfo> Stream(const std::string& stream);
@@ -100,7 +100,7 @@ class JetStream {
   [[nodiscard]] absl::Status DeleteStream(const std::string& stream);
   [[nodiscard]] absl::StatusOr<ConsumerInfo> Consumer(const std::string& stream,
                                                       const std::string& consumer);
-  // Likewise of many, asked at once.
+  // The same for many subjects, asked at once.
   struct ConsumerName {
     std::string stream;
     std::string consumer;
@@ -109,13 +109,13 @@ class JetStream {
       const std::vector<ConsumerName>& names);
   [[nodiscard]] std::vector<absl::StatusOr<StreamInfo>> Streams(
       const std::vector<std::string>& names);
-  // Creates the durable `consumer`, or updates it where it exists; `config` is
-  // the JSON of its configuration. Where it asks for more max_ack_pending than the
-  // account or the server allows it gets as many as they do.
+  // Creates the durable `consumer`, or updates it if it exists. `config` is the JSON of
+  // its config. If the account or the server allows less max_ack_pending, it gets their
+  // limit.
   [[nodiscard]] absl::StatusOr<ConsumerInfo> PutConsumer(const std::string& stream,
                                                          const std::string& consumer,
                                                          const std::string& config);
-  // Creates a consumer, named as in `config`, that is there for a while only.
+  // Creates an ephemeral consumer, named as in `config`.
   [[nodiscard]] absl::StatusOr<ConsumerInfo> AddConsumer(const std::string& stream,
                                                          const std::string& consumer,
                                                          const std::string& config);
@@ -124,7 +124,7 @@ class JetStream {
 
   // "$JS.API." or "$JS.<domain>.API.".
   [[nodiscard]] const std::string& prefix() const { return prefix_; }
-  // The replies' readers, for those who ask on their own.
+  // Parse replies, for callers that send requests themselves.
   [[nodiscard]] static absl::StatusOr<std::vector<std::string>> ReadStreamNames(
       std::string_view reply);
   [[nodiscard]] static absl::StatusOr<StreamInfo> ReadStream(std::string_view reply);

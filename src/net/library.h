@@ -1,4 +1,4 @@
-// Which nats.c is linked, and what of it.
+// Version and features of the linked nats.c.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// Where to listen, as `metrics.listen` says it.
+// The address of `metrics.listen`.
 #pragma once
 
 #include <string>
@@ -13,7 +13,7 @@ struct ListenAddress {
   int port = 0;      // 0 = a free one
 };
 
-// HOST:PORT, [IPV6]:PORT or :PORT. On error the message says what was expected.
+// Parses HOST:PORT, [IPV6]:PORT or :PORT. An error's message says what was expected.
 [[nodiscard]] absl::StatusOr<ListenAddress> ParseListenAddress(std::string_view text);
 
 }  // namespace expirer

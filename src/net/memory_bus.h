@@ -1,6 +1,6 @@
-// The network in memory: an Egress and an Inbound that record what the core
-// says, and a stream that stores what it publishes. For tests, benchmarks and
-// replay. What goes wrong on a real network is switched on by hand here.
+// The network in memory, for tests, benchmarks and replay: an Egress and an Inbound that
+// record what the core sends, and a stream that stores what it publishes. Tests call
+// functions to simulate the faults of a real network.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,7 @@ class MemoryBus final : public Egress, public Inbound {
     Headers headers;
     std::string body;
     Transport via = Transport::kJetStream;
-    // "" when there is none.
+    // "" if there is none.
     [[nodiscard]] std::string Header(std::string_view name) const;
     [[nodiscard]] std::string MsgId() const { return Header("Nats-Msg-Id"); }
   };
@@ -44,8 +44,8 @@ class MemoryBus final : public Egress, public Inbound {
     std::string body;
   };
   enum class Answers {
-    kAtOnce,  // every publish is stored and confirmed when it is flushed
-    kByHand,  // by Ack, Refuse, ...
+    kAtOnce,  // each publish is stored and confirmed at its Flush
+    kByHand,  // the test calls Ack, Refuse, ...
   };
 
   // The inbox must outlive the bus. Starts connected; nothing is posted.
@@ -57,7 +57,7 @@ class MemoryBus final : public Egress, public Inbound {
   [[nodiscard]] bool Publish(uint64_t attempt, Transport via, std::string_view target,
                              const HeaderViews& headers, std::string_view body) override;
   [[nodiscard]] std::string Warning(Transport via, std::string_view target) override;
-  void Flush() override;  // of both halves
+  void Flush() override;  // for Egress and Inbound
   void Forget(uint64_t attempt, std::string_view target, bool timed_out) override;
 
   // Inbound.
@@ -66,11 +66,11 @@ class MemoryBus final : public Egress, public Inbound {
   void Reply(const Caller& caller, int code, const std::string& body) override;
   void Announce(const std::string& subject, const std::string& payload) override;
   void SetIntake(bool open) override { intake_ = open; }
-  void LookAgain(LookHow) override { ++looks_again_; }  // the answer is posted by hand
+  void LookAgain(LookHow) override { ++looks_again_; }  // the test posts the answer
   void RebuildBegun() override { ++rebuilds_; }
 
-  // Answers to an attempt, posted at once whether or not it is in flight. The
-  // stream stores the message first, unless it has its Nats-Msg-Id already.
+  // Posts an answer to an attempt at once, even if it is not in flight. The stream first
+  // stores the message, unless it has its Nats-Msg-Id already.
   void Confirm(uint64_t attempt);
   void ConfirmAll();
   // Stores the message, but its PubAck is lost on the way.
@@ -78,30 +78,30 @@ class MemoryBus final : public Egress, public Inbound {
   void Answer(uint64_t attempt, PubAnswer::Kind kind, std::string text = "");
 
   void SetAnswers(Answers answers) { answers_ = answers; }
-  // Down: what is in flight is lost, then EgressChanged{false}; up:
-  // EgressChanged{true}. Nothing when it is so already.
+  // Down: loses what is in flight and posts EgressChanged{false}. Up: posts
+  // EgressChanged{true}. Does nothing if the state does not change.
   void SetConnected(bool connected);
   // The next `count` publishes find the socket's buffer full.
   void RefuseNextPublishes(size_t count) { refuse_next_ = count; }
   // Makes Resolve say kResolving until SetStream decides.
   void SetResolving(std::string_view target);
-  // Whether a stream takes `target` (default: yes), and if not, why. Posts
-  // TargetKnown when the target was being looked for.
+  // Sets whether a stream takes `target` (default: yes), and if not, why. Posts
+  // TargetKnown if the target was being resolved.
   void SetStream(std::string_view target, bool covered, std::string why = "no stream");
-  // What Warning says of `target`.
+  // Sets what Warning returns for `target`.
   void SetWarning(std::string_view target, std::string text) {
     warnings_[std::string(target)] = std::move(text);
   }
-  // Benchmarks: false keeps no record of publishes, acks and the stream.
+  // For benchmarks: false = does not record publishes, acks and the stream.
   void SetRecording(bool on) { recording_ = on; }
   // Called for each publish at its Flush, in order.
   void OnPublish(std::function<void(const Published&)> hook) { hook_ = std::move(hook); }
 
-  // Every publish, in order, repeats too.
+  // Every publish, in order, including repeated ones.
   [[nodiscard]] const std::vector<Published>& published() const { return published_; }
-  // What the target stream holds: one message for each Nats-Msg-Id.
+  // The messages in the target stream, one per Nats-Msg-Id.
   [[nodiscard]] const std::vector<Published>& stored() const { return stored_; }
-  // Sent and not answered, by attempt number.
+  // Unanswered publishes, by attempt number.
   [[nodiscard]] const std::map<uint64_t, Published>& in_flight() const {
     return in_flight_;
   }
@@ -116,7 +116,7 @@ class MemoryBus final : public Egress, public Inbound {
   [[nodiscard]] uint64_t rebuilds() const { return rebuilds_; }
   [[nodiscard]] bool intake() const { return intake_; }
   [[nodiscard]] bool connected() const { return connected_; }
-  // Forgets what was recorded (not what is in flight, nor the stream's ids).
+  // Clears the records, but not what is in flight, nor the stream's ids.
   void ClearRecords();
 
  private:
@@ -124,7 +124,7 @@ class MemoryBus final : public Egress, public Inbound {
     Target state = Target::kReady;
     std::string why;
   };
-  // Stores in the stream; returns the sequence the message has there.
+  // Stores the message in the stream and returns its sequence.
   uint64_t Store(const Published& message);
 
   Inbox* const inbox_;

@@ -25,8 +25,8 @@ using NatsMessage = NatsHandle<natsMsg, natsMsg_Destroy>;
 using NatsSubscription = NatsHandle<natsSubscription, natsSubscription_Destroy>;
 using NatsConnection = NatsHandle<natsConnection, natsConnection_Destroy>;
 
-// What a call failed with says that there is no connection any more; any other error
-// is about what was called for.
+// Whether the error of a call means that the connection is lost. Other errors concern the
+// call itself.
 [[nodiscard]] inline bool IsLinkGone(natsStatus status) {
   return status == NATS_CONNECTION_CLOSED || status == NATS_CONNECTION_DISCONNECTED ||
          status == NATS_STALE_CONNECTION || status == NATS_DRAINING;

@@ -1,4 +1,4 @@
-// What a broker's reply to a publish means for the attempt.
+// Decides what a broker's reply to a publish means for the attempt.
 #pragma once
 
 #include <memory>
@@ -14,11 +14,10 @@ namespace expirer {
 class PubAckReader {
  public:
   PubAckReader();
-  // A confirmation is JSON with a `stream` and a `seq` >= 1 and no `error`
-  // (contract section 4). 503 without payload: nobody listens. Error 10158,
-  // "in process": come again. An `error` object: refused, in the broker's
-  // words, or kNever where they are about this message's size. Anything else is no
-  // answer, and asks to come again.
+  // A confirmation is JSON with a `stream`, a `seq` >= 1 and no `error`. 503 without a
+  // payload: nobody listens. Error 10158, "in process": try again. Any other `error`
+  // object: refused, with the broker's words, or kNever if they concern this message's
+  // size. Anything else counts as no answer: try again.
   [[nodiscard]] PubAnswer Read(uint64_t attempt, const Delivery::Status& status,
                                std::string_view payload);
 

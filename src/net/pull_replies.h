@@ -1,8 +1,8 @@
-// What the pulls of a connection bring, on one thread for all of them: with a
-// subscription for each source, nats.c would make a thread for each.
+// Receives the answers to all pulls of a connection, on one thread. If each source had
+// its own subscription, nats.c would start a thread for each.
 //
-// A status comes to the reply subject of its pull. A message keeps its own subject,
-// and only its ack subject tells which consumer brought it.
+// A status comes to the reply subject of its pull. A message has its own subject, and
+// only its ack subject says which consumer delivered it.
 #pragma once
 
 #include <cstddef>
@@ -22,7 +22,7 @@ namespace expirer {
 // Thread-safe.
 class PullReplies {
  public:
-  // Called on the one thread, and none may block.
+  // Called on that one thread. None may block.
   struct Handlers {
     std::function<void(const Delivery& delivery, const AckSubject& ack)> message;
     // `pull` is the number that the pull's reply subject ended with.
@@ -31,14 +31,14 @@ class PullReplies {
         status;
   };
 
-  // It stays until the connection has stopped.
+  // Must live until the connection has stopped.
   explicit PullReplies(Connection* connection);
 
-  // A number for Reply and Route. What the handlers use stays likewise.
+  // Returns a number for Reply and Route. What the handlers use must live as long.
   [[nodiscard]] size_t Add(Handlers handlers);
-  // From now on `source` gets the messages of this consumer.
+  // Lets `source` get the messages of this consumer.
   void Route(size_t source, const std::string& stream, const std::string& consumer);
-  // The subject at which a pull asks for its answers.
+  // The reply subject for a pull.
   [[nodiscard]] std::string Reply(size_t source, uint64_t pull) const;
 
  private:
@@ -47,7 +47,7 @@ class PullReplies {
 
   const std::string prefix_;
   mutable Mutex mutex_;
-  // Stay where they are.
+  // Their addresses do not change.
   std::deque<Handlers> sources_ ABSL_GUARDED_BY(mutex_);
   // "<stream>.<consumer>" -> source.
   absl::flat_hash_map<std::string, size_t> routes_ ABSL_GUARDED_BY(mutex_);

@@ -13,14 +13,14 @@
 namespace expirer {
 namespace {
 
-// A pull whose end was not told is over this long after it expired.
+// If no status ended a pull, it counts as ended this long after it expired.
 constexpr int64_t kDeadlineSlackMs = 2'000;
-constexpr int64_t kTickMaxMs = 200;  // between two ticks, where none is late
+constexpr int64_t kTickMaxMs = 200;  // between two ticks if none is late
 constexpr int64_t kPauseFirstMs = 100;
 constexpr int64_t kPauseMaxMs = 2'000;
 constexpr size_t kPullsMax = 64;  // at a time; a consumer of ours takes 512
 constexpr size_t kBytesMin = 1'024;
-// One that was made larger than its share keeps it from the others no longer.
+// A pull that was made larger than its share holds the bytes no longer than this.
 constexpr int64_t kLargeExpiresMs = 2'000;
 constexpr int kLargesMax = 16;  // then those behind may be smaller again
 
@@ -60,7 +60,7 @@ void PullSource::Open(size_t batch, size_t bytes) {
   open_ = true;
   Heard();
   pause_until_ms_ = 0;
-  limits_ = {};  // they may be others by now
+  limits_ = {};  // they may have changed
   Pump();
 }
 
@@ -123,11 +123,12 @@ void PullSource::Pump() {
   while (credit_.places <= (most - 1) * next.batch) {
     starved_ = !inbox_->Reserve(next.batch, next.bytes);
     if (starved_) break;  // Tick comes when there is room
-    // Counted also when it is not sent (the connection went, or its buffer is
-    // full): the owner closes the source, or the deadline gives it back.
+    // A pull also counts if it is not sent (the connection is lost, or its buffer is
+    // full): the owner closes the source, or the deadline frees its places.
     credit_.places += next.batch;
     credit_.bytes += next.bytes;
-    // A pull that was filled ends without a word: of many the oldest are such.
+    // A filled pull ends without a status. If there are too many, the oldest ones are
+    // filled.
     if (pulls_.size() >= 4 * most) pulls_.pop_front();
     Send(next);
     sent = true;
@@ -193,7 +194,7 @@ void PullSource::Tick() {
     const int64_t now_ms = MonotonicMs();
     while (!pulls_.empty() && pulls_.front().deadline_ms <= now_ms) pulls_.pop_front();
     if (pulls_.empty()) unused = Drop();
-    // What passes while our own threads stand still is no silence of the consumer.
+    // Time in which our own threads did not run does not count as silence.
     silent_ms_ += std::min(now_ms - std::exchange(ticked_ms_, now_ms), kTickMaxMs);
     const bool asked = open_ && credit_.places > 0;
     if (asked && silent_ms_ > options_.heartbeat_ms * 5 / 4)
@@ -232,7 +233,7 @@ void PullSource::OnMessage(const Delivery& delivery, const AckSubject& ack) {
   pause_ms_ = 0;
   refusal_.clear();
   const Credit used = TakeOut(1);
-  // Of an abandoned pull, and no room: it will be delivered again.
+  // It belongs to an abandoned pull, and there is no room: it will be redelivered.
   if (used.places == 0 && !inbox_->Reserve(1)) return;
   ++received_;
   inbox_->Push(std::move(request), used.bytes);
@@ -287,7 +288,7 @@ bool PullSource::Understood(PullStatus kind, const Pull& pull, size_t left,
       if (left > 0) larges_ = 0;  // nothing more waits
       return true;
     case PullStatus::kTooLarge: return left < pull.batch || Grow(pull);
-    // Of several that were on their way only the first tells anything new.
+    // If several pulls were refused, only the first refusal has new information.
     case PullStatus::kLimited: return limits_.Learn(words) || Exceeds(pull);
     default: return false;
   }

@@ -1,13 +1,12 @@
 // Reads one durable pull consumer as fast as the inbox has room.
 //
-// Pulls are requests of our own, a few outstanding, each with a fresh token
-// in its reply subject. Messages do not tell which pull brought them, so the
-// places taken in the inbox are one sum for all pulls: a pull adds its batch,
-// a message uses one, a status that ends a pull gives back what it says was
-// left. A sum that went wrong (a pull lost without a word) heals at the last
-// deadline, when nothing more can come and the rest is given back. Bytes go with
-// the places, an equal share with each, since servers before 2.10 do not say
-// that a pull which was filled left some of its bytes.
+// We send the pull requests ourselves, a few at a time, each with a new token in its
+// reply subject. A message does not say which pull brought it, so the places taken in the
+// inbox are one sum for all pulls: a pull adds its batch, a message uses one place, and a
+// status that ends a pull frees the places that were not used. If a pull is lost and the
+// sum is wrong, the rest is freed at the last deadline, when nothing more can arrive.
+// Each place has an equal share of the bytes, since servers before 2.10 do not say how
+// many bytes a filled pull has left.
 #pragma once
 
 #include <atomic>
@@ -28,20 +27,20 @@
 
 namespace expirer {
 
-// Whether the message's own bytes may be kept in the dead store.
+// Whether the dead store may keep the message's own bytes.
 [[nodiscard]] bool MayBecomeDead(const Intent& intent);
 
-// Thread-safe. Gives places back without holding a lock, since the inbox may
-// then call Tick of any source.
+// Thread-safe. It frees places without holding a lock, since the inbox may then call
+// Tick of any source.
 class PullSource {
  public:
   using Evaluate = std::function<Intent(const EventView& event, int64_t now_ms)>;
   // Called on any thread.
   struct Handlers {
-    // A heartbeat is overdue, so messages may wait in a consumer without a leader. The
-    // pulls stay. It is called again only after the consumer was heard of.
+    // A heartbeat is overdue, so messages may wait in a consumer without a leader. Pulls
+    // go on. It is called again only after the consumer has sent something.
     std::function<void()> unheard;
-    // The consumer should be set up again; the source has stopped by then.
+    // The consumer must be set up again. The source has stopped before this call.
     std::function<void(const std::string& why)> broken;
   };
   struct Options {
@@ -58,24 +57,22 @@ class PullSource {
     int64_t heartbeat_ms = 1'000;
   };
 
-  // `replies` is of `connection`; `evaluate` is called on its thread only.
+  // `replies` belongs to `connection`; `evaluate` is called only on the replies' thread.
   PullSource(Options options, Connection* connection, PullReplies* replies, Inbox* inbox,
              const Clock* clock, Evaluate evaluate, Handlers handlers);
 
-  // Begins to pull, `batch` messages and `bytes` at a time; also to change these.
+  // Begins to pull `batch` messages and `bytes` at a time. Call it again to change these.
   void Open(size_t batch, size_t bytes);
-  // No more pulls; what is under way still arrives until it expires. Then
-  // drops the pulls when `abandon` (their consumer or connection is gone):
-  // their places are given back, what arrives late finds its own or is left
-  // to be delivered again.
+  // Sends no more pulls. Outstanding pulls still bring messages until they expire. If
+  // `abandon`, because the consumer or connection is gone, drops them at once and frees
+  // their places; a late message takes a new place, or is left for redelivery.
   void Close(bool abandon);
-  // Deadlines, heartbeats, and room that came back: about every 100 ms, and
-  // when the inbox has room.
+  // Checks deadlines and heartbeats, and pulls again if there is room. Call it about
+  // every 100 ms, and when the inbox has room again.
   void Tick();
 
   [[nodiscard]] uint64_t received() const;
-  // The server's words when it took no pull since the last one it took; "" when it
-  // takes them.
+  // The server's reason if it refused the latest pulls; "" if it accepts them.
   [[nodiscard]] std::string refusal() const;
   // Whether it may pull, and the inbox has room for it.
   [[nodiscard]] bool asking() const;
@@ -85,11 +82,11 @@ class PullSource {
     uint64_t token = 0;
     size_t batch = 0;
     size_t bytes = 0;
-    bool large = false;  // more bytes than its share
+    bool large = false;  // it asked for more bytes than its share
     int64_t expires_ms = 0;
     int64_t deadline_ms = 0;
   };
-  // What the inbox keeps for messages that may come.
+  // Places and bytes that are reserved in the inbox.
   struct Credit {
     size_t places = 0;
     size_t bytes = 0;
@@ -98,22 +95,23 @@ class PullSource {
   void Heard() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnStatus(const Delivery& delivery, const Delivery::Status& status, uint64_t token);
   void Pump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The next one, as large as it may be.
+  // The next pull, as large as allowed.
   [[nodiscard]] Pull Next() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Send(Pull pull) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Whether what ended it needs no pause: the next one is another.
+  // Whether the next pull may be sent without a pause, because it will differ.
   [[nodiscard]] bool Understood(PullStatus kind, const Pull& pull, size_t left,
                                 std::string_view words)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] bool Exceeds(const Pull& pull) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // A message was too large for a pull that had brought nothing: the next are
-  // larger. False when they are as large as may be.
+  // A message was too large for a pull that had brought nothing: makes the next pulls
+  // larger. False if they have the maximum size already.
   [[nodiscard]] bool Grow(const Pull& pull) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] size_t BytesMax() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Takes so many places, and their bytes, out of what is held.
+  // Removes so many places, with their bytes, from the reserved ones.
   [[nodiscard]] Credit TakeOut(size_t places) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Forgets all pulls; what they held, for Release once unlocked.
+  // Forgets all pulls. Returns what they had reserved; call Release with it after
+  // unlocking.
   [[nodiscard]] Credit Drop() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void GiveBack(const Credit& unused);
   void PauseFor() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -134,9 +132,9 @@ class PullSource {
   bool open_ ABSL_GUARDED_BY(mutex_) = false;
   size_t batch_ ABSL_GUARDED_BY(mutex_) = 1;
   size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;        // of one pull
-  size_t grown_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // likewise, for a large message
-  int larges_ ABSL_GUARDED_BY(mutex_) = 0;          // how many may yet be so large
-  PullLimits limits_ ABSL_GUARDED_BY(mutex_);       // as refusals told
+  size_t grown_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // the same for a large message
+  int larges_ ABSL_GUARDED_BY(mutex_) = 0;          // how many more pulls may be so large
+  PullLimits limits_ ABSL_GUARDED_BY(mutex_);       // as learned from refusals
   std::string refusal_ ABSL_GUARDED_BY(mutex_);
   bool starved_ ABSL_GUARDED_BY(mutex_) = false;  // the inbox had no room
   Credit credit_ ABSL_GUARDED_BY(mutex_);

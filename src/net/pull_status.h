@@ -1,4 +1,4 @@
-// What servers say to a pull instead of a message.
+// Status replies of servers to a pull.
 #pragma once
 
 #include <cstddef>
@@ -9,25 +9,25 @@
 
 namespace expirer {
 
-// What the status that came to a pull's reply means.
+// The meaning of a status at a pull's reply subject.
 enum class PullStatus {
-  kHeartbeat,  // alive
-  kEnded,      // this pull is over, ask again
-  kTooLarge,   // likewise, before a message that is larger than what was left of it
-  kLimited,    // refused for its size or duration (PullLimits)
-  kPause,      // this pull is over, ask again in a while
-  kBroken,     // the consumer is gone or not what it was: look after it
+  kHeartbeat,  // the consumer is alive
+  kEnded,      // this pull has ended: pull again
+  kTooLarge,   // it ended because the next message exceeds its remaining bytes
+  kLimited,    // it was refused because of its size or duration (PullLimits)
+  kPause,      // this pull has ended: pull again after a pause
+  kBroken,     // the consumer is gone or has changed: set it up again
   kUnknown,
 };
 [[nodiscard]] PullStatus ReadPullStatus(const Delivery::Status& status);
 
-// The most that a server or a consumer lets one pull ask for.
+// The largest pull that a server or a consumer accepts.
 struct PullLimits {
   size_t batch = SIZE_MAX;
   size_t bytes = SIZE_MAX;
   int64_t expires_ms = INT64_MAX;
-  // From the words of a refusal ("Exceeded MaxRequestBatch of 250"); false when
-  // they tell no limit that is below what is known already.
+  // Learns a limit from a refusal ("Exceeded MaxRequestBatch of 250"). False if it names
+  // no limit, or none below the known one.
   [[nodiscard]] bool Learn(std::string_view words);
 };
 

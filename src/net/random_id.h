@@ -1,5 +1,5 @@
-// Ids nobody else has: nats.c's own come from rand(), which two processes
-// started together can share.
+// Unique ids. nats.c's own come from rand(), and two processes that start together may
+// get the same.
 #pragma once
 
 #include <cstddef>

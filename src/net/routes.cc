@@ -98,7 +98,7 @@ Egress::Target Routes::Resolve(std::string_view target, std::string* why) {
     route = {Egress::Target::kResolving, "", INT64_MAX, number};
   }
   Ask(std::string(target), number);
-  // The answer may be here already: not connected, for one.
+  // The answer may have arrived already, for example if there is no connection.
   MutexLock lock(&mutex_);
   const auto found = routes_.find(target);
   if (found == routes_.end()) return Egress::Target::kResolving;
@@ -106,7 +106,7 @@ Egress::Target Routes::Resolve(std::string_view target, std::string* why) {
   return found->second.state;
 }
 
-// What is dropped is asked for again, which costs one question a target.
+// A dropped target is asked for again, which costs one question.
 void Routes::MakeRoom() {
   if (routes_.size() < kTargetsMax) return;
   std::erase_if(routes_, [](const auto& route) {
@@ -129,8 +129,7 @@ void Routes::Ask(const std::string& target, uint64_t number) {
                    if (names->empty())
                      return Refused(target, number, Egress::Target::kRefused,
                                     "no stream takes " + target);
-                   // When the stream cannot be looked at, this one target is known all
-                   // the same.
+                   // If the stream cannot be read, at least this target is known.
                    requests_->Ask(prefix_ + "STREAM.INFO." + names->front(), "", kAskMs,
                                   [this, target, number, stream = names->front()](
                                       const absl::StatusOr<std::string>& info) {
@@ -139,7 +138,7 @@ void Routes::Ask(const std::string& target, uint64_t number) {
                  });
 }
 
-// Forgotten meanwhile, perhaps asked for again: then the answer is old.
+// The target was forgotten meanwhile, and perhaps asked for again: the answer is old.
 Routes::Route* Routes::Asked(const std::string& target, uint64_t number) {
   const auto found = routes_.find(target);
   return found != routes_.end() && found->second.asked == number ? &found->second
@@ -175,8 +174,8 @@ void Routes::TellUnknown(const std::string& target, const std::string& stream,
                          const absl::Status& why) {
   if (told_unknown_.size() >= kTargetsMax || !told_unknown_.insert(stream).second) return;
   Log(Level::kWarn,
-      "the stream of a target cannot be looked at: whether it confirms messages, and "
-      "its limits, are not known",
+      "the stream of a target cannot be read, so its limits, and whether it confirms "
+      "messages, are unknown",
       {{"stream", stream}, {"target", target}, {"why", Message(why)}});
 }
 
@@ -207,8 +206,8 @@ void Routes::Learn(const std::string& name, const StreamInfo& info) {
       Log(Level::kInfo, "a target's stream confirms messages again", {{"stream", name}});
   } else if (told_no_ack_.size() < kTargetsMax && told_no_ack_.insert(name).second) {
     Log(Level::kWarn,
-        "a target's stream has no_ack: its messages are taken for stored once the NATS "
-        "server has them",
+        "a target's stream has no_ack: its messages count as stored once the NATS server "
+        "has them",
         {{"stream", name}});
   }
 }

@@ -1,7 +1,6 @@
-// Which targets a stream takes, and what is known of that stream: asked of
-// JetStream once and remembered, so that no message ever goes to a subject where
-// nobody would store it. What is known of streams is looked at again while they
-// are in use, since who owns a stream may change it.
+// Remembers which stream takes a target, and that stream's limits. It asks JetStream
+// before the first message to a target, so that no message goes to a subject that no
+// stream stores. It asks again while a stream is in use, since its owner may change it.
 #pragma once
 
 #include <cstdint>
@@ -24,35 +23,35 @@ namespace expirer {
 // Thread-safe.
 class Routes {
  public:
-  // `known` is called, on any thread, after each Resolve that said kResolving: when its
-  // question is answered, or was in vain. `api_prefix` as JetStream::prefix. `expected`:
-  // targets that Refresh looks for before anybody asks.
+  // `known` is called, on any thread, after each Resolve that returned kResolving, when
+  // its question is answered or has failed. `api_prefix` as JetStream::prefix.
+  // `expected`: targets that Refresh resolves before anybody asks.
   Routes(Requests* requests, std::string api_prefix, std::vector<std::string> expected,
          std::function<void(const std::string& target)> known);
 
-  // As Egress::Resolve.
+  // Like Egress::Resolve.
   [[nodiscard]] Egress::Target Resolve(std::string_view target, std::string* why);
   // Whether the stream that takes `target` is known never to confirm a message.
   [[nodiscard]] bool NoAck(std::string_view target);
-  // As TargetLimits::Fits, by the limits of the stream that takes `target`.
+  // Like TargetLimits::Fits, by the limits of the stream that takes `target`.
   [[nodiscard]] absl::Status Fits(std::string_view target, size_t bytes);
-  // NoAck in a sentence; "" = it confirms, or nothing is known.
+  // A warning if NoAck(target); "" = it confirms, or nothing is known.
   [[nodiscard]] std::string Warning(std::string_view target);
-  // Asks what is to be known by now, a few questions a call. Often, while connected.
+  // Asks the questions that are due, a few per call. Call it often while connected.
   void Refresh();
-  // The next Look at `target` asks again.
+  // Makes the next Resolve of `target` ask again.
   void Forget(std::string_view target);
   void ForgetAll();
-  // Refuses `target` for `for_ms` whatever the streams say.
+  // Refuses `target` for `for_ms`, even if a stream takes it.
   void Deny(std::string_view target, const std::string& why, int64_t for_ms);
 
-  // Of which something is known, or asked: some 3 MB of targets as they mostly are.
-  // When there are more, those are dropped that are not being asked for.
+  // Targets that are known or being resolved: some 3 MB if they have the usual length. If
+  // there are more, those that are not being resolved are dropped.
   static constexpr size_t kTargetsMax = 10'000;
   static constexpr int64_t kRefusedMs = 1'000;
   static constexpr int64_t kAskMs = 2'000;
-  // What is known of a stream is at most this old, where so few are known that
-  // kQuestionsMax a call of Refresh suffice.
+  // The answers about a stream are at most this old, if so few are known that
+  // kQuestionsMax per call of Refresh suffice.
   static constexpr int64_t kRefreshMs = 10'000;
   static constexpr size_t kQuestionsMax = 16;
 
@@ -62,20 +61,20 @@ class Routes {
     std::string why;
     int64_t until_ms = INT64_MAX;
     uint64_t asked = 0;       // number of the question that may answer it
-    std::string stream = {};  // kReady: who takes it; "" = not known by name
+    std::string stream = {};  // kReady: the stream's name; "" = unknown
   };
   struct Stream {
-    // Other targets below them are ready, too. None once a target of it was
-    // forgotten, until it is looked at again.
+    // Its subjects. Other targets below them are ready, too. Empty after a target of it
+    // was forgotten, until the stream is asked for again.
     std::vector<std::string> subjects;
     bool no_ack = false;
-    int64_t max_msg_size = -1;  // -1 = no limit; likewise max_bytes
+    int64_t max_msg_size = -1;  // -1 = no limit; the same for max_bytes
     int64_t max_bytes = -1;
-    int64_t refresh_ms = 0;  // when to look at it again
-    uint64_t asked = 0;      // as Route's; 0 = no question is out
+    int64_t refresh_ms = 0;  // when to ask again
+    uint64_t asked = 0;      // like Route's; 0 = no question is open
   };
-  // Found by views, so that a look copies nothing (Abseil's maps take only
-  // its own views on Debian 12).
+  // A std::map, which can be searched by a view without a copy (on Debian 12 Abseil's
+  // maps accept only Abseil's own views).
   struct TextHash {
     using is_transparent = void;
     size_t operator()(std::string_view text) const {
@@ -98,10 +97,10 @@ class Routes {
   void Learn(const std::string& stream, const StreamInfo& info)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DropStream(const std::string& stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The name of a stream one of whose subjects matches; null when none is known.
+  // The name of a stream with a matching subject; null if none is known.
   [[nodiscard]] const std::string* Covering(std::string_view target) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The stream that takes `target`; null when it is not known.
+  // The stream that takes `target`; null if it is not known.
   [[nodiscard]] const std::pair<const std::string, Stream>* StreamOf(
       std::string_view target) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -117,7 +116,7 @@ class Routes {
   // Streams that took a target, by name; at most kTargetsMax subjects in all.
   std::map<std::string, Stream> streams_ ABSL_GUARDED_BY(mutex_);
   size_t subjects_ ABSL_GUARDED_BY(mutex_) = 0;
-  // What was logged of streams, not to be said again: at most kTargetsMax.
+  // Streams that were logged, so as not to log them again: at most kTargetsMax.
   std::set<std::string> told_no_ack_ ABSL_GUARDED_BY(mutex_);
   std::set<std::string> told_unknown_ ABSL_GUARDED_BY(mutex_);
   int64_t expect_ms_ ABSL_GUARDED_BY(mutex_) = 0;  // when to begin with expected_

@@ -1,5 +1,6 @@
-// Which streams a rule reads, and of each what: those found by the subjects they are
-// configured with, and those that an entry names because their subjects do not tell.
+// Finds the streams that a rule reads, and the subjects that it reads of each: streams
+// whose configured subjects match, and streams that an entry names because their subjects
+// do not say what they store.
 #pragma once
 
 #include <map>
@@ -14,32 +15,32 @@
 namespace expirer {
 
 struct RuleFilters {
-  std::vector<std::string> anywhere;  // of whichever stream carries it
-  // Of the streams that entries name, by their names.
+  std::vector<std::string> anywhere;  // from any stream that has the subject
+  // From the streams that entries name, by their names.
   std::map<std::string, std::vector<std::string>> named;
 };
 [[nodiscard]] RuleFilters FiltersOf(const Rule& rule);
-// What the rule reads of `stream`, sorted; empty where it does not read it.
+// The filters that the rule reads of `stream`, sorted; empty if it does not read it.
 [[nodiscard]] std::vector<std::string> FiltersFor(const RuleFilters& filters,
                                                   const StreamInfo& stream);
-// Whether only entries that name the stream read it.
+// Whether the stream is read only by entries that name it.
 [[nodiscard]] bool IsOnlyNamed(const RuleFilters& filters, const StreamInfo& stream);
-// Whether a stream made as configured would be read.
+// Whether the rule would read this stream if it is made as configured.
 [[nodiscard]] bool Serves(const StreamSpec& spec, const RuleFilters& filters);
-// True when some subject of `subjects` matches `filter`.
+// True if some subject of `subjects` matches `filter`.
 [[nodiscard]] bool Overlaps(const std::vector<std::string>& subjects,
                             const std::string& filter);
 
-// What `transform` makes of a subject or filter; a filter, wider where that cannot be
-// told. REQUIRED: transform.from covers it.
+// Applies `transform` to a subject or filter. The result may be a filter, which is wider
+// if the exact one cannot be computed. REQUIRED: transform.from covers the input.
 [[nodiscard]] std::string Transformed(const SubjectTransform& transform,
                                       std::string_view subject);
-// Filters that cover all that `stream` may store. Where it takes from other streams,
-// and does not say what, those are asked.
+// Filters that cover everything that `stream` may store. If it copies from other streams
+// without saying what, asks for their subjects.
 [[nodiscard]] std::vector<std::string> StoredSubjects(JetStream* js,
                                                       const StreamInfo& stream);
-// OK when the stream may store messages that `filter` matches; else the message says
-// what it stores, and what to write.
+// OK if the stream may store messages that `filter` matches. Otherwise the message says
+// what it stores, and what to write in the config.
 [[nodiscard]] absl::Status CheckStores(const StreamInfo& stream,
                                        const std::vector<std::string>& stored,
                                        const std::string& filter);

@@ -100,7 +100,7 @@ absl::Status StreamReader::Begin() {
   const uint64_t generation = connection_->generation();
   ASSIGN_OR_RETURN(const StreamInfo stream, js_->Stream(options_.stream));
   if (stream.last_seq < options_.last_seq)
-    return Refused("it was made anew, or has lost messages, while it was read");
+    return Refused("it was created again, or has lost messages, while it was read");
   const std::string name = "expirer-record-" + RandomId();
   replies_->Route(replies_to_, options_.stream, name);
   ASSIGN_OR_RETURN(const ConsumerInfo made,

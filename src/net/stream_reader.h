@@ -1,11 +1,10 @@
-// Reads a stretch of a stream in its order and takes no part in it: through a
-// consumer of its own that acks nothing, is held in the server's memory, and goes
-// with the reading, or when nobody has pulled from it for five minutes.
+// Reads a part of a stream in order, without effect on other readers: through its own
+// consumer, which acks nothing and is held in the server's memory. The consumer ends with
+// the reader, or if nobody pulls from it for five minutes.
 //
-// One pull at a time, asked for while the messages of the last one are used, so
-// that at most kMessagesMax of them wait here. A message that is missing, a
-// consumer that went and a connection that was lost are all mended in the same
-// way: by another consumer, from the first message that did not come.
+// It sends one pull at a time, while the caller uses the messages of the last one, so
+// that at most kMessagesMax wait here. If a message is missing, the consumer is lost or
+// the connection drops, it makes a new consumer that begins at the first missing message.
 #pragma once
 
 #include <cstdint>
@@ -32,27 +31,27 @@ struct StreamMessage {
   std::string payload;
 };
 
-// One thread, but for what the connection delivers to `replies`. It must have stopped
-// before this is destroyed.
+// One thread, except that the connection delivers to `replies` on its own. The connection
+// must have stopped before the reader is destroyed.
 class StreamReader {
  public:
   struct Options {
     std::string stream = {};
-    std::string filter = {};             // "" = everything
-    int64_t since_ns = 0;                // nothing earlier; 0 = from the beginning
-    uint64_t last_seq = 0;               // nothing behind it
-    int64_t timeout_ms = 5'000;          // for each answer of the server
-    int64_t patience_ms = 30'000;        // for reading to go on after it was broken off
-    std::function<bool()> stopped = {};  // asked while it waits; may be empty
+    std::string filter = {};       // "" = everything
+    int64_t since_ns = 0;          // reads from this time on; 0 = from the beginning
+    uint64_t last_seq = 0;         // reads up to this sequence
+    int64_t timeout_ms = 5'000;    // for each answer of the server
+    int64_t patience_ms = 30'000;  // for reading to resume after an interruption
+    std::function<bool()> stopped = {};  // called while it waits: true = stop
   };
   StreamReader(Options options, Connection* connection, PullReplies* replies,
                JetStream* js);
 
-  // The next message into `*message`; false at the end. What was deleted is
-  // passed over. Errors: what JetStream refuses, kUnavailable when reading does
-  // not go on within the patience, kCancelled when stopped.
+  // Reads the next message into `*message`; false at the end. Skips deleted messages.
+  // Errors: JetStream's refusals; kUnavailable if reading does not resume within
+  // patience_ms; kCancelled if stopped.
   [[nodiscard]] absl::StatusOr<bool> Next(StreamMessage* message);
-  // Lets the server forget the consumer at once.
+  // Deletes the consumer on the server.
   void Close();
 
   static constexpr size_t kBatch = 256;
@@ -84,10 +83,10 @@ class StreamReader {
   std::string consumer_ ABSL_GUARDED_BY(mutex_);       // "" = none yet
   uint64_t generation_ ABSL_GUARDED_BY(mutex_) = 0;    // of the connection, at its making
   uint64_t consumer_seq_ ABSL_GUARDED_BY(mutex_) = 0;  // of its last message
-  std::string trouble_ ABSL_GUARDED_BY(mutex_);  // why another one is needed; "" = none
-  uint64_t pull_ ABSL_GUARDED_BY(mutex_) = 0;    // number of the last one
-  size_t asked_ ABSL_GUARDED_BY(mutex_) = 0;     // messages that it may still bring
-  size_t batch_ ABSL_GUARDED_BY(mutex_) = 0;     // those it asked for
+  std::string trouble_ ABSL_GUARDED_BY(mutex_);        // why to make a new consumer
+  uint64_t pull_ ABSL_GUARDED_BY(mutex_) = 0;          // number of the last one
+  size_t asked_ ABSL_GUARDED_BY(mutex_) = 0;           // messages that it may still bring
+  size_t batch_ ABSL_GUARDED_BY(mutex_) = 0;           // those it asked for
   PullLimits limits_ ABSL_GUARDED_BY(mutex_);
   int64_t heard_ms_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t pause_until_ms_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -19,7 +19,7 @@ int64_t TargetStreams::Keep(int64_t mono_ms) {
     const auto wait = MaintainOne(spec, mono_ms);
     wait_ms = std::min(wait_ms, wait.ok() ? *wait : kRetryMs);
     if (wait.ok()) continue;
-    LogGathered(Level::kWarn, "cannot make a stream, trying on", "",
+    LogGathered(Level::kWarn, "cannot make a stream, trying again", "",
                 Message(wait.status()), {{"stream", spec.name}});
   }
   next_ms_ = mono_ms + wait_ms;

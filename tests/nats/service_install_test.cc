@@ -54,7 +54,7 @@ TEST(ServiceInstall, ASecondServiceOfTheSameNameIsRefused) {
   World world;
   world.service().StartReady();
   Service second({.url = world.server().url()});
-  ExpectRefused(&second, "another service named expirer lives on this NATS");
+  ExpectRefused(&second, "another service named expirer runs on this NATS");
   world.WaitForAnotherOrder();
   // A kill leaves no living service behind.
   world.service().Kill9();
@@ -160,7 +160,8 @@ TEST(ServiceInstall, ARestoredVolumeIsRefusedAndRebuilt) {
   ASSERT_EQ(world.service().Term(), 0);
   CopyStore(copy.path() + "/store", store);
   ExpectRefused(&world.service(), "restored from an older copy");
-  ExpectRefused(&world.service(), "was acked up to 3, and this store has read up to 1");
+  ExpectRefused(&world.service(),
+                "was acked up to 3, but this store has only read up to 1");
   world.service().SetFlags({"--adopt=rebuild"});
   world.service().StartReady();
   EXPECT_TRUE(world.service().WaitCounter("cancelled", 1));
@@ -225,7 +226,7 @@ rules:
   world.client().DeleteStream("OLD");
   world.client().CreateStream("NEW", {"old.in"});
   ExpectRefused(&world.service(),
-                "stream OLD, which rule r has read up to 1, is not there");
+                "stream OLD, which rule r has read up to 1, does not exist");
   world.service().SetFlags({"--adopt=new"});
   world.service().StartReady();
   ASSERT_EQ(world.service().Term(), 0);
@@ -250,9 +251,9 @@ TEST(ServiceInstall, AnUnfitDurableIsRefusedAndReplaced) {
       std::string("CONSUMER.DURABLE.CREATE.TICKETING.") + kDurable,
       std::string(R"({"stream_name":"TICKETING","config":{"durable_name":")") + kDurable +
           R"(","ack_policy":"none"}})");
-  ExpectRefused(&world.service(), "has ack policy none, explicit is needed");
+  ExpectRefused(&world.service(), "has ack policy none, expected explicit");
   make(R"("ack_policy":"explicit","max_deliver":5)");
-  ExpectRefused(&world.service(), "gives up after 5 deliveries, -1 is needed");
+  ExpectRefused(&world.service(), "gives up after 5 deliveries, expected -1");
   make(R"("ack_policy":"explicit","deliver_subject":"push.here")");
   ExpectRefused(&world.service(), "is push based");
   make(R"("ack_policy":"explicit","filter_subject":"order:cancelled")");

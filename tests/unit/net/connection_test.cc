@@ -92,7 +92,8 @@ TEST(Connection, AServerThatSaysNothingIsLeftWithinSeconds) {
   // nats.c by itself, asking each 10 s, would need 20 to 30.
   EXPECT_TRUE(WaitFor([&] { return !connection.up(); }, 15'000));
   EXPECT_TRUE(WaitFor([&] {
-    return connection.trouble() == "the server said nothing for 5 s, not even to a PING";
+    return connection.trouble() ==
+           "the server sent nothing for 5 s, not even an answer to a PING";
   })) << connection.trouble();
 }
 

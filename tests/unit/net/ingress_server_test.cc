@@ -598,7 +598,7 @@ TEST_F(IngressServer, AnUnfitDurableIsRefusedAndReplacedWhenAdopted) {
   (void)client.Api("CONSUMER.DURABLE.CREATE.ORDERS.expirer-orders",
                    R"({"stream_name":"ORDERS","config":{"durable_name":"expirer-orders",)"
                    R"("ack_policy":"all","deliver_policy":"all"}})");
-  EXPECT_THAT(Refusal(Options(server)), HasSubstr("ack policy all, explicit is needed"));
+  EXPECT_THAT(Refusal(Options(server)), HasSubstr("ack policy all, expected explicit"));
   IngressOptions options = Options(server);
   options.adopt = Adopt::kNew;
   FakeCore core;
@@ -704,8 +704,8 @@ TEST_F(IngressServer, ADurableAckedBeyondWhatTheStoreReadIsRefused) {
   IngressOptions options = Options(server);
   const std::string key = SourceKey("orders", "ORDERS");
   options.read_marks = {{key, 9}};
-  EXPECT_THAT(Refusal(options), HasSubstr("was acked up to 10, and this store has read "
-                                          "up to 9 only"));
+  EXPECT_THAT(Refusal(options), HasSubstr("was acked up to 10, but this store has only "
+                                          "read up to 9"));
   options.read_marks = {{key, 10}};
   // Behind by what the filter leaves out only: the floor passes over it.
   for (int i = 0; i < 5; ++i) client.Publish("bill.sent", "{}");
@@ -729,7 +729,7 @@ TEST_F(IngressServer, AServiceOfThatNameThatLivesIsNamedAndOneThatIsDeadIsNot) {
     ASSERT_TRUE(
         WaitFor([&] { return client.Request("$SRV.PING.expirer", "").has_value(); }));
     const std::string why = Refusal(Options(server));
-    EXPECT_THAT(why, HasSubstr("another service named expirer lives on this NATS"));
+    EXPECT_THAT(why, HasSubstr("another service named expirer runs on this NATS"));
     EXPECT_THAT(why, HasSubstr("store that-store"));
     EXPECT_THAT(why, HasSubstr(micro.id()));
     other.Stop(0);

@@ -217,7 +217,7 @@ TEST_F(StreamReaderServer, AStreamMadeAnewIsNotTakenForTheSame) {
   client_->CreateStream("S", {"s.>"});
   Publish(5);
   EXPECT_EQ(Message(ReadToTheError()),
-            "stream S: it was made anew, or has lost messages, while it was read");
+            "stream S: it was created again, or has lost messages, while it was read");
 }
 
 TEST_F(StreamReaderServer, StopsWhereItWaits) {
