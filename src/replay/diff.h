@@ -1,4 +1,4 @@
-// The jobs that two runs of one trace treat differently.
+// Finds the jobs that two runs of one trace treat differently.
 #pragma once
 
 #include <array>
@@ -13,20 +13,20 @@
 
 namespace expirer {
 
-// Fed with the fires of two runs side by side. Keeps what differs, and of what
-// is the same only what the other run has yet to fire.
+// Gets the fires of two runs side by side. It holds the differences, and the fires that
+// the other run has not made yet.
 class FireDiff {
  public:
   enum Side : size_t { kBefore, kAfter };
   void Add(Side side, const Fire& fire);
-  // A job that has not fired at the end, and never will in this run.
+  // Adds a job that has not fired when the run ends.
   void AddPending(Side side, const std::string& job, int64_t due_ms);
 
   // The jobs that differ.
   [[nodiscard]] size_t size() const { return jobs_.size(); }
-  // A line for each, by name: {"job":…,"before":[…],"after":[…]} with the fires
-  // that only one of the runs has, as AppendFire writes them, and
-  // {"pending":true,"due":…} for a job that has not fired.
+  // One line per job that differs, by name: {"job":…,"before":[…],"after":[…]} with the
+  // fires that only one run has, as AppendFire writes them, and {"pending":true,"due":…}
+  // if the job has not fired.
   [[nodiscard]] std::string Lines() const;
 
  private:

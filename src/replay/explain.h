@@ -1,5 +1,5 @@
-// One message run through the rules: what would fire, when and where, or why
-// not.
+// Runs one message through the rules and explains what would fire, when and where, or
+// why nothing would.
 #pragma once
 
 #include <string>
@@ -10,9 +10,8 @@
 
 namespace expirer {
 
-// Runs `line`, an event, alone through a store that knows nothing before, and
-// tells in sentences, for each rule, what becomes of it. The hooks of `options`
-// are not used.
+// Runs the event `line` alone through an empty store, and says in sentences what each
+// rule does with it. Ignores the hooks of `options`.
 [[nodiscard]] absl::StatusOr<std::string> ExplainEvent(ReplayOptions options,
                                                        const std::vector<Rule>& rules,
                                                        const TraceLine& line);

@@ -1,5 +1,5 @@
-// The output of a replay: one JSON object a line for each fire, in the order of
-// the fires.
+// The output of a replay: one line with a JSON object per fire, in the order of the
+// fires.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +10,8 @@
 
 namespace expirer {
 
-// A message as it left, and what its headers tell. Views live as long as the
-// message; a second attempt is a fire with the same Nats-Msg-Id.
+// A message that was published, and the values of its headers. Views are valid as long as
+// the message. A second attempt is a fire with the same Nats-Msg-Id.
 struct Fire {
   int64_t at_ms = 0;
   int64_t due_ms = 0;
@@ -20,11 +20,11 @@ struct Fire {
   const MemoryBus::Published* message = nullptr;
 };
 
-// What was published at `at_ms`. REQUIRES: by a Scheduler, which gives every
-// message its headers.
+// The fire that was published at `at_ms`. REQUIRES: a Scheduler published it, so that it
+// has all headers.
 [[nodiscard]] Fire FireOf(int64_t at_ms, const MemoryBus::Published& message);
 
-// The headers that reach whoever listens: of NATS Streaming none.
+// The headers that reach a subscriber: over NATS Streaming none.
 [[nodiscard]] const Headers& SentHeaders(const MemoryBus::Published& message);
 
 // Appends {"at":…,"job":…,"due":…,"lateness_ms":…,"attempt":…,"subject":…,

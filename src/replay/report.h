@@ -1,6 +1,5 @@
-// A replay as one page of HTML that needs nothing else: no network, no script.
-// Pending jobs over time, fires per span of time, lateness, and what became of
-// the jobs of each rule.
+// Writes a replay as one page of HTML, without network or script: pending jobs over time,
+// fires per span of time, lateness, and how the jobs of each rule ended.
 #pragma once
 
 #include <array>
@@ -17,11 +16,11 @@ namespace expirer {
 
 class Report {
  public:
-  // In the order of time.
+  // Call these in the order of time.
   void AddFire(const Fire& fire);
   void AddPending(int64_t now_ms, uint64_t pending) { line_.AddPending(now_ms, pending); }
 
-  // The page. `trace` and `config` are named in its head.
+  // The page. Its head names `trace` and `config`.
   [[nodiscard]] std::string Html(const ReplaySummary& summary, std::string_view trace,
                                  std::string_view config) const;
 

@@ -1,5 +1,5 @@
-// Fires and pending jobs over a span of time that is not known before: in at
-// most kBucketsMax buckets, whose width grows with the span.
+// Counts fires and pending jobs over time, in at most kBucketsMax buckets. The span need
+// not be known before: the buckets' width grows with it.
 #pragma once
 
 #include <cstddef>
@@ -17,12 +17,12 @@ class Timeline {
   };
   static constexpr size_t kBucketsMax = 600;
 
-  // Times never go back.
+  // REQUIRED: times never go back.
   void AddFire(int64_t at_ms) { ++At(at_ms).fires; }
   void AddPending(int64_t at_ms, uint64_t pending);
 
-  // In order and without gaps, from start_ms() on; what was pending before goes
-  // on in a bucket where nothing happened.
+  // The buckets in order and without gaps, from start_ms() on. A bucket in which nothing
+  // happened has the pending jobs of the one before.
   [[nodiscard]] const std::vector<Bucket>& buckets() const { return buckets_; }
   [[nodiscard]] int64_t width_ms() const { return width_ms_; }
   // A multiple of the width.

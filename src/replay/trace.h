@@ -1,19 +1,19 @@
-// Traces: what happened to a service, one JSON object a line, sorted by time.
+// Traces: the events of a service, one JSON object per line, sorted by time.
 //
 //   {"at":"2027-02-01T10:00:00Z","subject":"order:created","json":{"id":"a1"}}
 //   {"at":"2027-02-01T10:00:01.5Z","do":"crash"}
 //
-// An event has `subject` and its payload as one of `json` (the value's bytes as
-// they stand), `payload` (text) or `payload_base64`; and perhaps `headers`, each
-// value a string, {"base64":"…"} for one that is no UTF-8, or a list of these for
-// a header that is repeated; and `stream` with `seq`, where it stood in
-// JetStream. Events without these are one stream, in the order of the file. What
-// is done is one of crash, redeliver, nats-down, nats-up. `at` is RFC 3339 up to
-// nanoseconds. Anything else is an error. replay/trace_writer.h writes events.
+// An event has `subject` and its payload as one of `json` (the exact bytes of the value),
+// `payload` (text) or `payload_base64`. Optionally it has `headers`: each value is a
+// string, {"base64":"…"} if it is not UTF-8, or a list of these if the header is
+// repeated. Optionally it has `stream` and `seq`, its place in JetStream; events without
+// these are one stream, in the order of the file. `do` is one of crash, redeliver,
+// nats-down, nats-up. `at` is RFC 3339 up to nanoseconds. Anything else is an error.
+// replay/trace_writer.h writes events.
 //
-// `headers` may also be an array of [name,value], for repeated headers that do not
-// stand together; or have one header without a name, whose value is the whole
-// block as it goes over the wire (job/header_block.h): one that cannot be read.
+// `headers` may also be an array of [name,value], if other headers lie between repeated
+// ones. Headers that cannot be read (job/header_block.h) are one header without a name,
+// whose value is the whole block as on the wire.
 #pragma once
 
 #include <cstdint>
@@ -32,30 +32,30 @@ struct TraceLine {
   What what = What::kEvent;
   int64_t at_ns = 0;
   uint64_t number = 0;  // of the line in its file, from 1
-  // Of an event.
+  // For an event.
   std::string subject;
   Headers headers;
   std::string payload;
-  std::string stream;  // as the line has it; else kFileStream
+  std::string stream;  // kFileStream if the line names none
   uint64_t seq = 0;    // >= 1
 
-  // The millisecond it happens in.
+  // The millisecond in which it happens.
   [[nodiscard]] int64_t at_ms() const { return at_ns / 1'000'000; }
 };
 
-// The stream of events that name none: no stream of JetStream has a space in
-// its name.
+// The stream of events that name none. JetStream's names of streams have no space, so it
+// is unique.
 inline constexpr std::string_view kFileStream = "of the file";
 
-// OK for the subject of a message as a stream may hold it: tokens that are not empty, no
-// white space, and no token that is a wildcard; `a>b` is none.
+// OK for a subject that a stored message may have: no empty token, no white space, and no
+// token that is a wildcard (`a>b` is not one).
 [[nodiscard]] absl::Status CheckMessageSubject(std::string_view subject);
 
-// One line, into a `*line` that is reused; the number stays as it is, and `seq`
-// is 0 for an event of kFileStream. The message of an error is the reason alone.
+// Parses one line into `*line`, whose memory is reused. Does not change the number, and
+// sets `seq` to 0 for an event of kFileStream. An error's message is only the reason.
 [[nodiscard]] absl::Status ParseTraceLine(std::string_view text, TraceLine* line);
 
-// Reads a file from its beginning, a line at a time, however long it is.
+// Reads a file from its beginning, one line at a time, so it may be of any size.
 class TraceReader {
  public:
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<TraceReader>> Open(
@@ -64,11 +64,12 @@ class TraceReader {
   TraceReader(const TraceReader&) = delete;
   TraceReader& operator=(const TraceReader&) = delete;
 
-  // The next line into `*line`, which is reused; false at the end. Errors are
-  // "FILE:line: what was wrong", also for a line that is before another.
+  // Reads the next line into `*line`, whose memory is reused; false at the end. Errors
+  // have the form "FILE:line: what was wrong". A line with an earlier time than the line
+  // before is an error.
   [[nodiscard]] absl::StatusOr<bool> Next(TraceLine* line);
 
-  // Of the file, read so far and as a whole (0 for one without a size).
+  // Bytes read so far, and the size of the file (0 if it has none).
   [[nodiscard]] uint64_t bytes_read() const { return bytes_read_; }
   [[nodiscard]] uint64_t bytes() const { return bytes_; }
 

@@ -1,4 +1,4 @@
-// Several streams as one trace, in the order of time.
+// Merges several streams into one trace, in the order of time.
 #pragma once
 
 #include <cstdint>
@@ -12,25 +12,25 @@ namespace expirer {
 // Holds one line of each source. One thread.
 class TraceMerge {
  public:
-  // The next event of a stream into `*line`; false at its end.
+  // Reads a stream's next event into `*line`; false at its end.
   using Source = std::function<absl::StatusOr<bool>(TraceLine* line)>;
   explicit TraceMerge(std::vector<Source> sources);
 
-  // The earliest event that is left; of one nanosecond those of an earlier
-  // source come first. False when no source has any. After an error, which is
-  // a source's, it may be asked again.
+  // Reads the earliest event of all sources; if times are equal, that of the earlier
+  // source. False if no source has any. An error comes from a source; after it the call
+  // may be repeated.
   [[nodiscard]] absl::StatusOr<bool> Next(TraceLine* line);
 
-  // How many events got the time of the one before them in their stream, since
-  // theirs was earlier: a server's clock had stepped back. The order of a
-  // stream is that of its sequences.
+  // The number of events whose time was changed to that of the event before in their
+  // stream, since it was earlier because a server's clock had stepped back. The order of
+  // a stream is that of its sequences.
   [[nodiscard]] uint64_t raised() const { return raised_; }
 
  private:
   struct Head {
     Source source;
     TraceLine line = {};
-    bool there = false;  // `line` is the source's next
+    bool there = false;  // `line` is the source's next event
     bool ended = false;
     int64_t last_ns = 0;
   };

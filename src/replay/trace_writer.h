@@ -1,5 +1,4 @@
-// Writes the lines of traces, so that TraceReader reads back what was written,
-// to the byte.
+// Writes the lines of traces, so that TraceReader reads back exactly what was written.
 #pragma once
 
 #include <string>
@@ -9,17 +8,18 @@
 
 namespace expirer {
 
-// OK for an event that a line can tell of; else what of it no line can hold.
+// OK if a line can represent the event; otherwise the error names the part that cannot be
+// represented.
 [[nodiscard]] absl::Status CheckTraceable(const TraceLine& line);
 
-// Appends the event without a newline. A payload that is a JSON value on one
-// line is `json`, other text is `payload`, the rest `payload_base64`; an event
-// of kFileStream has no `stream`. REQUIRES: CheckTraceable(line).
+// Appends the event without a newline. A payload becomes `json` if it is a JSON value on
+// one line, `payload` if it is other text, and `payload_base64` if it is not UTF-8. An
+// event of kFileStream gets no `stream`. REQUIRES: CheckTraceable(line) is OK.
 void AppendTraceLine(const TraceLine& line, std::string* out);
 
-// Adds `headers` as fires have them, too: an object of names and values. A header that
-// is repeated has a list of values, a value that is not UTF-8 is `{"base64":"…"}`.
-// `[["a","1"],…]` if an object would lose the order.
+// Adds `headers`, also for fires: an object of names and values. A repeated header has a
+// list of values; a value that is not UTF-8 becomes `{"base64":"…"}`. If an object would
+// lose the order it is `[["a","1"],…]`.
 void AddTraceHeaders(const Headers& headers, JsonWriter* out);
 
 }  // namespace expirer
