@@ -1,4 +1,4 @@
-// How far the wall clock was stepped while the process looked at it.
+// Measures by how much the wall clock was stepped.
 #pragma once
 
 #include <cstdint>
@@ -8,12 +8,12 @@ namespace expirer {
 // One thread; copyable.
 class ClockJumps {
  public:
-  // Less is what NTP slews between two looks, or the time between reading the
-  // two clocks on a busy machine.
+  // Smaller differences come from NTP, which slews the clock, or from the time between
+  // reading the two clocks on a busy machine.
   static constexpr int64_t kLeastMs = 100;
 
-  // What passed on both clocks since the look before. A machine that slept counts
-  // as a jump ahead: the monotonic clock does not see it.
+  // Compares the times that passed on both clocks since the last call. If the machine
+  // slept that counts as a jump ahead, because the monotonic clock stood still.
   void Notice(int64_t wall_ms, int64_t mono_ms) {
     const int64_t jump_ms = wall_ms - mono_ms;
     if (jump_ms >= kLeastMs) forward_ms_ += jump_ms;

@@ -191,29 +191,29 @@ void AddServeCommand(CLI::App* app, Flags* flags, int* code) {
   CLI::App* serve = app->add_subcommand("serve", "run the service until SIGTERM");
   serve->add_option(
       "--config", flags->config,
-      "config file (EXPIRER_CONFIG); without one the built-in rule of the "
-      "ticketing example, over NATS Streaming where NATS_CLUSTER_ID is set");
+      "config file (EXPIRER_CONFIG); default: the built-in rule of the ticketing "
+      "example, over NATS Streaming if NATS_CLUSTER_ID is set");
   serve->add_option("--store", flags->store, "directory of the store (EXPIRER_STORE)");
   serve
       ->add_option("--orphans", flags->orphans,
-                   "start although a rule that is gone still has jobs; hold: leave them "
+                   "start even if a removed rule still has jobs; hold: leave them "
                    "untouched, fire: send them when they are due")
       ->check(CLI::IsMember({"hold", "fire"}));
   serve
       ->add_option(
           "--adopt", flags->adopt,
-          "start although the consumers belong to another store, are unfit or were acked "
-          "beyond what this store has read; rebuild: replace them and read the streams "
-          "anew before anything fires, new: go on where they stand, without the jobs "
-          "read before, and without a stream that is gone")
+          "start even if the consumers belong to another store, are unfit, or have acked "
+          "events that this store has not read; rebuild: replace them, and fire nothing "
+          "until the streams are read again; new: go on from their position, without the "
+          "jobs of earlier events, and without streams that are gone")
       ->check(CLI::IsMember({"rebuild", "new"}));
   serve->add_flag("--fire-overdue", flags->fire_overdue,
-                  "with --adopt=rebuild: also fire what fell due before, which may have "
-                  "fired already, instead of keeping it in the dead store");
+                  "with --adopt=rebuild: also fire jobs that were due before, which may "
+                  "have fired already, instead of keeping them in the dead store");
   serve
       ->add_option("--recover", flags->recover,
-                   "point-in-time: open a damaged store and drop what lies after the "
-                   "damage; counts: count the jobs of each rule anew")
+                   "point-in-time: open a damaged store and drop everything after the "
+                   "damage; counts: count the jobs of each rule again")
       ->check(CLI::IsMember({"point-in-time", "counts"}));
   AddClientFlags(serve, &flags->connection);
   serve->callback([flags, code] { *code = RunServe(*flags); });
@@ -230,9 +230,9 @@ void AddConfigCommands(CLI::App* app, Flags* flags, int* code) {
       ->callback([] { PrintOut(DefaultConfigText()); });
 
   CLI::App* show = config->add_subcommand(
-      "show", "print every value in effect and where it came from; secrets are hidden");
+      "show", "print every value in effect and its origin; secrets are hidden");
   show->add_option("FILE", flags->config,
-                   "the file (EXPIRER_CONFIG); without one the built-in configuration");
+                   "the file (EXPIRER_CONFIG); default: the built-in configuration");
   show->add_option("--store", flags->store, "directory of the store (EXPIRER_STORE)");
   AddClientFlags(show, &flags->connection);
   show->callback([flags, code] { *code = RunConfigShow(*flags); });
@@ -275,9 +275,9 @@ int RunCommandLine(int argc, char** argv) {
   AddConfigCommands(&app, &flags, &code);
 
   CLI::App* health = app.add_subcommand(
-      "health", "exec probe: reads the status file, no network; without a flag, --live");
+      "health", "exec probe: reads the status file, no network; default: --live");
   health->add_flag("--live", flags.live,
-                   "the process turns (never depends on NATS or free space)");
+                   "the process is alive, whatever the state of NATS or the disk");
   health->add_flag("--ready", flags.ready,
                    "it is connected, reads every rule and can write its store");
   health->add_option("--config", flags.config, "config file (EXPIRER_CONFIG)");
@@ -297,12 +297,12 @@ int RunCommandLine(int argc, char** argv) {
   AddStoreCommands(&app, load, &code);
 
   CLI::App* doctor = app.add_subcommand(
-      "doctor", "look at connection, streams, consumers, clock, service and store");
+      "doctor", "check connection, streams, consumers, clock, service and store");
   doctor->add_option("--config", flags.config, "config file (EXPIRER_CONFIG)");
   doctor->add_option("--store", flags.store, "directory of the store (EXPIRER_STORE)");
-  doctor->add_option("--timeout", flags.timeout, "for each answer (5s)");
+  doctor->add_option("--timeout", flags.timeout, "how long to wait for each answer (5s)");
   doctor->add_flag("--round-trip", flags.round_trip,
-                   "send a job of its own through the running service and wait for it");
+                   "send a test job through the running service and wait for it");
   AddClientFlags(doctor, &flags.connection);
   doctor->callback([&] { code = RunDoctorCommand(flags); });
 

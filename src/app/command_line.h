@@ -1,4 +1,4 @@
-// The command line of contract section 2.
+// The command line of `expirer`.
 #pragma once
 
 namespace expirer {

@@ -1,5 +1,5 @@
-// The configuration (contract section 3): what a file, the environment and
-// flags say, with every default filled in. The keys are in app/config_table.h.
+// The configuration: the values from file, environment and flags, and the defaults of all
+// other keys. The keys are in app/config_table.h.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@
 
 namespace expirer {
 
-// NATS Streaming, of rules that use it.
+// NATS Streaming, for rules that use it.
 struct StanConfig {
   std::string cluster = "test-cluster";
   std::string client;  // "" = the service's name
@@ -26,7 +26,7 @@ struct StoreConfig {
   std::string path = "data";
 };
 
-// Limits beside those of the core.
+// Limits that do not belong to the core.
 struct Limits {
   uint64_t inbox = 16'384;
   int64_t ack_pending = 20'000;
@@ -50,14 +50,14 @@ struct Config {
   ConnectionOptions nats;
   StanConfig stan;
   StoreConfig store;
-  std::vector<StreamSpec> streams;  // made where no stream covers any of their subjects
+  std::vector<StreamSpec> streams;  // made if no stream has any of their subjects
   Limits limits;
   SchedulerOptions core;  // limits and history of the core, and the name
   std::vector<Rule> rules;
   std::string status_file;  // as configured; empty = in the store
   LogConfig log;
   MetricsConfig metrics;
-  // Where values came from that are no defaults: "limits.window" ->
+  // The origins of all values that are not defaults: "limits.window" ->
   // "expirer.yaml:12", "nats.url" -> "NATS_URL".
   std::map<std::string, std::string> origins;
 
@@ -69,16 +69,16 @@ struct Config {
 };
 
 struct ConfigResult {
-  Config config;  // complete only when there are no errors
+  Config config;  // complete only if there are no errors
   // "FILE:line:col: path: what, and what was expected", in the file's order.
   std::vector<std::string> errors;
   std::vector<std::string> warnings;  // likewise
 };
 
-// Reads a whole config file; reports all that is wrong in it at once. What the
-// file leaves out has its default, but no rules and no streams. A certificate
-// without its key, or the reverse, is wrong in a file that stands `alone`; where
-// values override it, CheckTls says after them.
+// Reads a whole config file and reports all errors at once. Keys that the file leaves out
+// have their defaults; there are no default rules or streams. If the file is `alone`, a
+// certificate without its key, or the reverse, is an error; if other values override the
+// file, call CheckTls after them.
 [[nodiscard]] ConfigResult ParseConfig(std::string_view text, std::string_view file_name,
                                        bool alone = true);
 
@@ -91,30 +91,30 @@ struct ConfigResult {
 // as the app's services do.
 [[nodiscard]] std::string_view StanConfigText();
 
-// A value that did not come from the file: `origin` is a variable, a flag or a
-// member of a context of the `nats` CLI. An empty `value` makes void what came
-// before it, of the file too; where that is nothing, it says nothing.
+// A value that did not come from the file. `origin` is a variable, a flag or a member of
+// a context of the `nats` CLI. An empty `value` removes earlier values, including the
+// file's; if there are none it has no effect.
 struct ConfigOverride {
   std::string path;
   std::string value;
   std::string origin;
 };
 
-// What the variables that `getenv` knows (null or empty: not set) override, right or
-// wrong: NATS_URL, NATS_CREDS, NATS_NKEY, NATS_USER, NATS_PASSWORD, NATS_TOKEN,
-// NATS_CA, NATS_CERT, NATS_KEY, NATS_CLUSTER_ID, NATS_CLIENT_ID, EXPIRER_STORE,
-// EXPIRER_LOG_LEVEL and EXPIRER_LOG_FORMAT.
+// The overrides from the environment, valid or not. `getenv` returns null or "" if a
+// variable is not set. The variables: NATS_URL, NATS_CREDS, NATS_NKEY, NATS_USER,
+// NATS_PASSWORD, NATS_TOKEN, NATS_CA, NATS_CERT, NATS_KEY, NATS_CLUSTER_ID,
+// NATS_CLIENT_ID, EXPIRER_STORE, EXPIRER_LOG_LEVEL and EXPIRER_LOG_FORMAT.
 using Environment = std::function<const char*(const char* name)>;
 [[nodiscard]] std::vector<ConfigOverride> EnvironmentOverrides(const Environment& getenv);
-// Overrides `config`, later ones last. Returns what is wrong, "ORIGIN: what".
+// Applies the overrides to `config` in their order. Returns the errors, "ORIGIN: what".
 [[nodiscard]] std::vector<std::string> ApplyOverrides(
     Config* config, const std::vector<ConfigOverride>& overrides);
-// Whether certificate and key are there together, wherever each came from.
+// Checks that certificate and key are both set or both not, wherever they came from.
 [[nodiscard]] absl::Status CheckTls(const Config& config);
 
 // A comma-separated list of servers: host[:port] with nats://, tls:// or
-// nothing before it; http:// is taken as nats://. On error the message says
-// what was expected.
+// no scheme; http:// is treated as nats://. An error's message says what was
+// expected.
 [[nodiscard]] absl::StatusOr<std::vector<std::string>> ParseServers(
     std::string_view text);
 

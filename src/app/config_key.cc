@@ -210,7 +210,7 @@ std::string_view WrongLogin(std::string_view text) {
     return static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
   });
   return good ? ""
-              : "expected no line break or other control character, at its end neither";
+              : "control characters are not allowed (check for a newline at its end)";
 }
 
 std::string_view Nearest(std::string_view name,

@@ -1,4 +1,4 @@
-// A key of the config: what its values must be, and the field that they fill.
+// A key of the config: its type and range, and the field that its value fills.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,7 @@ enum class KeyType : uint8_t {
   kText,     // min and max are its length in bytes
   kBool,
   kInteger,
-  kDuration,  // min and max in ms; may begin with - or + where min is below 0
+  kDuration,  // min and max in ms; may begin with - or + if min is below 0
   kBytes,
   kChoice,  // one of the words in `choices`
   kLater,   // known, but refused in this release
@@ -44,7 +44,7 @@ struct Binding {
   KeyField (*field)(void* object) = nullptr;  // the field in a struct of that type
   std::string (*fresh)(const Key& key) = nullptr;  // its initial value, as text
 };
-// Its address stands for the type.
+// Its address identifies the type.
 template <typename Type>
 inline constexpr char kOwner = 0;
 
@@ -58,7 +58,7 @@ struct Key {
   std::string_view choices = {};  // "text|json"
   bool required = false;
   bool secret = false;             // never shown
-  const char* variable = nullptr;  // of the environment; goes before a file
+  const char* variable = nullptr;  // of the environment; overrides the file
   // Says what is wrong with a text, "" if nothing is. Null: every text is right.
   std::string_view (*wrong)(std::string_view text) = nullptr;
   std::string_view fallback = {};  // the default if no field has it
@@ -66,10 +66,10 @@ struct Key {
 
 // The default, as a file would write it; "" if there is none.
 [[nodiscard]] std::string Default(const Key& key);
-// The number that `text` says: of `true` 1, of a choice the place of its word.
-// Nothing if it does not fit the key, or if the key's values are texts.
+// `text` as a number: `true` is 1, a choice is the index of its word. Empty if it does
+// not fit the key, or if the key's values are texts.
 [[nodiscard]] std::optional<int64_t> NumberOf(const Key& key, std::string_view text);
-// Writes the value that `text` says. REQUIRED: it fits the key.
+// Writes the value of `text` to the field. REQUIRED: it fits the key.
 void Assign(const Key& key, std::string_view text, KeyField field);
 // The value of `field` as a file would write it.
 [[nodiscard]] std::string Spelled(const Key& key, KeyField field);

@@ -72,7 +72,7 @@ void CheckPublish(const Config& config, const Publish& publish, const Section& s
   if (publish.late.action != LateAction::kFire && publish.late.after_ms >= history_ms)
     section.Map("late").Fail(
         "after", fmt::format("an event that is due longer ago than store.history ({}) is "
-                             "rejected as stale, so this is never judged; expected less",
+                             "rejected as stale, so this has no effect; expected less",
                              FormatDuration(history_ms)));
 }
 
@@ -121,7 +121,7 @@ void CheckMemory(const Config& config, const Section& section, int64_t memory_by
       section.Fail(
           kept.name,
           fmt::format(
-              "{} of {} bytes each are more than the {} bytes of memory there are; "
+              "{} of {} bytes each need more than the {} bytes of memory available; "
               "expected at most {}",
               kept.count, kept.bytes, memory, memory / kept.bytes));
 }

@@ -1,5 +1,5 @@
-// What a config's values must keep towards its limits, and those towards the
-// machine: each alone is fine, and together they can never work.
+// Checks values of a config against its limits, and the limits against the machine: each
+// value alone is valid, but together they cannot work.
 #pragma once
 
 #include <cstdint>
@@ -11,26 +11,26 @@
 
 namespace expirer {
 
-// Reports rules whose every job would be beyond limits.horizon or over
-// limits.payload, `late` that is never judged, and what else no event can satisfy.
-// `rules` are the rules' sections, in their order. Returns warnings.
+// Reports rules that can never have a job: each would be beyond limits.horizon or over
+// limits.payload, or no event can meet another condition; also a `late` that has no
+// effect. `rules` are the rules' sections, in their order. Returns warnings.
 [[nodiscard]] std::vector<YamlIssue> CheckReach(const Config& config,
                                                 const std::vector<Section>& rules);
 
-// Reports limits whose entries would take more than `memory_bytes` when used up.
+// Reports limits whose entries would take more than `memory_bytes` if all were used.
 void CheckMemory(const Config& config, const Section& section, int64_t memory_bytes);
 
-// What this process may use: the machine's memory or, where it is less, the
-// container's. INT64_MAX where neither can be read.
+// The memory that this process may use: the machine's, or the container's if that is
+// less. INT64_MAX if neither can be read.
 [[nodiscard]] int64_t MemoryBytes();
 
-// A warning where a volume of `volume_bytes` is smaller than four times
-// limits.dead_bytes: bad messages alone could fill so much of it that limits.disk_free
-// stops all input. Else empty.
+// A warning if a volume of `volume_bytes` is smaller than four times limits.dead_bytes:
+// then bad messages alone could fill it until limits.disk_free stops all input. Otherwise
+// empty.
 [[nodiscard]] std::string WarnOfVolume(const Config& config, uint64_t volume_bytes);
 
-// Of the volume that `path` is on, or will be on once its directories are made.
-// UINT64_MAX where that cannot be read.
+// The size of the volume that `path` is on, or will be on once its directories are made.
+// UINT64_MAX if that cannot be read.
 [[nodiscard]] uint64_t VolumeBytes(const std::string& path);
 
 }  // namespace expirer

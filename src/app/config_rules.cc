@@ -325,15 +325,15 @@ void ReadDeliver(const Section& section, Rule* rule) {
   }
 }
 
-// Everything that NATS Streaming has not.
+// Reports features that NATS Streaming does not have.
 void CheckStan(const Section& section, const Rule& rule) {
   const bool reads = rule.source == Transport::kStan;
   if (section.Has("durable") && !reads)
     section.Fail("durable", "only source: stan has one; expected it left out");
   if (reads && !rule.was.empty() && rule.durable.empty())
     section.Fail("was",
-                 "the new name makes another durable, which reads everything anew; "
-                 "expected `durable` beside it, with the name it has had");
+                 "renaming changes the durable and re-reads the channel; expected "
+                 "`durable` with the old name");
   if (reads && !StanCompiledIn()) section.Fail("source", std::string(kNoStan));
   if (!reads) return;
   for (const char* const name : {"schedule", "cancel"}) {

@@ -9,18 +9,18 @@
 
 namespace expirer {
 
-// The rule of one section; reports what is wrong with it by itself.
+// Reads the rule of one section and reports its errors.
 [[nodiscard]] Rule ReadRule(const Section& section);
 
-// What rules must keep together and towards the rest of the config: unique
-// names, filters and targets outside the service's own subjects, no target
-// that feeds a rule. `sections` are the rules' own, in their order. Returns
-// warnings; errors go to the sections' report.
+// Checks rules against each other and the rest of the config: unique names, filters and
+// targets outside the service's own subjects, no target that a rule reads. `sections` are
+// the rules' sections, in their order. Returns warnings; errors go to the sections'
+// report.
 [[nodiscard]] std::vector<YamlIssue> CheckRules(const Config& config,
                                                 const std::vector<Section>& sections);
 
-// OK for a filter that reads other people's events: well formed, and not of
-// NATS ($..., _INBOX...) or of this service (<name>.>).
+// OK for a well-formed filter that reads no subjects of NATS ($..., _INBOX...) or of this
+// service (<name>.>).
 [[nodiscard]] absl::Status CheckEventFilter(std::string_view filter,
                                             std::string_view service);
 

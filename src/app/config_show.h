@@ -1,4 +1,4 @@
-// `config show`: every value in effect, and where it came from.
+// `config show`: every value in effect, and its origin.
 #pragma once
 
 #include <string>
@@ -9,11 +9,10 @@
 
 namespace expirer {
 
-// Lines "path: value  # origin" for every key of the table, in its order; of
-// rules and streams only keys that are set or have a default. The origin is
-// "default", "FILE:line", or that of the last of `overrides` with this path.
-// Secrets, also those in URLs, are shown as "(hidden)". REQUIRED: `text` is a
-// config without errors.
+// A line "path: value  # origin" for every key of the table, in its order; for rules and
+// streams only keys that are set or have a default. The origin is "default", "FILE:line",
+// or the origin of the last of `overrides` with this path. Secrets, including those in
+// URLs, are shown as "(hidden)". REQUIRED: `text` is a config without errors.
 [[nodiscard]] std::string ShowConfig(std::string_view text, std::string_view file_name,
                                      const std::vector<ConfigOverride>& overrides);
 

@@ -13,7 +13,7 @@
 
 namespace expirer {
 
-// In the order in which a file is best written.
+// All keys, in the recommended order of a file.
 [[nodiscard]] std::span<const Key> ConfigKeys();
 // The key at `path`, or null.
 [[nodiscard]] const Key* FindKey(std::string_view path);

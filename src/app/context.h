@@ -1,5 +1,5 @@
-// Where NATS is: contexts of the `nats` CLI, its environment and its flags,
-// later ones first.
+// The connection's settings from contexts of the `nats` CLI, its environment and its
+// flags. Flags override the environment, which overrides a context.
 #pragma once
 
 #include <string>
@@ -10,7 +10,7 @@
 
 namespace expirer {
 
-// What the flags say; empty = not given.
+// The values of the flags; empty = not given.
 struct ClientFlags {
   std::string context;
   std::string servers;
@@ -19,18 +19,16 @@ struct ClientFlags {
   std::string inbox_prefix;
 };
 
-// What a context that is named (--context, else NATS_CONTEXT), the environment and
-// the flags override, in this order. Whichever of them says who we are says all of
-// it: what came before is void in its other forms (creds, nkey, user, token), so
-// that --user goes before the creds of a context. Errors are bad usage: a context
-// that is not there or malformed.
+// The overrides from a named context (--context, or NATS_CONTEXT), the environment and
+// the flags, in this order. Credentials come from a single source; those of
+// lower-priority sources are removed, in all forms (creds, nkey, user, token). So --user
+// overrides the creds of a context. Errors are bad usage: a missing or malformed context.
 [[nodiscard]] absl::StatusOr<std::vector<ConfigOverride>> Overrides(
     const ClientFlags& flags, const Environment& getenv);
 
-// Of commands that only ask and have no config: the same over the defaults, and
-// where no context is named that which is selected in
-// $XDG_CONFIG_HOME/nats/context.txt. Errors are bad usage: as above, and values
-// that cannot be.
+// For commands that have no config: applies the same to the defaults. If no context is
+// named, it uses the one that is selected in $XDG_CONFIG_HOME/nats/context.txt. Errors
+// are bad usage: a missing or malformed context, or an invalid value.
 [[nodiscard]] absl::StatusOr<ConnectionOptions> ClientOptions(const ClientFlags& flags,
                                                               const Environment& getenv);
 

@@ -1,5 +1,5 @@
-// The loop of the core's thread: turns the scheduler, and waits until it wants to be
-// turned again.
+// The loop of the core's thread: calls the scheduler's Step, and waits until it must be
+// called again.
 #pragma once
 
 #include <atomic>
@@ -19,23 +19,23 @@
 
 namespace expirer {
 
-// Core thread, but for beat_mono_ms and Told. What it is given outlives it.
+// Core thread, except beat_mono_ms and Told. Its arguments must outlive it.
 class CoreLoop {
  public:
   CoreLoop(const Config& config, const Clock* clock, Alarm* alarm, Inbox* inbox)
       : config_(config), clock_(clock), alarm_(alarm), inbox_(inbox) {}
 
-  // From now on `scheduler` is turned. Gaps count from here.
+  // Sets the scheduler to run. Gaps are watched from this call on.
   void Begin(Scheduler* scheduler, const Ingress* ingress);
-  // One turn of the core; returns when it wants the next. A store that fails ends the
+  // Runs one turn; returns when the next must begin. If the store fails it ends the
   // process (I7).
   [[nodiscard]] int64_t Turn();
-  // Until the wall time `wake_ms`, or until there is something to do.
+  // Waits until the wall time `wake_ms`, or until there is something to do.
   void Wait(int64_t wake_ms);
 
-  // When the core turned last, on the monotonic clock.
+  // The monotonic time of the last turn.
   [[nodiscard]] int64_t beat_mono_ms() const { return beat_mono_ms_; }
-  // What the core and the loop counted, at most kSnapshotMs old. `loop` may be null.
+  // The counts of the core and the loop, at most kSnapshotMs old. `loop` may be null.
   [[nodiscard]] Stats Told(LoopStats* loop) const;
 
  private:
@@ -67,8 +67,8 @@ class CoreLoop {
   LoopStats told_loop_ ABSL_GUARDED_BY(mutex_);
 };
 
-// Logs what failed and ends the process: what was not synced may be gone, and only a
-// restart knows (I7).
+// Logs the failure and ends the process: unsynced writes may be lost, and only a restart
+// can find out (I7).
 [[noreturn]] void Die(std::string_view what, const absl::Status& status);
 
 }  // namespace expirer

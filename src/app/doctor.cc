@@ -65,7 +65,7 @@ class Doctor {
   void CheckRule(const Rule& rule) {
     if (rule.source == Transport::kStan)
       return Say(kOk, "rule " + rule.name,
-                 "reads NATS Streaming, which cannot be asked; `health --ready` tells");
+                 "reads NATS Streaming, which cannot be asked; see `health --ready`");
     const RuleFilters filters = FiltersOf(rule);
     std::set<std::string> streams;
     for (const std::string& filter : filters.anywhere)
@@ -81,7 +81,7 @@ class Doctor {
     if (JetStreamCode(info.status()) == kStreamNotFound) {
       for (const StreamSpec& made : config_.streams)
         if (made.name == stream) return Say(kWarn, check, "none yet; serve makes it");
-      return Say(kFail, check, "there is no such stream, and the rule names it");
+      return Say(kFail, check, "the rule names this stream, but it does not exist");
     }
     if (!info.ok()) return Say(kFail, check, Message(info.status()));
     const std::vector<std::string> stored = StoredSubjects(&js_, *info);
@@ -106,11 +106,11 @@ class Doctor {
     if (!names.ok()) return Say(kFail, check, Message(names.status()));
     if (names->empty())
       return SayMissing(publish.target.is_literal() ? kFail : kWarn, check, target,
-                        "; its jobs are tried again until one has it");
+                        "; its jobs are retried until a stream takes it");
     for (const std::string& name : *names) {
       const auto stream = js_.Stream(name);
       if (!stream.ok())
-        Say(kWarn, check, name + " cannot be looked at: " + Message(stream.status()));
+        Say(kWarn, check, name + " cannot be read: " + Message(stream.status()));
       else if (stream->no_ack)
         Say(kWarn, check,
             name +
@@ -132,8 +132,8 @@ class Doctor {
       return;
     }
     SayMissing(kFail, check, filter,
-               "; one that stores it as a mirror, from a source or by a transform is "
-               "named by `stream`");
+               "; if a mirror, a stream with sources or a transform stores it, name that "
+               "stream with `stream`");
   }
 
   void SayMissing(Result result, const std::string& check, const std::string& filter,
@@ -143,7 +143,7 @@ class Doctor {
         if (SubjectCovers(subject, filter))
           return Say(kWarn, check, "none yet; serve makes " + stream.name);
     Say(result, check,
-        std::string("no stream has it, and none of `streams` would").append(then));
+        std::string("no stream has it, and none of `streams` will").append(then));
   }
 
   void CheckConsumer(const std::string& stream, const std::string& durable) {
@@ -174,12 +174,12 @@ class Doctor {
     if (!reply.ok()) return Say(kFail, "clock", Message(reply.status()));
     std::string ts;
     if (!ReadPlaces(*reply, {{"/ts", &ts}}).ok() || ts.empty())
-      return Say(kWarn, "clock", "this server does not tell its time (2.10 does)");
+      return Say(kWarn, "clock", "this server does not report its time (2.10 does)");
     const auto server_ms = ParseRfc3339(ts);
     if (!server_ms.ok()) return Say(kWarn, "clock", "the server's time cannot be read");
     const int64_t off_ms = *server_ms - (before_ms + after_ms) / 2;
     Say(std::abs(off_ms) > kClockWarnMs ? kWarn : kOk, "clock",
-        fmt::format("the server's is {} ms {} ours", std::abs(off_ms),
+        fmt::format("the server's clock is {} ms {} ours", std::abs(off_ms),
                     off_ms < 0 ? "behind" : "ahead of"));
   }
 
@@ -231,8 +231,8 @@ class Doctor {
       const std::string check = "jobs of " + rule;
       if (retrying != "0")
         Say(kWarn, check,
-            fmt::format("{} tried again and again: `expirer ls --rule {} --state "
-                        "retrying` has the reasons",
+            fmt::format("{} being retried: `expirer ls --rule {} --state retrying` has "
+                        "the reasons",
                         retrying, rule));
       if (dead != "0")
         Say(kWarn, check,
@@ -251,10 +251,10 @@ class Doctor {
     if (!taken.ok()) return Say(kFail, "round trip", Message(taken.status()));
     const int64_t stored_ms = SystemClock().MonotonicMs() - before_ms;
     if (!client_.Heard(kInMs + timeout_ms_))
-      return Say(kFail, "round trip", "the job was stored and did not come back");
+      return Say(kFail, "round trip", "the job was stored, but was not received in time");
     const int64_t all_ms = SystemClock().MonotonicMs() - before_ms;
     Say(kOk, "round trip",
-        fmt::format("a job due in {} ms was stored within {} ms and came after {} ms",
+        fmt::format("a job due in {} ms was stored within {} ms and received after {} ms",
                     kInMs, stored_ms, all_ms));
   }
 
@@ -263,7 +263,7 @@ class Doctor {
     for (const std::string& error : errors) Say(kFail, "permissions", error);
     if (errors.empty())
       Say(kOk, "permissions",
-          "none was missing for these checks (targets are not tried)");
+          "none was missing for these checks (they publish to no target)");
   }
 
   void CheckStore() {

@@ -1,7 +1,6 @@
-// What is published over HTTP where `metrics.listen` is set: /metrics, /healthz
-// and /readyz, all made of the last status that was told. A scrape touches
-// neither the core nor the store, and however many come, text is made once for
-// each status.
+// The HTTP pages /metrics, /healthz and /readyz, if `metrics.listen` is set. All are made
+// from the last Status. A scrape touches neither the core nor the store, and the text is
+// made once per Status, however many scrapes come.
 #pragma once
 
 #include <optional>
@@ -20,14 +19,14 @@ namespace expirer {
 // Thread-safe.
 class Exposition {
  public:
-  // `config` and `clock` outlive it.
+  // `config` and `clock` must outlive it.
   Exposition(const Config* config, const Clock* clock) : config_(config), clock_(clock) {}
 
-  // Once a second: what is answered from now on. Before the first, everything is
-  // answered 503.
+  // Sets the status for later answers. Call it once a second. Before the first call every
+  // answer is 503.
   void Publish(Status status, const HttpCounts& http);
-  // /healthz: 200 while the core turns (as `health --live`, never by NATS);
-  // /readyz: 200 when ready; else 503 and why. Other paths: 404.
+  // /healthz: 200 while the core turns, independent of NATS, like `health --live`.
+  // /readyz: 200 if ready. Otherwise 503 and the reason. Other paths: 404.
   [[nodiscard]] HttpResponse Answer(std::string_view path);
 
  private:

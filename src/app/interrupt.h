@@ -1,9 +1,9 @@
-// SIGINT and SIGTERM of commands that leave nothing half-done behind.
+// SIGINT and SIGTERM for commands that clean up before they end.
 #pragma once
 
 namespace expirer {
 
-// From here on the signals end nothing by themselves: Interrupted tells.
+// After this call the signals do not end the process; Interrupted() returns true instead.
 void CatchInterrupts();
 [[nodiscard]] bool Interrupted();
 

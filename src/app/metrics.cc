@@ -108,16 +108,16 @@ constexpr Scalar kScalars[] = {
     {"expirer_strange_answers_total", kCounter, Core<&Stats::strange_answers>,
      "Answers to attempts that are unknown or were given up."},
     {"expirer_collisions_total", kCounter, Core<&Stats::collisions>,
-     "First attempts whose id the target's stream held already, of another message."},
+     "First attempts whose id the target's stream already had, for another message."},
     {"expirer_stale_dropped_total", kCounter, Core<&Stats::stale_dropped>,
-     "Stale messages that nothing was kept of: a tenth of limits.dead was stale "
+     "Stale messages that were dropped: a tenth of limits.dead was stale "
      "already."},
     {"expirer_stream_rewinds_total", kCounter, Core<&Stats::rewinds>,
      "Streams found restored, shortened or created again."},
     {"expirer_history_forgotten_total", kCounter, Core<&Stats::forgotten>,
      "Closed keys forgotten early because limits.history was reached."},
     {"expirer_miscounts_total", kCounter, Core<&Stats::miscounts>,
-     "Times a count of jobs did not agree with the store; all are then counted anew."},
+     "Times a count of jobs disagreed with the store; all jobs are then counted again."},
     {"expirer_settle_timeouts_total", kCounter, Core<&Stats::settle_timeouts>,
      "Times overdue jobs of a rule fired although its consumers were not read to the "
      "end within limits.settle."},
@@ -128,7 +128,7 @@ constexpr Scalar kScalars[] = {
     {"expirer_rules_catching_up", kGauge, Core<&Stats::catching_up>,
      "Rules whose consumers are behind: their overdue jobs wait."},
     {"expirer_rebuilding", kGauge, Core<&Stats::rebuilding>,
-     "1 while the streams are read anew and nothing fires (--adopt=rebuild)."},
+     "1 while the streams are read again and nothing fires (--adopt=rebuild)."},
     {"expirer_intake_open", kGauge, Core<&Stats::intake_open>,
      "0 while no input is taken because of limits.disk_free."},
     {"expirer_recovery_duration_seconds", kGauge,
@@ -140,17 +140,17 @@ constexpr Scalar kScalars[] = {
     {"expirer_nats_slow_consumer_total", kCounter, Of<&Status::slow_consumers>,
      "Times the NATS client dropped messages because they were not handled in time."},
     {"expirer_replies_failed_total", kCounter, Of<&Status::replies_failed>,
-     "Replies of the API and announcements that could not be sent as they were."},
+     "Replies of the API and announcements that could not be sent."},
     {"expirer_replies_refused_total", kCounter, Of<&Status::replies_refused>,
      "Requests not answered because their reply subject is not one for replies."},
     {"expirer_consumers_ahead_total", kCounter, Of<&Status::consumers_ahead>,
-     "Consumers that had read further than their streams go, and were made anew."},
+     "Consumers that had read past the end of their stream, and were replaced."},
     {"expirer_store_bytes", kGauge, Size<&StoreSizes::disk_bytes>,
      "Size of the store's files, write-ahead log included."},
     {"expirer_store_free_bytes", kGauge, Of<&Status::disk_free_bytes>,
      "Free bytes of the store's volume."},
     {"expirer_store_memtable_bytes", kGauge, Size<&StoreSizes::memtable_bytes>,
-     "Memory of what is not in the store's sorted files yet."},
+     "Memory of entries that are not in the store's sorted files yet."},
     {"expirer_store_cache_bytes", kGauge, Size<&StoreSizes::cache_bytes>,
      "Memory of the store's block cache, memtables included."},
     {"expirer_store_writable", kGauge, Of<&Status::writable>,
@@ -161,7 +161,7 @@ constexpr Scalar kScalars[] = {
      Size<&StoreSizes::compaction_bytes>,
      "Bytes that compactions are behind, estimated."},
     {"expirer_rocksdb_write_stopped", kGauge, Size<&StoreSizes::write_stopped>,
-     "1 while RocksDB lets no write in until compactions have caught up."},
+     "1 while RocksDB accepts no writes until compactions have progressed."},
     {"expirer_log_dropped_total", kCounter,
      [](const Status& /*status*/) { return Number(LogUse().dropped); },
      "Lines of the log dropped because stderr was not read in time."},
@@ -224,7 +224,7 @@ std::string VersionOf(const std::string& library) {
 
 void AddBuild(Sheet* sheet) {
   sheet->Begin("expirer_build_info", kGauge, "version, commit, rocksdb, nats_c",
-               "Always 1; what this binary is made of.");
+               "Always 1; the labels name version, commit and libraries.");
   sheet->Add({{"version", Version()},
               {"commit", Commit()},
               {"rocksdb", VersionOf(StoreLibrary())},
@@ -316,13 +316,13 @@ void AddOutcomes(const Status& status, Sheet* sheet) {
   AddByQueue(status, "expirer_jobs_scheduled_total", &Outcomes::scheduled,
              "Jobs scheduled, those that replaced a pending one included.", sheet);
   AddByQueue(status, "expirer_jobs_cancelled_total", &Outcomes::cancelled,
-             "Jobs taken away before they fired.", sheet);
+             "Jobs removed before they fired.", sheet);
   AddByQueue(status, "expirer_jobs_dispatched_total", &Outcomes::fired,
              "Jobs fired: published and confirmed.", sheet);
   AddByQueue(status, "expirer_jobs_skipped_total", &Outcomes::skipped,
              "Jobs not fired because they were too late by the rule's `late`.", sheet);
   AddByQueue(status, "expirer_dispatch_retries_total", &Outcomes::retries,
-             "Jobs put off to a later attempt.", sheet);
+             "Jobs postponed to a later attempt.", sheet);
 }
 
 void AddReasons(const Status& status, Sheet* sheet) {

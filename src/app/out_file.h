@@ -1,4 +1,4 @@
-// A file that is there whole or not at all.
+// Writes a file that appears whole or not at all.
 #pragma once
 
 #include <cstdio>
@@ -9,13 +9,13 @@
 
 namespace expirer {
 
-// Who may read a file: as the umask says, or its owner alone.
+// Who may read a file: whoever the umask allows, or only its owner.
 enum class FileAccess { kAsUsual, kPrivate };
 
-// Written beside its path, under another name, synced and renamed by Commit; without
-// one it leaves nothing behind. A symbolic link is followed. What is there and no
-// regular file (a device, a FIFO) is written through, as is stdout, which an empty path
-// means: it holds what was written also without Commit.
+// The file is written next to its path, under another name; Commit syncs and renames it.
+// Without Commit nothing is left behind. Symbolic links are followed. If there is
+// something else than a regular file at the path (a device, a FIFO), or the path is
+// empty, which means stdout, it is written to directly, even without Commit.
 class OutFile {
  public:
   explicit OutFile(std::string path, FileAccess access = FileAccess::kAsUsual)
@@ -24,15 +24,15 @@ class OutFile {
   OutFile(const OutFile&) = delete;
   OutFile& operator=(const OutFile&) = delete;
 
-  // Once, before the others; says at once where nothing could be written.
+  // Call it once, before the others. Fails if the place cannot be written to.
   [[nodiscard]] absl::Status Open();
-  // A failure is told by Commit; good() knows of those that were noticed.
+  // Commit reports a failure; good() is false if one was noticed already.
   void Write(std::string_view bytes);
   [[nodiscard]] bool good() const { return good_; }
   [[nodiscard]] absl::Status Commit() { return CommitAs(target_); }
-  // Instead of Commit, what is there of a file that did not become whole: under
-  // its path with ".part" behind it, or ".part.2" and so on where that is taken;
-  // the name is returned, "" for stdout, and the path for what is written through.
+  // Call it instead of Commit to leave an incomplete file: its path plus ".part", or
+  // ".part.2" and so on if that exists. Returns that name; "" for stdout, and the path if
+  // it was written to directly.
   [[nodiscard]] absl::StatusOr<std::string> CommitPart();
 
  private:
@@ -42,17 +42,16 @@ class OutFile {
   const std::string path_;
   const FileAccess access_;
   std::string target_;   // path_ without links
-  std::string written_;  // the name it has until Commit; "" = written through
+  std::string written_;  // the name until Commit; "" = written directly
   std::FILE* file_ = nullptr;
   bool good_ = true;
 };
 
-// `path`, or where the symbolic link there leads in the end, if that is a place for a
-// regular file or holds one. "" = there is something else, which a file must not
-// replace.
+// `path`, or the end of the symbolic link at it, if there is a regular file or nothing.
+// "" = there is something else, which a file must not replace.
 [[nodiscard]] std::string RegularFilePath(const std::string& path);
 
-// Makes the names in a directory durable.
+// Syncs a directory, so that the names in it are durable.
 [[nodiscard]] absl::Status SyncDirectory(const std::string& path);
 
 }  // namespace expirer

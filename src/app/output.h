@@ -1,25 +1,25 @@
-// What commands say on stdout and stderr.
+// Output of commands on stdout and stderr.
 #pragma once
 
 #include <string_view>
 
 namespace expirer {
 
-// Opens /dev/null where stdin, stdout or stderr is closed, so that no file opened
-// later takes its place and what is printed. Where stdout was, for reading only: what
-// is printed is lost, and CheckedOutput says so. The first thing in main.
+// Call it first in main. If stdin, stdout or stderr is closed, opens /dev/null instead,
+// so that no file that is opened later gets its number and the printed text. If stdout
+// was closed, printed text is lost, and CheckedOutput reports that.
 void OpenStandardStreams();
 
-// As it is: JSON, or text that went through Visible (base/visible.h).
-void PrintOut(std::string_view text);  // to stdout; a failure is CheckedOutput's
-void PrintErr(std::string_view text);  // to stderr; a failure is nobody's
+// Print the text unchanged: JSON, or the result of Visible (base/visible.h).
+void PrintOut(std::string_view text);  // to stdout; CheckedOutput reports failures
+void PrintErr(std::string_view text);  // to stderr; failures are ignored
 
-// One line to stderr, with everything escaped that could move the terminal's cursor or
+// Prints one line to stderr. Escapes everything that could move the terminal's cursor or
 // break the line.
 void Say(std::string_view line);
 
-// A command's exit code: `code`, but 1, said on stderr, where that was 0 and what was
-// printed did not reach stdout.
+// A command's exit code. If `code` is 0 but printed text did not reach stdout, says so on
+// stderr and returns 1; otherwise returns `code`.
 [[nodiscard]] int CheckedOutput(int code);
 
 }  // namespace expirer

@@ -1,21 +1,21 @@
-// A bar on stderr for what takes long, where somebody looks.
+// A progress bar on stderr for long work.
 #pragma once
 
 #include <cstdint>
 
 namespace expirer {
 
-// Shown only on a terminal, and once it has taken more than a moment; gone when
-// destroyed.
+// It is shown only on a terminal, and only if the work takes more than a moment. The
+// destructor removes it.
 class Progress {
  public:
-  // What there is to do, in any unit; 0 = nobody knows, and nothing is shown.
+  // The amount of work, in any unit; 0 = unknown: nothing is shown.
   explicit Progress(uint64_t whole);
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  // As often as there is something to tell; cheap. `done` of the whole.
+  // `done` of the amount is done. Cheap, so call it often.
   void At(uint64_t done, uint64_t lines);
 
  private:

@@ -37,7 +37,7 @@ namespace {
 
 // A connection that was lost may take this many times --timeout to come back.
 constexpr int64_t kPatience = 6;
-// Messages left out that are told one by one, and streams that are named.
+// How many left-out messages are printed one by one, and how many streams are named.
 constexpr size_t kLeftOutTold = 10;
 constexpr size_t kStreamsNamed = 20;
 
@@ -76,12 +76,12 @@ bool MayHold(const StreamInfo& stream, const std::string& wanted) {
              [&wanted](const std::string& one) { return SubjectsOverlap(one, wanted); });
 }
 
-// Others keep no past: what was acked is gone, and a consumer takes part in it.
+// Other retentions delete acked messages, and a consumer would influence that.
 absl::Status CheckRetention(const StreamInfo& stream) {
   if (stream.retention == "limits") return absl::OkStatus();
   return Refused(fmt::format(
-      "stream {} has {} retention: it holds only what is not acked yet, and reading it "
-      "would take part in that; record a stream with limits retention that sources it",
+      "stream {} has {} retention: it holds only messages that are not acked yet, and "
+      "reading could remove some; record a stream with limits retention that sources it",
       stream.name, stream.retention));
 }
 
@@ -152,7 +152,7 @@ class Recording {
   std::string Others() {
     auto names = js_.StreamNames("");
     if (!names.ok()) return "";
-    if (names->empty()) return "; there is none at all";
+    if (names->empty()) return "; there are no streams";
     std::sort(names->begin(), names->end());
     const bool more = names->size() > kStreamsNamed;
     if (more) names->resize(kStreamsNamed);
@@ -251,15 +251,15 @@ class Recording {
     return MakeStatus(why.code(), Message(why) + " (" + errors.back() + ")");
   }
 
-  // Broken off for this reason: what was written stays, whole nanoseconds only,
-  // and the way to go on is told.
+  // The recording was interrupted for the reason `why`: leaves the file with whole
+  // nanoseconds only, and says how to record the rest.
   absl::Status Kept(const absl::Status& why) {
     if (!written_ || !out_.good()) return why;
     ASSIGN_OR_RETURN(const std::string name, out_.CommitPart());
     const std::string at = FormatRfc3339Ns(last_ns_);
     return MakeStatus(
         why.code(),
-        fmt::format("{}; {} holds all before {}, --since {} records the rest",
+        fmt::format("{}; {} has everything before {}; --since {} records the rest",
                     Message(why), name.empty() ? "what was printed" : name, at, at));
   }
 
@@ -268,8 +268,8 @@ class Recording {
     if (left_out_ > kLeftOutTold) Say(fmt::format("… {} in all", left_out_));
     if (raised_ > 0)
       Say(
-          fmt::format("{} messages have an earlier time than the one before them in "
-                      "their stream: here they have that one's",
+          fmt::format("{} messages had an earlier time than the one before them in their "
+                      "stream: the trace has the later time",
                       raised_));
     Say(fmt::format("{:<10}{}", "messages", messages_));
     if (messages_ == 0) return;
@@ -350,7 +350,7 @@ int RunRecord(const RecordFlags& flags) {
       ClientOptions(flags.connection, [](const char* name) { return std::getenv(name); });
   if (!options.ok()) return Misused(Message(options.status()));
   if (!flags.until.empty() && span->until_ns / kNsInMs > SystemClock().NowMs())
-    Say("--until has not come yet: recorded is what is there now");
+    Say("--until is in the future: recorded only the messages up to now");
   CatchInterrupts();
   Recording recording(flags, *span, *std::move(options), *timeout_ms);
   const absl::Status status = recording.Run();
@@ -365,26 +365,26 @@ void AddRecordCommand(CLI::App* app, int* code) {
   // Lives as long as the callback.
   const auto flags = std::make_shared<RecordFlags>();
   CLI::App* record = app->add_subcommand(
-      "record", "write what streams hold, merged by time, as a trace for replay");
+      "record", "write the messages of streams, merged by time, as a trace for replay");
   record
       ->add_option("--stream", flags->streams,
-                   "streams with limits retention; several by commas, or one by one")
+                   "streams with limits retention; separate several by commas, or repeat")
       ->required()
       ->delimiter(',');
   record->add_option("--subject", flags->subject,
                      "only messages that this filter matches, such as order.*");
   record->add_option("--since", flags->since,
-                     "the first moment, RFC 3339 up to nanoseconds; without it all that "
-                     "the streams hold");
+                     "the earliest time, RFC 3339 up to nanoseconds; default: the "
+                     "beginning of the streams");
   record->add_option("--until", flags->until,
-                     "the last moment, RFC 3339 up to nanoseconds; without it the newest "
-                     "message at the start");
+                     "the latest time, RFC 3339 up to nanoseconds; default: that of the "
+                     "newest message at the start");
   record->add_option("--out", flags->out,
-                     "file for the trace, JSON lines, there once it is whole; without it "
-                     "stdout");
+                     "file for the trace, JSON lines, which appears once it is complete; "
+                     "default: stdout");
   record->add_option("--timeout", flags->timeout,
-                     "for each answer; a connection that was lost may take six times as "
-                     "long to come back (5s)");
+                     "how long to wait for each answer; a reconnect may take six times "
+                     "as long (5s)");
   AddClientFlags(record, &flags->connection);
   record->callback([flags, code] { *code = RunRecord(*flags); });
 }

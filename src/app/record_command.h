@@ -1,5 +1,5 @@
-// `expirer record`: what streams hold, merged by time, as a trace that `replay`
-// takes.
+// `expirer record`: writes the messages of streams, merged by time, as a trace for
+// `replay`.
 #pragma once
 
 namespace CLI {
@@ -9,7 +9,7 @@ class App;
 namespace expirer {
 
 // Adds the command to `app`; parsing it runs it and sets `*code` to its exit
-// code: 0 done, 1 failed at run time (also: no such stream, broken off), 2 bad
+// code: 0 done, 1 failed at run time (including: no such stream, interrupted), 2 bad
 // usage.
 void AddRecordCommand(CLI::App* app, int* code);
 

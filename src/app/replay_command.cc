@@ -32,7 +32,7 @@
 namespace expirer {
 namespace {
 
-// Rejected lines that are told one by one.
+// How many rejected lines are printed one by one.
 constexpr size_t kRejectsTold = 10;
 
 struct ReplayFlags {
@@ -253,7 +253,7 @@ std::string_view Misuse(const ReplayFlags& flags) {
   if (flags.event.empty() == flags.trace.empty())
     return "replay: expected either --trace FILE or --event SUBJECT JSON";
   if (!flags.event.empty() && whole_trace)
-    return "replay: beside --event there is only --config";
+    return "replay: --event can only be combined with --config";
   if (!flags.out.empty() && flags.out == flags.report)
     return "replay: --out and --report name the same file";
   return "";
@@ -276,7 +276,7 @@ int RunEvent(const ReplayFlags& flags, const Config& config) {
   line.seq = 1;
   if (const absl::Status fits = CheckMessageSubject(line.subject); !fits.ok())
     return Misused("--event: " + Message(fits));
-  if (config.rules.empty()) return Misused("there is no rule in the config");
+  if (config.rules.empty()) return Misused("the config has no rule");
   const TempStore temp;
   const auto text = ExplainEvent(OptionsFor(config, temp.path()), config.rules, line);
   if (!text.ok()) return Fail(text.status());
@@ -319,25 +319,25 @@ void AddReplayCommand(CLI::App* app, const ConfigLoader& load, int* code) {
       "replay",
       "run a trace, or one message, through the rules: offline, in virtual time");
   replay->add_option("--config", flags->config,
-                     "config file (EXPIRER_CONFIG); without one the built-in rule of the "
+                     "config file (EXPIRER_CONFIG); default: the built-in rule of the "
                      "ticketing example");
   replay->add_option("--trace", flags->trace, "the trace, JSON lines");
   replay
       ->add_option("--event", flags->event,
-                   "SUBJECT JSON: one message, as if it came now; prints what would "
-                   "fire, when and where, or why not")
+                   "SUBJECT JSON: one message, as if it arrived now; prints what would "
+                   "fire, when and where, or why nothing would")
       ->expected(2)
       ->allow_extra_args(false);  // which would take [1] for a list of values
   replay->add_option("--store", flags->store,
-                     "an empty directory to keep the store in; without it the store is "
-                     "removed at the end");
+                     "an empty directory for the store, which stays there; default: the "
+                     "store is removed at the end");
   replay->add_option("--until", flags->until,
-                     "the last moment to run, RFC 3339; without it the run ends when "
-                     "nothing is pending");
+                     "the latest time to run, RFC 3339; default: until nothing is "
+                     "pending");
   replay->add_option("--out", flags->out,
-                     "file for the fires, JSON lines; without it stdout");
+                     "file for the fires, JSON lines; default: stdout");
   replay->add_option("--report", flags->report,
-                     "file for a page of HTML that draws the run");
+                     "file for an HTML page with charts of the run");
   replay->add_option("--diff", flags->diff,
                      "another config file: prints the jobs that it treats differently, "
                      "instead of the fires");

@@ -1,5 +1,5 @@
-// `expirer replay`: a trace, or one message, through the rules of a file, with
-// no server and in no time.
+// `expirer replay`: runs a trace, or one message, through the rules of a file, without a
+// server and in virtual time.
 #pragma once
 
 #include <functional>
@@ -13,8 +13,8 @@ namespace expirer {
 
 struct Config;
 
-// Loads a config file, or without one what `serve` would take; prints what is
-// wrong and returns the exit code.
+// Loads a config file, or without one the config that `serve` would use. Prints errors
+// and returns the exit code.
 using ConfigLoader = std::function<int(const std::string& file, Config* config)>;
 
 // Adds the command to `app`; parsing it runs it and sets `*code` to its exit

@@ -1,6 +1,5 @@
-// Reads one map of a config file by the key table (app/config_table.h): types,
-// defaults, ranges and unknown keys come from there, so that the code below
-// only says where each value goes.
+// Reads one map of a config file by the key table (app/config_table.h), which has types,
+// defaults, ranges and the known keys. So callers only say where each value goes.
 #pragma once
 
 #include <cstdint>
@@ -16,25 +15,24 @@
 
 namespace expirer {
 
-// What all sections of one file share.
+// Data that all sections of one file share.
 struct ConfigReport {
   std::vector<YamlIssue> issues;
-  // Where values came from: "limits.window" -> "12" (the line). Keys that were
-  // left out are not in it.
+  // The origins of values: "limits.window" -> "12" (the line). Without keys that were
+  // left out.
   std::map<std::string, int> lines;
 };
 
-// Cheap to copy; the tree and the report must outlive it. Every value it is
-// asked for has a value also when it is wrong or missing, so that reading goes
-// on and reports everything.
+// Cheap to copy. The tree and the report must outlive it. A wrong or missing value is
+// reported and replaced by a default, so that reading goes on and reports all errors.
 class Section {
  public:
-  // `node` may be null: a map that was left out. Reports at once what no table
-  // entry knows. `place` is where a missing key is reported.
+  // `node` may be null: the map was left out. Reports unknown keys at once. `place` is
+  // where a missing key is reported.
   Section(const Yaml* node, std::string path, const Yaml* place, ConfigReport* report);
 
-  // Reads the keys that fill fields of `object`, those of maps in this section too.
-  // What is left out or wrong leaves its field as it is.
+  // Reads the keys that fill fields of `object`, including those of maps in this section.
+  // A key that is left out or wrong does not change its field.
   template <typename Type>
   void Fill(Type* object) const {
     Fill(&kOwner<Type>, object);
@@ -48,19 +46,20 @@ class Section {
   [[nodiscard]] std::optional<int64_t> OptionalDurationMs(std::string_view name) const;
 
   [[nodiscard]] Section Map(std::string_view name) const;
-  // The map of a KeyType::kMatch, unread; null when left out, or reported.
+  // The unread map of a KeyType::kMatch; null if left out, or if it is wrong and was
+  // reported.
   [[nodiscard]] const Yaml* MapNode(std::string_view name) const;
   // A list of maps, or the one map of a KeyType::kEntries.
   [[nodiscard]] std::vector<Section> List(std::string_view name) const;
 
   [[nodiscard]] bool present() const { return node_ != nullptr; }
   [[nodiscard]] bool Has(std::string_view name) const { return Find(name) != nullptr; }
-  // The value as it stands in the file, unchecked; null when left out.
+  // The unchecked value in the file; null if left out.
   [[nodiscard]] const Yaml* Find(std::string_view name) const;
   // The line and column where Fail(name) would report, and the path.
   [[nodiscard]] YamlIssue Issue(std::string_view name, const std::string& what) const;
-  // Reports `what` at a key of this section, or at the section itself when it
-  // was left out.
+  // Reports `what` at a key of this section, or at the section itself if the key was left
+  // out.
   void Fail(std::string_view name, const std::string& what) const;
 
  private:

@@ -163,7 +163,7 @@ class Server : private Service {
       const int64_t began_ms = clock.MonotonicMs();
       absl::Status opened = TryToOpenStore(how);
       if (!absl::IsResourceExhausted(opened)) return opened;
-      LogGathered(Level::kError, "no room to start: waiting until there is", "", "",
+      LogGathered(Level::kError, "no room to start: waiting for free space", "", "",
                   {{"why", Message(opened)}});
       {
         MutexLock lock(&mutex);
@@ -241,8 +241,8 @@ class Server : private Service {
   void Announce(const std::string& path) {
     if (options.built_in && UsesStan(config.rules))
       Log(Level::kWarn,
-          "no config, and NATS_CLUSTER_ID is set: taking the place of the ticketing "
-          "app's expiration service by the built-in rule order-expiration",
+          "no config, and NATS_CLUSTER_ID is set: using the built-in rule "
+          "order-expiration, which replaces the ticketing app's expiration service",
           {{"cluster", config.stan.cluster},
            {"durable", config.rules[0].durable},
            {"store", path}});
@@ -311,7 +311,7 @@ class Server : private Service {
     watcher->WriteStatus(/*stopped=*/true);
     if (stuck) {
       // All is synced: the next start finds the store as after a kill.
-      Log(Level::kWarn, "stopped while it still tried to connect to NATS");
+      Log(Level::kWarn, "stopped before it was connected to NATS");
       FlushLog();
       _exit(code_);
     }

@@ -7,7 +7,7 @@
 namespace expirer {
 
 struct ServeOptions {
-  Config config;          // `core` says what the flags do: orphans, fire_overdue, recount
+  Config config;          // the flags set core.orphans, core.fire_overdue, core.recount
   bool built_in = false;  // no config file: the built-in ticketing rule
   bool recover_point_in_time = false;
   Adopt adopt = Adopt::kRefuse;

@@ -1,5 +1,5 @@
-// The parts of a running service, in the order in which the server makes them and
-// opposite to the one in which they go.
+// The parts of a running service. The server makes them in this order and destroys them
+// in the opposite order.
 #pragma once
 
 #include <atomic>
@@ -37,7 +37,7 @@ struct Service {
     stopping = true;
     alarm.Wake();
   }
-  // Why the start is refused, once the ingress has found that out; "" = it is not.
+  // Why the ingress refuses the start; "" = it does not.
   [[nodiscard]] std::string RefusedWhy() const {
     MutexLock lock(&mutex);
     return refused_why;
@@ -50,18 +50,18 @@ struct Service {
   const int64_t started_mono_ms = clock.MonotonicMs();
   Alarm alarm;
   Inbox inbox{config.limits.inbox, [this] { alarm.Wake(); }, config.limits.requests};
-  std::atomic<bool> stopping{false};  // a signal, or a start that is refused
-  std::atomic<bool> locked{false};    // the store is ours
-  std::atomic<bool> open{false};      // all parts below are made, and constant
+  std::atomic<bool> stopping{false};  // after a signal, or if the start is refused
+  std::atomic<bool> locked{false};    // this process has locked the store
+  std::atomic<bool> open{false};      // all parts below are made and do not change
   std::unique_ptr<Store> store;
   std::unique_ptr<SyncThread> committer;
   std::unique_ptr<NatsEgress> egress;
   std::unique_ptr<Ingress> ingress;
-  std::unique_ptr<StanBus> stan;  // null where no rule uses it
+  std::unique_ptr<StanBus> stan;  // null if no rule uses it
   std::unique_ptr<Api> api;
   std::unique_ptr<Scheduler> scheduler;
   CoreLoop loop{config, &clock, &alarm, &inbox};
-  // As Stats::outcomes.
+  // In the order of Stats::outcomes.
   std::vector<std::string> queues;
   std::vector<std::string> queue_rules;
 #ifdef EXPIRER_HTTP

@@ -35,7 +35,7 @@ std::string NotReadyWhy(const Service& service, const Status& status) {
   }
   if (service.stan != nullptr)
     if (std::string trouble = service.stan->Trouble(); !trouble.empty()) return trouble;
-  if (status.stats.rebuilding) return "rebuilding: the streams are read anew";
+  if (status.stats.rebuilding) return "rebuilding: the streams are read again";
   for (const auto& [rule, trouble] : status.reading)
     if (!trouble.empty()) return fmt::format("rule {}: {}", rule, trouble);
   return "";

@@ -1,5 +1,5 @@
-// What a running service says of itself, in the status file, over HTTP and to `stats`
-// of the API. Any thread.
+// Collects the status of a running service for the status file, HTTP and the API's
+// `stats`. Any thread.
 #pragma once
 
 #include <string>
@@ -9,10 +9,10 @@
 
 namespace expirer {
 
-// `stopped`: the last one of this process, when some parts are gone already.
+// `stopped`: the last status of this process, when some parts are destroyed already.
 [[nodiscard]] Status TakeStatus(const Service& service, bool stopped);
-// What `stats` has beside what the core knows, as a fragment for JsonWriter. REQUIRED:
-// service.open.
+// The members that `stats` answers besides the core's, as a fragment for JsonWriter.
+// REQUIRED: service.open.
 [[nodiscard]] std::string MoreStats(const Service& service);
 
 }  // namespace expirer

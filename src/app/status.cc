@@ -25,11 +25,11 @@ absl::Status Failed(std::string_view what, const std::string& path) {
   return Unavailable(fmt::format("cannot {} {}: {}", what, path, std::strerror(errno)));
 }
 
-// Live by the core's last turn and by when that was told.
+// Live if both the core's last turn and the time of writing are recent.
 Health Judge(int64_t pid, int64_t beat_ms, int64_t told_ms, int64_t mono_ms) {
   const int64_t silent_ms = mono_ms - beat_ms;
   const int64_t stale_ms = mono_ms - told_ms;
-  // A monotonic clock that lies before the file's: the host started anew.
+  // If the monotonic clock is before the file's times, the host was started again since.
   const bool live = silent_ms >= 0 && stale_ms >= 0 && silent_ms <= kBeatMaxMs &&
                     stale_ms <= kBeatMaxMs;
   if (live) return {true, false, ""};
@@ -60,7 +60,8 @@ absl::Status Put(const std::string& path, int open_flags, std::string_view text)
   return Failed("write", path);
 }
 
-// Into the blocks that the file has. Blanks cover what is left of a longer one.
+// Overwrites the blocks that the file has. If the new text is shorter, blanks cover the
+// rest.
 absl::Status Overwrite(const std::string& path, const Status& status) {
   struct stat there {};
   if (stat(path.c_str(), &there) != 0) return Failed("write", path);
@@ -137,7 +138,7 @@ Health HealthIn(const std::string& path, const std::string& text, int64_t mono_m
                                                     {"/pid", &pid},
                                                     {"/intake_open", &read.intake_open}});
       !status.ok())
-    return {false, false, path + " is no status file: " + Message(status)};
+    return {false, false, path + " is not a status file: " + Message(status)};
   Health health = Judge(pid, beat_ms, told_ms, mono_ms);
   if (!health.live) return health;
   read.live = true;

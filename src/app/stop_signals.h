@@ -7,12 +7,12 @@
 
 namespace expirer {
 
-// Leaves them to a SignalThread, in the calling thread and all that it starts. SIGHUP
-// is that of a terminal that goes away: there is no reload. Who started us under nohup
-// wants it ignored, which a signal that is waited for would not be.
+// Blocks them in the calling thread and in all threads that it starts, so that a
+// SignalThread receives them. SIGHUP means that the terminal went away; it does not
+// reload. If the process was started under nohup, SIGHUP stays ignored.
 void BlockStopSignals();
 
-// Waits for these signals on a thread of its own, and calls `stop` there for each.
+// Waits for these signals on its own thread, and calls `stop` there for each.
 class SignalThread {
  public:
   explicit SignalThread(std::function<void()> stop);

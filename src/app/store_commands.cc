@@ -35,7 +35,7 @@
 namespace expirer {
 namespace {
 
-// Findings of `verify` that are told one by one.
+// How many findings of `verify` are printed one by one.
 constexpr uint64_t kFindingsTold = 20;
 
 std::atomic<bool> interrupted{false};
@@ -102,7 +102,7 @@ int RunVerify(const StoreFlags& flags, const std::string& path) {
   if (findings > kFindingsTold) Say(fmt::format("… {} in all", findings));
   if (totals.renaming)
     Say("note: a rule is being renamed, so names and counts were not compared; start the "
-        "service with the same rules to end it");
+        "service with the same rules to finish the rename");
   if (flags.json)
     Print("{}\n", JsonObject("ok", findings == 0, "errors", findings, "jobs", totals.jobs,
                              "registers", totals.registers, "dead", totals.dead)
@@ -328,7 +328,7 @@ int RunLoad(const StoreFlags& flags, const std::string& path) {
 void AddStoreCommands(CLI::App* app, const ConfigLoader& load, int* code) {
   // Lives as long as the callbacks.
   const auto flags = std::make_shared<StoreFlags>();
-  CLI::App* group = app->add_subcommand("store", "look at a stopped store, or load one");
+  CLI::App* group = app->add_subcommand("store", "check, read or load a stopped store");
   group->require_subcommand(1);
   const auto add = [&](const std::string& name, const std::string& what,
                        int (*run)(const StoreFlags&, const std::string&)) {
@@ -344,17 +344,17 @@ void AddStoreCommands(CLI::App* app, const ConfigLoader& load, int* code) {
     });
     return command;
   };
-  CLI::App* verify = add(
-      "verify", "read everything and tell what is damaged or does not fit", RunVerify);
-  verify->add_flag("--json", flags->json, "JSON lines: one an error, and a last one");
+  CLI::App* verify =
+      add("verify", "read everything and report damage and contradictions", RunVerify);
+  verify->add_flag("--json", flags->json, "JSON lines: one per error, then the totals");
   CLI::App* stats = add("stats", "numbers of a stopped store", RunStats);
   stats->add_flag("--json", flags->json, "one JSON object");
   CLI::App* dump = add("dump", "print the whole store as JSON lines", RunDump);
-  dump->add_option("--out", flags->out, "file for the lines; without it stdout");
+  dump->add_option("--out", flags->out, "file for the lines; default: stdout");
   CLI::App* of_file =
-      add("load", "make a store out of a dump, in an empty directory", RunLoad);
+      add("load", "make a store from a dump, in an empty directory", RunLoad);
   of_file->add_option("FILE", flags->file, "the dump; - is stdin")->required();
-  of_file->add_flag("--json", flags->json, "what was loaded as a JSON object");
+  of_file->add_flag("--json", flags->json, "print the counts as a JSON object");
 }
 
 }  // namespace expirer

@@ -1,5 +1,5 @@
-// `expirer store verify|stats|dump|load`: looks at a stopped store, and makes one
-// out of a dump. Only load writes.
+// `expirer store verify|stats|dump|load`: checks and reads a stopped store, and makes a
+// store from a dump. Only load writes.
 #pragma once
 
 #include "app/replay_command.h"

@@ -216,11 +216,12 @@ class Loader {
     if (!more) return lines_.Wrong("it is empty");
     const absl::StatusOr<DumpLine> head = ParseDumpLine(text);
     if (!head.ok()) return lines_.Wrong(Message(head.status()));
-    if (head->kind != Kind::kHead) return lines_.Wrong("it is no head of a dump");
+    if (head->kind != Kind::kHead)
+      return lines_.Wrong("expected the first line of a dump");
     if (head->version > kDumpVersion || head->format > kFormatVersion)
       return lines_.Wrong(
-          fmt::format("dump {} of format {} is of a newer version of expirer, this one "
-                      "reads up to dump {} of format {}: load it with that one",
+          fmt::format("dump {} of format {} is from a newer version of expirer, this one "
+                      "reads up to dump {} of format {}: load it with the newer one",
                       head->version, head->format, kDumpVersion, kFormatVersion));
     return head->store_id;
   }
@@ -229,12 +230,12 @@ class Loader {
     std::string_view text;
     while (true) {
       ASSIGN_OR_RETURN(const bool more, lines_.Next(&text));
-      if (!more) return lines_.Wrong("it ends without its last line: it is cut off");
+      if (!more) return lines_.Wrong("the dump is cut off: it has no last line");
       if (lines_.number() % 1024 == 0 && options_.stopped && options_.stopped())
         return Internal("interrupted: nothing was loaded");
       absl::StatusOr<DumpLine> line = ParseDumpLine(text);
       if (!line.ok()) return lines_.Wrong(Message(line.status()));
-      if (line->kind == Kind::kHead) return lines_.Wrong("a second head");
+      if (line->kind == Kind::kHead) return lines_.Wrong("this is a second first line");
       if (line->kind == Kind::kEnd) return ReadEnd(*line);
       RETURN_IF_ERROR(Take(*std::move(line)));
     }
@@ -243,9 +244,9 @@ class Loader {
   absl::Status Take(DumpLine line) {
     if (std::pair(line.kind, std::string_view(line.key)) <=
         std::pair(last_kind_, std::string_view(last_key_)))
-      return lines_.Wrong("it does not come after the line above");
+      return lines_.Wrong("expected it before the line above, which has a higher key");
     if (line.kind == Kind::kMeta && IsHead(line.key))
-      return lines_.Wrong("`" + line.key + "` is of the head");
+      return lines_.Wrong("`" + line.key + "` is in the first line already");
     if (line.kind == Kind::kMeta) set_.PutMeta(line.key, line.value);
     if (line.kind == Kind::kRegister) set_.PutRegister(line.key, line.value);
     if (line.kind == Kind::kDead) set_.PutDead(line.key, line.value);
@@ -261,11 +262,10 @@ class Loader {
 
   absl::Status ReadEnd(const DumpLine& line) {
     if (line.counts != counts_)
-      return lines_.Wrong(
-          "lines are missing above: there are fewer or more than it says");
+      return lines_.Wrong("the number of lines above differs from the one that it gives");
     std::string_view text;
     ASSIGN_OR_RETURN(const bool more, lines_.Next(&text));
-    return more ? lines_.Wrong("there is more after the last line") : absl::OkStatus();
+    return more ? lines_.Wrong("expected nothing after the last line") : absl::OkStatus();
   }
 
   absl::Status Flush() {
@@ -287,7 +287,7 @@ class Loader {
       return Invalid(lines_.name() + ": its lines do not fit together: " + first);
     if (totals.jobs != counts_.jobs || totals.registers != counts_.registers ||
         totals.dead != counts_.dead)
-      return Internal("the loaded store does not hold what was loaded");
+      return Internal("the loaded store differs from the dump");
     return absl::OkStatus();
   }
 

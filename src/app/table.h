@@ -1,5 +1,5 @@
-// Tables for people. On a terminal a table fits its width: the widest columns
-// are cut, which shows as an ellipsis. Anywhere else nothing is cut.
+// Tables for people. On a terminal a table fits into the width: the widest columns are
+// cut and end with an ellipsis. Elsewhere nothing is cut.
 #pragma once
 
 #include <cstddef>
@@ -11,11 +11,11 @@ namespace expirer {
 class Table {
  public:
   explicit Table(std::vector<std::string> head) : head_(std::move(head)) {}
-  // REQUIRES: as many cells as the head has. They are escaped (base/visible.h), so
-  // that no job can write to the terminal in its own way.
+  // Adds a row. REQUIRES: it has as many cells as the head. The cells are escaped
+  // (base/visible.h), so that a job's text cannot control the terminal.
   void Add(std::vector<std::string> row);
   [[nodiscard]] bool empty() const { return rows_.empty(); }
-  // Lines with a newline each. `columns` = the terminal's width; 0 = no limit.
+  // The lines, each with a newline. `columns` = the terminal's width; 0 = no limit.
   [[nodiscard]] std::string Format(size_t columns) const;
 
  private:
@@ -23,7 +23,7 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
 };
 
-// The width of the terminal that stdout is; 0 when it is none.
+// The width of the terminal at stdout; 0 if stdout is not a terminal.
 [[nodiscard]] size_t TerminalColumns();
 
 }  // namespace expirer

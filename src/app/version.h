@@ -1,4 +1,4 @@
-// What this binary is made of.
+// Version, commit and linked libraries of this binary.
 #pragma once
 
 #include <string>
@@ -7,10 +7,10 @@ namespace expirer {
 
 // "0.1.0".
 [[nodiscard]] std::string Version();
-// Twelve digits of it, with "-dirty" where files differed; "unknown" outside a
+// Twelve digits of the commit, plus "-dirty" if files differed; "unknown" outside a
 // checkout.
 [[nodiscard]] std::string Commit();
-// Version, commit, linked libraries and what was compiled in, a line each.
+// Version, commit, linked libraries and optional parts, one line each.
 [[nodiscard]] std::string VersionText();
 
 }  // namespace expirer

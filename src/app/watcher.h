@@ -1,6 +1,5 @@
-// The thread beside the core that does what may block on the disk: once a second it
-// looks at the volume, and says in the status file and over HTTP that the process is
-// alive and how it is.
+// A thread beside the core for work that may block on the disk. Once a second it checks
+// the volume's free space, and writes the status file and the status for HTTP.
 #pragma once
 
 #include <atomic>
@@ -12,13 +11,13 @@ namespace expirer {
 
 class Watcher {
  public:
-  // Begins once the store is locked. `service` outlives it.
+  // Starts the thread. REQUIRED: the store is locked. `service` must outlive it.
   explicit Watcher(Service* service);
   ~Watcher() { Stop(); }
 
-  // Ends the thread. From then on the caller may say the last word.
+  // Ends the thread. After that the caller may write the last status.
   void Stop();
-  // One sign of life: the thread's, or after Stop the caller's.
+  // Writes the status once. Only the thread, or after Stop the caller, may call it.
   void WriteStatus(bool stopped);
 
  private:
@@ -26,7 +25,7 @@ class Watcher {
   void CheckVolume();
 
   Service* const service_;
-  bool failed_ = false;  // the status file could not be written, as was logged
+  bool failed_ = false;  // writing the status file failed, and this was logged
   std::atomic<bool> watching_{true};
   std::thread thread_;
 };

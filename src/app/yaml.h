@@ -1,6 +1,6 @@
-// A YAML file as a plain tree with positions. Stricter than YAML: one
-// document, no anchors, aliases, merges or tags, and no member twice, so that
-// what a file says can be read off the page.
+// Reads a YAML file as a plain tree with positions. Stricter than YAML: one document, no
+// anchors, aliases, merges or tags, and no repeated member, so that a reader of the file
+// sees what it means.
 #pragma once
 
 #include <string>
@@ -14,7 +14,7 @@ struct YamlMember;
 struct Yaml {
   enum class Kind { kNull, kScalar, kList, kMap };
   Kind kind = Kind::kNull;
-  int line = 1;  // both from 1
+  int line = 1;  // line and column count from 1
   int column = 1;
   std::string text;    // of a scalar
   bool plain = false;  // a scalar without quotes and not a block
@@ -27,7 +27,7 @@ struct YamlMember {
   Yaml value;
 };
 
-// Something wrong in a file: where, at which key, and one sentence.
+// An error in a file: its place, its key, and one sentence.
 struct YamlIssue {
   int line = 1;
   int column = 1;
@@ -35,11 +35,11 @@ struct YamlIssue {
   std::string what;
 };
 
-// The longest file read, in bytes.
+// The largest file that is read, in bytes.
 inline constexpr size_t kYamlBytesMax = 1 << 20;
 
-// Reads `text`, adding to `issues` what is wrong with it; the tree holds all
-// that could be read. An empty text is an empty map. Never throws.
+// Reads `text` and adds its errors to `issues`. The tree has everything that could be
+// read. An empty text is an empty map. Never throws.
 [[nodiscard]] Yaml ParseYaml(std::string_view text, std::vector<YamlIssue>* issues);
 
 }  // namespace expirer

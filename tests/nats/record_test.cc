@@ -203,7 +203,7 @@ void Record::ExpectTheRest(Proxy* link, const std::function<Outcome()>& broken,
   EXPECT_EQ(cut.code, 1);
   const std::string part = Path("trace.part");
   EXPECT_THAT(cut.output, StartsWith(says));
-  EXPECT_THAT(cut.output, HasSubstr("; " + part + " holds all before "));
+  EXPECT_THAT(cut.output, HasSubstr("; " + part + " has everything before "));
   EXPECT_EQ(std::count(cut.output.begin(), cut.output.end(), '\n'), 1) << cut.output;
   EXPECT_EQ(Files(), std::vector<std::string>{"trace.part"});
   const std::string flag = "--since ";
@@ -275,7 +275,7 @@ TEST_F(Record, OnlyStreamsThatKeepTheirPastAreRead) {
     const Outcome run = Run({"--stream", stream, "--out", Path("trace")});
     EXPECT_EQ(run.code, 1);
     EXPECT_THAT(run.output, HasSubstr("stream " + stream + " has "));
-    EXPECT_THAT(run.output, HasSubstr("holds only what is not acked yet"));
+    EXPECT_THAT(run.output, HasSubstr("holds only messages that are not acked yet"));
     ExpectNoConsumer(stream);
   }
   EXPECT_TRUE(Files().empty());
@@ -326,8 +326,8 @@ TEST_F(Record, WhatIsWrongIsToldInOneSentence) {
   const Outcome ahead = Run(
       {"--stream", "ORDERS", "--until", "2200-01-01T00:00:00Z", "--out", Path("trace")});
   EXPECT_EQ(ahead.code, 0);
-  EXPECT_THAT(ahead.output, StartsWith("--until has not come yet: recorded is what is "
-                                       "there now\nmessages  3\n"));
+  EXPECT_THAT(ahead.output, StartsWith("--until is in the future: recorded only the "
+                                       "messages up to now\nmessages  3\n"));
 }
 
 // The lines of SECURITY.md for `record`.

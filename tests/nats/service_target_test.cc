@@ -235,7 +235,7 @@ TEST_F(ServiceTarget, DoctorNamesTheTargetThatNoStreamTakesAndTheJobsThatWaitFor
   EXPECT_EQ(doctor.code, 1) << doctor.output;
   for (const char* line :
        {"FAIL  rule slow, target notify.slow: no stream has it",
-        "ok    rule good, target", "warn  jobs of slow: 1 tried again and again"})
+        "ok    rule good, target", "warn  jobs of slow: 1 being retried"})
     EXPECT_THAT(doctor.output, ::testing::HasSubstr(line));
   EXPECT_THAT(doctor.output, ::testing::Not(::testing::HasSubstr("jobs of good")));
   MakeNotifyStream();

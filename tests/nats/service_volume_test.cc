@@ -96,7 +96,7 @@ TEST_P(ServiceVolume, AStartWithoutRoomSaysSoAndWaitsLiveUntilThereIs) {
   world_->service().Kill9();
   Fill();
   world_->service().Start();
-  ASSERT_TRUE(world_->service().WaitLog("no room to start: waiting until there is"));
+  ASSERT_TRUE(world_->service().WaitLog("no room to start: waiting for free space"));
   ExpectLiveWithoutRoom();
   EXPECT_EQ(world_->service().Term(), 0) << "stopped while it waits";
   EXPECT_THAT(Health("--ready").output, HasSubstr("stopped"));

@@ -221,41 +221,42 @@ TEST_F(StoreCommand, ABadLineIsNamedAndNothingIsLoaded) {
   std::swap(lines[jobs], lines[jobs + 1]);
   WriteDump(lines);
   ExpectRefused("dump:" + std::to_string(jobs + 2) +
-                ": it does not come after the line above");
+                ": expected it before the line above, which has a higher key");
 
   lines = whole;
   lines.insert(lines.begin() + static_cast<long>(jobs), lines[jobs]);
   WriteDump(lines);
   ExpectRefused("dump:" + std::to_string(jobs + 2) +
-                ": it does not come after the line above");
+                ": expected it before the line above, which has a higher key");
 
   lines = whole;
   lines.erase(lines.begin() + static_cast<long>(jobs));
   WriteDump(lines);
-  ExpectRefused("dump:" + std::to_string(whole.size() - 1) + ": lines are missing above");
+  ExpectRefused("dump:" + std::to_string(whole.size() - 1) +
+                ": the number of lines above differs");
 
   lines = whole;
   lines.pop_back();
   WriteDump(lines);
   ExpectRefused("dump:" + std::to_string(whole.size()) +
-                ": it ends without its last line: it is cut off");
+                ": the dump is cut off: it has no last line");
 
   lines = whole;
   lines.push_back("{}");
   WriteDump(lines);
   ExpectRefused("dump:" + std::to_string(whole.size() + 1) +
-                ": there is more after the last line");
+                ": expected nothing after the last line");
 
   lines = whole;
   lines[0] =
       R"({"expirer_dump":1,"format":99,"store":"0123456789abcdef0123456789abcdef"})";
   WriteDump(lines);
-  ExpectRefused("dump:1: dump 1 of format 99 is of a newer version of expirer");
+  ExpectRefused("dump:1: dump 1 of format 99 is from a newer version of expirer");
 
   lines = whole;
   lines.erase(lines.begin());
   WriteDump(lines);
-  ExpectRefused("dump:1: it is no head of a dump");
+  ExpectRefused("dump:1: expected the first line of a dump");
 
   WriteDump({});
   ExpectRefused("dump:1: it is empty");

@@ -316,7 +316,7 @@ TEST(Config, ValuesThatCanNeverWorkTogetherAreRefusedAtTheirPlace) {
   EXPECT_EQ(
       Error(rule("due: /at", "late: { after: 168h, action: skip }")),
       "f:4:47: rules[0].publish[0].late.after: an event that is due longer ago than "
-      "store.history (168h) is rejected as stale, so this is never judged; expected "
+      "store.history (168h) is rejected as stale, so this has no effect; expected "
       "less");
   EXPECT_THAT(Errors(rule("due: /at", "late: { after: 168h, action: fire }")), IsEmpty());
   EXPECT_EQ(
@@ -355,11 +355,11 @@ TEST(Config, LimitsThatMemoryDoesNotAllowAreRefused) {
   EXPECT_THAT(judged(16'000'000'000), IsEmpty());
   EXPECT_THAT(
       judged(1'000'000'000),
-      ElementsAre("2:11: limits.window: 1000000000 of 16 bytes each are more than "
-                  "the 1000000000 bytes of memory there are; expected at most "
+      ElementsAre("2:11: limits.window: 1000000000 of 16 bytes each need more than "
+                  "the 1000000000 bytes of memory available; expected at most "
                   "62500000",
-                  "3:13: limits.inflight: 1000000 of 1024 bytes each are more than "
-                  "the 1000000000 bytes of memory there are; expected at most "
+                  "3:13: limits.inflight: 1000000 of 1024 bytes each need more than "
+                  "the 1000000000 bytes of memory available; expected at most "
                   "976562"));
   EXPECT_GT(MemoryBytes(), 0);
   EXPECT_EQ(Errors(kText).empty(), MemoryBytes() >= 16'000'000'000);
@@ -814,8 +814,8 @@ TEST(Config, ConnectionsAreChecked) {
   for (const char* right : {"a", "a:65535", "nats://u:p@a:1", "[::1]", "[::1]:4222"})
     EXPECT_TRUE(ParseServers(right).ok()) << right;
   EXPECT_EQ(Error("nats: { token: \"secret\\n\" }"),
-            "f:1:16: nats.token: expected no line break or other control character, at "
-            "its end neither");
+            "f:1:16: nats.token: control characters are not allowed (check for a newline "
+            "at its end)");
   EXPECT_EQ(Error("nats: { tls: { cert: c.pem } }"),
             "f:1:14: nats.tls: expected cert and key together, found one of them");
   EXPECT_EQ(Error("nats: { inbox_prefix: 'a.*' }"),
@@ -919,8 +919,8 @@ TEST(Config, ASecretThatEndsInALineBreakIsRefusedByNameAndNotShown) {
   for (const std::string name : {"NATS_USER", "NATS_PASSWORD", "NATS_TOKEN"}) {
     Config config = DefaultConfig();
     EXPECT_THAT(Apply(&config, {{name, "s3cr3t\n"}}),
-                ElementsAre(name + ": expected no line break or other control character, "
-                                   "at its end neither"));
+                ElementsAre(name + ": control characters are not allowed (check for a "
+                                   "newline at its end)"));
   }
 }
 

@@ -126,7 +126,7 @@ TEST_F(Context, OneThatIsNamedMustBeThereAndWhole) {
   EXPECT_THAT(wrong("cut"), HasSubstr("context cut: " + dir_.path()));
   for (const auto& [text, what] :
        {std::pair(R"({"url":"x,,y"})", "url: expected servers such as"),
-        {R"({"token":"t\n"})", "token: expected no line break"},
+        {R"({"token":"t\n"})", "token: control characters are not allowed"},
         {R"({"inbox_prefix":"a.>"})", "inbox_prefix: expected a subject without"},
         {R"({"jetstream_domain":"a.b"})", "jetstream_domain: expected letters"}}) {
     Put("odd", text);

@@ -101,7 +101,7 @@ TEST_F(StanRules, OneDurableIsOneRules) {
 
 TEST_F(StanRules, ARenamedRuleKeepsItsDurable) {
   EXPECT_THAT(Errors(Text(std::string("    was: old\n") + kSchedule + kPublish)),
-              ElementsAre(HasSubstr("expected `durable` beside it")));
+              ElementsAre(HasSubstr("expected `durable` with the old name")));
 }
 
 TEST_F(StanRules, TheBuiltInOneTakesTheAppsPlace) {

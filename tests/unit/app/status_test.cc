@@ -179,7 +179,7 @@ TEST(Health, OfTheFileIsThatOfTheStatusInIt) {
   EXPECT_TRUE(ReadHealth(path, 501'000).live);
   EXPECT_EQ(ReadHealth(path, 501'000).why, "not connected to NATS");
   std::ofstream(path) << "{\"half\":";
-  EXPECT_THAT(ReadHealth(path, 501'000).why, HasSubstr("is no status file"));
+  EXPECT_THAT(ReadHealth(path, 501'000).why, HasSubstr("is not a status file"));
 }
 
 }  // namespace
