@@ -26,12 +26,16 @@ ConsumerWish Adopting(const WishedSource& source) {
 
 }  // namespace
 
-Admission::Admission(Options options, Requests* requests, JetStream* js)
-    : options_(std::move(options)),
+Admission::Admission(const IngressOptions* options,
+                     const std::map<std::string, std::string>& floors, Requests* requests,
+                     JetStream* js)
+    : options_(*options),
       requests_(requests),
       js_(js),
-      replace_all_(!options_.rebuilding),
-      given_up_(options_.given_up) {}
+      replace_all_(!options->rebuilding) {
+  for (const auto& [key, value] : floors)
+    if (value == EncodeFloor(kGivenUp)) given_up_.insert(key);
+}
 
 // Runs before our own service listens, so any answer comes from another process. No
 // answer and "no responders" mean the same, because a killed process's subscriptions may

@@ -3,27 +3,16 @@
 // to this store and have acked nothing that the store does not know.
 #pragma once
 
-#include <cstdint>
-#include <functional>
 #include <map>
 #include <set>
 #include <string>
 #include <vector>
 
-#include "base/status.h"
 #include "net/consumer_setup.h"
-#include "net/jetstream.h"
+#include "net/ingress_options.h"
 #include "net/requests.h"
 
 namespace expirer {
-
-// What to do with consumers that belong to another store, cannot serve as they are, or
-// have acked more than this store knows.
-enum class Adopt {
-  kRefuse,
-  kNew,      // go on from their ack floor; what they acked before is missing here
-  kRebuild,  // replace them and read the streams again before anything fires
-};
 
 // The durable that a rule needs in one stream.
 struct WishedSource {
@@ -32,20 +21,17 @@ struct WishedSource {
   ConsumerWish wish;
 };
 
-// Control thread only.
+// A floor of no stream: it was gone, and --adopt=new went on without it.
+inline const StoredFloor kGivenUp{"", 0};
+
+// The control thread only.
 class Admission {
  public:
-  struct Options {
-    std::string name;
-    std::string store_id;
-    Adopt adopt = Adopt::kRefuse;
-    bool rebuilding = false;  // an earlier process began a rebuild that has not ended
-    // The highest sequence that the store has applied, by SourceKey.
-    std::map<std::string, uint64_t> read_marks;
-    // The sources whose streams were gone when --adopt=new went on without them.
-    std::set<std::string> given_up;
-  };
-  Admission(Options options, Requests* requests, JetStream* js);
+  // `options` outlive it. `floors` are all ConsumerFloors ever posted; they say which
+  // streams were gone when --adopt=new went on without them.
+  Admission(const IngressOptions* options,
+            const std::map<std::string, std::string>& floors, Requests* requests,
+            JetStream* js);
 
   enum class Verdict {
     kAdmitted,
@@ -61,7 +47,8 @@ class Admission {
   [[nodiscard]] absl::Status Replace(const std::vector<WishedSource>& sources);
 
   [[nodiscard]] const std::string& why() const { return why_; }
-  // After kAdmitted: the sources whose streams are gone, for Options::given_up.
+  // Admitted: those of the read marks whose streams are gone. Each gets kGivenUp for its
+  // floor.
   [[nodiscard]] const std::set<std::string>& given_up() const { return given_up_; }
 
  private:
@@ -74,7 +61,7 @@ class Admission {
   // The objection to a source's consumer; "" = none.
   [[nodiscard]] absl::StatusOr<std::string> Examine(const WishedSource& source);
 
-  const Options options_;
+  const IngressOptions& options_;
   Requests* const requests_;
   JetStream* const js_;
   bool alone_ = false;

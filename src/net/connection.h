@@ -29,6 +29,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "base/log.h"
 #include "base/mutex.h"
 #include "base/status.h"
 #include "net/connection_options.h"
@@ -41,6 +42,14 @@ struct __natsSubscription;
 struct __natsOptions;
 
 namespace expirer {
+
+// Logs, gathered, what NATS says against the connection in the role `role`: for
+// Connection::Handlers::error.
+[[nodiscard]] inline auto LogErrorsOf(std::string_view role) {
+  return [role = std::string(role)](const std::string& text) {
+    LogGathered(Level::kWarn, "NATS reports an error", "", text, {{"connection", role}});
+  };
+}
 
 // Thread-safe.
 class Connection {

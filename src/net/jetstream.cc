@@ -73,6 +73,16 @@ void AddOrigin(std::string_view object, StreamInfo* info) {
   if (!origin.name.empty()) info->origins.push_back(std::move(origin));
 }
 
+template <typename Info>
+std::vector<absl::StatusOr<Info>> ReadAll(
+    const std::vector<absl::StatusOr<std::string>>& replies,
+    absl::StatusOr<Info> (*read)(std::string_view)) {
+  std::vector<absl::StatusOr<Info>> infos;
+  for (const auto& reply : replies)
+    infos.push_back(reply.ok() ? read(*reply) : reply.status());
+  return infos;
+}
+
 std::string ConsumerBody(const std::string& stream, const std::string& config) {
   return JsonObject("stream_name", stream, "config", Json{config});
 }
@@ -117,8 +127,7 @@ absl::StatusOr<std::vector<std::string>> JetStream::ReadStreamNames(
 }
 
 absl::StatusOr<StreamInfo> JetStream::Stream(const std::string& stream) {
-  ASSIGN_OR_RETURN(const std::string reply, Call("STREAM.INFO." + stream, ""));
-  return ReadStream(reply);
+  return std::move(Streams({stream}).front());
 }
 
 absl::StatusOr<StreamInfo> JetStream::ReadStream(std::string_view text) {
@@ -176,15 +185,9 @@ absl::Status JetStream::CreateStream(const StreamSpec& config) {
                  "max_msgs", -1, "max_bytes", -1, "discard", "old")));
 }
 
-absl::Status JetStream::DeleteStream(const std::string& stream) {
-  return ReadError(Call("STREAM.DELETE." + stream, ""));
-}
-
 absl::StatusOr<ConsumerInfo> JetStream::Consumer(const std::string& stream,
                                                  const std::string& consumer) {
-  ASSIGN_OR_RETURN(const std::string reply,
-                   Call("CONSUMER.INFO." + stream + "." + consumer, ""));
-  return ReadConsumer(reply);
+  return std::move(Consumers({{stream, consumer}}).front());
 }
 
 std::vector<absl::StatusOr<ConsumerInfo>> JetStream::Consumers(
@@ -193,10 +196,7 @@ std::vector<absl::StatusOr<ConsumerInfo>> JetStream::Consumers(
   for (const ConsumerName& name : names)
     subjects.push_back(
         fmt::format("{}CONSUMER.INFO.{}.{}", prefix_, name.stream, name.consumer));
-  std::vector<absl::StatusOr<ConsumerInfo>> infos;
-  for (const auto& reply : requests_->CallAll(subjects, timeout_ms_))
-    infos.push_back(reply.ok() ? ReadConsumer(*reply) : reply.status());
-  return infos;
+  return ReadAll(requests_->CallAll(subjects, timeout_ms_), ReadConsumer);
 }
 
 std::vector<absl::StatusOr<StreamInfo>> JetStream::Streams(
@@ -204,10 +204,7 @@ std::vector<absl::StatusOr<StreamInfo>> JetStream::Streams(
   std::vector<std::string> subjects;
   for (const std::string& name : names)
     subjects.push_back(fmt::format("{}STREAM.INFO.{}", prefix_, name));
-  std::vector<absl::StatusOr<StreamInfo>> infos;
-  for (const auto& reply : requests_->CallAll(subjects, timeout_ms_))
-    infos.push_back(reply.ok() ? ReadStream(*reply) : reply.status());
-  return infos;
+  return ReadAll(requests_->CallAll(subjects, timeout_ms_), ReadStream);
 }
 
 absl::StatusOr<ConsumerInfo> JetStream::ReadConsumer(std::string_view text) {

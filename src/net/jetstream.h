@@ -97,7 +97,6 @@ class JetStream {
                                                       const std::string& filter,
                                                       uint64_t from);
   [[nodiscard]] absl::Status CreateStream(const StreamSpec& config);
-  [[nodiscard]] absl::Status DeleteStream(const std::string& stream);
   [[nodiscard]] absl::StatusOr<ConsumerInfo> Consumer(const std::string& stream,
                                                       const std::string& consumer);
   // The same for many subjects, asked at once.

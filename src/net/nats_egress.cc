@@ -282,11 +282,7 @@ void NatsEgress::OnDown(const std::string& why) {
 
 void NatsEgress::OnError(const std::string& text) {
   const std::string subject = DeniedSubject(text);
-  if (subject.empty()) {
-    LogGathered(Level::kWarn, "NATS reports an error", "", text,
-                {{"connection", "egress"}});
-    return;
-  }
+  if (subject.empty()) return LogErrorsOf("egress")(text);
   // Our own inbox: the echo of a message over core NATS, whose attempt would
   // otherwise time out again and again without a word.
   const bool echo = subject.starts_with(reply_prefix_);

@@ -24,12 +24,20 @@ constexpr size_t kBytesMin = 1'024;
 constexpr int64_t kLargeExpiresMs = 2'000;
 constexpr int kLargesMax = 16;  // then those behind may be smaller again
 
-}  // namespace
-
 bool MayBecomeDead(const Intent& intent) {
   if (std::holds_alternative<RejectIntent>(intent)) return true;
   const auto* cancel = std::get_if<CancelIntent>(&intent);
   return cancel != nullptr && cancel->late != nullptr && !cancel->late->trouble.empty();
+}
+
+}  // namespace
+
+void SetIntent(Intent intent, const EventView& event, MessageRequest* request) {
+  request->intent = std::move(intent);
+  if (MayBecomeDead(request->intent))
+    request->raw = std::make_unique<RawMessage>(RawMessage{
+        std::string(event.subject), event.headers != nullptr ? *event.headers : Headers(),
+        std::string(event.payload)});
 }
 
 PullSource::PullSource(Options options, Connection* connection, PullReplies* replies,
@@ -221,13 +229,11 @@ void PullSource::OnMessage(const Delivery& delivery, const AckSubject& ack) {
   request.time_ns = ack.time_ns;
   request.received_ms = clock_->NowMs();
   request.reply.assign(delivery.reply());
-  request.intent =
-      evaluate_(EventView{delivery.subject(), delivery.payload(), &headers_, ack.time_ns},
-                request.received_ms);
-  if (MayBecomeDead(request.intent)) {
-    request.raw = std::make_unique<RawMessage>(RawMessage{
-        std::string(delivery.subject()), headers_, std::string(delivery.payload())});
-  }
+  const EventView event{.subject = delivery.subject(),
+                        .payload = delivery.payload(),
+                        .headers = &headers_,
+                        .time_ns = ack.time_ns};
+  SetIntent(evaluate_(event, request.received_ms), event, &request);
   MutexLock lock(&mutex_);
   Heard();
   pause_ms_ = 0;

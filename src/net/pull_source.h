@@ -27,8 +27,9 @@
 
 namespace expirer {
 
-// Whether the dead store may keep the message's own bytes.
-[[nodiscard]] bool MayBecomeDead(const Intent& intent);
+// Fills in `request->intent`, and `request->raw` with the event's own bytes if these may
+// have to be kept in the dead store.
+void SetIntent(Intent intent, const EventView& event, MessageRequest* request);
 
 // Thread-safe. It frees places without holding a lock, since the inbox may then call
 // Tick of any source.

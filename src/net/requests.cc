@@ -42,24 +42,12 @@ void Requests::Ask(const std::string& subject, const std::string& body,
 
 absl::StatusOr<std::string> Requests::Call(const std::string& subject,
                                            const std::string& body, int64_t timeout_ms) {
-  struct Waiter {
-    Mutex mutex;
-    bool done ABSL_GUARDED_BY(mutex) = false;
-    absl::StatusOr<std::string> reply ABSL_GUARDED_BY(mutex) = Unavailable("no reply");
-  };
-  Waiter waiter;
-  Ask(subject, body, timeout_ms, [&waiter](absl::StatusOr<std::string> reply) {
-    MutexLock lock(&waiter.mutex);
-    waiter.reply = std::move(reply);
-    waiter.done = true;
-  });
-  MutexLock lock(&waiter.mutex);
-  waiter.mutex.Await([&waiter] { return waiter.done; });
-  return std::move(waiter.reply);
+  return std::move(CallAll({subject}, timeout_ms, body).front());
 }
 
 std::vector<absl::StatusOr<std::string>> Requests::CallAll(
-    const std::vector<std::string>& subjects, int64_t timeout_ms) {
+    const std::vector<std::string>& subjects, int64_t timeout_ms,
+    const std::string& body) {
   struct Waiter {
     Mutex mutex;
     size_t missing ABSL_GUARDED_BY(mutex);
@@ -72,7 +60,7 @@ std::vector<absl::StatusOr<std::string>> Requests::CallAll(
     waiter.replies.assign(subjects.size(), Unavailable("no reply"));
   }
   for (size_t i = 0; i < subjects.size(); ++i) {
-    Ask(subjects[i], "", timeout_ms, [&waiter, i](absl::StatusOr<std::string> reply) {
+    Ask(subjects[i], body, timeout_ms, [&waiter, i](absl::StatusOr<std::string> reply) {
       MutexLock lock(&waiter.mutex);
       waiter.replies[i] = std::move(reply);
       --waiter.missing;

@@ -60,6 +60,12 @@ std::vector<std::string> AllTransformed(const SubjectTransform& transform,
   return out;
 }
 
+bool AnyOverlaps(const std::vector<std::string>& subjects,
+                 const std::vector<std::string>& filters) {
+  return std::any_of(filters.begin(), filters.end(),
+                     [&](const std::string& f) { return Overlaps(subjects, f); });
+}
+
 std::vector<std::string> Stored(JetStream* js, const StreamInfo& stream, int deep);
 
 std::vector<std::string> StoredOf(JetStream* js, const StreamOrigin& origin, int deep) {
@@ -121,16 +127,12 @@ std::vector<std::string> FiltersFor(const RuleFilters& filters,
 }
 
 bool IsOnlyNamed(const RuleFilters& filters, const StreamInfo& stream) {
-  return std::none_of(
-      filters.anywhere.begin(), filters.anywhere.end(),
-      [&stream](const std::string& f) { return Overlaps(stream.subjects, f); });
+  return !AnyOverlaps(stream.subjects, filters.anywhere);
 }
 
 bool Serves(const StreamSpec& spec, const RuleFilters& filters) {
   return filters.named.contains(spec.name) ||
-         std::any_of(
-             filters.anywhere.begin(), filters.anywhere.end(),
-             [&spec](const std::string& f) { return Overlaps(spec.subjects, f); });
+         AnyOverlaps(spec.subjects, filters.anywhere);
 }
 
 std::string Transformed(const SubjectTransform& transform, std::string_view subject) {

@@ -370,11 +370,8 @@ bool Bus::OnMessage(size_t index, const StanLink::Message& message) {
     request.received_ms = clock_->NowMs();
     request.reply = ReplyOf({life_, index, message.seq});
     const EventView event{reader.channel, message.payload, nullptr, message.time_ns};
-    request.intent = evaluators_[reader.rule]->Evaluate(event, request.received_ms);
-    if (MayBecomeDead(request.intent)) {
-      request.raw = std::make_unique<RawMessage>(
-          RawMessage{reader.channel, {}, std::string(message.payload)});
-    }
+    SetIntent(evaluators_[reader.rule]->Evaluate(event, request.received_ms), event,
+              &request);
     {
       MutexLock lock(&mutex_);
       readers_[index].progress.Delivered(message.seq);

@@ -387,10 +387,7 @@ bool Replayer::DeliverTo(RuleIndex index, const Waiting& waiting) {
   request.received_ms = clock_.NowMs();
   if (core) event.time_ns = request.received_ms * 1'000'000;
   request.time_ns = event.time_ns;
-  request.intent = evaluators_[index]->Evaluate(event, request.received_ms);
-  if (MayBecomeDead(request.intent))
-    request.raw = std::make_unique<RawMessage>(
-        RawMessage{line.subject, line.headers, line.payload});
+  SetIntent(evaluators_[index]->Evaluate(event, request.received_ms), event, &request);
   if (!waiting.again && options_.on_intent)
     options_.on_intent(line, rule, request.intent);
   NoteDue(request.intent);
