@@ -1,15 +1,17 @@
 #include "app/client_commands.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdlib>
 #include <functional>
+#include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include <fmt/format.h>
 
+#include "api/verb.h"
 #include "app/client.h"
 #include "app/client_flags.h"
 #include "app/context.h"
@@ -18,7 +20,6 @@
 #include "base/exit_code.h"
 #include "base/log.h"
 #include "base/visible.h"
-#include "job/request.h"
 #include "json/places.h"
 #include "json/view.h"
 #include "json/writer.h"
@@ -31,13 +32,34 @@ struct ClientArgs {
   std::string name = "expirer";
   std::string timeout = "5s";
   bool json = false;
-  std::vector<std::string> jobs;
-  std::string rule, prefix, state, due_before, id;
-  uint64_t limit = 1'000;
   bool all = false;
-  bool dry_run = false;
-  bool stale = false;
+  uint64_t limit = 1'000;
+  std::vector<std::string> jobs;
+  // What the request says beside these, by member.
+  std::map<std::string_view, std::string> texts;
+  std::map<std::string_view, bool> switches;
 };
+
+// The flag of a member that requests have.
+struct MemberFlag {
+  std::string_view member;
+  const char* flag;
+  const char* help;
+};
+constexpr MemberFlag kTexts[] = {
+    {"rule", "--rule", "only this rule's"},
+    {"prefix", "--prefix", "only keys that begin so"},
+    {"state", "--state", "pending, in_flight, retrying or held"},
+    {"due_before", "--due-before", "RFC 3339 time"},
+    {"id", "--id", "one entry by the id that dead ls shows"}};
+constexpr MemberFlag kSwitches[] = {
+    {"dry_run", "--dry-run", "only count"},
+    {"stale", "--stale", "also what was due longer ago than store.history remembers"}};
+
+bool Takes(const Verb& verb, std::string_view member) {
+  const std::vector<std::string> members = Words(verb.members);
+  return std::find(members.begin(), members.end(), member) != members.end();
+}
 
 int Fail(const absl::Status& status) {
   Say(Message(status));
@@ -75,34 +97,33 @@ void PrintMembers(const std::string& before, std::string_view json) {
   }
 }
 
-// The request that the filter flags make.
-std::string FilterJson(const ClientArgs& args, uint64_t limit,
-                       const std::string& cursor) {
-  return JsonObject("limit", limit, "rule", IfAny(args.rule), "prefix",
-                    IfAny(args.prefix), "state", IfAny(args.state), "due_before",
-                    IfAny(args.due_before), "cursor", IfAny(cursor), "dry_run",
-                    IfAny(args.dry_run), "stale", IfAny(args.stale));
+// The request for one page of what the flags let through.
+std::string PageJson(const Verb& verb, const ClientArgs& args, uint64_t limit,
+                     const std::string& cursor) {
+  JsonWriter out;
+  out.Object();
+  if (Takes(verb, "limit")) out.Add("limit", limit);
+  for (const auto& [member, text] : args.texts) out.Add(member, IfAny(text));
+  for (const auto& [member, on] : args.switches) out.Add(member, IfAny(on));
+  return out.Add("cursor", IfAny(cursor)).Take();
 }
 
 // Every item of the pages of a list, up to args.limit (0 = all of them).
-struct Listing {
-  std::string endpoint;
-  std::string items;  // the member that holds them
-  std::vector<std::string> columns;
-};
-int RunListing(const ClientArgs& args, const Listing& listing) {
+int RunListing(const Verb& verb, const ClientArgs& args) {
+  const std::vector<std::string> columns = Words(verb.client.columns);
   return WithClient(args, [&](Client* client) {
-    Table table(listing.columns);
+    Table table(columns);
     std::string cursor;
     uint64_t shown = 0;
     do {
       const uint64_t left = args.limit == 0 ? kPageMax : args.limit - shown;
-      const auto reply = client->Ask(
-          listing.endpoint, FilterJson(args, std::min<uint64_t>(left, kPageMax), cursor));
+      const auto reply =
+          client->Ask(std::string(verb.name),
+                      PageJson(verb, args, std::min<uint64_t>(left, kPageMax), cursor));
       if (!reply.ok()) return Fail(reply.status());
       cursor.clear();
       Json list;
-      const std::string pointer = "/" + listing.items;
+      const std::string pointer = "/" + std::string(verb.client.items);
       (void)ReadPlaces(*reply, {{"/cursor", &cursor}, {pointer, &list}});
       const auto items = JsonItems(list.text);
       if (!items.ok()) return Fail(Internal("the reply is not what a list replies"));
@@ -113,7 +134,7 @@ int RunListing(const ClientArgs& args, const Listing& listing) {
           continue;
         }
         std::vector<std::string> cells;
-        for (const std::string& column : listing.columns)
+        for (const std::string& column : columns)
           (void)ReadPlaces(item.raw, {{"/" + column, &cells.emplace_back()}});
         table.Add(std::move(cells));
       }
@@ -124,88 +145,55 @@ int RunListing(const ClientArgs& args, const Listing& listing) {
   });
 }
 
-void PrintReply(const ClientArgs& args, const std::string& reply) {
+// Prints the reply to the request of this number; what the process ends with. Of
+// `stats` the first page has all but the other rules.
+int Show(const ClientArgs& args, size_t number, const std::string& reply) {
+  std::string outcome;
+  Json rules;
+  (void)ReadPlaces(reply, {{"/outcome", &outcome}, {"/rules", &rules}});
   if (args.json)
     PrintOut(reply + "\n");
+  else if (!outcome.empty())
+    PrintOut(fmt::format("{}: {}\n", Visible(args.jobs[number]), Visible(outcome)));
+  else if (number > 0 && !rules.text.empty())
+    PrintMembers("rules.", rules.text);
   else
     PrintMembers("", reply);
+  return outcome.empty() || outcome == "cancelled" ? kDone : kFailed;
 }
 
-// Sends `bodies`, one after the other; `show` gets the number of a body and its reply,
-// and may add more of them. The exit code of the last failure.
-int AskEach(const ClientArgs& args, const std::string& endpoint,
-            std::vector<std::string>* bodies,
-            const std::function<int(size_t, const std::string&)>& show) {
+// Asks for each that is named, or page by page for what the flags let through.
+int Run(const Verb& verb, const ClientArgs& args) {
+  if (!verb.client.items.empty()) return RunListing(verb, args);
+  std::vector<std::string> bodies;
+  const auto text = [&args](std::string_view member) {
+    const auto at = args.texts.find(member);
+    return at == args.texts.end() ? std::string() : at->second;
+  };
+  const auto name = [&](std::string_view member, const std::string& value) {
+    const auto dry_run = args.switches.find("dry_run");
+    const bool dry = dry_run != args.switches.end() && dry_run->second;
+    bodies.push_back(JsonObject(member, value, "dry_run", IfAny(dry)));
+  };
+  for (const std::string& job : args.jobs) name("job", job);
+  if (!text("id").empty()) name("id", text("id"));
+  const bool named = !bodies.empty();
+  if (!named && verb.changes && !args.all && text("rule").empty() &&
+      text("prefix").empty())
+    return Fail(Invalid(fmt::format(
+        "{}: name jobs, give --id, --rule or --prefix, or --all", verb.client.command)));
+  if (!named) bodies.push_back(PageJson(verb, args, kPageMax, ""));
   return WithClient(args, [&](Client* client) {
     int code = kDone;
-    for (size_t i = 0; i < bodies->size(); ++i) {
-      const auto reply = client->Ask(endpoint, (*bodies)[i]);
-      const int shown = reply.ok() ? show(i, *reply) : Fail(reply.status());
+    for (size_t i = 0; i < bodies.size(); ++i) {
+      const auto reply = client->Ask(std::string(verb.name), bodies[i]);
+      const int shown = reply.ok() ? Show(args, i, *reply) : Fail(reply.status());
       if (shown != kDone) code = shown;
+      std::string cursor;
+      if (reply.ok()) (void)ReadPlaces(*reply, {{"/cursor", &cursor}});
+      if (!cursor.empty()) bodies.push_back(PageJson(verb, args, kPageMax, cursor));
     }
     return code;
-  });
-}
-
-std::vector<std::string> JobBodies(const ClientArgs& args) {
-  std::vector<std::string> bodies;
-  for (const std::string& job : args.jobs)
-    bodies.push_back(JsonObject("job", job, "dry_run", IfAny(args.dry_run)));
-  return bodies;
-}
-
-int RunGet(const ClientArgs& args) {
-  std::vector<std::string> bodies = JobBodies(args);
-  return AskEach(args, "get", &bodies, [&](size_t, const std::string& reply) {
-    PrintReply(args, reply);
-    return kDone;
-  });
-}
-
-int RunCancel(const ClientArgs& args) {
-  std::vector<std::string> bodies = JobBodies(args);
-  return AskEach(args, "cancel", &bodies, [&](size_t i, const std::string& reply) {
-    std::string outcome;
-    (void)ReadPlaces(reply, {{"/outcome", &outcome}});
-    PrintOut(args.json
-                 ? reply + "\n"
-                 : fmt::format("{}: {}\n", Visible(args.jobs[i]), Visible(outcome)));
-    return outcome == "cancelled" ? kDone : kFailed;
-  });
-}
-
-int RunStats(const ClientArgs& args) {
-  std::vector<std::string> bodies{JsonObject()};
-  return AskEach(args, "stats", &bodies, [&](size_t i, const std::string& reply) {
-    Json rules;
-    std::string cursor;
-    (void)ReadPlaces(reply, {{"/rules", &rules}, {"/cursor", &cursor}});
-    if (args.json || i == 0)
-      PrintReply(args, reply);
-    else
-      PrintMembers("rules.", rules.text);  // the first page had all else
-    if (!cursor.empty()) bodies.push_back(JsonObject("cursor", cursor));
-    return kDone;
-  });
-}
-
-// Requeue or purge: of what is named, or page by page of what the filters let
-// through.
-int RunDead(const ClientArgs& args, const std::string& verb) {
-  const bool one = !args.jobs.empty() || !args.id.empty();
-  if (!one && args.rule.empty() && args.prefix.empty() && !args.all)
-    return Fail(
-        Invalid("dead " + verb + ": name jobs, give --id, --rule or --prefix, or --all"));
-  std::vector<std::string> bodies = JobBodies(args);
-  if (!args.id.empty())
-    bodies.push_back(JsonObject("id", args.id, "dry_run", IfAny(args.dry_run)));
-  if (!one) bodies.push_back(FilterJson(args, kPageMax, ""));
-  return AskEach(args, "dead." + verb, &bodies, [&](size_t, const std::string& reply) {
-    std::string cursor;
-    PrintReply(args, reply);
-    (void)ReadPlaces(reply, {{"/cursor", &cursor}});
-    if (!cursor.empty()) bodies.push_back(FilterJson(args, kPageMax, cursor));
-    return kDone;
   });
 }
 
@@ -216,68 +204,44 @@ void AddConnection(CLI::App* command, ClientArgs* args) {
   command->add_flag("--json", args->json, "JSON lines instead of a table");
 }
 
-void AddFilters(CLI::App* command, ClientArgs* args) {
-  command->add_option("--rule", args->rule, "only this rule's");
-  command->add_option("--prefix", args->prefix, "only keys that begin so");
+void AddMembers(const Verb& verb, CLI::App* command, ClientArgs* args) {
+  for (const MemberFlag& one : kTexts)
+    if (Takes(verb, one.member))
+      command->add_option(one.flag, args->texts[one.member], one.help);
+  for (const MemberFlag& one : kSwitches)
+    if (Takes(verb, one.member))
+      command->add_flag(one.flag, args->switches[one.member], one.help);
+  if (!verb.client.items.empty() && Takes(verb, "limit"))
+    command
+        ->add_option("-n,--limit", args->limit,
+                     fmt::format("{} shown, 0 = all (1000)", verb.client.items))
+        ->check(CLI::NonNegativeNumber);
+  if (!Takes(verb, "job")) return;
+  const bool pages = Takes(verb, "cursor");
+  command
+      ->add_option("JOB", args->jobs, pages ? "dead jobs, <rule>/<key>" : "<rule>/<key>")
+      ->required(!pages);
+  if (pages) command->add_flag("--all", args->all, "without any filter");
 }
 
 }  // namespace
 
 void AddClientCommands(CLI::App* app, int* code) {
   const auto args = std::make_shared<ClientArgs>();
-  const auto add = [args, code](CLI::App* to, const std::string& name,
-                                const std::string& what,
-                                std::function<int(const ClientArgs&)> run) {
-    CLI::App* command = to->add_subcommand(name, what);
-    AddConnection(command, args.get());
-    command->callback([args, code, run = std::move(run)] { *code = run(*args); });
-    return command;
-  };
-  CLI::App* ls =
-      add(app, "ls", "list the jobs to come, in due order", [](const ClientArgs& a) {
-        return RunListing(a,
-                          {"list",
-                           "jobs",
-                           {"job", "state", "due", "target", "attempts", "last_error"}});
-      });
-  AddFilters(ls, args.get());
-  ls->add_option("--state", args->state, "pending, in_flight, retrying or held");
-  ls->add_option("--due-before", args->due_before, "RFC 3339 time");
-  ls->add_option("-n,--limit", args->limit, "jobs shown, 0 = all (1000)")
-      ->check(CLI::NonNegativeNumber);
-  CLI::App* get = add(app, "get", "tell what is known of jobs", RunGet);
-  get->add_option("JOB", args->jobs, "<rule>/<key>")->required();
-  CLI::App* cancel = add(app, "cancel", "cancel jobs", RunCancel);
-  cancel->add_option("JOB", args->jobs, "<rule>/<key>")->required();
-  add(app, "stats", "numbers of the running service", RunStats);
-
-  CLI::App* dead =
+  CLI::App* const dead =
       app->add_subcommand("dead", "what could not become or be sent as a job");
   dead->require_subcommand(1);
-  CLI::App* list = add(dead, "ls", "list the dead store", [](const ClientArgs& a) {
-    return RunListing(a,
-                      {"dead.list",
-                       "entries",
-                       {"id", "rule", "kind", "job", "at", "stream", "seq", "reason"}});
-  });
-  AddFilters(list, args.get());
-  list->add_option("-n,--limit", args->limit, "entries shown, 0 = all (1000)")
-      ->check(CLI::NonNegativeNumber);
-  for (const std::string verb : {"requeue", "purge"}) {
-    CLI::App* command =
-        add(dead, verb,
-            verb == "purge" ? "remove for good"
-                            : "make dead jobs pending, run rejected messages again",
-            [verb](const ClientArgs& a) { return RunDead(a, verb); });
-    AddFilters(command, args.get());
-    command->add_option("JOB", args->jobs, "dead jobs, <rule>/<key>");
-    command->add_option("--id", args->id, "one entry by the id that dead ls shows");
-    command->add_flag("--all", args->all, "without any filter");
-    if (verb == "purge")
-      command->add_flag("--dry-run", args->dry_run, "only count");
-    else
-      command->add_flag("--stale", args->stale,
-                        "also what was due longer ago than store.history remembers");
+  for (const Verb* const verb : Verbs()) {
+    std::string_view name = verb->client.command;
+    if (name.empty()) continue;
+    const bool of_dead = name.starts_with("dead ");
+    if (of_dead) name.remove_prefix(5);
+    CLI::App* const command =
+        (of_dead ? dead : app)
+            ->add_subcommand(std::string(name), std::string(verb->about));
+    AddConnection(command, args.get());
+    AddMembers(*verb, command, args.get());
+    command->callback([args, code, verb] { *code = Run(*verb, *args); });
   }
 }
 

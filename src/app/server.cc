@@ -211,17 +211,19 @@ class Server : private Service {
     about.name = config.name;
     about.version = Version();
     about.store_id = store->id();
-    about.job_limits = config.job_limits();
-    about.job_limits.targets = egress.get();
     about.data = [this] {
       return JsonWriter()
           .Object()
           .Members(TotalsJson(loop.Told(nullptr), clock.NowMs()))
           .Take();
     };
-    about.more_stats = [this] { return MoreStats(*this); };
+    about.context = {.rules = &config.rules,
+                     .clock = &clock,
+                     .job_limits = config.job_limits(),
+                     .more_stats = [this] { return MoreStats(*this); }};
+    about.context.job_limits.targets = egress.get();
     api = std::make_unique<Api>(std::move(about), &ingress->connection(), &inbox,
-                                store.get(), &config.rules, &clock);
+                                store.get());
     ingress->OnReply([this](const Caller& caller, int code, const std::string& body) {
       api->Reply(caller, code, body);
     });

@@ -8,13 +8,13 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "api/api.h"
 #include "app/config.h"
 #include "app/core_loop.h"
 #include "app/server.h"
 #include "base/alarm.h"
 #include "base/clock.h"
 #include "base/mutex.h"
-#include "net/api.h"
 #include "net/ingress.h"
 #include "net/nats_egress.h"
 #include "net/stan.h"

@@ -154,6 +154,14 @@ std::string DeadJobKey(std::string_view rule, std::string_view job_key) {
   return key.append(job_key);
 }
 
+std::optional<DeadName> SplitDeadKey(std::string_view key) {
+  const size_t zero = key.find('\0');
+  if (zero == key.npos || zero + 1 >= key.size()) return std::nullopt;
+  const char kind = key[zero + 1];
+  if (kind != 'r' && kind != 'j') return std::nullopt;
+  return DeadName{key.substr(0, zero), kind == 'j', key.substr(zero + 2)};
+}
+
 void EncodeJobKey(const JobKey& key, char (&out)[kJobKeyBytes]) {
   out[0] = static_cast<char>(key.lane >> 8);
   out[1] = static_cast<char>(key.lane);

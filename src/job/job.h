@@ -244,6 +244,13 @@ inline constexpr std::string_view kStaleReason = "stale: ";
 
 [[nodiscard]] std::string DeadRejectKey(std::string_view rule, const Position& position);
 [[nodiscard]] std::string DeadJobKey(std::string_view rule, std::string_view key);
+// What such a key says. Views of it; nullopt for one that neither of them made.
+struct DeadName {
+  std::string_view rule;
+  bool job = false;
+  std::string_view key;  // of a job
+};
+[[nodiscard]] std::optional<DeadName> SplitDeadKey(std::string_view key);
 
 inline constexpr size_t kJobKeyBytes = 18;
 void EncodeJobKey(const JobKey& key, char (&out)[kJobKeyBytes]);

@@ -33,7 +33,7 @@ class Requests {
   [[nodiscard]] absl::StatusOr<std::string> Call(const std::string& subject,
                                                  const std::string& body,
                                                  int64_t timeout_ms);
-  // Likewise, all at once, each with this body; the replies in the same order.
+  // Likewise, all at once, with the same body; the replies in the same order.
   [[nodiscard]] std::vector<absl::StatusOr<std::string>> CallAll(
       const std::vector<std::string>& subjects, int64_t timeout_ms,
       const std::string& body = "");

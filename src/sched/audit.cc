@@ -118,25 +118,23 @@ class Auditor {
   void CheckDead(std::string_view key, std::string_view value) {
     ++totals_.dead;
     dead_bytes_ += value.size();
-    const size_t end = key.find('\0');
-    const char kind = end + 1 < key.size() ? key[end + 1] : '\0';
-    const std::string rule(key.substr(0, end));
-    if (end == std::string_view::npos || (kind != 'r' && kind != 'j'))
+    const std::optional<DeadName> name = SplitDeadKey(key);
+    const std::string rule(key.substr(0, key.find('\0')));
+    if (!name)
       return Found("a dead entry of rule {} has a malformed key", JsonQuoted(rule));
     const absl::StatusOr<Dead> dead = DecodeDead(value);
     if (!dead.ok())
       return Found("a dead entry of rule {}: {}", rule, Message(dead.status()));
     if (IsStale(*dead)) ++stale_;
     RuleCounts& seen = seen_[rule];
-    if (kind == 'r') {
+    if (!name->job) {
       ++seen.rejected;
       return;
     }
     ++seen.dead_jobs;
-    const std::string_view job = key.substr(end + 2);
     // Its job_row is empty: the row is the payload.
-    if (dead->job_row.empty() && job.starts_with(kMalformed))
-      quarantined_.insert(std::string(job.substr(kMalformed.size())));
+    if (dead->job_row.empty() && name->key.starts_with(kMalformed))
+      quarantined_.insert(std::string(name->key.substr(kMalformed.size())));
   }
 
   absl::Status CheckRow(std::string_view key, std::string_view value) {

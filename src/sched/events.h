@@ -4,15 +4,14 @@
 #pragma once
 
 #include <cstdint>
-#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
-#include "job/request.h"
 #include "job/rules.h"
+#include "sched/command.h"
 #include "store/space.h"
 
 namespace expirer {
@@ -58,80 +57,6 @@ struct MessageRequest {
   // With a RejectIntent, and a CancelIntent whose late message is in trouble.
   std::unique_ptr<RawMessage> raw;
   Requeue* requeue = nullptr;  // of a message out of the dead store; null for others
-};
-
-// Who asked through the API, and how the answer finds the way back.
-struct Caller {
-  std::string reply;
-  size_t endpoint = 0;   // of the service, for its own counts
-  int64_t began_ns = 0;  // monotonic
-  // What a reply may hold: the server's max_payload when it was asked.
-  size_t bytes_max = std::numeric_limits<size_t>::max();
-};
-
-// What is known of one job.
-struct GetRequest {
-  Caller caller;
-  JobRef job;
-};
-
-struct CancelRequest {
-  Caller caller;
-  JobRef job;
-};
-
-// A job to be sent over core NATS to <name>.v1.round-trip.<id>.
-struct RoundTripRequest {
-  Caller caller;
-  RoundTrip trip;
-};
-
-// A page of jobs as read from the store, still to be told which of them are in
-// flight. `jobs` are complete but for their states, which stand between `head`
-// and `tail`.
-struct ListRequest {
-  struct Row {
-    uint64_t seq = 0;
-    bool retrying = false;
-    bool held = false;  // its rule is not configured
-    std::string head;
-    std::string tail;
-  };
-  Caller caller;
-  std::string state;  // as asked for; "" = any
-  std::vector<Row> jobs;
-  std::string cursor;  // "" = the last page
-};
-
-// Asks for the numbers of the core. The reply also has `more`, members that the asker
-// knows (a fragment of json/writer.h), and lists the rules that follow `after`.
-struct StatsRequest {
-  Caller caller;
-  std::string more;
-  std::string after;
-};
-
-// A reply complete already, but decided on what may not be durable yet.
-struct ReadRequest {
-  Caller caller;
-  std::string body;
-};
-
-// Dead entries to be taken back or removed.
-struct DeadRequest {
-  struct Entry {
-    std::string key;               // of the dead family
-    std::optional<Intent> intent;  // requeue: what the rules make of it now
-    Position source;               // and its original position
-    std::string refusal;           // why it cannot be taken back; "" = it can
-  };
-  Caller caller;
-  bool purge = false;
-  bool dry_run = false;
-  bool one = false;    // named by itself: what stands against it is an error
-  bool stale = false;  // requeue: stale ones, too
-  std::vector<Entry> entries;
-  std::string cursor;
 };
 
 // The answer to one publish attempt.
@@ -213,7 +138,7 @@ struct Admitted {};
 using Completion =
     std::variant<PubAnswer, Synced, EgressChanged, RuleRead, StoodStill, TargetKnown,
                  DiskSpace, ConsumerFloor, RebuildAsked, Admitted>;
-using Request = std::variant<MessageRequest, GetRequest, CancelRequest, ListRequest,
-                             StatsRequest, ReadRequest, DeadRequest, RoundTripRequest>;
+// A command is never null.
+using Request = std::variant<MessageRequest, std::unique_ptr<Command>>;
 
 }  // namespace expirer

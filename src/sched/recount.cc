@@ -1,7 +1,6 @@
 #include "sched/recount.h"
 
 #include "job/job.h"
-#include "sched/pages.h"
 
 namespace expirer {
 

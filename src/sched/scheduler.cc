@@ -86,7 +86,7 @@ absl::StatusOr<int64_t> Scheduler::Step(Instant now, std::vector<Completion>* co
   StageHousekeeping();
   RETURN_IF_ERROR(Write());
   if (stalled_) return now_.wall_ms + kStallPollMs;
-  RETURN_IF_ERROR(AnswerReads());
+  RETURN_IF_ERROR(AnswerCommands());
   CountAnew();
   RETURN_IF_ERROR(JudgeTimesAnew());
   ledger_.Release();
@@ -101,7 +101,7 @@ absl::StatusOr<int64_t> Scheduler::Step(Instant now, std::vector<Completion>* co
 }
 
 bool Scheduler::Drained() const {
-  return in_flight_.size() == 0 && dead_work_.empty() && turn_.empty() && ledger_.idle();
+  return in_flight_.size() == 0 && unfinished_.empty() && turn_.empty() && ledger_.idle();
 }
 
 void Scheduler::StageHousekeeping() {
@@ -203,7 +203,7 @@ uint64_t Scheduler::pending() const {
 
 int64_t Scheduler::NextWork(bool refilling) {
   if ((!turn_.empty() && !ledger_.HoldsWrite(turn_, now_.mono_ms)) ||
-      !dead_work_.empty() || refilling || recount_ != nullptr || ahead_rows_.scanning())
+      !unfinished_.empty() || refilling || recount_ != nullptr || ahead_rows_.scanning())
     return now_.wall_ms;
   int64_t mono =
       std::min({in_flight_.NextDeadline(), ledger_.NextSyncMs(), gates_.NextOverdueMs()});

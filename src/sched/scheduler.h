@@ -101,16 +101,38 @@ class Scheduler {
   [[nodiscard]] int64_t next_work_ms() const { return next_work_ms_; }
   [[nodiscard]] const Queues& queues() const { return queues_; }
 
-  // Limits of the work on requests for the dead store in one turn: it ends after so many
-  // entries, or after so many bytes were read.
-  static constexpr size_t kDeadEntriesATurn = 128;
-  static constexpr size_t kDeadBytesATurn = 2 << 20;
-
   // All counts except `overdue`.
   [[nodiscard]] Stats Snapshot(int64_t now_ms) const;
   // Counts overdue jobs. O(overdue), at most Overdue::kVisitsMax per lane plus as many
   // retrying ones.
   [[nodiscard]] Overdue CountOverdue(int64_t now_ms) const;
+
+  // What follows is for commands, in Apply and Answer. Errors are the disk's.
+
+  // The place in the order of events that a command has which changes this key.
+  [[nodiscard]] Position PositionNow(const Register& known);
+  // Cancels a key that is known. True: too late, its job may have been sent.
+  [[nodiscard]] absl::StatusOr<bool> CancelNow(std::string_view rule,
+                                               std::string_view key,
+                                               const Register& known);
+  // What a message asks for, at this position.
+  [[nodiscard]] absl::Status ApplyMessage(MessageRequest* message, Position position);
+  // One of the jobs that a message asks for; returns why it is kept as rejected.
+  [[nodiscard]] absl::StatusOr<std::string> ScheduleJob(MessageRequest* message,
+                                                        QueueIndex queue, Job job,
+                                                        const Position& position);
+  // Stores the job of a key as its register says, due at `not_before_ms` at the earliest.
+  void OpenJob(QueueIndex queue, const std::string& id, Job job,
+               const std::optional<Register>& known, Register reg,
+               int64_t not_before_ms = 0);
+  // Puts a job into a lane, to be sent at `at_ms` at the earliest.
+  JobKey Place(LaneState* lane, int64_t at_ms, const Job& job, const std::string& id,
+               const Register* from, Register to);
+  // Whether an attempt at the row with this number is not answered, or it waits for one.
+  [[nodiscard]] bool HasAttempt(uint64_t seq) const {
+    return in_flight_.Holds(seq) || waiting_.contains(seq);
+  }
+  [[nodiscard]] RegisterPolicy Policy(QueueIndex queue) const;
 
  private:
   // What a cancel found in the queues of its rule.
@@ -136,15 +158,11 @@ class Scheduler {
   [[nodiscard]] absl::Status ApplyRebuildAsked();
   void EndRebuild();
   [[nodiscard]] absl::Status ApplyRequests(std::vector<Request>* requests);
-  [[nodiscard]] absl::Status ApplyMessage(MessageRequest* message, Position position);
   [[nodiscard]] Position PositionOf(MessageRequest* message);
   void Answer(MessageRequest* message, std::string why);
   [[nodiscard]] absl::Status ApplyScheduleIntent(MessageRequest* message,
                                                  ScheduleIntent intent,
                                                  const Position& position);
-  [[nodiscard]] absl::StatusOr<std::string> ScheduleJob(MessageRequest* message,
-                                                        QueueIndex queue, Job job,
-                                                        const Position& position);
   [[nodiscard]] absl::StatusOr<bool> IsOldToAnEntry(QueueIndex queue,
                                                     const std::string& key,
                                                     const Position& position) const;
@@ -161,58 +179,20 @@ class Scheduler {
                                         const RejectIntent& reject, std::string job_row);
   void DropStale(const std::string& stream, uint64_t seq);
 
-  // The API's requests: scheduler_api.cc. What changes something is applied in
-  // step 1; what only reads waits in `reads_` until the write of its Step.
-  [[nodiscard]] absl::Status ApplyCancelRequest(CancelRequest* request);
-  [[nodiscard]] absl::Status ApplyRoundTrip(RoundTripRequest* request);
-  // A request for the dead store, and how much of it was done.
-  struct DeadWork {
-    DeadRequest request;
-    size_t next = 0;  // of its entries
-    uint64_t done = 0;
-    uint64_t still = 0;
-    uint64_t conflicts = 0;
-  };
-  [[nodiscard]] absl::Status ApplyDeadRequests();
-  void AnswerDead(const DeadWork& work);
-  enum class DeadEnd { kDone, kStill, kGone, kConflict };
-  struct DeadOutcome {
-    DeadEnd end = DeadEnd::kDone;
-    std::string why;
-  };
-  [[nodiscard]] absl::StatusOr<DeadOutcome> ApplyDeadEntry(const DeadRequest& request,
-                                                           DeadRequest::Entry* entry,
-                                                           size_t* bytes);
-  [[nodiscard]] absl::StatusOr<DeadOutcome> RequeueReject(std::string_view rule,
-                                                          DeadRequest::Entry* entry,
-                                                          const Dead& dead, bool stale);
-  [[nodiscard]] absl::Status RunAgain(std::string_view rule, DeadRequest::Entry* entry,
-                                      const Dead& dead, Requeue* requeue);
-  [[nodiscard]] absl::StatusOr<DeadOutcome> RequeueJob(std::string_view rule,
-                                                       std::string_view key,
-                                                       const Dead& dead);
-  [[nodiscard]] absl::Status PurgeDead(std::string_view rule, std::string_view key,
-                                       const std::string& dead_key, bool job,
-                                       const Dead& dead);
-  void DropReject(std::string_view rule, const std::string& key, const Dead& dead);
-  // Whether the dead store is full: then only references are kept.
-  [[nodiscard]] bool DeadFull() const {
-    return counts_.dead() >= options_.dead || counts_.dead_bytes() >= options_.dead_bytes;
-  }
-  [[nodiscard]] absl::Status AnswerReads();
-  [[nodiscard]] absl::Status AnswerGet(GetRequest* request);
-  void AnswerList(ListRequest* request);
-  void AnswerStats(StatsRequest* request);
+  // Commands: scheduler_commands.cc.
+  [[nodiscard]] absl::Status ReadAhead(const std::vector<Request>& requests);
+  [[nodiscard]] absl::Status Take(std::unique_ptr<Command> command);
+  [[nodiscard]] absl::Status ApplyPieces();
+  [[nodiscard]] absl::Status AnswerCommands();
   [[nodiscard]] absl::StatusOr<bool> MaybeSent(std::string_view rule,
                                                std::string_view key,
                                                const Register& known) const;
-  [[nodiscard]] Position ApiPosition(const Register& known);
-  void Answer(Caller caller, int code, std::string body);
+  // Nothing more is kept whole.
+  [[nodiscard]] bool DeadFull() const {
+    return counts_.dead() >= options_.dead || counts_.dead_bytes() >= options_.dead_bytes;
+  }
 
-  // Opening, moving and closing jobs: scheduler_jobs.cc.
-  void OpenJob(QueueIndex queue, const std::string& id, Job job,
-               const std::optional<Register>& known, Register reg,
-               int64_t not_before_ms = 0);
+  // What becomes of jobs: scheduler_jobs.cc.
   // How a job ends.
   struct End {
     JobState state = JobState::kFired;   // or kSkipped, kDead
@@ -227,8 +207,6 @@ class Scheduler {
   [[nodiscard]] absl::StatusOr<bool> CloseCancelled(std::string_view rule,
                                                     std::string_view key,
                                                     const Register& known, Register* to);
-  JobKey Place(LaneState* lane, int64_t at_ms, const Job& job, const std::string& id,
-               const Register* from, Register to);
   [[nodiscard]] std::string IdOf(const InFlight& attempt);
   [[nodiscard]] absl::Status OpenLateCancel(MessageRequest* message, LateCancel* late,
                                             const Position& position,
@@ -248,10 +226,7 @@ class Scheduler {
                                                  const Register& known);
   // The attempt whose end decides about the row: its own, or one that it waits for.
   [[nodiscard]] InFlight* AttemptOf(const JobKey& row);
-  [[nodiscard]] bool HasAttempt(uint64_t seq) const {
-    return in_flight_.Holds(seq) || waiting_.contains(seq);
-  }
-  // Decides about the row that waited for the attempt, which fired or did not.
+  // What becomes of a row that waited for the attempt, which fired or did not.
   [[nodiscard]] absl::Status CloseSuccessor(const InFlight& attempt);
   void ReleaseSuccessor(const InFlight& attempt);
   [[nodiscard]] absl::Status JudgeTimesAnew();
@@ -261,7 +236,6 @@ class Scheduler {
   void Quarantine(const LaneState& lane, const JobKey& key, std::string_view row,
                   const absl::Status& why);
   [[nodiscard]] Register LiveRegister(const InFlight& attempt);
-  [[nodiscard]] RegisterPolicy Policy(QueueIndex queue) const;
   [[nodiscard]] Outcomes& OutcomesOf(QueueIndex queue) { return stats_.outcomes[queue]; }
 
   // Steps 2 and 3: scheduler.cc.
@@ -329,9 +303,19 @@ class Scheduler {
   };
   std::map<std::string, StaleDropped> stale_dropped_;  // by stream
 
-  std::vector<Request> reads_;  // answered after the write
-  // Not done yet, in order of arrival; they occupy their places in the inbox.
-  std::deque<DeadWork> dead_work_;
+  const Core core_{.options = options_,
+                   .now = now_,
+                   .intake_open = intake_open_,
+                   .queues = queues_,
+                   .streams = streams_,
+                   .egress = *egress_,
+                   .lanes = lanes_,
+                   .counts = counts_,
+                   .turn = turn_,
+                   .jobs = *this};
+  std::vector<std::unique_ptr<Command>> applied_;  // answered after the write
+  // Not done yet, in order of arrival; they keep their places in the inbox.
+  std::deque<std::unique_ptr<Command>> unfinished_;
   // Rows of newer schedules that wait for an attempt at an older one of the same
   // due time: by seq, each with the seq of that attempt's row.
   absl::flat_hash_map<uint64_t, uint64_t> waiting_;

@@ -252,23 +252,17 @@ absl::Status Scheduler::ApplyTimeouts() {
 }
 
 absl::Status Scheduler::ApplyRequests(std::vector<Request>* requests) {
-  RETURN_IF_ERROR(turn_.ReadAhead<CancelRequest>(*requests));
+  RETURN_IF_ERROR(ReadAhead(*requests));
   int64_t messages = 0;
   for (Request& request : *requests) {
-    auto* const message = std::get_if<MessageRequest>(&request);
-    if (message != nullptr) ++messages;
-    if (message != nullptr)
+    if (auto* const message = std::get_if<MessageRequest>(&request)) {
+      ++messages;
       RETURN_IF_ERROR(ApplyMessage(message, PositionOf(message)));
-    else if (auto* cancel = std::get_if<CancelRequest>(&request))
-      RETURN_IF_ERROR(ApplyCancelRequest(cancel));
-    else if (auto* trip = std::get_if<RoundTripRequest>(&request))
-      RETURN_IF_ERROR(ApplyRoundTrip(trip));
-    else if (auto* dead = std::get_if<DeadRequest>(&request))
-      dead_work_.push_back({std::move(*dead)});
-    else
-      reads_.push_back(std::move(request));
+    } else {
+      RETURN_IF_ERROR(Take(std::get<std::unique_ptr<Command>>(std::move(request))));
+    }
   }
-  RETURN_IF_ERROR(ApplyDeadRequests());
+  RETURN_IF_ERROR(ApplyPieces());
   if (messages > 0) stats_.batch.Add(messages);
   requests->clear();
   turn_.EndReadAhead();

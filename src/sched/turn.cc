@@ -33,12 +33,7 @@ absl::StatusOr<std::optional<Register>> Turn::Known(const std::string& id) const
   return store_->GetRegister(id);
 }
 
-template <typename AnyRequest>
-absl::Status Turn::ReadAhead(const std::vector<Request>& requests) {
-  std::vector<std::string> ids;
-  for (const Request& request : requests)
-    if (const auto* asks = std::get_if<AnyRequest>(&request))
-      ids.push_back(MakeId(asks->job.rule, asks->job.key));
+absl::Status Turn::ReadAhead(std::vector<std::string> ids) {
   if (ids.size() < 2) return absl::OkStatus();
   std::vector<std::optional<Register>> found;
   RETURN_IF_ERROR(store_->GetRegisters(ids, &found));
@@ -46,9 +41,6 @@ absl::Status Turn::ReadAhead(const std::vector<Request>& requests) {
     ahead_.insert_or_assign(std::move(ids[i]), std::move(found[i]));
   return absl::OkStatus();
 }
-
-template absl::Status Turn::ReadAhead<CancelRequest>(const std::vector<Request>&);
-template absl::Status Turn::ReadAhead<GetRequest>(const std::vector<Request>&);
 
 void Turn::Put(const std::string& id, const Register* from, Register to) {
   const std::string_view rule = std::string_view(id).substr(0, id.find('\0'));

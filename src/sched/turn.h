@@ -50,11 +50,9 @@ class Turn {
   // The register of a key; empty if the key is unknown.
   [[nodiscard]] absl::StatusOr<std::optional<Register>> Known(
       const std::string& id) const;
-  // Reads the registers of the jobs that requests of this kind name, for Known: one by
-  // one each would make its own way through a large store's filters and index.
-  // REQUIRES: EndReadAhead before the next write.
-  template <typename AnyRequest>
-  [[nodiscard]] absl::Status ReadAhead(const std::vector<Request>& requests);
+  // Reads these registers, for Known: one by one each would make its own way through a
+  // large store's filters and index. REQUIRES: EndReadAhead before the next write.
+  [[nodiscard]] absl::Status ReadAhead(std::vector<std::string> ids);
   void EndReadAhead() { ahead_.clear(); }
   // Replaces the key's register, also one of a rule that is not configured. `from` is
   // the register known so far; null = none.

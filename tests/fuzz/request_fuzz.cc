@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <string_view>
 
+#include "api/dead.h"
+#include "api/list.h"
+#include "api/round_trip.h"
 #include "base/check.h"
-#include "job/request.h"
 #include "json/view.h"
 
 namespace expirer {
@@ -46,15 +48,16 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (const auto job = ParseJobRequest(text); job.ok()) CheckRef(*job);
   if (const auto job = ParseJobName(text); job.ok()) CheckRef(*job);
   if (const auto list = ParseListQuery(text); list.ok()) CheckList(*list);
-  for (const DeadVerb verb : {DeadVerb::kList, DeadVerb::kRequeue, DeadVerb::kPurge}) {
-    const auto dead = ParseDeadQuery(text, verb);
+  for (const std::string_view names :
+       {kDeadListMembers, kRequeueMembers, kPurgeMembers}) {
+    const auto dead = ParseDeadQuery(text, names);
     if (!dead.ok()) continue;
     CHECK(dead->limit >= 1 && dead->limit <= kPageMax);
-    CHECK(verb == DeadVerb::kPurge || !dead->dry_run);
+    CHECK(names == kPurgeMembers || !dead->dry_run);
     if (dead->job) CheckRef(*dead->job);
   }
-  (void)ParseStatsRequest(text);
+  (void)ParseQuery(text, "rule state cursor");
   if (const auto trip = ParseRoundTrip(text); trip.ok())
-    CHECK(!trip->id.empty() && trip->id.size() <= 40 && trip->in_ms <= kRoundTripMaxMs);
+    CHECK(!trip->id->empty() && trip->id->size() <= 40 && trip->in_ms <= kRoundTripMaxMs);
   return 0;
 }

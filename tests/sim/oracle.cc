@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 
 #include "base/coding.h"
-#include "sched/pages.h"
 #include "sim/world.h"
 #include "store/meta.h"
 
@@ -227,7 +226,7 @@ Oracle::Ask* Oracle::AskedToClose(const std::string& reply, QueueIndex queue,
   return ask;
 }
 
-void Oracle::HandedCancelRequest(const CancelRequest& request, Instant now) {
+void Oracle::HandedCancelRequest(const JobCommand& request, Instant now) {
   Ask* const ask = AskedToClose(request.caller.reply, *queues_.Find(request.job.rule),
                                 request.job.key, now);
   for (const Event* event : EventsOf(queues_[ask->queue].rule, ask->key)) {
@@ -238,8 +237,8 @@ void Oracle::HandedCancelRequest(const CancelRequest& request, Instant now) {
   cancels_by_reply_[ask->reply] = ask;
 }
 
-void Oracle::HandedDead(const DeadRequest& request, Instant now, const Store& store) {
-  for (const DeadRequest::Entry& entry : request.entries) {
+void Oracle::HandedDead(const DeadCommand& request, Instant now, const Store& store) {
+  for (const DeadCommand::Entry& entry : request.entries) {
     const std::optional<DeadName> name = SplitDeadKey(entry.key);
     std::string value;
     const auto found = store.GetDead(entry.key, &value);
@@ -296,10 +295,11 @@ void Oracle::HandedCancel(const Event& event, const Store& store) {
 
 void Oracle::Handed(const Request& request, Instant now, const Store& store) {
   ++order_;
-  if (const auto* cancel = std::get_if<CancelRequest>(&request))
-    return HandedCancelRequest(*cancel, now);
-  if (const auto* dead = std::get_if<DeadRequest>(&request))
-    return HandedDead(*dead, now, store);
+  if (const auto* command = std::get_if<std::unique_ptr<Command>>(&request)) {
+    if (const auto* cancel = dynamic_cast<const JobCommand*>(command->get()))
+      return HandedCancelRequest(*cancel, now);
+    return HandedDead(dynamic_cast<const DeadCommand&>(**command), now, store);
+  }
   const auto& message = std::get<MessageRequest>(request);
   Event* const event = ByTime(message.time_ns);
   event->handed_at_ms = std::max(event->handed_at_ms, now.wall_ms);

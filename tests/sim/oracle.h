@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "api/dead.h"
 #include "net/memory_bus.h"
 #include "sched/queues.h"
 #include "sched/scheduler.h"
@@ -153,9 +154,9 @@ class Oracle {
   // Whether the queue need not know of the event.
   [[nodiscard]] bool Misses(const Event& event, QueueIndex queue) const;
   void HandedCancel(const Event& event, const Store& store);
-  void HandedCancelRequest(const CancelRequest& request, Instant now);
+  void HandedCancelRequest(const JobCommand& request, Instant now);
   [[nodiscard]] const Event* AskedAbout(const Ask& ask, const Store& store);
-  void HandedDead(const DeadRequest& request, Instant now, const Store& store);
+  void HandedDead(const DeadCommand& request, Instant now, const Store& store);
   Ask* AskedToClose(const std::string& reply, QueueIndex queue, const std::string& key,
                     Instant now);
   void Accept(Again* again, Instant now);

@@ -5,7 +5,6 @@
 
 #include "base/coding.h"
 #include "sched/audit.h"
-#include "sched/pages.h"
 #include "sim/oracle.h"
 
 namespace expirer::sim {

@@ -4,8 +4,8 @@
 
 #include <fmt/format.h>
 
-#include "sched/pages.h"
 #include "sim/process.h"
+#include "support/commands.h"
 
 namespace expirer::sim {
 namespace {
@@ -281,12 +281,9 @@ void World::AskToCancel() {
 
 void World::Ask(JobRef job) {
   if (!process_->admitted || !process_->inbox.TakePlace()) return;
-  CancelRequest request;
-  request.caller.reply = fmt::format("ask {}", ++asked_);
-  request.job = std::move(job);
-  Tell(fmt::format("{}: cancel {}/{}", request.caller.reply, request.job.rule,
-                   request.job.key));
-  process_->inbox.Ask(std::move(request));
+  Caller caller{fmt::format("ask {}", ++asked_)};
+  Tell(fmt::format("{}: cancel {}/{}", caller.reply, job.rule, job.key));
+  process_->inbox.Ask(MakeJobCommand("cancel", job.rule, job.key, std::move(caller)));
 }
 
 // Requeue or purge of some entries in a row. Rules may take by then what they rejected.
@@ -304,15 +301,15 @@ void World::AskAboutDead() {
         return dead.status();
       });
   if (!visited.ok() || entries.empty() || !process_->inbox.TakePlace()) return;
-  DeadRequest request;
+  DeadCommand request;
   request.caller.reply = fmt::format("ask {}", ++asked_);
   request.purge = draws_.Chance(40);
-  request.stale = draws_.Chance(50);
+  request.query.stale = draws_.Chance(50);
   const size_t first = draws_.Below(entries.size());
   const size_t end = std::min<size_t>(entries.size(), first + 1 + draws_.Below(4));
-  request.one = end - first == 1 && draws_.Chance(50);
+  request.query.one = end - first == 1 && draws_.Chance(50);
   for (size_t i = first; i < end; ++i) {
-    DeadRequest::Entry& entry = request.entries.emplace_back();
+    DeadCommand::Entry& entry = request.entries.emplace_back();
     entry.key = entries[i].first;
     entry.source = entries[i].second.source;
     process_->dead_asked[request.caller.reply].insert(entry.key);
@@ -325,7 +322,7 @@ void World::AskAboutDead() {
   }
   Tell(fmt::format("{}: {} {} dead entries", request.caller.reply,
                    request.purge ? "purge" : "requeue", end - first));
-  process_->inbox.Ask(std::move(request));
+  process_->inbox.Ask(std::make_unique<DeadCommand>(std::move(request)));
 }
 
 // ---- The link, the rules' consumers, the targets.

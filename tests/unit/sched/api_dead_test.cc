@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-#include "sched/pages.h"
+#include "api/dead_list.h"
 #include "unit/sched/api_world.h"
 
 namespace expirer {
@@ -39,15 +39,15 @@ class DeadWorld : public ApiWorld {
     EXPECT_TRUE(read.ok()) << read;
     return keys;
   }
-  MemoryBus::Replied Do(DeadRequest request) {
+  MemoryBus::Replied Do(DeadCommand request) {
     EXPECT_TRUE(Send(std::move(request)));
     Run();
     return Last();
   }
-  static DeadRequest One(const std::string& key, bool purge = false) {
-    DeadRequest request;
+  static DeadCommand One(const std::string& key, bool purge = false) {
+    DeadCommand request;
     request.purge = purge;
-    request.one = true;
+    request.query.one = true;
     request.entries.emplace_back().key = key;
     return request;
   }
@@ -79,7 +79,7 @@ TEST(ApiDead, PageEndsBeforeWhatItHasNoRoomForAndLeadsOn) {
         &(cursor = ""));
     ASSERT_TRUE(read.ok()) << read;
     if (cursor.empty()) break;
-    const auto next = ParseDeadQuery(R"({"cursor":")" + cursor + "\"}", DeadVerb::kList);
+    const auto next = ParseDeadQuery(R"({"cursor":")" + cursor + "\"}", kDeadListMembers);
     ASSERT_TRUE(next.ok()) << next.status();
     query = *next;
   } while (seen.size() <= 5);
@@ -191,8 +191,8 @@ TEST(ApiDead, RequeueTwiceInOneTurnTakesBackOnce) {
 }
 
 // A rejected message as the rules see it once they have been mended.
-DeadRequest Again(const std::string& key, int64_t due_ms, const Position& source) {
-  DeadRequest request = DeadWorld::One(key);
+DeadCommand Again(const std::string& key, int64_t due_ms, const Position& source) {
+  DeadCommand request = DeadWorld::One(key);
   ScheduleIntent intent;
   intent.job.key = "a";
   intent.job.due_ms = due_ms;
@@ -237,7 +237,7 @@ TEST(ApiDead, RejectThatIsStillOneStays) {
   DeadWorld w;
   w.Reject("no key", {1});
   w.Run();
-  DeadRequest request;
+  DeadCommand request;
   request.entries.emplace_back().key = w.Keys({})[0];
   request.entries[0].intent = RejectIntent{"no key"};
   EXPECT_THAT(w.Do(std::move(request)).body, HasSubstr(R"("still_rejected":1)"));
@@ -247,8 +247,8 @@ TEST(ApiDead, RejectThatIsStillOneStays) {
 TEST(ApiDead, PurgedJobIsClosedForItsOldSchedule) {
   DeadWorld w;
   w.Kill("a", 1);
-  DeadRequest dry = DeadWorld::One(DeadJobKey("r", "a"), /*purge=*/true);
-  dry.dry_run = true;
+  DeadCommand dry = DeadWorld::One(DeadJobKey("r", "a"), /*purge=*/true);
+  dry.query.dry_run = true;
   EXPECT_THAT(w.Do(std::move(dry)).body, HasSubstr(R"("purged":1,"dry_run":true)"));
   EXPECT_THAT(w.Keys({}), SizeIs(1));
   EXPECT_THAT(w.Do(DeadWorld::One(DeadJobKey("r", "a"), /*purge=*/true)).body,
@@ -282,7 +282,7 @@ TEST(ApiDead, FiltersAndCursorGoThroughAll) {
     all += w.Keys(page, &cursor).size();
     if (cursor.empty()) break;
     const auto next =
-        ParseDeadQuery(R"({"limit":3,"cursor":")" + cursor + "\"}", DeadVerb::kList);
+        ParseDeadQuery(R"({"limit":3,"cursor":")" + cursor + "\"}", kDeadListMembers);
     ASSERT_TRUE(next.ok()) << next.status();
     page = *next;
   }
@@ -301,7 +301,7 @@ class DeadPages : public DeadWorld {
     EXPECT_THAT(keys_, SizeIs(count));
   }
   void SendPurge(size_t from, size_t count) {
-    DeadRequest request;
+    DeadCommand request;
     request.purge = true;
     for (size_t i = from; i < from + count; ++i)
       request.entries.emplace_back().key = keys_[i];
@@ -348,7 +348,7 @@ TEST(ApiDead, RequestsAreWorkedOffAPieceATurnInTheirOrder) {
   w.SendPurge(300, 300);
   w.SendPurge(0, 600);
   w.Schedule("a", kNow, {1'000});  // a message of that turn waits for none of them
-  EXPECT_LE(w.MostATurn(), Scheduler::kDeadEntriesATurn);
+  EXPECT_LE(w.MostATurn(), Piece::kEntriesMax);
   EXPECT_EQ(w.Stored("a"), "pending");
   EXPECT_THAT(w.Replies(), testing::ElementsAre(Purged(400), Purged(200), Purged(0)));
 }
@@ -358,7 +358,7 @@ TEST(ApiDead, LargeEntriesAreWorkedOffFewATurn) {
   DeadPages w(40, kBytes);
   w.SendPurge(0, 20);
   w.SendPurge(20, 20);
-  EXPECT_LE(w.MostATurn(), Scheduler::kDeadBytesATurn / kBytes + 1);
+  EXPECT_LE(w.MostATurn(), Piece::kBytesMax / kBytes + 1);
   EXPECT_THAT(w.Replies(), testing::ElementsAre(Purged(20), Purged(20)));
 }
 

@@ -6,8 +6,9 @@
 #include <limits>
 #include <set>
 
+#include "api/list.h"
+#include "api/round_trip.h"
 #include "json/view.h"
-#include "sched/pages.h"
 #include "sched/process_gaps.h"
 #include "store/meta.h"
 #include "unit/sched/api_world.h"
@@ -45,8 +46,8 @@ TEST(Api, ReplyThatChangesNothingWaitsForTheWriteItRead) {
   ASSERT_TRUE(w.SendGet("a"));
   ASSERT_TRUE(w.SendGet("nobody"));
   ASSERT_TRUE(w.SendCancel("nobody"));
-  ASSERT_TRUE(w.Send(StatsRequest{}));
-  ASSERT_TRUE(w.Send(ListRequest{}));
+  ASSERT_TRUE(w.Send(MakeCommand("stats", "")));
+  ASSERT_TRUE(w.Send(ListCommand{}));
   w.Step();
   EXPECT_THAT(w.bus_->replied(), IsEmpty());
   w.Sync();
@@ -563,12 +564,15 @@ TEST(Api, TurnTakesABoundedNumberOfRequests) {
 
 // ---- Lists.
 
-ListRequest Page(ApiWorld* w, const ListQuery& query,
+ListCommand Page(ApiWorld* w, const ListQuery& query,
                  size_t bytes_max = std::numeric_limits<size_t>::max()) {
-  ListRequest page;
+  ListCommand page;
   page.caller.bytes_max = bytes_max;
-  const absl::Status read =
-      ReadJobs(*w->store_, Queues(w->rules_), query, w->clock_.NowMs(), &page);
+  page.query = query;
+  const Queues queues(w->rules_);
+  page.queues = &queues;
+  page.clock = &w->clock_;
+  const absl::Status read = page.Read(*w->store_);
   EXPECT_TRUE(read.ok()) << read;
   return page;
 }
@@ -583,7 +587,7 @@ TEST(Api, ListGoesThroughAllJobsInDueOrderPageByPage) {
   query.limit = 10;
   std::vector<std::string> all;
   for (int pages = 0; pages < 4; ++pages) {
-    const ListRequest page = Page(&w, query);
+    const ListCommand page = Page(&w, query);
     for (const auto& row : page.jobs) all.push_back(row.tail);
     if (page.cursor.empty()) break;
     const auto next = ParseListQuery(R"({"limit":10,"cursor":")" + page.cursor + "\"}");
@@ -608,7 +612,7 @@ TEST(Api, ListPagesFitWhatTheServerTakesAndShowAllJobs) {
     size_t jobs = 0;
     std::string all;
     while (true) {
-      ListRequest page = Page(&w, query, bytes_max);
+      ListCommand page = Page(&w, query, bytes_max);
       ASSERT_THAT(page.jobs, Not(IsEmpty())) << "a page that does not lead on";
       jobs += page.jobs.size();
       const std::string cursor = page.cursor;
@@ -653,7 +657,7 @@ TEST(Api, PageThatFiltersLeaveEmptyStillHasACursor) {
   w.Run();
   ListQuery query;
   query.prefix = "zzz";
-  const ListRequest page = Page(&w, query);
+  const ListCommand page = Page(&w, query);
   EXPECT_THAT(page.jobs, IsEmpty());
   EXPECT_NE(page.cursor, "");
 }
@@ -672,8 +676,8 @@ TEST(Api, ListTellsWhatIsInFlightAndWhatIsRetried) {
   EXPECT_THAT(told, HasSubstr(R"({"job":"r/a","state":"in_flight","due":)"));
   EXPECT_THAT(told, HasSubstr(R"({"job":"r/b","state":"retrying","due":)"));
   EXPECT_THAT(told, HasSubstr(R"({"job":"r/c","state":"pending","due":)"));
-  ListRequest flying = Page(&w, {});
-  flying.state = "in_flight";
+  ListCommand flying = Page(&w, {});
+  flying.query.state = "in_flight";
   ASSERT_TRUE(w.Send(std::move(flying)));
   w.Run();
   EXPECT_THAT(w.LastBody(), Not(HasSubstr("retrying")));
@@ -687,7 +691,7 @@ TEST(Api, StatsCountOverdueJobsInBuckets) {
   w.Schedule("b", kDue + 5'000, {2});
   w.Run();
   w.Advance(6'500);
-  ASSERT_TRUE(w.Send(StatsRequest{}));
+  ASSERT_TRUE(w.Send(MakeCommand("stats", "")));
   w.Run();
   const std::string told = w.LastBody();
   EXPECT_THAT(told, HasSubstr(R"("overdue":{"0s":1,"1s":1,"10s":0)")) << told;
@@ -705,9 +709,8 @@ TEST(Api, StatsOfManyRulesComeInPagesThatFit) {
   std::string cursor;
   int pages = 0;
   do {
-    StatsRequest request;
-    request.caller.bytes_max = 4'096;
-    request.after = cursor;
+    auto request = MakeCommand("stats", JsonObject("cursor", cursor).text);
+    request->caller.bytes_max = 4'096;
     ASSERT_TRUE(w.Send(std::move(request)));
     w.Run();
     const std::string body = w.LastBody();
@@ -732,8 +735,8 @@ TEST(Api, GetThatIsTooLongIsShortened) {
   ApiWorld w;
   w.Schedule("a", kDue, {1}, "{}", std::string(4'000, 't'));
   w.Run();
-  GetRequest request{{}, {"r", "a"}};
-  request.caller.bytes_max = 1'024;
+  auto request = MakeJobCommand("get", "r", "a");
+  request->caller.bytes_max = 1'024;
   ASSERT_TRUE(w.Send(std::move(request)));
   w.Run();
   const std::string body = w.LastBody();
@@ -744,7 +747,7 @@ TEST(Api, GetThatIsTooLongIsShortened) {
 
 TEST(SchedulerApi, ARoundTripIsStoredFiresOverCoreNatsAndIsClosed) {
   ApiWorld w;
-  ASSERT_TRUE(w.Send(RoundTripRequest{{}, {"id1", 200}}));
+  ASSERT_TRUE(w.Send(RoundTripCommand(*ParseRoundTrip(R"({"id":"id1","in_ms":200})"))));
   w.Run();
   const std::string name = "\"job\":\"api.doctor/id1\"";
   EXPECT_THAT(w.LastBody(), HasSubstr(name));
@@ -756,7 +759,7 @@ TEST(SchedulerApi, ARoundTripIsStoredFiresOverCoreNatsAndIsClosed) {
   EXPECT_EQ(w.bus_->published()[0].via, Transport::kCore);
   EXPECT_THAT(w.bus_->published()[0].body, HasSubstr(name));
   w.Confirm();
-  ASSERT_TRUE(w.Send(RoundTripRequest{{}, {"id1", 0}}));
+  ASSERT_TRUE(w.Send(RoundTripCommand(*ParseRoundTrip(R"({"id":"id1"})"))));
   w.Run();
   EXPECT_EQ(w.Last().code, 409);
 }

@@ -1,9 +1,11 @@
 // A World that is asked through the API.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <utility>
 
+#include "support/commands.h"
 #include "unit/sched/world.h"
 
 namespace expirer {
@@ -15,17 +17,21 @@ class ApiWorld : public World {
   // Each takes a place; false when there is none.
   template <typename AnyRequest>
   bool Send(AnyRequest request) {
+    std::unique_ptr<Command> command = std::make_unique<AnyRequest>(std::move(request));
+    return Send(std::move(command));
+  }
+  bool Send(std::unique_ptr<Command> command) {
     if (!inbox_->TakePlace()) return false;
-    request.caller = {"reply." + std::to_string(++asked_), 0, 0,
-                      request.caller.bytes_max};
-    inbox_->Ask(std::move(request));
+    command->caller = {"reply." + std::to_string(++asked_), 0, 0,
+                       command->caller.bytes_max};
+    inbox_->Ask(std::move(command));
     return true;
   }
   bool SendGet(const std::string& key, const std::string& rule = "r") {
-    return Send(GetRequest{{}, {rule, key}});
+    return Send(MakeJobCommand("get", rule, key));
   }
   bool SendCancel(const std::string& key, const std::string& rule = "r") {
-    return Send(CancelRequest{{}, {rule, key}});
+    return Send(MakeJobCommand("cancel", rule, key));
   }
   // The body of the last reply; "" when none came since the last call.
   std::string LastBody() { return Last().body; }

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include "api/dead.h"
 #include "sched/rebuild.h"
 #include "sched/streams.h"
 #include "unit/sched/world.h"
@@ -154,11 +155,11 @@ TEST(Install, AJobThatMayHaveFiredFiresWhenRequeued) {
   w.CatchUp();
   w.Run();
   ASSERT_EQ(w.State("a"), JobState::kDead);
-  DeadRequest request;
-  request.one = true;
+  DeadCommand request;
+  request.query.one = true;
   request.entries.push_back({DeadJobKey("r", "a"), {}, {}, ""});
   ASSERT_TRUE(w.inbox_->TakePlace());
-  w.inbox_->Ask(std::move(request));
+  w.inbox_->Ask(std::make_unique<DeadCommand>(std::move(request)));
   w.Run();
   EXPECT_THAT(w.Fires(), ElementsAre(HasSubstr("r/a/")));
 }

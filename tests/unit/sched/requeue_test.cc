@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 
-#include "sched/pages.h"
+#include "api/dead.h"
 #include "unit/sched/api_world.h"
 
 namespace expirer {
@@ -79,18 +79,18 @@ class RequeueWorld : public ApiWorld {
     return entries;
   }
   // The last entry, as a request names it that a person makes of its id.
-  DeadRequest Again(std::optional<Intent> intent = std::nullopt) {
+  DeadCommand Again(std::optional<Intent> intent = std::nullopt) {
     const auto entries = Entries();
     EXPECT_THAT(entries, ::testing::Not(IsEmpty()));
-    DeadRequest request;
-    request.one = true;
-    DeadRequest::Entry& entry = request.entries.emplace_back();
+    DeadCommand request;
+    request.query.one = true;
+    DeadCommand::Entry& entry = request.entries.emplace_back();
     entry.key = entries.back().first;
     entry.source = entries.back().second.source;
     entry.intent = std::move(intent);
     return request;
   }
-  MemoryBus::Replied Do(DeadRequest request) {
+  MemoryBus::Replied Do(DeadCommand request) {
     EXPECT_TRUE(Send(std::move(request)));
     Run();
     return Last();
@@ -225,7 +225,7 @@ TEST_P(RequeueTable, AnEntryThatCannotBeReadIsAConflictAndCanBePurged) {
   ASSERT_TRUE(w_.store_->Write(&set).ok());
   EXPECT_THAT(w_.Entries()[0].second.reason, HasSubstr("malformed"));
   EXPECT_EQ(w_.Do(w_.Again(ScheduleOf(kDue))).code, 409);
-  DeadRequest purge = w_.Again();
+  DeadCommand purge = w_.Again();
   purge.purge = true;
   EXPECT_THAT(w_.Do(std::move(purge)).body, HasSubstr(R"("purged":1)"));
   EXPECT_THAT(w_.Entries(), IsEmpty());
@@ -249,21 +249,21 @@ TEST_P(RequeueTable, AStaleOneNamedByItsIdFiresAndALatePolicyIsNotAsked) {
 
 TEST_P(RequeueTable, AStaleOneStaysAmongOthersUnlessItIsAskedFor) {
   w_.Take(ScheduleOf(kLongAgo));
-  DeadRequest page = w_.Again();
-  page.one = false;
+  DeadCommand page = w_.Again();
+  page.query.one = false;
   EXPECT_THAT(w_.Do(std::move(page)).body, HasSubstr(R"("still_rejected":1)"));
   EXPECT_THAT(w_.Entries(), SizeIs(2));
   page = w_.Again();
-  page.one = false;
-  page.stale = true;
+  page.query.one = false;
+  page.query.stale = true;
   EXPECT_THAT(w_.Do(std::move(page)).body, HasSubstr(R"("requeued":1)"));
   EXPECT_THAT(w_.Entries(), SizeIs(1));
 }
 
 TEST_P(RequeueTable, AMessageThatBecameStaleInTheDeadStoreIsTreatedAlike) {
   w_.Take(RejectIntent{"no key"});
-  DeadRequest page = w_.Again(ScheduleOf(kLongAgo));
-  page.one = false;
+  DeadCommand page = w_.Again(ScheduleOf(kLongAgo));
+  page.query.one = false;
   EXPECT_THAT(w_.Do(std::move(page)).body, HasSubstr(R"("still_rejected":1)"));
   EXPECT_EQ(w_.Entries()[0].second.payload, "raw");
   Requeued(ScheduleOf(kLongAgo));
@@ -310,7 +310,7 @@ TEST(Stale, UsesATenthOfTheDeadStoreAndTheNextBadEventIsKept) {
   w.Schedule("more", kLongAgo, {502});
   w.Run();
   EXPECT_EQ(w.stats().stale_dropped, 1u);
-  DeadRequest purge;
+  DeadCommand purge;
   purge.purge = true;
   purge.entries.emplace_back().key = DeadRejectKey("r", {1, 1, 1, kNow * 1'000'000, {}});
   ASSERT_TRUE(w.Send(std::move(purge)));
@@ -353,7 +353,7 @@ TEST(DeadBytes, AreBoundedAndBeyondThemReferencesAreKept) {
   EXPECT_GT(used, 12'000u);
   EXPECT_LT(used, 13'000u);
   EXPECT_EQ(w.stats().rules.at("r").rejected, 5u);
-  ASSERT_TRUE(w.Send(StatsRequest{}));
+  ASSERT_TRUE(w.Send(MakeCommand("stats", "")));
   w.Run();
   EXPECT_THAT(w.LastBody(),
               HasSubstr(fmt::format(R"("dead_bytes":{{"used":{},"max":10000}})", used)));
@@ -361,7 +361,7 @@ TEST(DeadBytes, AreBoundedAndBeyondThemReferencesAreKept) {
   w.Restart();
   EXPECT_EQ(w.stats().dead_bytes, used);
   EXPECT_TRUE(reject(6));
-  DeadRequest purge;
+  DeadCommand purge;
   purge.purge = true;
   for (const uint64_t seq : {1, 2})
     purge.entries.emplace_back().key =

@@ -5,7 +5,7 @@
 
 #include <functional>
 
-#include "sched/pages.h"
+#include "api/dead.h"
 #include "unit/sched/api_world.h"
 
 namespace expirer {
@@ -71,15 +71,16 @@ class TurnWorld : public ApiWorld {
     return {std::move(job)};
   }
   Request OnDead(const std::string& key, bool purge) {
-    DeadRequest request;
+    auto command = std::make_unique<DeadCommand>();
+    DeadCommand& request = *command;
     request.purge = purge;
     request.entries.emplace_back().key = DeadJobKey("r", key);
-    if (rejected_.seq == 0) return request;
+    if (rejected_.seq == 0) return command;
     const Position source{1, 1, rejected_.seq, kNow * 1'000'000, {}};
     request.entries[0].key = DeadRejectKey("r", source);
     request.entries[0].intent = Scheduling(key);
     request.entries[0].source = source;
-    return request;
+    return command;
   }
 
   std::vector<std::string> Findings() {
@@ -121,7 +122,7 @@ const Act kActs[] = {
      }},
     {"API cancel",
      [](TurnWorld*, const std::string& key, std::vector<Request>* out) {
-       out->push_back(CancelRequest{{"reply", 0, 0}, {"r", key}});
+       out->push_back(MakeJobCommand("cancel", "r", key, {"reply", 0, 0}));
      }},
     {"requeue", [](TurnWorld* w, const std::string& key,
                    std::vector<Request>* out) { out->push_back(w->OnDead(key, false)); }},
@@ -201,11 +202,11 @@ TEST(SameTurn, PurgePagesBesideEventsOfTheSameKeysKeepTheCounts) {
   for (int page = 0; page < kJobs; page += 20) {
     std::vector<Request> requests;
     for (int i = page; i < page + 20; i += 2) kActs[i % 3].add(&w, keys[i], &requests);
-    DeadRequest purge;
+    DeadCommand purge;
     purge.purge = true;
     for (int i = page; i < page + 20; ++i)
       purge.entries.emplace_back().key = DeadJobKey("r", keys[i]);
-    requests.emplace_back(std::move(purge));
+    requests.emplace_back(std::make_unique<DeadCommand>(std::move(purge)));
     for (int i = page + 1; i < page + 20; i += 2)
       kActs[i % 3].add(&w, keys[i], &requests);
     w.Turn(std::move(requests));

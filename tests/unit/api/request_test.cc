@@ -1,7 +1,10 @@
-#include "job/request.h"
+#include "api/request.h"
 
 #include <gmock/gmock.h>
 
+#include "api/dead.h"
+#include "api/list.h"
+#include "api/round_trip.h"
 #include "json/view.h"
 
 namespace expirer {
@@ -18,17 +21,17 @@ TEST(Request, JobNameIsSplitAtItsFirstSlash) {
 }
 
 TEST(Request, UnknownAndRepeatedMembersAreRefused) {
-  EXPECT_THAT(Message(ParseDeadQuery(R"({"rulee":"r"})", DeadVerb::kPurge).status()),
+  EXPECT_THAT(Message(ParseDeadQuery(R"({"rulee":"r"})", kPurgeMembers).status()),
               HasSubstr("rulee"));
   EXPECT_FALSE(ParseListQuery(R"({"rule":"a","rule":"b"})").ok());
-  EXPECT_FALSE(ParseDeadQuery(R"({"dry_run":true})", DeadVerb::kRequeue).ok());
-  EXPECT_FALSE(ParseDeadQuery(R"({"job":"r/k"})", DeadVerb::kList).ok());
+  EXPECT_FALSE(ParseDeadQuery(R"({"dry_run":true})", kRequeueMembers).ok());
+  EXPECT_FALSE(ParseDeadQuery(R"({"job":"r/k"})", kDeadListMembers).ok());
 }
 
 TEST(Request, OneNamedEntryTakesNoFilter) {
-  EXPECT_TRUE(ParseDeadQuery(R"({"job":"r/k"})", DeadVerb::kPurge).ok());
-  EXPECT_FALSE(ParseDeadQuery(R"({"job":"r/k","rule":"r"})", DeadVerb::kPurge).ok());
-  EXPECT_FALSE(ParseDeadQuery(R"({"job":"r/k","id":"00"})", DeadVerb::kPurge).ok());
+  EXPECT_TRUE(ParseDeadQuery(R"({"job":"r/k"})", kPurgeMembers).ok());
+  EXPECT_FALSE(ParseDeadQuery(R"({"job":"r/k","rule":"r"})", kPurgeMembers).ok());
+  EXPECT_FALSE(ParseDeadQuery(R"({"job":"r/k","id":"00"})", kPurgeMembers).ok());
 }
 
 TEST(Request, CursorsAreReadBackAsTheyWereGiven) {
@@ -38,7 +41,7 @@ TEST(Request, CursorsAreReadBackAsTheyWereGiven) {
   EXPECT_EQ(list->after, place);
   const std::string key("r\0jk", 4);
   const auto dead =
-      ParseDeadQuery("{\"cursor\":\"" + FormatDeadId(key) + "\"}", DeadVerb::kList);
+      ParseDeadQuery("{\"cursor\":\"" + FormatDeadId(key) + "\"}", kDeadListMembers);
   ASSERT_TRUE(dead.ok()) << dead.status();
   EXPECT_EQ(dead->after, key);
 }
@@ -47,8 +50,8 @@ TEST(Request, EmptyRequestAndNullMembersMeanNoFilter) {
   EXPECT_TRUE(ParseListQuery("").ok());
   EXPECT_EQ(ParseListQuery(R"({"rule":null})")->rule, "");
   EXPECT_FALSE(ParseJobRequest("").ok());
-  EXPECT_EQ(ParseStatsRequest("{}").value_or("?"), "");
-  EXPECT_EQ(ParseStatsRequest(R"({"cursor":"r"})").value_or("?"), "r");
+  EXPECT_EQ(ParseQuery("{}", "cursor").value().cursor, std::nullopt);
+  EXPECT_EQ(ParseQuery(R"({"cursor":"r"})", "cursor").value().cursor, "r");
 }
 
 TEST(Request, ARoundTripsIdEndsASubjectAndNothingElse) {

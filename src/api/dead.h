@@ -1,0 +1,90 @@
+// What `dead.list`, `dead.requeue` and `dead.purge` have in common, and the command of
+// the last two.
+#pragma once
+
+#include <functional>
+
+#include "api/request.h"
+#include "job/rules.h"
+
+namespace expirer {
+
+struct ApiContext;
+
+struct DeadQuery : Query {  // prefix: of a dead job's key; leaves out what has none
+  std::string entry;        // the key that `id` is the hex form of
+  std::string after;        // key of the last entry of the page before; "" = none
+  bool one = false;         // job or id names it: what stands against it is an error
+};
+inline constexpr std::string_view kDeadListMembers = "rule prefix limit cursor";
+inline constexpr std::string_view kRequeueMembers =
+    "rule prefix job id stale limit cursor";
+inline constexpr std::string_view kPurgeMembers =
+    "rule prefix job id dry_run limit cursor";
+// `members`: those of the request's verb.
+[[nodiscard]] absl::StatusOr<DeadQuery> ParseDeadQuery(std::string_view text,
+                                                       std::string_view members);
+// Dead entries are named to users by the hex form of their key.
+[[nodiscard]] inline std::string FormatDeadId(std::string_view key) { return ToHex(key); }
+
+// Any thread. Calls `visit` for the dead entries of the page, in the order of
+// their keys, and sets `*cursor`, "" on the last page. False from `visit` ends the
+// page before this entry; it must take the first.
+using VisitDead = std::function<bool(std::string_view key, const Dead& dead)>;
+[[nodiscard]] absl::Status ReadDead(const Store& store, const DeadQuery& query,
+                                    const VisitDead& visit, std::string* cursor);
+
+// Takes dead entries back, or removes them. Of what is named or found by filters, the
+// entries are read before; what they hold is looked at again in the core's turn.
+struct DeadCommand : Command {
+  struct Entry {
+    std::string key;               // of the dead family
+    std::optional<Intent> intent;  // requeue: what the rules make of it now
+    Position source;               // and its original position
+    std::string refusal;           // why it cannot be taken back; "" = it can
+  };
+  enum class End { kDone, kStill, kGone, kConflicts };
+  struct Outcome {
+    End end = End::kDone;
+    std::string why;
+  };
+
+  [[nodiscard]] Kind kind() const override { return Kind::kChangesInPieces; }
+  [[nodiscard]] absl::Status Read(const Store& store) override;
+  [[nodiscard]] absl::StatusOr<bool> Apply(const Core& core, Piece* piece) override;
+  [[nodiscard]] absl::StatusOr<Reply> Answer(const Core& core) override;
+
+  DeadQuery query;
+  const ApiContext* context = nullptr;  // for Read
+  bool purge = false;
+  std::vector<Entry> entries;
+  std::string cursor;
+
+ private:
+  [[nodiscard]] absl::StatusOr<Outcome> ApplyEntry(const Core& core, Entry* entry,
+                                                   Piece* piece);
+
+  size_t next_ = 0;  // of the entries
+  uint64_t done_ = 0;
+  uint64_t still_ = 0;
+  uint64_t conflicts_ = 0;
+  Reply error_;  // with a code: the whole answer
+};
+
+// Requeue: what the rules make now of rejected messages, each the entry at its place.
+[[nodiscard]] absl::Status RunThroughRules(const Store& store, const ApiContext& context,
+                                           const std::vector<Dead>& rejected,
+                                           std::vector<DeadCommand::Entry>* entries);
+// One entry, in the core's turn.
+[[nodiscard]] absl::StatusOr<DeadCommand::Outcome> RequeueEntry(const Core& core,
+                                                                DeadCommand::Entry* entry,
+                                                                const DeadName& name,
+                                                                const Dead& dead,
+                                                                bool stale);
+[[nodiscard]] absl::Status PurgeEntry(const Core& core, const std::string& dead_key,
+                                      const DeadName& name, const Dead& dead);
+// Removes a rejected message.
+void DropReject(const Core& core, const std::string& dead_key, std::string_view rule,
+                const Dead& dead);
+
+}  // namespace expirer

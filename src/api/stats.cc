@@ -1,0 +1,74 @@
+// `stats`: the numbers of the core, and of a page of rules.
+#include <algorithm>
+
+#include "api/verb.h"
+#include "json/writer.h"
+#include "sched/scheduler.h"
+
+namespace expirer {
+namespace {
+
+struct StatsCommand : Command {
+  [[nodiscard]] absl::StatusOr<Reply> Answer(const Core& core) override;
+
+  std::string more;   // members that the asker knows, a fragment of json/writer.h
+  std::string after;  // the page has the rules that follow this one
+};
+
+constexpr std::string_view kMembers = "cursor";
+
+Json UseJson(uint64_t used, uint64_t max) { return JsonObject("used", used, "max", max); }
+
+absl::StatusOr<std::unique_ptr<Command>> Parse(std::string_view text,
+                                               const ApiContext& context) {
+  auto command = std::make_unique<StatsCommand>();
+  ASSIGN_OR_RETURN(const Query query, ParseQuery(text, kMembers));
+  command->after = query.cursor.value_or("");
+  if (context.more_stats) command->more = context.more_stats();
+  return command;
+}
+
+absl::StatusOr<Reply> StatsCommand::Answer(const Core& core) {
+  const int64_t now_ms = core.now.wall_ms;
+  Stats stats = core.jobs.Snapshot(now_ms);
+  stats.overdue = core.jobs.CountOverdue(now_ms);
+  const SchedulerOptions& limits = core.options;
+  const std::string tail =
+      JsonWriter()
+          .Add("counters", CountersJson(stats), "limits",
+               JsonObject("window", UseJson(stats.window, limits.window), "inflight",
+                          UseJson(stats.in_flight, limits.in_flight), "dead",
+                          UseJson(core.counts.dead(), limits.dead), "dead_bytes",
+                          UseJson(stats.dead_bytes, limits.dead_bytes), "history",
+                          UseJson(stats.closed, limits.history_keys)),
+               "egress_up", stats.egress_up, "intake_open", stats.intake_open,
+               "rules_catching_up", stats.catching_up, "rebuilding", stats.rebuilding)
+          .Members(more)
+          .Take();
+  std::string cursor;
+  const auto reply = [&](const Json& rules) {
+    return JsonWriter()
+        .Object()
+        .Members(TotalsJson(stats, now_ms))
+        .Add("rules", rules)
+        .Members(tail)
+        .Add("cursor", IfAny(cursor))
+        .Take();
+  };
+  // The rules that the reply has room for; the rest is the next page's.
+  const size_t other = reply(Json()).size() - 1 + kPageEndBytes;
+  const size_t bytes_max = caller.bytes_max;
+  const Json rules =
+      RulesJson(stats, after, bytes_max - std::min(bytes_max, other), &cursor);
+  return Reply{0, reply(rules)};
+}
+
+}  // namespace
+
+extern const Verb kStats{.name = "stats",
+                         .about = "numbers of the running service",
+                         .members = kMembers,
+                         .parse = &Parse,
+                         .client = {.command = "stats"}};
+
+}  // namespace expirer
