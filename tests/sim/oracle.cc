@@ -127,7 +127,7 @@ void Oracle::Count(Report* report) const {
 void Oracle::Started(const Store& store, Instant now, bool dead_roomy) {
   ++starts_;
   dead_roomy_ = dead_roomy;
-  dropped_ = 0;
+  NoteDropped(store);
   again_.clear();
   touched_.clear();
   maybe_late_.clear();
@@ -168,6 +168,21 @@ void Oracle::Started(const Store& store, Instant now, bool dead_roomy) {
         too_late_.insert({queue, key.second, reg->schedule->due_ms});
     }
   }
+}
+
+// Some were dropped and terminated for that, came again into a store with room, and
+// were lost there before a sync.
+void Oracle::NoteDropped(const Store& store) {
+  const std::set<int64_t> kept = DeadTimes(store);
+  for (Event& event : events_) {
+    if (dropped_ >= told_dropped_) break;
+    if (event.kind != Event::Kind::kReject || !event.answered || event.purged ||
+        event.dropped || kept.contains(event.time_ns))
+      continue;
+    event.dropped = true;
+    ++dropped_;
+  }
+  dropped_ = told_dropped_ = 0;
 }
 
 // By the register of an entry, as its newest schedule.
@@ -391,6 +406,7 @@ void Oracle::Acked(const std::string& reply, const Store& store) {
 void Oracle::Termed(const std::string& reply, const Store& store, uint64_t dropped) {
   Event& event = events_[std::strtoull(reply.c_str(), nullptr, 10) - 1];
   acked_ += event.answered ? 0 : 1;
+  told_dropped_ = dropped;
   if (event.requeued) {  // it came again before that
     event.termed = true;
     return;

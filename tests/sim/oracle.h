@@ -162,6 +162,7 @@ class Oracle {
   void Accept(Again* again, Instant now);
   [[nodiscard]] bool IsNamed(const Store& store, const Event& event);
   void RevertRequeues(const Store& store);
+  void NoteDropped(const Store& store);
   [[nodiscard]] bool IsTooLate(QueueIndex queue, int64_t due_ms, Instant now) const;
   [[nodiscard]] bool HeldByRow(const Store& store, const Event& event, QueueIndex queue,
                                Instant now);
@@ -253,6 +254,7 @@ class Oracle {
   std::set<Due> stored_late_;                                // messages of late cancels
   std::map<std::string, std::vector<Again>> again_;          // by reply subject
   uint64_t dropped_ = 0;                                     // by this process
+  uint64_t told_dropped_ = 0;                                // by the process
   std::set<std::pair<QueueIndex, uint64_t>> stored_;         // by event
   std::set<std::pair<QueueIndex, uint64_t>> stored_before_;  // the store was replaced
   bool replaced_ = false;                                    // ever
