@@ -69,7 +69,7 @@ TEST_F(AuditTest, ALostRegisterIsFound) {
   Write();
   EXPECT_THAT(
       Findings(),
-      ElementsAre(HasSubstr("holds the job r/b, which its key's register"),
+      ElementsAre(HasSubstr("has the job r/b, but its key's register"),
                   "r: 2 pending counted, 1 there: start with serve --recover=counts"));
 }
 
@@ -89,7 +89,7 @@ TEST_F(AuditTest, ARowOfAnotherGenerationIsFound) {
   other.key_ms += 1;
   set_.PutJob(other, row);
   Write();
-  EXPECT_THAT(Findings(), ElementsAre(HasSubstr("holds the job r/a")));
+  EXPECT_THAT(Findings(), ElementsAre(HasSubstr("has the job r/a")));
 }
 
 TEST_F(AuditTest, ARowThatCannotBeReadIsFound) {
