@@ -44,7 +44,7 @@ const [ping] = await collect(await client.ping("expirer"));
 assert.equal(ping.type, "io.nats.micro.v1.ping_response");
 const [info] = await collect(await client.info("expirer", ping.id));
 assert.deepEqual(info.endpoints.map((e) => e.name).sort(),
-  ["cancel", "dead-list", "dead-purge", "dead-requeue", "get", "list", "round-trip",
+  ["cancel", "dead-list", "dead-purge", "dead-requeue", "get", "list", "round-trip", "rules",
     "stats"]);
 
 // Jobs.

@@ -23,7 +23,7 @@ TEST(Verbs, EachIsThereOnce) {
   std::vector<std::string_view> names;
   for (const Verb* const verb : Verbs()) names.push_back(verb->name);
   EXPECT_THAT(names, ElementsAre("get", "list", "cancel", "stats", "round-trip",
-                                 "dead.list", "dead.requeue", "dead.purge"));
+                                 "dead.list", "dead.requeue", "dead.purge", "rules"));
 }
 
 TEST(Verbs, TheDocsHaveTheTableOfThem) {
