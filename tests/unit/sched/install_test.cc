@@ -207,7 +207,9 @@ TEST(Install, OrphanedJobsRefuseTheStart) {
   w.Stop();
   w.rules_.pop_back();
   w.store_ = *Store::Open({.path = w.dir_.path() + "/store"});
-  Scheduler refused(w.options_, w.rules_, w.store_.get(), nullptr, nullptr, nullptr);
+  Inbox inbox(1, [] {});
+  MemoryBus bus(&inbox);
+  Scheduler refused(w.options_, w.rules_, w.store_.get(), nullptr, &bus, &bus);
   const absl::Status status = refused.Load(w.Now());
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(Message(status), HasSubstr("rule \"gone\""));
