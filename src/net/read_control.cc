@@ -325,7 +325,7 @@ int64_t ReadControl::ServeReaders() {
   const Instant asked = reading_->link->Now();
   const auto infos = reading_->js->Consumers(names);
   for (size_t i = 0; i < due.size(); ++i) due[i]->NotePoll(infos[i], asked);
-  TakeMarks(ready);
+  SetGoals(ready);
   for (RuleReader* reader : due) reader->PollLater();
   int64_t next_ms = INT64_MAX;
   for (const RuleReader* reader : ready)
@@ -349,17 +349,17 @@ void ReadControl::Open(const std::vector<RuleReader*>& ready) {
     reader->Open(batch, reading_->inbox->bytes_max() / shares, epoch_);
 }
 
-void ReadControl::TakeMarks(const std::vector<RuleReader*>& readers) {
+void ReadControl::SetGoals(const std::vector<RuleReader*>& readers) {
   std::map<std::string, std::vector<RuleReader*>> wanting;  // by stream
   for (RuleReader* reader : readers)
-    if (reader->WantsMark()) wanting[reader->stream()].push_back(reader);
+    if (reader->WantsGoal()) wanting[reader->stream()].push_back(reader);
   std::vector<std::string> names;
   for (const auto& [stream, of] : wanting) names.push_back(stream);
   const Instant asked = reading_->link->Now();
   const auto infos = reading_->js->Streams(names);
   for (size_t i = 0; i < names.size(); ++i)
     for (RuleReader* reader : wanting[names[i]])
-      if (infos[i].ok()) reader->SetMark(infos[i]->last_seq, asked);
+      if (infos[i].ok()) reader->SetGoal(infos[i]->last_seq, asked);
 }
 
 void ReadControl::SayRead(RuleIndex index) {

@@ -74,7 +74,7 @@ class ReadControl {
   [[nodiscard]] RuleReader* ReaderOf(RuleIndex index, const std::string& stream);
   void Open(const std::vector<RuleReader*>& ready);
   // For each stream whose readers want one, at once for all of them.
-  void TakeMarks(const std::vector<RuleReader*>& readers);
+  void SetGoals(const std::vector<RuleReader*>& readers);
   // Posts what is new about how far the rule has been read, and logs what hinders it.
   void SayRead(RuleIndex index);
   void SayHindrance(RuleIndex index);

@@ -18,12 +18,12 @@ namespace {
 constexpr int64_t kNotReadingMs = 10'000;
 constexpr int64_t kPollFirstMs = 4;
 constexpr int64_t kPollMaxMs = 250;
-// A mark that is reached so soon: what is read comes as it is published. Twice in a
-// row, since of a backlog the first is reached the sooner the fewer came meanwhile.
+// If a goal is reached within this time twice in a row, messages are read as they are
+// published. Once is not enough: behind a backlog the first goal may be near by chance.
 constexpr int64_t kNearMs = 1'000;
 constexpr int64_t kFloorEveryMs = 5'000;
-// Acks are lost with the leader of a consumer that they went to: the consumer waits
-// ack_wait for them, and the gate for the consumer.
+// If the leader of a consumer goes, the acks sent to it are lost. The consumer waits
+// ack_wait for them, and the gate waits for the consumer.
 constexpr int64_t kAckStuckMs = 1'500;
 // A new leader of a stream may not know its end for a moment.
 constexpr int64_t kAheadForMs = 1'000;
@@ -107,7 +107,7 @@ absl::Status RuleReader::SetUp() {
   created_ns_ = stream.created_ns;
   life_ = {.created = stream.created,
            .subjects = stream.subjects,
-           .mark = Mark{stream.last_seq, asked},
+           .goal = Goal{stream.last_seq, asked},
            .end = stream.last_seq,
            .moved_ms = MonotonicMs()};
   LookAgain();
@@ -127,7 +127,7 @@ void RuleReader::Close() {
   pull_.Close(/*abandon=*/true);
 }
 
-// The mark stays: once it is reached, all that was published before it is applied.
+// The goal stays: once it is reached, all that was published before it is applied.
 void RuleReader::LookAgain() {
   life_.caught_up = false;
   life_.near = false;
@@ -188,20 +188,20 @@ void RuleReader::NoteRead(const ConsumerInfo& info, Instant asked) {
     life_.caught_up = true;
     return;
   }
-  if (!life_.mark.has_value() || info.ack_floor_stream_seq < life_.mark->seq) return;
-  const bool near = asked.mono_ms - life_.mark->at.mono_ms <= kNearMs;
-  life_.read_to = life_.mark->at;
+  if (!life_.goal.has_value() || info.ack_floor_stream_seq < life_.goal->seq) return;
+  const bool near = asked.mono_ms - life_.goal->at.mono_ms <= kNearMs;
+  life_.read_to = life_.goal->at;
   life_.caught_up = near && life_.near;
   life_.near = near;
-  life_.mark.reset();
+  life_.goal.reset();
 }
 
-bool RuleReader::WantsMark() const {
-  return ready_ && !broken_ && !life_.caught_up && !life_.mark.has_value();
+bool RuleReader::WantsGoal() const {
+  return ready_ && !broken_ && !life_.caught_up && !life_.goal.has_value();
 }
 
-void RuleReader::SetMark(uint64_t end, Instant at) {
-  life_.mark = Mark{end, at};
+void RuleReader::SetGoal(uint64_t end, Instant at) {
+  life_.goal = Goal{end, at};
   poll_every_ms_ = kPollFirstMs;
 }
 

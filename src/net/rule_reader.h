@@ -69,8 +69,8 @@ class RuleReader {
   // Sets the time of the next poll.
   void PollLater();
   // It needs to know where its stream ends, to tell when it has read up to there.
-  [[nodiscard]] bool WantsMark() const;
-  void SetMark(uint64_t end, Instant at);
+  [[nodiscard]] bool WantsGoal() const;
+  void SetGoal(uint64_t end, Instant at);
 
   [[nodiscard]] const std::string& stream() const { return stream_; }
   [[nodiscard]] const std::string& durable() const { return durable_; }
@@ -83,7 +83,7 @@ class RuleReader {
 
  private:
   // Where a stream ended when it was asked, at `at`.
-  struct Mark {
+  struct Goal {
     uint64_t seq = 0;
     Instant at;
   };
@@ -122,8 +122,8 @@ class RuleReader {
   struct Life {
     std::string created;                // the stream
     std::vector<std::string> subjects;  // of the stream
-    std::optional<Mark> mark;           // to be reached
-    bool near = false;                  // the last mark was reached soon
+    std::optional<Goal> goal;           // to be reached
+    bool near = false;                  // the last goal was reached soon
     bool caught_up = false;
     Instant read_to = {};
     int64_t stuck_since_ms = 0;  // that acks should move and do not; 0 = they do
