@@ -170,8 +170,9 @@ void Oracle::Started(const Store& store, Instant now, bool dead_roomy) {
   }
 }
 
-// Some were dropped and terminated for that, came again into a store with room, and
-// were lost there before a sync.
+// The process drops a message if the dead store is full, and terminates it. If the
+// message comes again when there is room, it is kept, and a crash before the sync loses
+// it: that is no loss beyond the drop, which the process has counted.
 void Oracle::NoteDropped(const Store& store) {
   const std::set<int64_t> kept = DeadTimes(store);
   for (Event& event : events_) {

@@ -80,8 +80,8 @@ class World {
   // What is known of how far a rule is read, and what was said of it.
   struct Reading {
     RuleRead::State said = RuleRead::State::kAway;
-    int64_t said_at_ms = 0;   // when it was found to be caught up, monotonic
-    int64_t heard_at_ms = 0;  // of what the core took out of its inbox
+    int64_t said_at_ms = 0;   // monotonic time of the last reading that was posted
+    int64_t heard_at_ms = 0;  // likewise, of the last kCaughtUp that the core took out
     std::optional<std::pair<uint64_t, Instant>> mark;  // of its stream's end
     int near = 0;           // marks in a row that were reached soon
     int64_t waited_ms = 0;  // connected and read, since it was caught up
