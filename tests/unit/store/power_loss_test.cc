@@ -1,8 +1,10 @@
 // Power losses on a disk that keeps unsynced pages in any order.
 #include <atomic>
 #include <cstdlib>
+#include <functional>
 #include <random>
 #include <thread>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -224,6 +226,103 @@ TEST(RocksRecovery, PointInTimeLosesSyncedRowsInSilence) {
       JudgeByRocks(rocksdb::WALRecoveryMode::kPointInTimeRecovery, true);
   EXPECT_EQ(damaged.refused, 0);
   EXPECT_EQ(damaged.lost, 40);
+}
+
+// Why the store does not keep only the number of the last synced write. RocksDB writes
+// 96 rows to one log and flushes one family or both, so that a second log begins and
+// gets 4 more rows. Everything is synced; then `damage` follows. 32 rows fill a block.
+struct Reached {
+  bool opened = false;
+  bool last_number = false;  // no lower than before the sync
+  int rows = 0;
+};
+
+Reached ReachByRocks(bool flush_rows, const std::function<void(PageFs* disk)>& damage) {
+  auto disk = std::make_shared<PageFs>();
+  auto env = rocksdb::NewCompositeEnv(disk);
+  rocksdb::Options options;
+  options.create_if_missing = true;
+  options.create_missing_column_families = true;
+  options.env = env.get();
+  options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
+  const std::vector<rocksdb::ColumnFamilyDescriptor> families = {
+      {"default", rocksdb::ColumnFamilyOptions()},
+      {"other", rocksdb::ColumnFamilyOptions()}};
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  rocksdb::DB* db = nullptr;
+  const auto close = [&] {
+    for (rocksdb::ColumnFamilyHandle* handle : std::exchange(handles, {}))
+      EXPECT_TRUE(db->DestroyColumnFamilyHandle(handle).ok());
+    delete std::exchange(db, nullptr);
+  };
+  EXPECT_TRUE(rocksdb::DB::Open(options, kDir, families, &handles, &db).ok());
+  const auto put = [&](int n) {
+    EXPECT_TRUE(db->Put({}, fmt::format("{:04}", n), std::string(997, 'v')).ok());
+  };
+  for (int n = 0; n < 96; ++n) put(n);
+  EXPECT_TRUE(db->Put({}, handles[1], "a", "b").ok());
+  EXPECT_TRUE(db->Flush({}, handles[1]).ok());
+  if (flush_rows) {
+    EXPECT_TRUE(db->Flush({}, handles[0]).ok());
+  }
+  for (int n = 96; n < 100; ++n) put(n);
+  const rocksdb::SequenceNumber last = db->GetLatestSequenceNumber();
+  EXPECT_TRUE(db->SyncWAL().ok());
+  const auto after = disk->AfterKill();
+  close();
+  damage(after.get());
+  const auto after_env = rocksdb::NewCompositeEnv(after);
+  options.env = after_env.get();
+  Reached reached;
+  reached.opened = rocksdb::DB::Open(options, kDir, families, &handles, &db).ok();
+  if (!reached.opened) return reached;
+  reached.last_number = db->GetLatestSequenceNumber() >= last;
+  std::string value;
+  for (int n = 0; n < 100; ++n)
+    reached.rows += db->Get({}, fmt::format("{:04}", n), &value).ok() ? 1 : 0;
+  close();
+  return reached;
+}
+
+void DamageManifest(PageFs* disk, const std::function<void(std::string*)>& change) {
+  for (const std::string& path : disk->Paths(""))
+    if (path.find("MANIFEST") != std::string::npos) disk->Damage(path, change);
+}
+
+TEST(RocksRecovery, TheLastNumberDoesNotTellWhatIsMissingBeforeIt) {
+  const Reached whole = ReachByRocks(false, [](PageFs*) {});
+  EXPECT_TRUE(whole.last_number);
+  EXPECT_EQ(whole.rows, 100);
+  const auto expect_silent = [](const char* damage, int rows, const Reached& reached) {
+    EXPECT_TRUE(reached.opened && reached.last_number) << damage;
+    EXPECT_EQ(reached.rows, rows) << damage;
+  };
+  expect_silent("first log lost", 4, ReachByRocks(false, [](PageFs* disk) {
+                  EXPECT_TRUE(disk->DeleteFile(disk->Paths(".log")[0], {}, nullptr).ok());
+                }));
+  expect_silent("first log cut", 36, ReachByRocks(false, [](PageFs* disk) {
+                  disk->Damage(disk->Paths(".log")[0],
+                               [](std::string* bytes) { bytes->resize(32768); });
+                }));
+  expect_silent("pages zeroed", 68, ReachByRocks(false, [](PageFs* disk) {
+                  disk->Damage(disk->Paths(".log")[0], [](std::string* bytes) {
+                    bytes->replace(32768, 32768, 32768, '\0');
+                  });
+                }));
+  expect_silent("MANIFEST cut", 4, ReachByRocks(true, [](PageFs* disk) {
+                  DamageManifest(disk, [](std::string* bytes) {
+                    bytes->resize(bytes->size() - 100);
+                  });
+                }));
+}
+
+TEST(RocksRecovery, ATornTailOfTheManifestRefusesAHealthyStore) {
+  const Reached torn = ReachByRocks(true, [](PageFs* disk) {
+    DamageManifest(disk, [](std::string* bytes) {
+      bytes->append("\1\2\3\4\5\0\1 five", 12);  // as long as its header says
+    });
+  });
+  EXPECT_FALSE(torn.opened);
 }
 
 }  // namespace
