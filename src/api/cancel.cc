@@ -1,7 +1,7 @@
 // `cancel`: a job does not fire, or it is said that it may have.
 #include "api/verb.h"
 #include "json/writer.h"
-#include "sched/scheduler.h"
+#include "sched/core.h"
 
 namespace expirer {
 namespace {
@@ -9,13 +9,13 @@ namespace {
 struct CancelCommand : JobCommand {
   using JobCommand::JobCommand;
   [[nodiscard]] Kind kind() const override { return Kind::kChanges; }
-  [[nodiscard]] absl::StatusOr<bool> Apply(const Core& core, Piece*) override;
-  [[nodiscard]] absl::StatusOr<Reply> Answer(const Core& core) override;
+  [[nodiscard]] absl::StatusOr<bool> Apply(Core& core, Piece*) override;
+  [[nodiscard]] absl::StatusOr<Reply> Answer(Core& core) override;
 
   std::string_view outcome = "unknown";
 };
 
-absl::StatusOr<bool> CancelCommand::Apply(const Core& core, Piece*) {
+absl::StatusOr<bool> CancelCommand::Apply(Core& core, Piece*) {
   ASSIGN_OR_RETURN(const std::optional<Register> known, core.turn.Known(id()));
   // One that is unknown is not remembered, unlike an event's: a slip in a name must not
   // close a key that is yet to come.
@@ -25,7 +25,7 @@ absl::StatusOr<bool> CancelCommand::Apply(const Core& core, Piece*) {
   return true;
 }
 
-absl::StatusOr<Reply> CancelCommand::Answer(const Core&) {
+absl::StatusOr<Reply> CancelCommand::Answer(Core&) {
   return Reply{0, JsonObject("job", JobName(job.rule, job.key), "outcome", outcome).text};
 }
 

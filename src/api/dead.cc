@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 
 #include "json/writer.h"
-#include "sched/scheduler.h"
+#include "sched/core.h"
 
 namespace expirer {
 
@@ -98,7 +98,7 @@ absl::Status DeadCommand::Read(const Store& store) {
 }
 
 // A piece a turn: each entry is read whole, and there may be hundreds of pages of them.
-absl::StatusOr<bool> DeadCommand::Apply(const Core& core, Piece* piece) {
+absl::StatusOr<bool> DeadCommand::Apply(Core& core, Piece* piece) {
   if (next_ == 0 && !purge && !core.intake_open) {
     error_ = {kAtLimit,
               "too little disk space: nothing is taken back until there is more"};
@@ -120,7 +120,7 @@ absl::StatusOr<bool> DeadCommand::Apply(const Core& core, Piece* piece) {
   return true;
 }
 
-absl::StatusOr<Reply> DeadCommand::Answer(const Core&) {
+absl::StatusOr<Reply> DeadCommand::Answer(Core&) {
   if (error_.code != 0) return error_;
   const auto next = IfAny(cursor);
   return Reply{
@@ -130,8 +130,8 @@ absl::StatusOr<Reply> DeadCommand::Answer(const Core&) {
              .text};
 }
 
-absl::StatusOr<DeadCommand::Outcome> DeadCommand::ApplyEntry(const Core& core,
-                                                             Entry* entry, Piece* piece) {
+absl::StatusOr<DeadCommand::Outcome> DeadCommand::ApplyEntry(Core& core, Entry* entry,
+                                                             Piece* piece) {
   const std::optional<DeadName> name = SplitDeadKey(entry->key);
   if (!name) return Outcome{End::kGone, "no such dead entry"};
   std::string value;
@@ -156,7 +156,7 @@ absl::StatusOr<DeadCommand::Outcome> DeadCommand::ApplyEntry(const Core& core,
   return RequeueEntry(core, entry, *name, *dead, query.one || query.stale);
 }
 
-void DropReject(const Core& core, const std::string& dead_key, std::string_view rule,
+void DropReject(Core& core, const std::string& dead_key, std::string_view rule,
                 const Dead& dead) {
   core.turn.DropDead(dead_key);
   core.counts.Add(rule, &RuleCounts::rejected, -1);

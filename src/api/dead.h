@@ -51,8 +51,8 @@ struct DeadCommand : Command {
 
   [[nodiscard]] Kind kind() const override { return Kind::kChangesInPieces; }
   [[nodiscard]] absl::Status Read(const Store& store) override;
-  [[nodiscard]] absl::StatusOr<bool> Apply(const Core& core, Piece* piece) override;
-  [[nodiscard]] absl::StatusOr<Reply> Answer(const Core& core) override;
+  [[nodiscard]] absl::StatusOr<bool> Apply(Core& core, Piece* piece) override;
+  [[nodiscard]] absl::StatusOr<Reply> Answer(Core& core) override;
 
   DeadQuery query;
   const ApiContext* context = nullptr;  // for Read
@@ -61,7 +61,7 @@ struct DeadCommand : Command {
   std::string cursor;
 
  private:
-  [[nodiscard]] absl::StatusOr<Outcome> ApplyEntry(const Core& core, Entry* entry,
+  [[nodiscard]] absl::StatusOr<Outcome> ApplyEntry(Core& core, Entry* entry,
                                                    Piece* piece);
 
   size_t next_ = 0;  // of the entries
@@ -76,15 +76,15 @@ struct DeadCommand : Command {
                                            const std::vector<Dead>& rejected,
                                            std::vector<DeadCommand::Entry>* entries);
 // One entry, in the core's turn.
-[[nodiscard]] absl::StatusOr<DeadCommand::Outcome> RequeueEntry(const Core& core,
+[[nodiscard]] absl::StatusOr<DeadCommand::Outcome> RequeueEntry(Core& core,
                                                                 DeadCommand::Entry* entry,
                                                                 const DeadName& name,
                                                                 const Dead& dead,
                                                                 bool stale);
-[[nodiscard]] absl::Status PurgeEntry(const Core& core, const std::string& dead_key,
+[[nodiscard]] absl::Status PurgeEntry(Core& core, const std::string& dead_key,
                                       const DeadName& name, const Dead& dead);
 // Removes a rejected message.
-void DropReject(const Core& core, const std::string& dead_key, std::string_view rule,
+void DropReject(Core& core, const std::string& dead_key, std::string_view rule,
                 const Dead& dead);
 
 }  // namespace expirer

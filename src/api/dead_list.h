@@ -17,7 +17,7 @@ namespace expirer {
 
 struct DeadListCommand : Command {
   [[nodiscard]] absl::Status Read(const Store& store) override;
-  [[nodiscard]] absl::StatusOr<Reply> Answer(const Core&) override { return reply; }
+  [[nodiscard]] absl::StatusOr<Reply> Answer(Core&) override { return reply; }
 
   DeadQuery query;
   Reply reply;

@@ -1,13 +1,13 @@
 // `get`: what is known of one job.
 #include "api/verb.h"
-#include "sched/scheduler.h"
+#include "sched/core.h"
 
 namespace expirer {
 namespace {
 
 struct GetCommand : JobCommand {
   using JobCommand::JobCommand;
-  [[nodiscard]] absl::StatusOr<Reply> Answer(const Core& core) override;
+  [[nodiscard]] absl::StatusOr<Reply> Answer(Core& core) override;
 };
 
 // What the row or the dead entry of a job tells beside its register.
@@ -16,8 +16,7 @@ struct Kept {
   std::string reason;  // why it is dead
 };
 
-absl::StatusOr<Kept> ReadKept(const Core& core, const JobRef& job,
-                              const Register& known) {
+absl::StatusOr<Kept> ReadKept(Core& core, const JobRef& job, const Register& known) {
   Kept kept;
   if (IsLive(known.state)) {
     if (known.brief) return kept;
@@ -34,7 +33,7 @@ absl::StatusOr<Kept> ReadKept(const Core& core, const JobRef& job,
   return kept;
 }
 
-absl::StatusOr<Reply> GetCommand::Answer(const Core& core) {
+absl::StatusOr<Reply> GetCommand::Answer(Core& core) {
   ASSIGN_OR_RETURN(const std::optional<Register> known, core.turn.Known(id()));
   if (!known) return Reply{kNotFound, "no job is known as " + JobName(job.rule, job.key)};
   const std::optional<QueueIndex> queue = core.queues.Find(job.rule);

@@ -7,7 +7,7 @@
 #include "base/coding.h"
 #include "base/mutant.h"
 #include "json/writer.h"
-#include "sched/scheduler.h"
+#include "sched/core.h"
 #include "sched/streams.h"
 #include "store/meta.h"
 
@@ -184,7 +184,7 @@ absl::Status ListCommand::Read(const Store& store) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<Reply> ListCommand::Answer(const Core& core) {
+absl::StatusOr<Reply> ListCommand::Answer(Core& core) {
   JsonWriter out;
   out.Object().Array("jobs");
   for (const Row& row : jobs) {

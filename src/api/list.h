@@ -36,7 +36,7 @@ struct ListCommand : Command {
   // Jobs of no queue in `queues` are held. The clock must not lie before the newest
   // write's by more than a minute. Errors: kDataLoss, and the disk's.
   [[nodiscard]] absl::Status Read(const Store& store) override;
-  [[nodiscard]] absl::StatusOr<Reply> Answer(const Core& core) override;
+  [[nodiscard]] absl::StatusOr<Reply> Answer(Core& core) override;
 
   ListQuery query;
   const Queues* queues = nullptr;

@@ -1,7 +1,7 @@
 // `dead.purge`: dead entries are removed for good.
 #include "api/dead.h"
 #include "api/verb.h"
-#include "sched/scheduler.h"
+#include "sched/core.h"
 
 namespace expirer {
 namespace {
@@ -17,8 +17,8 @@ absl::StatusOr<std::unique_ptr<Command>> Parse(std::string_view text, const ApiC
 
 // A purged job's key is closed like a cancelled one, so that its schedule,
 // delivered again, does not revive it.
-absl::Status PurgeEntry(const Core& core, const std::string& dead_key,
-                        const DeadName& name, const Dead& dead) {
+absl::Status PurgeEntry(Core& core, const std::string& dead_key, const DeadName& name,
+                        const Dead& dead) {
   if (!name.job) {
     DropReject(core, dead_key, name.rule, dead);
     return absl::OkStatus();

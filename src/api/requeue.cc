@@ -5,7 +5,7 @@
 #include "api/dead.h"
 #include "api/verb.h"
 #include "base/mutant.h"
-#include "sched/scheduler.h"
+#include "sched/core.h"
 
 namespace expirer {
 namespace {
@@ -21,7 +21,7 @@ absl::StatusOr<std::unique_ptr<Command>> Parse(std::string_view text,
   return command;
 }
 
-absl::Status RunAgain(const Core& core, std::string_view rule, DeadCommand::Entry* entry,
+absl::Status RunAgain(Core& core, std::string_view rule, DeadCommand::Entry* entry,
                       const Dead& dead, Requeue* requeue) {
   MessageRequest message;
   message.rule = *core.queues.RuleOf(rule);
@@ -32,7 +32,8 @@ absl::Status RunAgain(const Core& core, std::string_view rule, DeadCommand::Entr
     const std::optional<QueueIndex> queue = core.queues.Find(rule);
     if (job.ok() && queue) {
       const Position position = job->source;
-      return core.jobs.ScheduleJob(&message, *queue, *std::move(job), position).status();
+      return core.messages.ScheduleJob(&message, *queue, *std::move(job), position)
+          .status();
     }
     requeue->refusal = job.ok() ? std::string(rule) + " publishes nothing any more"
                                 : Message(job.status());
@@ -42,14 +43,14 @@ absl::Status RunAgain(const Core& core, std::string_view rule, DeadCommand::Entr
     requeue->refusal = "it concerns no entry of its rule any more";
   } else {
     message.intent = std::move(*entry->intent);
-    return core.jobs.ApplyMessage(&message, dead.source);
+    return core.messages.Apply(&message, dead.source);
   }
   return absl::OkStatus();
 }
 
 // A message that was rejected, run through the rules again. Where they reject it
 // once more, its entry stays as it is, whatever else came of it.
-absl::StatusOr<Outcome> RequeueReject(const Core& core, std::string_view rule,
+absl::StatusOr<Outcome> RequeueReject(Core& core, std::string_view rule,
                                       DeadCommand::Entry* entry, const Dead& dead,
                                       bool stale) {
   if (!entry->refusal.empty()) return Outcome{End::kConflicts, entry->refusal};
@@ -63,8 +64,7 @@ absl::StatusOr<Outcome> RequeueReject(const Core& core, std::string_view rule,
 }
 
 // A dead job is made pending again, with all its attempts before it.
-absl::StatusOr<Outcome> RequeueJob(const Core& core, const DeadName& of,
-                                   const Dead& dead) {
+absl::StatusOr<Outcome> RequeueJob(Core& core, const DeadName& of, const Dead& dead) {
   const std::string name = JobName(of.rule, of.key);
   const std::string id = MakeId(of.rule, of.key);
   ASSIGN_OR_RETURN(const std::optional<Register> known, core.turn.Known(id));
@@ -85,7 +85,7 @@ absl::StatusOr<Outcome> RequeueJob(const Core& core, const DeadName& of,
 
 }  // namespace
 
-absl::StatusOr<Outcome> RequeueEntry(const Core& core, DeadCommand::Entry* entry,
+absl::StatusOr<Outcome> RequeueEntry(Core& core, DeadCommand::Entry* entry,
                                      const DeadName& name, const Dead& dead, bool stale) {
   const bool configured = name.job ? core.queues.Find(name.rule).has_value()
                                    : core.queues.RuleOf(name.rule).has_value();

@@ -8,7 +8,7 @@
 #include "api/verb.h"
 #include "base/rfc3339.h"
 #include "json/writer.h"
-#include "sched/scheduler.h"
+#include "sched/core.h"
 
 namespace expirer {
 namespace {
@@ -32,7 +32,7 @@ absl::StatusOr<Query> ParseRoundTrip(std::string_view text) {
   return query;
 }
 
-absl::StatusOr<bool> RoundTripCommand::Apply(const Core& core, Piece*) {
+absl::StatusOr<bool> RoundTripCommand::Apply(Core& core, Piece*) {
   if (!core.intake_open) {
     reply = {kAtLimit, "too little disk space: no job is taken in until there is more"};
     return true;
@@ -52,11 +52,11 @@ absl::StatusOr<bool> RoundTripCommand::Apply(const Core& core, Piece*) {
   job.body = JsonObject("job", name);
   job.source = core.jobs.PositionNow(Register());
   job.received_ms = core.now.wall_ms;
-  ScheduleResult result = ApplySchedule(known, job.source, job.due_ms,
-                                        core.jobs.Policy(queue), core.now.wall_ms);
+  ScheduleResult result =
+      ApplySchedule(known, job.source, job.due_ms, core.Policy(queue), core.now.wall_ms);
   reply.body =
       JsonObject("job", name, "due", FormatRfc3339Ms(job.due_ms), "subject", job.target);
-  core.jobs.OpenJob(queue, id, std::move(job), known, std::move(result.reg));
+  core.jobs.Open(queue, id, std::move(job), known, std::move(result.reg));
   return true;
 }
 

@@ -14,8 +14,8 @@ inline constexpr std::string_view kRoundTripMembers = "id in_ms";
 struct RoundTripCommand : Command {
   explicit RoundTripCommand(const Query& query) : key(*query.id), in_ms(query.in_ms) {}
   [[nodiscard]] Kind kind() const override { return Kind::kChanges; }
-  [[nodiscard]] absl::StatusOr<bool> Apply(const Core& core, Piece*) override;
-  [[nodiscard]] absl::StatusOr<Reply> Answer(const Core&) override { return reply; }
+  [[nodiscard]] absl::StatusOr<bool> Apply(Core& core, Piece*) override;
+  [[nodiscard]] absl::StatusOr<Reply> Answer(Core&) override { return reply; }
 
   std::string key;
   uint64_t in_ms;  // until it is due

@@ -36,7 +36,7 @@ Json RuleJson(const Rule& rule) {
 }
 
 struct RulesCommand : Command {
-  [[nodiscard]] absl::StatusOr<Reply> Answer(const Core&) override {
+  [[nodiscard]] absl::StatusOr<Reply> Answer(Core&) override {
     JsonWriter out;
     out.Object().Array("rules");
     size_t bytes = kPageEndBytes;

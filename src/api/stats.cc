@@ -3,13 +3,13 @@
 
 #include "api/verb.h"
 #include "json/writer.h"
-#include "sched/scheduler.h"
+#include "sched/core.h"
 
 namespace expirer {
 namespace {
 
 struct StatsCommand : Command {
-  [[nodiscard]] absl::StatusOr<Reply> Answer(const Core& core) override;
+  [[nodiscard]] absl::StatusOr<Reply> Answer(Core& core) override;
 
   std::string more;   // members that the asker knows, a fragment of json/writer.h
   std::string after;  // the page has the rules that follow this one
@@ -28,10 +28,10 @@ absl::StatusOr<std::unique_ptr<Command>> Parse(std::string_view text,
   return command;
 }
 
-absl::StatusOr<Reply> StatsCommand::Answer(const Core& core) {
+absl::StatusOr<Reply> StatsCommand::Answer(Core& core) {
   const int64_t now_ms = core.now.wall_ms;
-  Stats stats = core.jobs.Snapshot(now_ms);
-  stats.overdue = core.jobs.CountOverdue(now_ms);
+  Stats stats = core.Snapshot(now_ms);
+  stats.overdue = core.CountOverdue(now_ms);
   const SchedulerOptions& limits = core.options;
   const std::string tail =
       JsonWriter()

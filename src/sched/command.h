@@ -16,16 +16,8 @@
 
 namespace expirer {
 
-class Counts;
-class Egress;
-class Lanes;
-class Queues;
-class Scheduler;
+struct Core;  // sched/core.h
 class Store;
-class Streams;
-class Turn;
-struct Instant;
-struct SchedulerOptions;
 
 // Who asked through the API, and how the answer finds the way back.
 struct Caller {
@@ -52,21 +44,6 @@ struct Piece {
   [[nodiscard]] bool full() const { return entries >= kEntriesMax || bytes >= kBytesMax; }
 };
 
-// The parts of the core that a command may use. Core thread only; they change with each
-// turn.
-struct Core {
-  const SchedulerOptions& options;
-  const Instant& now;
-  const bool& intake_open;  // false: too little disk space to take in more
-  const Queues& queues;
-  const Streams& streams;
-  Egress& egress;
-  Lanes& lanes;
-  Counts& counts;
-  Turn& turn;
-  Scheduler& jobs;  // what becomes of jobs and messages
-};
-
 // Errors of Read, Apply and Answer are the disk's. What is wrong with the request is
 // said by Answer.
 class Command {
@@ -91,8 +68,8 @@ class Command {
   [[nodiscard]] virtual absl::Status Read(const Store&) { return absl::OkStatus(); }
   // False: there is more to do, in the next turn. Of kChangesInPieces only; it adds to
   // `*piece` what it did, and begins nothing more once that is full.
-  [[nodiscard]] virtual absl::StatusOr<bool> Apply(const Core&, Piece*) { return true; }
-  [[nodiscard]] virtual absl::StatusOr<Reply> Answer(const Core& core) = 0;
+  [[nodiscard]] virtual absl::StatusOr<bool> Apply(Core&, Piece*) { return true; }
+  [[nodiscard]] virtual absl::StatusOr<Reply> Answer(Core& core) = 0;
 
   Caller caller;
 };

@@ -1,4 +1,4 @@
-#include "sched/dispatcher.h"
+#include "sched/retry.h"
 
 #include <algorithm>
 
