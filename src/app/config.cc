@@ -55,18 +55,37 @@ rules:
     publish: { subject: "expiration:complete", via: stan, body: '{"orderId":${/id}}' }
 )";
 
-StreamSpec ReadStream(const Section& section) {
+// Streams of one file must not overlap: NATS would refuse the second.
+void CheckOverlap(const StreamSpec& stream, const std::vector<StreamSpec>& before,
+                  const Section& section) {
+  for (size_t i = 0; i < before.size(); ++i)
+    for (const std::string& subject : stream.subjects)
+      for (const std::string& other : before[i].subjects)
+        if (SubjectsOverlap(subject, other))
+          section.Fail("subjects",
+                       fmt::format("streams[{}] keeps {} already; expected subjects "
+                                   "that no other stream keeps",
+                                   i, Quote(other)));
+}
+
+// REQUIRED: `config` has the streams before this one, and the limits.
+StreamSpec ReadStream(const Section& section, const Config& config) {
   StreamSpec stream;
   section.Fill(&stream);
   stream.subjects = section.Texts("subjects");
-  for (const std::string& subject : stream.subjects) {
-    absl::Status status = CheckSubjectFilter(subject);
-    if (!status.ok())
-      section.Fail("subjects",
-                   fmt::format("{}, found {}", Message(status), Quote(subject)));
-  }
+  for (const std::string& subject : stream.subjects)
+    section.Check("subjects", CheckSubjectFilter(subject), subject);
   if (stream.max_age_ms > 0 && stream.duplicates_ms > stream.max_age_ms)
     section.Fail("duplicates", "expected at most as long as max_age");
+  section.CheckNew(stream.name, "streams", config.streams);
+  CheckOverlap(stream, config.streams, section);
+  // A key forgotten before the stream forgets its event could be scheduled by reading
+  // that event again.
+  if (stream.max_age_ms == 0 || config.core.history_ms < stream.max_age_ms)
+    section.Warn("max_age",
+                 "store.history is shorter than the time for which this stream keeps its "
+                 "events, so an event that is read again could schedule a job that was "
+                 "closed; expected a longer store.history");
   return stream;
 }
 
@@ -76,69 +95,27 @@ void CheckMetrics(const MetricsConfig& metrics, const Section& section) {
   section.Fail("listen", "expected it left out: this binary is built without HTTP");
   return;
 #endif
-  const absl::StatusOr<ListenAddress> address = ParseListenAddress(metrics.listen);
-  if (!address.ok())
-    section.Fail("listen", fmt::format("{}, found {}", Message(address.status()),
-                                       Quote(metrics.listen)));
+  section.Check("listen", ParseListenAddress(metrics.listen).status(), metrics.listen);
 }
 
-// Streams of one file must not overlap: NATS would refuse the second.
-void CheckStreams(const Config& config, const std::vector<Section>& sections) {
-  for (size_t i = 0; i < sections.size(); ++i) {
-    for (size_t j = 0; j < i; ++j) {
-      if (!config.streams[i].name.empty() &&
-          config.streams[i].name == config.streams[j].name)
-        sections[i].Fail("name",
-                         fmt::format("streams[{}] has this name; expected another", j));
-      for (const std::string& subject : config.streams[i].subjects) {
-        for (const std::string& other : config.streams[j].subjects) {
-          if (!SubjectsOverlap(subject, other)) continue;
-          sections[i].Fail("subjects",
-                           fmt::format("streams[{}] keeps {} already; expected "
-                                       "subjects that no other stream keeps",
-                                       j, Quote(other)));
-        }
-      }
-    }
-  }
-}
-
-// A key forgotten before the stream forgets its event could be scheduled by
-// reading that event again.
-void WarnOfHistory(const Config& config, const std::vector<Section>& streams,
-                   std::vector<YamlIssue>* warnings) {
-  for (size_t i = 0; i < streams.size(); ++i) {
-    const int64_t max_age_ms = config.streams[i].max_age_ms;
-    if (max_age_ms > 0 && config.core.history_ms >= max_age_ms) continue;
-    warnings->push_back(streams[i].Issue(
-        "max_age",
-        "store.history is shorter than this stream keeps its events, so an event read "
-        "again could schedule a job that was closed; expected history to be longer"));
-  }
-}
-
-Config ReadConfig(const Section& root, bool alone, std::vector<YamlIssue>* warnings) {
+Config ReadConfig(const Section& root, bool alone) {
   Config config;
   root.Fill(&config);
   config.core.name = config.name;
   if (alone && config.nats.tls_cert.empty() != config.nats.tls_key.empty())
     root.Map("nats").Fail("tls", "expected cert and key together, found one of them");
-  const std::vector<Section> streams = root.List("streams");
-  for (const Section& section : streams) config.streams.push_back(ReadStream(section));
-  CheckStreams(config, streams);
+  for (const Section& section : root.List("streams"))
+    config.streams.push_back(ReadStream(section, config));
   CheckMemory(config, root.Map("limits"), MemoryBytes());
   CheckMetrics(config.metrics, root.Map("metrics"));
   const std::vector<Section> rules = root.List("rules");
-  for (const Section& section : rules) config.rules.push_back(ReadRule(section));
-  *warnings = CheckRules(config, rules);
-  for (YamlIssue& issue : CheckReach(config, rules))
-    warnings->push_back(std::move(issue));
-  WarnOfHistory(config, streams, warnings);
+  for (const Section& section : rules) config.rules.push_back(ReadRule(section, config));
+  CheckRules(config, rules);
   return config;
 }
 
-// As messages, in the file's order and each once (sections are read twice
-// where rules are checked against each other).
+// As messages, in the file's order. Each is reported once, though a section that is read
+// several times reports its errors each time.
 std::vector<std::string> Format(std::vector<YamlIssue> issues, std::string_view file) {
   std::stable_sort(issues.begin(), issues.end(),
                    [](const YamlIssue& a, const YamlIssue& b) {
@@ -178,17 +155,16 @@ JobLimits Config::job_limits() const {
 ConfigResult ParseConfig(std::string_view text, std::string_view file_name, bool alone) {
   ConfigResult result;
   ConfigReport report;
-  std::vector<YamlIssue> warnings;
   const Yaml tree = ParseYaml(text, &report.issues);
   const Section root(&tree, "", &tree, &report);
-  result.config = ReadConfig(root, alone, &warnings);
-  // Of a file that could not be read right it might not be true.
+  result.config = ReadConfig(root, alone);
+  // If the file has errors this may not be true.
   if (report.issues.empty() && result.config.rules.empty())
-    warnings.push_back(root.Issue("rules", "there are none, so nothing is scheduled"));
+    root.Warn("rules", "there are none, so nothing is scheduled");
   for (const auto& [path, line] : report.lines)
     result.config.origins[path] = fmt::format("{}:{}", file_name, line);
   result.errors = Format(std::move(report.issues), file_name);
-  result.warnings = Format(std::move(warnings), file_name);
+  result.warnings = Format(std::move(report.warnings), file_name);
   return result;
 }
 

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "absl/strings/str_split.h"
 #include "app/config.h"
 #include "base/duration.h"
 
@@ -15,14 +16,11 @@ namespace {
 constexpr std::string_view kServers =
     "expected servers such as nats://host:4222 or tls://host, separated by commas";
 
-std::vector<std::string_view> Words(std::string_view choices) {
-  std::vector<std::string_view> words;
-  while (!choices.empty()) {
-    const size_t bar = std::min(choices.find('|'), choices.size());
-    words.push_back(choices.substr(0, bar));
-    choices.remove_prefix(std::min(bar + 1, choices.size()));
-  }
-  return words;
+std::vector<std::string> Split(std::string_view text, char at) {
+  return absl::StrSplit(absl::string_view(text.data(), text.size()), at);
+}
+std::vector<std::string> Words(const Key& key) {
+  return Split(key.type == KeyType::kBool ? "false|true" : key.choices, '|');
 }
 
 std::optional<int64_t> Whole(std::string_view text) {
@@ -61,11 +59,17 @@ size_t EditDistance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
-std::string Signed(int64_t ms) {
-  return ms < 0 ? "-" + FormatDuration(-ms) : FormatDuration(ms);
+bool IsRuleName(std::string_view name) {
+  return std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+  });
 }
 
 }  // namespace
+
+std::string KeyPath(std::string_view parent, std::string_view name) {
+  return parent.empty() ? std::string(name) : fmt::format("{}.{}", parent, name);
+}
 
 std::string Default(const Key& key) {
   return key.required || key.at.fresh == nullptr ? std::string(key.fallback)
@@ -74,7 +78,7 @@ std::string Default(const Key& key) {
 
 std::optional<int64_t> NumberOf(const Key& key, std::string_view text) {
   if (key.type == KeyType::kBool || key.type == KeyType::kChoice) {
-    const auto words = Words(key.type == KeyType::kBool ? "false|true" : key.choices);
+    const auto words = Words(key);
     const auto found = std::find(words.begin(), words.end(), text);
     return found == words.end() ? std::nullopt : std::optional(found - words.begin());
   }
@@ -111,10 +115,9 @@ std::string Spelled(const Key& key, KeyField field) {
         } else {
           const auto number = static_cast<int64_t>(*value);
           switch (key.type) {
-            case KeyType::kBool: return number != 0 ? "true" : "false";
-            case KeyType::kChoice:
-              return std::string(Words(key.choices).at(static_cast<size_t>(number)));
-            case KeyType::kDuration: return Signed(number);
+            case KeyType::kBool:
+            case KeyType::kChoice: return Words(key).at(static_cast<size_t>(number));
+            case KeyType::kDuration: return FormatDuration(number);
             case KeyType::kBytes: return FormatBytes(number);
             default: return fmt::to_string(number);
           }
@@ -141,12 +144,12 @@ std::string Expected(const Key& key) {
       return fmt::format("expected a whole number from {} to {}", key.min, key.max);
     case KeyType::kDuration:
       return fmt::format("expected a duration from {} to {}, such as 90s, 15m or 168h",
-                         Signed(key.min), FormatDuration(key.max));
+                         FormatDuration(key.min), FormatDuration(key.max));
     case KeyType::kBytes:
       return fmt::format("expected a size from {} to {}, such as 512MB or 64MiB",
                          FormatBytes(key.min), FormatBytes(key.max));
     case KeyType::kChoice:
-      return fmt::format("expected {}", fmt::join(Words(key.choices), " or "));
+      return fmt::format("expected {}", fmt::join(Words(key), " or "));
     case KeyType::kLater: return "expected nothing, it is not in this release";
   }
   return "";
@@ -170,10 +173,8 @@ std::string_view WrongName(std::string_view text) {
 
 absl::StatusOr<std::vector<std::string>> ParseServers(std::string_view text) {
   std::vector<std::string> servers;
-  for (size_t at = 0; at <= text.size();) {
-    const size_t comma = std::min(text.find(',', at), text.size());
-    std::string_view server = text.substr(at, comma - at);
-    at = comma + 1;
+  for (const std::string& one : Split(text, ',')) {
+    std::string_view server = one;
     while (server.starts_with(' ')) server.remove_prefix(1);
     while (server.ends_with(' ')) server.remove_suffix(1);
     std::string_view scheme = "nats";
@@ -193,6 +194,31 @@ absl::StatusOr<std::vector<std::string>> ParseServers(std::string_view text) {
     servers.push_back(fmt::format("{}://{}", scheme, server));
   }
   return servers;
+}
+
+std::string_view WrongFormerName(std::string_view text) {
+  return IsRuleName(text) ? "" : "expected 1 to 24 of a-z, 0-9 and -";
+}
+
+std::string_view WrongRuleName(std::string_view text) {
+  if (text == "api")
+    return "api is reserved for jobs made through the API; expected another name";
+  return WrongFormerName(text);
+}
+
+std::string_view WrongPublishName(std::string_view text) {
+  if (text == kLateQueue)
+    return "late is reserved for the jobs of late cancels; expected another name";
+  return WrongFormerName(text);
+}
+
+// What the server takes for a stream's name, which is a token of API subjects.
+std::string_view WrongStreamName(std::string_view text) {
+  const bool good = std::all_of(text.begin(), text.end(), [](char c) {
+    return c > 0x20 && c != 0x7F &&
+           std::string_view(".*>/\\").find(c) == std::string_view::npos;
+  });
+  return good ? "" : "expected the name of a stream, without spaces and . * > / \\";
 }
 
 std::string_view WrongServers(std::string_view text) {

@@ -58,12 +58,16 @@ struct Key {
   std::string_view choices = {};  // "text|json"
   bool required = false;
   bool secret = false;             // never shown
+  bool has_logins = false;         // URLs, of which a login is never shown
   const char* variable = nullptr;  // of the environment; overrides the file
-  // Says what is wrong with a text, "" if nothing is. Null: every text is right.
+  // Says what is wrong with a text, "" if nothing is. Null: every text is right. The
+  // report of a sentence that begins with "expected" adds what was found.
   std::string_view (*wrong)(std::string_view text) = nullptr;
   std::string_view fallback = {};  // the default if no field has it
 };
 
+// The path of the key `name` in the map at `parent`; "" = the top level.
+[[nodiscard]] std::string KeyPath(std::string_view parent, std::string_view name);
 // The default, as a file would write it; "" if there is none.
 [[nodiscard]] std::string Default(const Key& key);
 // `text` as a number: `true` is 1, a choice is the index of its word. Empty if it does
@@ -81,6 +85,10 @@ void Assign(const Key& key, std::string_view text, KeyField field);
 
 // What is wrong with a text, for Key::wrong.
 [[nodiscard]] std::string_view WrongName(std::string_view text);
+[[nodiscard]] std::string_view WrongRuleName(std::string_view text);
+[[nodiscard]] std::string_view WrongPublishName(std::string_view text);
+[[nodiscard]] std::string_view WrongFormerName(std::string_view text);
+[[nodiscard]] std::string_view WrongStreamName(std::string_view text);
 [[nodiscard]] std::string_view WrongServers(std::string_view text);
 [[nodiscard]] std::string_view WrongInboxPrefix(std::string_view text);
 // A user, password or token holds no control character: the protocol could not

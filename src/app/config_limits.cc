@@ -16,28 +16,30 @@
 namespace expirer {
 namespace {
 
-std::string Signed(int64_t ms) {
-  return (ms < 0 ? "-" : "") + FormatDuration(ms < 0 ? -ms : ms);
-}
-
 // Of a delay that stands in the config, or of neither due nor delay.
 std::optional<int64_t> ConstantDelayMs(const Entry& entry) {
   if (entry.due || entry.delay) return std::nullopt;
   return entry.delay_ms.value_or(0);
 }
 
-// Where one publish entry puts the jobs of one schedule entry.
-void CheckPlace(const Config& config, const Entry& entry, const Section& schedule,
-                const Publish& publish, const Section& section,
-                std::vector<YamlIssue>* warnings) {
+int64_t ReadLimit(const char* path) {
+  std::ifstream file(path);
+  int64_t bytes = 0;
+  return file >> bytes && bytes > 0 ? bytes : std::numeric_limits<int64_t>::max();
+}
+
+}  // namespace
+
+void CheckReach(const Config& config, const Entry& entry, const Section& schedule,
+                const Publish& publish, const Section& section) {
   const int64_t horizon_ms = config.limits.horizon_ms;
   const std::optional<int64_t> delay_ms = ConstantDelayMs(entry);
   const int64_t ms = delay_ms.value_or(0) + publish.offset_ms;
   const bool by_offset = publish.offset_ms != 0;
   const std::string with =
-      !delay_ms    ? "an offset of " + Signed(publish.offset_ms)
-      : !by_offset ? "a delay of " + Signed(*delay_ms)
-                   : fmt::format("delay and offset, {} together,", Signed(ms));
+      !delay_ms    ? "an offset of " + FormatDuration(publish.offset_ms)
+      : !by_offset ? "a delay of " + FormatDuration(*delay_ms)
+                   : fmt::format("delay and offset, {} together,", FormatDuration(ms));
   const Section& where = by_offset ? section : schedule;
   const char* const key = by_offset ? "offset" : "delay";
   if (ms > horizon_ms)
@@ -54,9 +56,9 @@ void CheckPlace(const Config& config, const Entry& entry, const Section& schedul
                                 "negative offset",
                                 with, FormatDuration(publish.late.after_ms)));
   else
-    warnings->push_back(where.Issue(
-        key, fmt::format("with {} every job is due before its event and fires at once",
-                         with)));
+    where.Warn(
+        key,
+        fmt::format("with {} every job is due before its event and fires at once", with));
 }
 
 void CheckPublish(const Config& config, const Publish& publish, const Section& section) {
@@ -74,36 +76,6 @@ void CheckPublish(const Config& config, const Publish& publish, const Section& s
         "after", fmt::format("an event that is due longer ago than store.history ({}) is "
                              "rejected as stale, so this has no effect; expected less",
                              FormatDuration(history_ms)));
-}
-
-int64_t ReadLimit(const char* path) {
-  std::ifstream file(path);
-  int64_t bytes = 0;
-  return file >> bytes && bytes > 0 ? bytes : std::numeric_limits<int64_t>::max();
-}
-
-}  // namespace
-
-std::vector<YamlIssue> CheckReach(const Config& config,
-                                  const std::vector<Section>& rules) {
-  std::vector<YamlIssue> warnings;
-  for (size_t i = 0; i < rules.size(); ++i) {
-    const Rule& rule = config.rules[i];
-    if (!rule.reopen && config.core.history_ms == 0)
-      rules[i].Fail(
-          "reopen",
-          "with a store.history of 0s no closed key is remembered, so each may be "
-          "scheduled again; expected a longer store.history");
-    const std::vector<Section> schedules = rules[i].List("schedule");
-    const std::vector<Section> publishes = rules[i].List("publish");
-    for (size_t p = 0; p < publishes.size(); ++p) {
-      CheckPublish(config, rule.publish[p], publishes[p]);
-      for (size_t s = 0; s < schedules.size(); ++s)
-        CheckPlace(config, rule.schedule[s], schedules[s], rule.publish[p], publishes[p],
-                   &warnings);
-    }
-  }
-  return warnings;
 }
 
 void CheckMemory(const Config& config, const Section& section, int64_t memory_bytes) {

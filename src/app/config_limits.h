@@ -4,18 +4,19 @@
 
 #include <cstdint>
 #include <string>
-#include <vector>
 
 #include "app/config.h"
 #include "app/section.h"
 
 namespace expirer {
 
-// Reports rules that can never have a job: each would be beyond limits.horizon or over
-// limits.payload, or no event can meet another condition; also a `late` that has no
-// effect. `rules` are the rules' sections, in their order. Returns warnings.
-[[nodiscard]] std::vector<YamlIssue> CheckReach(const Config& config,
-                                                const std::vector<Section>& rules);
+// Reports a publish entry whose jobs could never fire, because each event of a schedule
+// entry would be beyond limits.horizon, or each job too late. Warns if each job would
+// fire at once. The sections are those of the entries.
+void CheckReach(const Config& config, const Entry& entry, const Section& schedule,
+                const Publish& publish, const Section& section);
+// Reports a body over limits.payload, and a `late` that has no effect.
+void CheckPublish(const Config& config, const Publish& publish, const Section& section);
 
 // Reports limits whose entries would take more than `memory_bytes` if all were used.
 void CheckMemory(const Config& config, const Section& section, int64_t memory_bytes);

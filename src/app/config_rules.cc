@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "app/config_limits.h"
 #include "base/rfc3339.h"
 #include "net/stan.h"
 
@@ -13,17 +14,27 @@ namespace {
 
 using Filters = std::vector<std::string>;
 
-bool IsRuleName(std::string_view name) {
-  return !name.empty() && name.size() <= 24 &&
-         std::all_of(name.begin(), name.end(), [](char c) {
-           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-         });
-}
-
-bool IsHeaderName(std::string_view name) {
-  return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
+absl::Status CheckHeaderName(std::string_view name) {
+  const bool good = !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
     return c > 0x20 && c < 0x7F && c != ':';
   });
+  if (!good) return Invalid("expected header names without spaces and colons");
+  if (IsReservedHeader(name))
+    return Invalid(
+        "expected no Nats-... and Expirer-... headers, which expirer and NATS set");
+  return absl::OkStatus();
+}
+
+// OK for a well-formed filter that reads no subjects of NATS or of this service.
+absl::Status CheckEventFilter(std::string_view filter, std::string_view service) {
+  RETURN_IF_ERROR(CheckSubjectFilter(filter));
+  if (filter.starts_with('$') || filter.starts_with("_INBOX"))
+    return Invalid("expected a subject outside $... and _INBOX..., which belong to NATS");
+  if (filter.substr(0, filter.find('.')) == service ||
+      SubjectsOverlap(filter, std::string(service) + ".v1.>"))
+    return Invalid(fmt::format(
+        "expected a filter that leaves out {}.>, which is expirer's own", service));
+  return absl::OkStatus();
 }
 
 // How many tokens every subject of `filter` surely has.
@@ -45,12 +56,11 @@ void CheckToken(const Section& section, std::string_view name, int token,
 std::optional<Source> ReadSource(const Section& section, std::string_view name,
                                  const std::string& text) {
   absl::StatusOr<Source> source = Source::Parse(text);
-  if (source.ok()) return *std::move(source);
-  section.Fail(name, fmt::format("{}, found {}", Message(source.status()), Quote(text)));
-  return std::nullopt;
+  section.Check(name, source.status(), text);
+  return source.ok() ? std::optional(*std::move(source)) : std::nullopt;
 }
 
-// Of `due` and `delay`: not out of the subject, which holds no time.
+// A source of due, delay or match. None of them is read from the subject.
 std::optional<Source> ReadTimeSource(const Section& section, std::string_view name,
                                      const std::string& text) {
   std::optional<Source> source = ReadSource(section, name, text);
@@ -82,8 +92,8 @@ void ReadDue(const Section& section, Entry* entry) {
     section.Fail("delay", "expected due or delay, found both");
   if (section.Has("unit") && !entry->due && !entry->delay)
     section.Fail("unit",
-                 "there is no number that it could count; expected it beside a due, "
-                 "or a delay out of the event");
+                 "it applies only to numbers in the event; expected it beside a due, or "
+                 "a delay that is read from the event");
 }
 
 void ReadVersion(const Section& section, Entry* entry) {
@@ -94,7 +104,7 @@ void ReadVersion(const Section& section, Entry* entry) {
     section.Fail("version", "expected a JSON pointer such as /version");
 }
 
-// `filters`: of the events that the template's values come from.
+// `filters` are those of the events that the template's values come from.
 std::optional<Template> ReadTemplate(const Section& section, std::string_view name,
                                      std::string_view text, Template::Place place,
                                      const Filters& filters) {
@@ -110,24 +120,14 @@ std::optional<Template> ReadTemplate(const Section& section, std::string_view na
 
 void ReadHeaders(const Section& section, const Filters& filters, Publish* publish) {
   for (const auto& [name, text] : section.TextMap("headers")) {
-    if (!IsHeaderName(name)) {
-      section.Fail("headers",
-                   fmt::format("expected header names without spaces and colons, "
-                               "found {}",
-                               Quote(name)));
-    } else if (IsReservedHeader(name)) {
-      section.Fail("headers",
-                   fmt::format("expected no Nats-... and Expirer-... headers, which "
-                               "expirer and NATS set, found {}",
-                               Quote(name)));
-    }
+    section.Check("headers", CheckHeaderName(name), name);
     if (auto value =
             ReadTemplate(section, "headers", text, Template::Place::kHeader, filters))
       publish->headers.emplace_back(name, *std::move(value));
   }
 }
 
-// Target and body, of a publish entry as of a late cancel.
+// The target and body of a publish entry or a late cancel.
 void ReadTargetAndBody(const Section& section, const Filters& filters, Publish* publish) {
   if (const auto subject = section.OptionalText("subject")) {
     publish->target =
@@ -138,7 +138,6 @@ void ReadTargetAndBody(const Section& section, const Filters& filters, Publish* 
     publish->body = ReadTemplate(section, "body", *body, Template::Place::kBody, filters);
 }
 
-// When it runs, the due time of the job that fired is not at hand.
 void ReadLateCancel(const Section& cancel, Entry* entry) {
   const Section section = cancel.Map("late");
   if (!section.present()) return;
@@ -149,7 +148,7 @@ void ReadLateCancel(const Section& cancel, Entry* entry) {
        {std::pair("subject", &late.target),
         std::pair("body", late.body ? &*late.body : nullptr)}) {
     if (text != nullptr && text->uses_due())
-      section.Fail(name, "expected no ${due}, which a cancel does not know");
+      section.Fail(name, "expected no ${due}: a late cancel has no due time");
   }
 }
 
@@ -165,14 +164,12 @@ bool IsJsonNumber(const std::string& text) {
 }
 
 std::optional<MatchValue> ReadMatchValue(const Section& section, const Yaml& node) {
-  switch (node.kind) {
-    case Yaml::Kind::kNull: return MatchValue{};
-    case Yaml::Kind::kScalar: break;
-    default:
-      section.Fail("match",
-                   "expected texts, numbers, true, false, null, or one list of "
-                   "them for each name");
-      return std::nullopt;
+  if (node.kind == Yaml::Kind::kNull) return MatchValue{};
+  if (node.kind != Yaml::Kind::kScalar) {
+    section.Fail("match",
+                 "expected texts, numbers, true, false, null, or one list of them for "
+                 "each name");
+    return std::nullopt;
   }
   MatchValue value{MatchValue::Kind::kString, node.text};
   if (node.plain && (node.text == "true" || node.text == "false"))
@@ -189,33 +186,49 @@ void ReadMatch(const Section& section, Entry* entry) {
     auto source = ReadTimeSource(section, "match", member.key.text);
     if (!source) continue;
     Match match{*std::move(source), {}};
-    const bool list = member.value.kind == Yaml::Kind::kList;
-    const std::vector<Yaml> one = list ? std::vector<Yaml>() : std::vector{member.value};
-    for (const Yaml& item : list ? member.value.items : one)
+    for (const Yaml& item : member.value.Items())
       if (auto value = ReadMatchValue(section, item))
         match.any_of.push_back(*std::move(value));
-    if (list && member.value.items.empty())
+    if (member.value.Items().empty())
       section.Fail("match", fmt::format("expected at least one value in the list of {}",
                                         Quote(member.key.text)));
     entry->match.push_back(std::move(match));
   }
 }
 
-// What the server takes for a stream's name, which is a token of API subjects.
-bool IsStreamName(std::string_view name) {
-  return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
-    return c > 0x20 && c != 0x7F &&
-           std::string_view(".*>/\\").find(c) == std::string_view::npos;
-  });
+constexpr std::string_view kNoStan =
+    "this binary was built without NATS Streaming (see `expirer version`); expected "
+    "jetstream or core";
+constexpr std::string_view kNoHeaders =
+    "NATS Streaming carries no headers; expected none here";
+
+void CheckStanEntry(const Section& section, const Entry& entry) {
+  const auto is_header = [](const Source& source) {
+    return source.kind == Source::Kind::kHeader;
+  };
+  const auto refuse_if = [&section](bool reads_header, std::string_view name) {
+    if (reads_header) section.Fail(name, std::string(kNoHeaders));
+  };
+  if (!entry.subject.empty() && !IsStanChannel(entry.subject))
+    section.Fail("subject",
+                 "a channel of NATS Streaming has an exact name; expected no wildcards "
+                 "and no /");
+  refuse_if(std::any_of(entry.key.begin(), entry.key.end(), is_header), "key");
+  refuse_if(entry.due && is_header(*entry.due), "due");
+  refuse_if(entry.delay && is_header(*entry.delay), "delay");
+  refuse_if(std::any_of(entry.match.begin(), entry.match.end(),
+                        [&](const Match& match) { return is_header(match.source); }),
+            "match");
 }
 
-Entry ReadEntry(const Section& section, bool schedule) {
+Entry ReadEntry(const Section& section, bool schedule, const Rule& rule,
+                std::string_view service) {
   Entry entry;
   section.Fill(&entry);
-  if (section.Has("stream") && !IsStreamName(entry.stream))
-    section.Fail("stream", fmt::format("expected the name of a stream, without spaces "
-                                       "and . * > / \\, found {}",
-                                       Quote(entry.stream)));
+  if (!entry.subject.empty())
+    section.Check("subject", CheckEventFilter(entry.subject, service), entry.subject);
+  if (rule.source != Transport::kJetStream && section.Has("stream"))
+    section.Fail("stream", "only source: jetstream reads streams; expected it left out");
   for (const std::string& text : section.Texts("key")) {
     if (auto source = ReadSource(section, "key", text)) {
       CheckToken(section, "key", source->token, entry.subject);
@@ -228,38 +241,8 @@ Entry ReadEntry(const Section& section, bool schedule) {
   else
     ReadLateCancel(section, &entry);
   ReadVersion(section, &entry);
+  if (rule.source == Transport::kStan) CheckStanEntry(section, entry);
   return entry;
-}
-
-std::vector<Entry> ReadEntries(const Section& rule, std::string_view name) {
-  std::vector<Entry> entries;
-  for (const Section& section : rule.List(name))
-    entries.push_back(ReadEntry(section, name == "schedule"));
-  return entries;
-}
-
-constexpr std::string_view kNoStan =
-    "this expirer was built without NATS Streaming, as `expirer version` tells; expected "
-    "jetstream or core";
-constexpr std::string_view kNoHeaders =
-    "NATS Streaming carries no headers; expected none of them here";
-
-void CheckStanEntry(const Section& section, const Entry& entry) {
-  const auto is_header = [](const Source& source) {
-    return source.kind == Source::Kind::kHeader;
-  };
-  if (!entry.subject.empty() && !IsStanChannel(entry.subject))
-    section.Fail("subject",
-                 "a channel of NATS Streaming has an exact name; expected no wildcards "
-                 "and no /");
-  if (std::any_of(entry.key.begin(), entry.key.end(), is_header))
-    section.Fail("key", std::string(kNoHeaders));
-  if (entry.due && is_header(*entry.due)) section.Fail("due", std::string(kNoHeaders));
-  if (entry.delay && is_header(*entry.delay))
-    section.Fail("delay", std::string(kNoHeaders));
-  if (std::any_of(entry.match.begin(), entry.match.end(),
-                  [&](const Match& match) { return is_header(match.source); }))
-    section.Fail("match", std::string(kNoHeaders));
 }
 
 Publish ReadPublish(const Section& section, const Filters& filters) {
@@ -275,85 +258,77 @@ Publish ReadPublish(const Section& section, const Filters& filters) {
 }
 
 // One entry without a name, or a list of named ones.
-void CheckPublishName(const Rule& rule, size_t index, bool list, const Section& section) {
-  const std::string& name = rule.publish[index].name;
-  if (!list) {
-    if (section.Has("name"))
-      section.Fail("name", "expected it only in a list, where it tells entries apart");
-    return;
-  }
-  if (!section.Has("name")) {
-    section.Fail("name", "it is missing; entries of a list need one each");
-  } else if (!IsRuleName(name)) {
-    section.Fail("name", "expected 1 to 24 of a-z, 0-9 and -");
-  } else if (name == kLateQueue) {
+void CheckPublishName(const Rule& rule, const Publish& publish, bool list,
+                      const Section& section) {
+  if (!list && section.Has("name"))
     section.Fail("name",
-                 "late is the name of jobs made by late cancels; expected another");
-  }
-  for (size_t i = 0; i < index; ++i) {
-    if (!name.empty() && rule.publish[i].name == name)
-      section.Fail("name", fmt::format("publish[{}] has this name; expected another", i));
-  }
+                 "expected it only in a list, where it distinguishes the entries");
+  if (list && !section.Has("name"))
+    section.Fail("name", "it is missing; each entry of a list needs one");
+  section.CheckNew(publish.name, "publish", rule.publish);
 }
 
-void ReadPublishes(const Section& section, Rule* rule) {
+void ReadPublishes(const Section& section, const std::vector<Section>& schedules,
+                   const Config& config, Rule* rule) {
   Filters filters;
   for (const Entry& entry : rule->schedule) filters.push_back(entry.subject);
   const std::vector<Section> entries = section.List("publish");
   if (entries.empty()) return;
   rule->publish.clear();
   const bool list = section.Find("publish")->kind == Yaml::Kind::kList;
-  for (size_t i = 0; i < entries.size(); ++i) {
-    rule->publish.push_back(ReadPublish(entries[i], filters));
-    CheckPublishName(*rule, i, list, entries[i]);
+  for (const Section& entry : entries) {
+    Publish publish = ReadPublish(entry, filters);
+    CheckPublishName(*rule, publish, list, entry);
+    CheckPublish(config, publish, entry);
+    for (size_t i = 0; i < schedules.size(); ++i)
+      CheckReach(config, rule->schedule[i], schedules[i], publish, entry);
+    rule->publish.push_back(std::move(publish));
   }
 }
 
 void ReadDeliver(const Section& section, Rule* rule) {
+  if (rule->source == Transport::kCore && section.Has("deliver"))
+    section.Fail("deliver", "core NATS keeps no events; expected it left out");
   const std::string text = section.Text("deliver");
-  if (text == "new") {
-    rule->deliver.from = Deliver::From::kNew;
-  } else if (text != "all") {
-    const absl::StatusOr<int64_t> time_ms = ParseRfc3339(text);
-    if (!time_ms.ok()) {
-      section.Fail("deliver",
-                   fmt::format("expected all, new or an RFC 3339 time, found {}: {}",
-                               Quote(text), Message(time_ms.status())));
-      return;
-    }
+  if (text == "new") rule->deliver.from = Deliver::From::kNew;
+  if (text == "new" || text == "all") return;
+  const absl::StatusOr<int64_t> time_ms = ParseRfc3339(text);
+  if (time_ms.ok())
     rule->deliver = {Deliver::From::kTime, *time_ms};
-  }
+  else
+    section.Fail("deliver",
+                 fmt::format("expected all, new or an RFC 3339 time, found {}: {}",
+                             Quote(text), Message(time_ms.status())));
 }
 
-// Reports features that NATS Streaming does not have.
-void CheckStan(const Section& section, const Rule& rule) {
-  const bool reads = rule.source == Transport::kStan;
-  if (section.Has("durable") && !reads)
-    section.Fail("durable", "only source: stan has one; expected it left out");
-  if (reads && !rule.was.empty() && rule.durable.empty())
+// Members of one queue group share a channel's messages: each would miss some.
+void CheckDurable(const Config& config, const Rule& rule, const Section& section) {
+  const auto durable = [&config](const Rule& of) {
+    return of.durable.empty() ? config.name + "-" + of.name : of.durable;
+  };
+  if (durable(rule).find_first_of(": \t") != std::string::npos)
+    section.Fail("durable", "expected a name without : and spaces");
+  for (size_t i = 0; i < config.rules.size(); ++i)
+    if (config.rules[i].source == Transport::kStan &&
+        durable(config.rules[i]) == durable(rule))
+      section.Fail("durable",
+                   fmt::format("rules[{}] has this one, so each would miss what the "
+                               "other receives; expected another",
+                               i));
+}
+
+void CheckStan(const Config& config, const Rule& rule, const Section& section) {
+  if (rule.source != Transport::kStan) {
+    if (section.Has("durable"))
+      section.Fail("durable", "it applies only to source: stan; expected it left out");
+    return;
+  }
+  if (!rule.was.empty() && rule.durable.empty())
     section.Fail("was",
                  "renaming changes the durable and re-reads the channel; expected "
                  "`durable` with the old name");
-  if (reads && !StanCompiledIn()) section.Fail("source", std::string(kNoStan));
-  if (!reads) return;
-  for (const char* const name : {"schedule", "cancel"}) {
-    const std::vector<Entry>& entries =
-        name == std::string_view("schedule") ? rule.schedule : rule.cancel;
-    if (!section.Has(name)) continue;
-    const std::vector<Section> sections = section.List(name);
-    for (size_t i = 0; i < sections.size(); ++i) CheckStanEntry(sections[i], entries[i]);
-  }
-}
-
-void CheckStreamsNamed(const Section& section, const Rule& rule) {
-  if (rule.source == Transport::kJetStream) return;
-  for (const char* const name : {"schedule", "cancel"}) {
-    if (!section.Has(name)) continue;
-    for (const Section& entry : section.List(name))
-      if (entry.Has("stream"))
-        entry.Fail("stream",
-                   "only source: jetstream reads streams; expected it left out");
-  }
+  if (!StanCompiledIn()) section.Fail("source", std::string(kNoStan));
+  CheckDurable(config, rule, section);
 }
 
 void CheckVersions(const Section& section, const Rule& rule) {
@@ -366,62 +341,19 @@ void CheckVersions(const Section& section, const Rule& rule) {
     section.Fail("schedule", "expected version on all entries of the rule or on none");
 }
 
-void CheckName(const Config& config, size_t index, const Section& section) {
-  const std::string& name = config.rules[index].name;
-  if (!section.Has("name")) return;
-  if (!IsRuleName(name)) {
-    section.Fail("name", "expected 1 to 24 of a-z, 0-9 and -");
-  } else if (name == "api") {
-    section.Fail("name", "api is the name of jobs made by requests; expected another");
-  }
-  for (size_t i = 0; i < index; ++i) {
-    if (config.rules[i].name == name)
-      section.Fail("name", fmt::format("rules[{}] has this name; expected another", i));
-  }
-}
-
 void CheckWas(const Config& config, size_t index, const Section& section) {
   const std::string& was = config.rules[index].was;
   if (was.empty()) return;
-  if (!IsRuleName(was)) section.Fail("was", "expected 1 to 24 of a-z, 0-9 and -");
   for (size_t i = 0; i < config.rules.size(); ++i) {
     if (config.rules[i].name == was || (i < index && config.rules[i].was == was))
       section.Fail("was",
                    fmt::format("rules[{}] has this name or takes it over; expected "
-                               "the name of a rule that is gone",
+                               "the former name of a rule that no longer exists",
                                i));
   }
 }
 
-// Members of one queue group share a channel's messages: each would miss some.
-void CheckDurable(const Config& config, size_t index, const Section& section) {
-  const auto durable = [&config](const Rule& rule) {
-    return rule.durable.empty() ? config.name + "-" + rule.name : rule.durable;
-  };
-  const Rule& rule = config.rules[index];
-  if (rule.source != Transport::kStan) return;
-  if (durable(rule).find_first_of(": \t") != std::string::npos)
-    section.Fail("durable", "expected a name without : and spaces");
-  for (size_t i = 0; i < index; ++i) {
-    const Rule& other = config.rules[i];
-    if (other.source == Transport::kStan && durable(other) == durable(rule))
-      section.Fail("durable", fmt::format("rules[{}] has this one; expected another, or "
-                                          "each would miss what the other gets",
-                                          i));
-  }
-}
-
-void CheckFilters(const Config& config, const Section& rule, std::string_view name) {
-  if (!rule.Has(name)) return;
-  for (const Section& entry : rule.List(name)) {
-    const std::string filter = entry.Text("subject");
-    if (filter.empty()) continue;
-    if (absl::Status status = CheckEventFilter(filter, config.name); !status.ok())
-      entry.Fail("subject", fmt::format("{}, found {}", Message(status), Quote(filter)));
-  }
-}
-
-// Reports a target that is nobody's to publish to, or that feeds a rule.
+// Reports a target that belongs to NATS or the service, or that a rule reads.
 void CheckTargetOf(const Config& config, const Rule& rule, const Template& target,
                    const Section& section) {
   std::string filter = target.Filter();
@@ -450,8 +382,8 @@ void CheckTargetOf(const Config& config, const Rule& rule, const Template& targe
         section.Fail(
             "subject",
             fmt::format(
-                "rule {} reads this subject by {}, so fired jobs would come back; "
-                "expected another subject, or loop: true",
+                "rule {} reads this subject by its filter {}, so fired jobs would come "
+                "back as events; expected another subject, or loop: true",
                 Quote(other.name), Quote(entry.subject)));
         return;
       }
@@ -463,7 +395,6 @@ void CheckTargets(const Config& config, const Rule& rule, const Section& section
   const std::vector<Section> publishes = section.List("publish");
   for (size_t i = 0; i < publishes.size(); ++i)
     CheckTargetOf(config, rule, rule.publish[i].target, publishes[i]);
-  if (!section.Has("cancel")) return;
   const std::vector<Section> cancels = section.List("cancel");
   for (size_t i = 0; i < cancels.size(); ++i) {
     if (rule.cancel[i].late)
@@ -471,19 +402,17 @@ void CheckTargets(const Config& config, const Rule& rule, const Section& section
   }
 }
 
-// Schedule entries that a cancel entry takes every event from.
-void WarnOfHidden(const Rule& rule, const Section& section,
-                  std::vector<YamlIssue>* warnings) {
+// Warns of schedule entries whose every event matches a cancel entry.
+void WarnOfHidden(const Rule& rule, const Section& section) {
   for (const Entry& schedule : rule.schedule) {
     for (const Entry& cancel : rule.cancel) {
       if (!schedule.subject.empty() && !cancel.subject.empty() && cancel.match.empty() &&
           cancel.stream == schedule.stream &&
           SubjectCovers(cancel.subject, schedule.subject)) {
-        warnings->push_back(section.Issue(
-            "schedule",
-            fmt::format("every event of {} matches the cancel entry {}, so it never "
-                        "schedules a job",
-                        Quote(schedule.subject), Quote(cancel.subject))));
+        section.Warn("schedule",
+                     fmt::format("every event of {} matches the cancel entry {}, so it "
+                                 "never schedules a job",
+                                 Quote(schedule.subject), Quote(cancel.subject)));
       }
     }
   }
@@ -491,51 +420,37 @@ void WarnOfHidden(const Rule& rule, const Section& section,
 
 }  // namespace
 
-Rule ReadRule(const Section& section) {
+Rule ReadRule(const Section& section, const Config& config) {
   Rule rule;
   section.Fill(&rule);
-  rule.schedule = ReadEntries(section, "schedule");
-  rule.cancel = ReadEntries(section, "cancel");
-  ReadPublishes(section, &rule);
+  section.CheckNew(rule.name, "rules", config.rules);
+  const std::vector<Section> schedules = section.List("schedule");
+  for (const Section& entry : schedules)
+    rule.schedule.push_back(ReadEntry(entry, /*schedule=*/true, rule, config.name));
+  for (const Section& entry : section.List("cancel"))
+    rule.cancel.push_back(ReadEntry(entry, /*schedule=*/false, rule, config.name));
+  ReadPublishes(section, schedules, config, &rule);
   for (Entry& cancel : rule.cancel)
     if (cancel.late && rule.publish[0].via == Transport::kStan)
       cancel.late->via = Transport::kStan;
   if (rule.retry.max_ms < rule.retry.initial_ms)
     section.Map("retry").Fail("max", "expected at least as long as retry.initial");
+  if (!rule.reopen && config.core.history_ms == 0)
+    section.Fail("reopen",
+                 "with a store.history of 0s no closed key is remembered, so each may be "
+                 "scheduled again; expected a longer store.history");
   ReadDeliver(section, &rule);
-  if (rule.source == Transport::kCore && section.Has("deliver"))
-    section.Fail("deliver", "core NATS keeps no events; expected it left out");
-  CheckStan(section, rule);
-  CheckStreamsNamed(section, rule);
+  CheckStan(config, rule, section);
   CheckVersions(section, rule);
+  WarnOfHidden(rule, section);
   return rule;
 }
 
-std::vector<YamlIssue> CheckRules(const Config& config,
-                                  const std::vector<Section>& sections) {
-  std::vector<YamlIssue> warnings;
+void CheckRules(const Config& config, const std::vector<Section>& sections) {
   for (size_t i = 0; i < sections.size(); ++i) {
-    CheckName(config, i, sections[i]);
     CheckWas(config, i, sections[i]);
-    CheckDurable(config, i, sections[i]);
-    CheckFilters(config, sections[i], "schedule");
-    CheckFilters(config, sections[i], "cancel");
     CheckTargets(config, config.rules[i], sections[i]);
-    WarnOfHidden(config.rules[i], sections[i], &warnings);
   }
-  return warnings;
-}
-
-absl::Status CheckEventFilter(std::string_view filter, std::string_view service) {
-  RETURN_IF_ERROR(CheckSubjectFilter(filter));
-  if (filter.starts_with('$') || filter.starts_with("_INBOX"))
-    return Invalid("expected a subject outside $... and _INBOX..., which belong to NATS");
-  const std::string own(service);
-  if (filter.substr(0, filter.find('.')) == service ||
-      SubjectsOverlap(filter, own + ".v1.>"))
-    return Invalid(fmt::format(
-        "expected a filter that leaves out {}.>, which is expirer's own", service));
-  return absl::OkStatus();
 }
 
 }  // namespace expirer

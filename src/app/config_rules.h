@@ -1,7 +1,6 @@
 // Reads and checks the `rules` of a config file.
 #pragma once
 
-#include <string>
 #include <vector>
 
 #include "app/config.h"
@@ -9,19 +8,13 @@
 
 namespace expirer {
 
-// Reads the rule of one section and reports its errors.
-[[nodiscard]] Rule ReadRule(const Section& section);
+// Reads the rule of one section and reports its errors and warnings. REQUIRED: `config`
+// has everything but the rules from this one on.
+[[nodiscard]] Rule ReadRule(const Section& section, const Config& config);
 
-// Checks rules against each other and the rest of the config: unique names, filters and
-// targets outside the service's own subjects, no target that a rule reads. `sections` are
-// the rules' sections, in their order. Returns warnings; errors go to the sections'
-// report.
-[[nodiscard]] std::vector<YamlIssue> CheckRules(const Config& config,
-                                                const std::vector<Section>& sections);
-
-// OK for a well-formed filter that reads no subjects of NATS ($..., _INBOX...) or of this
-// service (<name>.>).
-[[nodiscard]] absl::Status CheckEventFilter(std::string_view filter,
-                                            std::string_view service);
+// Reports what can be judged only once all rules are read: former names that a rule has,
+// and targets that a rule reads, or that belong to NATS or the service. `sections` are
+// the rules' sections, in their order.
+void CheckRules(const Config& config, const std::vector<Section>& sections);
 
 }  // namespace expirer

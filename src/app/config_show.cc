@@ -41,13 +41,6 @@ std::string Spelled(const Yaml& node) {
   return "";
 }
 
-const Yaml* Member(const Yaml* node, std::string_view name) {
-  if (node == nullptr || node->kind != Yaml::Kind::kMap) return nullptr;
-  for (const YamlMember& member : node->members)
-    if (member.key.text == name) return &member.value;
-  return nullptr;
-}
-
 // True for a map with a key that must be there: left out, it says nothing.
 bool HasNoDefault(std::string_view table_path) {
   const std::string below = std::string(table_path) + ".";
@@ -65,12 +58,9 @@ class Shower {
   // Everything under one map; `node` is null where it was left out.
   void Map(const Yaml* node, const std::string& table_path, const std::string& path) {
     for (const std::string_view name : KeysUnder(table_path)) {
-      const auto join = [name](const std::string& parent) {
-        return parent.empty() ? std::string(name) : fmt::format("{}.{}", parent, name);
-      };
-      const Key* key = FindKey(join(table_path));
-      const Yaml* value = Member(node, name);
-      const std::string value_path = join(path);
+      const Key* key = FindKey(KeyPath(table_path, name));
+      const Yaml* value = node == nullptr ? nullptr : node->Find(name);
+      const std::string value_path = KeyPath(path, name);
       switch (key->type) {
         case KeyType::kMap:
           if (value != nullptr || !HasNoDefault(key->path))
@@ -88,10 +78,9 @@ class Shower {
  private:
   void List(const Yaml* node, const Key& key, const std::string& path) {
     if (node == nullptr) return;
-    const std::string table_path = std::string(key.path) + "[]";
-    if (node->kind == Yaml::Kind::kMap) Map(node, table_path, path + "[0]");
-    for (size_t i = 0; i < node->items.size(); ++i)
-      Map(&node->items[i], table_path, fmt::format("{}[{}]", path, i));
+    size_t i = 0;
+    for (const Yaml& item : node->Items())
+      Map(&item, std::string(key.path) + "[]", fmt::format("{}[{}]", path, i++));
   }
 
   void Value(const Yaml* node, const Key& key, const std::string& path) {
@@ -101,21 +90,20 @@ class Shower {
       value = node->kind == Yaml::Kind::kScalar ? node->text : Spelled(*node);
       origin = fmt::format("{}:{}", file_name_, node->line);
     }
+    // No override has the path of such a key.
     const bool composed = node != nullptr && node->kind != Yaml::Kind::kScalar;
-    bool overridden = false;
     for (const ConfigOverride& one : overrides_) {
       if (one.path != path || (one.value.empty() && value.empty())) continue;
       value = one.value;
       origin = one.origin;
-      overridden = true;
     }
     // What a rule or stream leaves out and has no default does not apply to it.
     const bool of_list = path.find('[') != path.npos;
     if (of_list && node == nullptr && value.empty()) return;
     if (key.secret && !value.empty()) value = "(hidden)";
-    if (path == "nats.url") value = WithoutLogins(value);
-    out_ += fmt::format("{}: {}  # {}\n", path,
-                        composed && !overridden ? value : Spelled(value), origin);
+    if (key.has_logins) value = WithoutLogins(value);
+    out_ +=
+        fmt::format("{}: {}  # {}\n", path, composed ? value : Spelled(value), origin);
   }
 
   const std::string file_name_;

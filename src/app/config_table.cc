@@ -83,7 +83,7 @@ constexpr Key kKeys[] = {
 
     Map("nats", "The connection to NATS."),
     Text("nats.url", Nats<&C::servers>, "Servers to connect to, separated by commas.",
-         {.variable = "NATS_URL", .wrong = WrongServers}),
+         {.has_logins = true, .variable = "NATS_URL", .wrong = WrongServers}),
     Text("nats.creds", Nats<&C::creds>, "Credentials file (JWT and seed).",
          {.variable = "NATS_CREDS"}),
     Text("nats.nkey", Nats<&C::nkey>, "File with an NKey seed.",
@@ -104,7 +104,8 @@ constexpr Key kKeys[] = {
          {.variable = "NATS_KEY"}),
     Text("nats.domain", Nats<&C::domain>, "JetStream domain.", {.wrong = WrongName}),
     Text("nats.inbox_prefix", Nats<&C::inbox_prefix>,
-         "Prefix of the subjects that answers come to.", {.wrong = WrongInboxPrefix}),
+         "Prefix of the subjects at which we receive answers.",
+         {.wrong = WrongInboxPrefix}),
     Duration("nats.connect_timeout", Nats<&C::connect_timeout_ms>, 10, 600 * kSecond,
              "How long one attempt to connect may take."),
 
@@ -120,12 +121,15 @@ constexpr Key kKeys[] = {
     Text("store.path", Of<&Config::store, &StoreConfig::path>,
          "Directory of the store; it is made when missing.",
          {.variable = "EXPIRER_STORE"}),
-    Duration("store.history", Core<&S::history_ms>, 0, kTenYears,
-             "How long a closed key is remembered, from the later of closing and due."),
+    Duration(
+        "store.history", Core<&S::history_ms>, 0, kTenYears,
+        "How long a closed key is remembered, counted from its closing or its due time, "
+        "whichever is later."),
 
     Row("streams", KeyType::kList, kByCode,
-        "Streams made where no stream covers any of their subjects; never altered, never "
-        "deleted.",
+        "Streams to create, each if no stream has any of its subjects. Streams that "
+        "exist "
+        "are never altered or deleted.",
         {}),
     Text("streams[].name", Of<&StreamSpec::name>, "The stream's name.",
          {.max = 255, .required = true, .wrong = WrongName}),
@@ -145,34 +149,39 @@ constexpr Key kKeys[] = {
             "Jobs whose due times are kept in memory."),
     Integer(
         "limits.inflight", Core<&S::in_flight>, 1, kMega,
-        "Jobs published and not confirmed. Of several rules kByCode may hold more than "
-        "seven for each place it leaves free."),
+        "Jobs published but not confirmed yet. If there are several rules, none may take "
+        "more than seven places for each one that is free."),
     Integer("limits.inbox", Of<&Config::limits, &Limits::inbox>, 16, 16 * kMega,
             "Messages waiting to be applied."),
-    Integer("limits.ack_pending", Of<&Config::limits, &Limits::ack_pending>, 1, kMega,
-            "Messages a new consumer brings without an ack; fewer where the account "
-            "allows no more."),
+    Integer(
+        "limits.ack_pending", Of<&Config::limits, &Limits::ack_pending>, 1, kMega,
+        "Messages that a new consumer may deliver before the first is acked; fewer if "
+        "the account's limit is lower."),
     Integer("limits.requests", Of<&Config::limits, &Limits::requests>, 1, 65'536,
-            "Requests of the API under way; further ones are answered 429."),
-    Integer("limits.batch", Core<&S::batch>, 1, 65'536, "Requests applied in one write."),
+            "API requests in progress at a time; further ones are answered 429."),
+    Integer("limits.batch", Core<&S::batch>, 1, 65'536,
+            "Messages and API requests applied in one write."),
     Bytes("limits.payload", Of<&Config::limits, &Limits::payload_bytes>, 256, 64 * kMega,
-          "Bytes of one job's body and headers, with those that firing adds."),
+          "Bytes of one job's body and headers, including the headers that expirer adds "
+          "when it fires."),
     Duration("limits.horizon", Of<&Config::limits, &Limits::horizon_ms>, kSecond,
              kMillennia, "How far ahead a job may be due."),
     Integer("limits.dead", Core<&S::dead>, 1, 1'000 * kMega,
-            "Rejected messages and undeliverable jobs kept whole."),
+            "Rejected messages and undeliverable jobs that are kept whole."),
     Bytes("limits.dead_bytes", Core<&S::dead_bytes>, kMega, 1'000'000 * kMega,
-          "Bytes that these take; beyond, only references are kept."),
+          "Bytes that these may take; above that, only references are kept."),
     Integer("limits.history", Core<&S::history_keys>, 1, 10'000 * kMega,
-            "Closed keys remembered; beyond, the oldest of the rule that has the most "
-            "are forgotten early."),
+            "Closed keys to remember; above that, the rule with the most forgets its "
+            "oldest early."),
     Duration("limits.unsynced", Core<&S::unsynced_ms>, 1, 10 * kSecond,
              "How long a write may wait for its sync."),
     // No less than what a store that was full needs to be written again.
     Bytes("limits.disk_free", Core<&S::disk_free>, int64_t{kResumeBytes},
-          1'000'000 * kMega, "Free bytes of the volume below which no input is taken."),
-    Duration("limits.settle", Core<&S::settle_ms>, 0, kHour,
-             "How long overdue jobs wait at start for cancels still unread."),
+          1'000'000 * kMega, "No input is taken while the volume has fewer free bytes."),
+    Duration(
+        "limits.settle", Core<&S::settle_ms>, 0, kHour,
+        "How long overdue jobs wait for cancels that are not read yet, after a start or "
+        "an outage."),
 
     Text("status_file", Of<&Config::status_file>,
          "File for `health`, by default status.json in the store."),
@@ -188,12 +197,14 @@ constexpr Key kKeys[] = {
 
     Row("rules", KeyType::kList, kByCode, "How events become jobs.", {}),
     Text("rules[].name", Of<&Rule::name>, "Names the rule's jobs: <rule>/<key>.",
-         {.max = 24, .required = true}),
+         {.max = 24, .required = true, .wrong = WrongRuleName}),
     Row("rules[].reopen", KeyType::kBool, Of<&Rule::reopen>,
         "Whether a key once fired or cancelled may be scheduled again.", {}),
-    Choice("rules[].source", Of<&Rule::source>, "jetstream|core|stan",
-           "core: events without a stream, in the queue group <name>-<rule>; what "
-           "comes while nobody listens is lost. stan: channels of NATS Streaming."),
+    Choice(
+        "rules[].source", Of<&Rule::source>, "jetstream|core|stan",
+        "jetstream: events of streams. core: events without a stream, in the queue "
+        "group <name>-<rule>; those published while expirer is not connected are lost. "
+        "stan: channels of NATS Streaming."),
     Text("rules[].durable", Of<&Rule::durable>,
          "With source: stan, the queue group and durable; by default <name>-<rule>.",
          {.max = 64}),
@@ -201,23 +212,30 @@ constexpr Key kKeys[] = {
         {.required = true}),
     Text("rules[].schedule[].subject", Of<&Entry::subject>,
          "Filter of the events' subjects.", {.required = true}),
-    Text("rules[].schedule[].stream", Of<&Entry::stream>,
-         "The stream to read, where its subjects do not tell (mirrors, sources, "
-         "transforms): `subject` is then as stored. By default those that carry it.",
-         {.max = 255}),
+    Text(
+        "rules[].schedule[].stream", Of<&Entry::stream>,
+        "The stream to read, if its subjects do not show that it has the events (a "
+        "mirror, a stream with sources or a transform). `subject` is then the subject as "
+        "stored. By default every stream that has the subject is read.",
+        {.max = 255, .wrong = WrongStreamName}),
     Row("rules[].schedule[].key", KeyType::kTexts, kByCode,
-        "The user's own id: JSON pointer, subject:N, header:Name, or a list of them.",
+        "Your own id in the event: a JSON pointer, subject:N, header:Name, or a list of "
+        "them.",
         {.required = true}),
     Text("rules[].schedule[].due", kByCode,
-         "JSON pointer or header:Name of the absolute time: RFC 3339, or a number."),
-    Duration("rules[].schedule[].delay", kByCode, 0, kMillennia,
-             "Instead of due: counted from the event's JetStream time; a duration (90s, "
-             "PT15M), or a JSON pointer or header:Name of one or of a number. A negative "
-             "one in the event means now."),
+         "JSON pointer or header:Name of the absolute time, which is RFC 3339 or a "
+         "number."),
+    Duration(
+        "rules[].schedule[].delay", kByCode, 0, kMillennia,
+        "Instead of due: how long after the event's JetStream time. A duration (90s, "
+        "PT15M), or a JSON pointer or header:Name of a duration or number in the "
+        "event; if that is negative, the job is due at once."),
     Choice("rules[].schedule[].unit", kByCode, "ms|s",
-           "What numbers in due and delay count.", {.fallback = "ms"}),
+           "The unit of numbers that due and delay read from the event.",
+           {.fallback = "ms"}),
     Text("rules[].schedule[].version", kByCode,
-         "JSON pointer to an integer that orders events."),
+         "JSON pointer to an integer: of two events of a key, the one with the higher "
+         "version is newer."),
     Row("rules[].schedule[].match", KeyType::kMatch, kByCode,
         "JSON pointers and header:Names with a value, a list of values or null; other "
         "events are ignored.",
@@ -225,7 +243,8 @@ constexpr Key kKeys[] = {
     Row("rules[].cancel", KeyType::kEntries, kByCode, "Events that cancel a job.", {}),
     Text("rules[].cancel[].subject", Of<&Entry::subject>,
          "Filter of the events' subjects.", {.required = true}),
-    Text("rules[].cancel[].stream", Of<&Entry::stream>, "As in schedule.", {.max = 255}),
+    Text("rules[].cancel[].stream", Of<&Entry::stream>, "As in schedule.",
+         {.max = 255, .wrong = WrongStreamName}),
     Row("rules[].cancel[].key", KeyType::kTexts, kByCode, "As in schedule.",
         {.required = true}),
     Text("rules[].cancel[].version", kByCode, "As in schedule."),
@@ -241,42 +260,48 @@ constexpr Key kKeys[] = {
         "What is published when a job is due: one entry, or a list of named ones.",
         {.required = true}),
     Text("rules[].publish[].name", Of<&Publish::name>,
-         "In a list: names the entry's jobs, <rule>.<name>/<key>.", {.max = 24}),
+         "In a list: names the entry's jobs, <rule>.<name>/<key>.",
+         {.max = 24, .wrong = WrongPublishName}),
     Text("rules[].publish[].subject", kByCode, "Target subject; a template.",
          {.required = true}),
     Text("rules[].publish[].body", kByCode,
          "Payload, a template; by default the event's own bytes.",
          {.min = 0, .max = kYamlText}),
     Row("rules[].publish[].headers", KeyType::kTextMap, kByCode,
-        "Headers by name, templates; the event's own pass through beside them.",
+        "Headers to set, by name; the values are templates. The event's other headers "
+        "are passed on.",
         {.min = 0}),
     Duration("rules[].publish[].offset", Of<&Publish::offset_ms>, -kMillennia, kMillennia,
              "Added to the due time; -72h is three days before it."),
-    Map("rules[].publish[].late", "What to do with a job that comes late."),
+    Map("rules[].publish[].late", "What to do with a job that fires late."),
     Duration("rules[].publish[].late.after", Of<&Publish::late, &LatePolicy::after_ms>, 0,
-             kTenYears, "From which lateness on.", /*required=*/true),
+             kTenYears, "How late a job must be for the action to apply.",
+             /*required=*/true),
     Choice("rules[].publish[].late.action", Of<&Publish::late, &LatePolicy::action>,
-           "fire|skip|dead", "What is done then.", {.required = true}),
+           "fire|skip|dead", "What happens to such a job.", {.required = true}),
     Choice("rules[].publish[].via", Of<&Publish::via>, "jetstream|core|stan",
-           "core: to whoever listens, no stream needed; confirmed by the server alone. "
-           "stan: to a channel of NATS Streaming, which carries no headers."),
-    Map("rules[].retry", "How a refused job is tried again."),
+           "jetstream: to a stream, which confirms it. core: to present subscribers, "
+           "without a stream; only the server confirms it. stan: to a channel of NATS "
+           "Streaming, which carries no headers."),
+    Map("rules[].retry", "How a job is retried that the broker refused."),
     Duration("rules[].retry.initial", Of<&Rule::retry, &RetryPolicy::initial_ms>, 1,
              kHour, "The first pause."),
-    Duration("rules[].retry.max", Of<&Rule::retry, &RetryPolicy::max_ms>, 1, 168 * kHour,
-             "The longest pause; 4 s (or 4 ms for each job that waits) where the stream "
-             "is there and does not answer."),
+    Duration(
+        "rules[].retry.max", Of<&Rule::retry, &RetryPolicy::max_ms>, 1, 168 * kHour,
+        "The longest pause; if the stream exists but does not answer, 4 s (or 4 ms for "
+        "each job that waits)."),
     Integer("rules[].retry.attempts", Of<&Rule::retry, &RetryPolicy::attempts>, 0, kMega,
             "Refusals after which a job is dead; 0 = no limit."),
     Row("rules[].loop", KeyType::kBool, Of<&Rule::loop>,
-        "Allows a target that one of our own filters matches.", {}),
+        "Allows a target that a filter of this config matches.", {}),
     Integer("rules[].rate", Of<&Rule::rate>, 0, kMega,
             "Attempts a second to publish for this rule; 0 = no limit."),
     Text("rules[].deliver", kByCode,
-         "Where a new consumer of the rule starts: all, new or an RFC 3339 time.",
+         "Where a new consumer of the rule starts to read: all, new or an RFC 3339 time.",
          {.fallback = "all"}),
     Text("rules[].was", Of<&Rule::was>,
-         "The rule's name before: its jobs and consumers are taken over.", {.max = 24}),
+         "The rule's former name, whose jobs and consumers it takes over.",
+         {.max = 24, .wrong = WrongFormerName}),
 
     Row("api", KeyType::kLater, kByCode, "", {}),
 };

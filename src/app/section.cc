@@ -24,10 +24,11 @@ std::string TablePath(std::string_view path) {
 }
 
 // What a node is, for "found ...".
-std::string Found(const Yaml& node) {
+std::string Found(const Yaml& node, bool hidden) {
   switch (node.kind) {
     case Yaml::Kind::kNull: return "found nothing";
-    case Yaml::Kind::kScalar: return "found " + Quote(node.text);
+    case Yaml::Kind::kScalar:
+      return "found " + (hidden ? "a text that is not shown" : Quote(node.text));
     case Yaml::Kind::kList: return "found a list";
     case Yaml::Kind::kMap: return "found a map";
   }
@@ -44,7 +45,7 @@ Section::Section(const Yaml* node, std::string path, const Yaml* place,
       place_(place),
       report_(report) {
   if (node_ != nullptr && node_->kind != Yaml::Kind::kMap) {
-    Report(*node_, path_, "expected a map of keys, " + Found(*node_));
+    Refuse(*node_, {.type = KeyType::kMap}, path_);
     place_ = node_;
     node_ = nullptr;
   }
@@ -57,7 +58,7 @@ void Section::CheckNames() const {
   const std::vector<std::string_view> known = KeysUnder(table_path_);
   for (const YamlMember& member : node_->members) {
     const std::string& name = member.key.text;
-    const Key* key = FindKey(table_path_.empty() ? name : table_path_ + "." + name);
+    const Key* key = FindKey(KeyPath(table_path_, name));
     if (key != nullptr && key->type == KeyType::kLater) {
       Report(member.key, PathOf(name),
              "this key is not in this release; expected it left out");
@@ -76,8 +77,22 @@ void Section::Report(const Yaml& at, const std::string& path,
   report_->issues.push_back({at.line, at.column, path, what});
 }
 
+void Section::Refuse(const Yaml& node, const Key& key, const std::string& path) const {
+  Report(node, path, Expected(key) + ", " + Found(node, key.secret || key.has_logins));
+}
+
 void Section::Fail(std::string_view name, const std::string& what) const {
   report_->issues.push_back(Issue(name, what));
+}
+
+void Section::Warn(std::string_view name, const std::string& what) const {
+  report_->warnings.push_back(Issue(name, what));
+}
+
+void Section::Check(std::string_view name, const absl::Status& status,
+                    std::string_view found) const {
+  if (!status.ok())
+    Fail(name, fmt::format("{}, found {}", Message(status), Quote(found)));
 }
 
 YamlIssue Section::Issue(std::string_view name, const std::string& what) const {
@@ -87,19 +102,13 @@ YamlIssue Section::Issue(std::string_view name, const std::string& what) const {
 }
 
 const Yaml* Section::Find(std::string_view name) const {
-  if (node_ == nullptr) return nullptr;
-  for (const YamlMember& member : node_->members)
-    if (member.key.text == name) return &member.value;
-  return nullptr;
+  return node_ == nullptr ? nullptr : node_->Find(name);
 }
 
-std::string Section::PathOf(std::string_view name) const {
-  return path_.empty() ? std::string(name) : fmt::format("{}.{}", path_, name);
-}
+std::string Section::PathOf(std::string_view name) const { return KeyPath(path_, name); }
 
 const Key& Section::KeyOf(std::string_view name) const {
-  const Key* key = FindKey(table_path_.empty() ? std::string(name)
-                                               : fmt::format("{}.{}", table_path_, name));
+  const Key* key = FindKey(KeyPath(table_path_, name));
   CHECK(key != nullptr);
   return *key;
 }
@@ -128,13 +137,14 @@ std::optional<std::string> Section::Checked(const Yaml& node, const Key& key,
   else if (good)
     good = NumberOf(key, node.text) && (node.plain || key.type != KeyType::kBool);
   if (!good) {
-    Report(node, path, fmt::format("{}, {}", Expected(key), Found(node)));
+    Refuse(node, key, path);
     return std::nullopt;
   }
-  if (const std::string_view wrong = key.wrong ? key.wrong(node.text) : "";
-      !wrong.empty())
-    Report(node, path, std::string(wrong));
-  return node.text;
+  const std::string_view wrong = key.wrong ? key.wrong(node.text) : "";
+  if (wrong.empty()) return node.text;
+  const bool found = wrong.starts_with("expected") && !key.has_logins;
+  Report(node, path, std::string(wrong) + (found ? ", found " + Quote(node.text) : ""));
+  return std::nullopt;
 }
 
 void Section::Fill(const void* owner, void* object) const {
@@ -166,31 +176,22 @@ std::vector<std::string> Section::Texts(std::string_view name) const {
   const Yaml* node = Scalar(name);
   if (node == nullptr) return {};
   std::vector<std::string> texts;
-  if (node->kind != Yaml::Kind::kList) {
-    if (auto text = Checked(*node, KeyOf(name), PathOf(name)))
-      texts.push_back(*std::move(text));
-    return texts;
-  }
-  for (size_t i = 0; i < node->items.size(); ++i) {
-    auto text =
-        Checked(node->items[i], KeyOf(name), fmt::format("{}[{}]", PathOf(name), i));
+  const std::span<const Yaml> items = node->Items();
+  for (size_t i = 0; i < items.size(); ++i) {
+    const bool one = &items[i] == node;
+    auto text = Checked(items[i], KeyOf(name),
+                        PathOf(name) + (one ? "" : fmt::format("[{}]", i)));
     if (text) texts.push_back(*std::move(text));
   }
-  if (node->items.empty())
-    Report(*node, PathOf(name), "expected at least one, found none");
+  if (items.empty()) Report(*node, PathOf(name), "expected at least one, found none");
   return texts;
 }
 
 std::vector<std::pair<std::string, std::string>> Section::TextMap(
     std::string_view name) const {
-  const Yaml* node = Scalar(name);
+  const Yaml* node = MapNode(name);
   std::vector<std::pair<std::string, std::string>> texts;
   if (node == nullptr) return texts;
-  if (node->kind != Yaml::Kind::kMap) {
-    Report(*node, PathOf(name),
-           fmt::format("{}, {}", Expected(KeyOf(name)), Found(*node)));
-    return texts;
-  }
   for (const YamlMember& member : node->members) {
     auto text = Checked(member.value, KeyOf(name), PathOf(name) + "." + member.key.text);
     if (text) texts.emplace_back(member.key.text, *std::move(text));
@@ -201,7 +202,7 @@ std::vector<std::pair<std::string, std::string>> Section::TextMap(
 const Yaml* Section::MapNode(std::string_view name) const {
   const Yaml* node = Scalar(name);
   if (node == nullptr || node->kind == Yaml::Kind::kMap) return node;
-  Report(*node, PathOf(name), fmt::format("{}, {}", Expected(KeyOf(name)), Found(*node)));
+  Refuse(*node, KeyOf(name), PathOf(name));
   return nullptr;
 }
 
@@ -215,18 +216,16 @@ std::vector<Section> Section::List(std::string_view name) const {
   if (node == nullptr) return {};
   const Key& key = KeyOf(name);
   std::vector<Section> sections;
-  if (node->kind == Yaml::Kind::kMap && key.type == KeyType::kEntries) {
-    sections.emplace_back(node, PathOf(name) + "[0]", node, report_);
-  } else if (node->kind == Yaml::Kind::kList) {
-    for (size_t i = 0; i < node->items.size(); ++i) {
-      sections.emplace_back(&node->items[i], fmt::format("{}[{}]", PathOf(name), i),
-                            &node->items[i], report_);
-    }
-    if (key.required && sections.empty())
-      Report(*node, PathOf(name), "expected at least one, found none");
-  } else {
-    Report(*node, PathOf(name), fmt::format("{}, {}", Expected(key), Found(*node)));
+  const bool one = node->kind == Yaml::Kind::kMap && key.type == KeyType::kEntries;
+  if (!one && node->kind != Yaml::Kind::kList) {
+    Refuse(*node, key, PathOf(name));
+    return sections;
   }
+  for (const Yaml& item : node->Items())
+    sections.emplace_back(&item, fmt::format("{}[{}]", PathOf(name), sections.size()),
+                          &item, report_);
+  if (key.required && sections.empty())
+    Report(*node, PathOf(name), "expected at least one, found none");
   return sections;
 }
 

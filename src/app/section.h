@@ -12,12 +12,14 @@
 
 #include "app/config_table.h"
 #include "app/yaml.h"
+#include "base/status.h"
 
 namespace expirer {
 
 // Data that all sections of one file share.
 struct ConfigReport {
-  std::vector<YamlIssue> issues;
+  std::vector<YamlIssue> issues;  // errors
+  std::vector<YamlIssue> warnings;
   // The origins of values: "limits.window" -> "12" (the line). Without keys that were
   // left out.
   std::map<std::string, int> lines;
@@ -56,14 +58,26 @@ class Section {
   [[nodiscard]] bool Has(std::string_view name) const { return Find(name) != nullptr; }
   // The unchecked value in the file; null if left out.
   [[nodiscard]] const Yaml* Find(std::string_view name) const;
-  // The line and column where Fail(name) would report, and the path.
-  [[nodiscard]] YamlIssue Issue(std::string_view name, const std::string& what) const;
   // Reports `what` at a key of this section, or at the section itself if the key was left
   // out.
   void Fail(std::string_view name, const std::string& what) const;
+  void Warn(std::string_view name, const std::string& what) const;
+  // Reports the error of `status`, if it is one, and `found`, the text that it is about.
+  void Check(std::string_view name, const absl::Status& status,
+             std::string_view found) const;
+  // Reports every item of `list` that has the name of this section, which must be new.
+  template <typename Item>
+  void CheckNew(const std::string& name, std::string_view list_name,
+                const std::vector<Item>& list) const {
+    for (size_t i = 0; i < list.size(); ++i)
+      if (!name.empty() && list[i].name == name)
+        Fail("name", std::string(list_name) + "[" + std::to_string(i) +
+                         "] has this name; expected another");
+  }
 
  private:
   void Fill(const void* owner, void* object) const;
+  [[nodiscard]] YamlIssue Issue(std::string_view name, const std::string& what) const;
   [[nodiscard]] const Key& KeyOf(std::string_view name) const;
   [[nodiscard]] std::string PathOf(std::string_view name) const;
   [[nodiscard]] const Yaml* Scalar(std::string_view name) const;
@@ -71,6 +85,8 @@ class Section {
                                                    const std::string& path) const;
   void CheckNames() const;
   void Report(const Yaml& at, const std::string& path, const std::string& what) const;
+  // Reports that the node is not what the key expects.
+  void Refuse(const Yaml& node, const Key& key, const std::string& path) const;
 
   const Yaml* node_;
   std::string path_;        // "rules[0].publish"

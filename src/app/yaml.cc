@@ -196,6 +196,12 @@ const char* Unreadable(std::string_view text) {
 
 }  // namespace
 
+const Yaml* Yaml::Find(std::string_view name) const {
+  for (const YamlMember& member : members)
+    if (member.key.text == name) return &member.value;
+  return nullptr;
+}
+
 Yaml ParseYaml(std::string_view text, std::vector<YamlIssue>* issues) {
   Yaml empty;
   empty.kind = Yaml::Kind::kMap;

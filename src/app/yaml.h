@@ -3,6 +3,7 @@
 // sees what it means.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +21,13 @@ struct Yaml {
   bool plain = false;  // a scalar without quotes and not a block
   std::vector<Yaml> items;
   std::vector<YamlMember> members;  // of a map, in the file's order
+
+  // The value of a map's member; null if there is none, or if this is not a map.
+  [[nodiscard]] const Yaml* Find(std::string_view name) const;
+  // The items of a list; of any other node, the node itself.
+  [[nodiscard]] std::span<const Yaml> Items() const {
+    return kind == Kind::kList ? std::span<const Yaml>(items) : std::span(this, 1);
+  }
 };
 
 struct YamlMember {

@@ -199,8 +199,8 @@ absl::StatusOr<int64_t> ParseDuration(std::string_view text) {
 }
 
 std::string FormatDuration(int64_t ms) {
-  CHECK(ms >= 0);
   if (ms == 0) return "0s";
+  if (ms < 0) return "-" + FormatDuration(-ms);
   std::string out;
   for (const Unit& unit : kTimes) {
     // Days are read but never written: the hours of a week are `168h`.

@@ -22,7 +22,7 @@ namespace expirer {
 // before each part of ISO 8601, as Java writes it ("PT-1H-30M").
 [[nodiscard]] absl::StatusOr<int64_t> ParseSignedDuration(std::string_view text);
 // The shortest exact form in h, m, s and ms ("168h", "1h30m", "50ms", "0s");
-// ParseDuration reads it back. REQUIRED: ms >= 0.
+// ParseDuration reads it back, or ParseSignedDuration if it is negative ("-72h").
 [[nodiscard]] std::string FormatDuration(int64_t ms);
 
 // Parses a size in bytes: a whole number, then optionally one space, then

@@ -242,7 +242,7 @@ TEST(Config, OfARuleOnlyWhatMustBeIsNeeded) {
 TEST(Config, EveryErrorIsReportedInTheFilesOrder) {
   EXPECT_THAT(
       Errors("name: 'a b'\nlimits:\n  windw: 5\n  batch: x\nlog: { level: loud }\n"),
-      ElementsAre("f:1:7: name: expected letters, digits, - and _ only",
+      ElementsAre("f:1:7: name: expected letters, digits, - and _ only, found \"a b\"",
                   "f:3:3: limits.windw: unknown key; expected perhaps \"window\"",
                   "f:4:10: limits.batch: expected a whole number from 1 to 65536, found "
                   "\"x\"",
@@ -509,7 +509,7 @@ TEST(Config, ADelayIsADurationOrComesFromTheEventInAUnit) {
   EXPECT_THAT(ErrorWith("subject: in, key: /id, due: /at, unit: m"),
               HasSubstr("unit: expected ms or s, found \"m\""));
   EXPECT_THAT(ErrorWith("subject: in, key: /id, delay: 5s, unit: s"),
-              HasSubstr("unit: there is no number that it could count"));
+              HasSubstr("unit: it applies only to numbers in the event"));
   EXPECT_THAT(ErrorWith("subject: in, key: /id, due: /at, delay: /in"),
               HasSubstr("expected due or delay, found both"));
 }
@@ -536,12 +536,12 @@ TEST(Config, PublishNamesAreChecked) {
     return ErrorWith("subject: in, key: /id", "    publish: " + entries + "\n");
   };
   EXPECT_EQ(error("[{ subject: b }]"),
-            "f:4:15: rules[0].publish[0].name: it is missing; entries of a list need one "
-            "each");
+            "f:4:15: rules[0].publish[0].name: it is missing; each entry of a list needs "
+            "one");
   EXPECT_THAT(error("{ name: a, subject: b }"), HasSubstr("expected it only in a list"));
   EXPECT_THAT(error("[{ name: A, subject: b }]"), HasSubstr("1 to 24 of a-z, 0-9 and -"));
   EXPECT_THAT(error("[{ name: late, subject: b }]"),
-              HasSubstr("late is the name of jobs made by late cancels"));
+              HasSubstr("late is reserved for the jobs of late cancels"));
   EXPECT_THAT(error("[{ name: a, subject: b }, { name: a, subject: c }]"),
               HasSubstr("publish[1].name: publish[0] has this name"));
   EXPECT_THAT(error("[{ name: a, subject: b }, { name: c, subject: in }]"),
@@ -641,10 +641,10 @@ TEST(Config, RuleNamesAreCheckedAndUnique) {
   };
   EXPECT_THAT(Errors(named("order-2")), IsEmpty());
   EXPECT_EQ(Error(named("Order")),
-            "f:2:13: rules[0].name: expected 1 to 24 of a-z, 0-9 and -");
+            "f:2:13: rules[0].name: expected 1 to 24 of a-z, 0-9 and -, found \"Order\"");
   EXPECT_EQ(Error(named("api")),
-            "f:2:13: rules[0].name: api is the name of jobs made by requests; expected "
-            "another");
+            "f:2:13: rules[0].name: api is reserved for jobs made through the API; "
+            "expected another name");
   EXPECT_EQ(Error(named("a") + named("a").substr(7)),
             "f:3:13: rules[1].name: rules[0] has this name; expected another");
 }
@@ -761,10 +761,10 @@ TEST(Config, ATargetThatFeedsARuleNeedsLoop) {
   };
   EXPECT_EQ(Error(target("in.x", "")),
             "f:5:25: rules[0].publish[0].subject: rule \"r\" reads this subject by "
-            "\"in.*\", so fired "
-            "jobs would come back; expected another subject, or loop: true");
+            "its filter \"in.*\", so fired jobs would come back as events; expected "
+            "another subject, or loop: true");
   EXPECT_THAT(Error(target("${key}.x", "")), HasSubstr("loop: true"));
-  EXPECT_THAT(Error(target("stop", "")), HasSubstr("by \"stop\""));
+  EXPECT_THAT(Error(target("stop", "")), HasSubstr("by its filter \"stop\""));
   EXPECT_THAT(Errors(target("in.x", "    loop: true\n")), IsEmpty());
   EXPECT_THAT(Errors(target("in.x.y", "")), IsEmpty());
 }
@@ -783,8 +783,9 @@ TEST(Config, HeaderNamesAreChecked) {
 }
 
 TEST(Config, StreamsAreChecked) {
-  EXPECT_EQ(Error("store: { history: 999h }\nstreams: [{ name: a.b, subjects: x }]"),
-            "f:2:19: streams[0].name: expected letters, digits, - and _ only");
+  EXPECT_EQ(
+      Error("store: { history: 999h }\nstreams: [{ name: a.b, subjects: x }]"),
+      "f:2:19: streams[0].name: expected letters, digits, - and _ only, found \"a.b\"");
   EXPECT_EQ(Error("streams: [{ name: S, subjects: [x, 'y*'] }]"),
             "f:1:32: streams[0].subjects: expected * and > only as whole tokens, such as "
             "orders.*, "
@@ -816,13 +817,17 @@ TEST(Config, ConnectionsAreChecked) {
   EXPECT_EQ(Error("nats: { token: \"secret\\n\" }"),
             "f:1:16: nats.token: control characters are not allowed (check for a newline "
             "at its end)");
+  EXPECT_EQ(Error("nats: { token: [s3cret] }"),
+            "f:1:16: nats.token: expected a text, found a list");
+  EXPECT_EQ(Error("nats: { token: " + std::string(5'000, 's') + " }"),
+            "f:1:16: nats.token: expected a text, found a text that is not shown");
   EXPECT_EQ(Error("nats: { tls: { cert: c.pem } }"),
             "f:1:14: nats.tls: expected cert and key together, found one of them");
   EXPECT_EQ(Error("nats: { inbox_prefix: 'a.*' }"),
             "f:1:23: nats.inbox_prefix: expected a subject without wildcards, such as "
-            "_INBOX_mine");
+            "_INBOX_mine, found \"a.*\"");
   EXPECT_EQ(Error("nats: { domain: 'a.b' }"),
-            "f:1:17: nats.domain: expected letters, digits, - and _ only");
+            "f:1:17: nats.domain: expected letters, digits, - and _ only, found \"a.b\"");
 }
 
 TEST(Config, AShortRetryMaximumIsRefused) {

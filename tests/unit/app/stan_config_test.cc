@@ -28,8 +28,8 @@ std::vector<std::string> Errors(const std::string& text) {
 TEST(StanConfig, IsRefusedWithOneSentenceWhereItIsNotCompiledIn) {
   if (StanCompiledIn()) GTEST_SKIP() << "it is";
   EXPECT_THAT(Errors(Text(std::string(kSchedule) + "    publish: { subject: out }\n")),
-              ElementsAre(HasSubstr("built without NATS Streaming, as `expirer version` "
-                                    "tells; expected jetstream or core")));
+              ElementsAre(HasSubstr("built without NATS Streaming (see `expirer "
+                                    "version`); expected jetstream or core")));
   EXPECT_THAT(Errors(std::string("rules:\n  - name: r\n") + kSchedule + kPublish),
               ElementsAre(HasSubstr("built without NATS Streaming")));
 }
@@ -96,7 +96,7 @@ TEST_F(StanRules, OneDurableIsOneRules) {
               ElementsAre(HasSubstr("rules[0] has this one")));
   EXPECT_THAT(Errors(std::string("rules:\n  - name: r\n    durable: d\n") + kSchedule +
                      "    publish: { subject: out }\n"),
-              ElementsAre(HasSubstr("only source: stan has one")));
+              ElementsAre(HasSubstr("it applies only to source: stan")));
 }
 
 TEST_F(StanRules, ARenamedRuleKeepsItsDurable) {
