@@ -28,7 +28,7 @@ struct ApiContext {
   std::function<std::string()> more_stats = nullptr;
 };
 
-// How the command line asks (app/client_commands.h).
+// How the command line asks (app/client_commands.cc).
 struct VerbClient {
   std::string_view command;       // words after `expirer`; "" = not at all
   std::string_view items = "";    // a list: the member that holds its items,

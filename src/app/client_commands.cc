@@ -1,4 +1,4 @@
-#include "app/client_commands.h"
+#include "app/commands.h"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -13,11 +13,9 @@
 
 #include "api/verb.h"
 #include "app/client.h"
-#include "app/client_flags.h"
 #include "app/context.h"
 #include "app/output.h"
 #include "app/table.h"
-#include "base/exit_code.h"
 #include "base/log.h"
 #include "base/visible.h"
 #include "json/places.h"
@@ -61,24 +59,21 @@ bool Takes(const Verb& verb, std::string_view member) {
   return std::find(members.begin(), members.end(), member) != members.end();
 }
 
-int Fail(const absl::Status& status) {
-  Say(Message(status));
-  return absl::IsInvalidArgument(status) ? kUsage : kFailed;
+// What was asked is wrong, or could not be answered.
+int FailTo(const absl::Status& status) {
+  return Fail(status, absl::IsInvalidArgument(status) ? kUsage : kFailed);
 }
 
 // Runs `work` with a connected client.
 int WithClient(const ClientArgs& args, const std::function<int(Client*)>& work) {
   SetLog(Level::kError, LogFormat::kText);
   const auto timeout_ms = ParseTimeout(args.timeout);
-  if (!timeout_ms.ok()) return Fail(timeout_ms.status());
+  if (!timeout_ms.ok()) return Fail(timeout_ms.status(), kUsage);
   auto options =
       ClientOptions(args.connection, [](const char* name) { return std::getenv(name); });
-  if (!options.ok()) {
-    (void)Fail(options.status());
-    return kUsage;
-  }
+  if (!options.ok()) return Fail(options.status(), kUsage);
   Client client(*std::move(options), args.name, *timeout_ms);
-  if (const absl::Status up = client.Connect(); !up.ok()) return Fail(up);
+  if (const absl::Status up = client.Connect(); !up.ok()) return FailTo(up);
   return work(&client);
 }
 
@@ -120,7 +115,7 @@ int RunListing(const Verb& verb, const ClientArgs& args) {
       const auto reply =
           client->Ask(std::string(verb.name),
                       PageJson(verb, args, std::min<uint64_t>(left, kPageMax), cursor));
-      if (!reply.ok()) return Fail(reply.status());
+      if (!reply.ok()) return FailTo(reply.status());
       cursor.clear();
       Json list;
       const std::string pointer = "/" + std::string(verb.client.items);
@@ -133,10 +128,7 @@ int RunListing(const Verb& verb, const ClientArgs& args) {
           PrintOut(std::string(item.raw) + "\n");
           continue;
         }
-        std::vector<std::string> cells;
-        for (const std::string& column : columns)
-          (void)ReadPlaces(item.raw, {{"/" + column, &cells.emplace_back()}});
-        table.Add(std::move(cells));
+        table.AddMembers(item.raw, columns);
       }
     } while (!cursor.empty() && (args.limit == 0 || shown < args.limit));
     if (!args.json) PrintOut(table.Format(TerminalColumns()));
@@ -180,14 +172,16 @@ int Run(const Verb& verb, const ClientArgs& args) {
   const bool named = !bodies.empty();
   if (!named && verb.changes && !args.all && text("rule").empty() &&
       text("prefix").empty())
-    return Fail(Invalid(fmt::format(
-        "{}: name jobs, give --id, --rule or --prefix, or --all", verb.client.command)));
+    return Fail(Invalid(fmt::format("{}: name jobs, give --id, --rule or --prefix, or "
+                                    "--all",
+                                    verb.client.command)),
+                kUsage);
   if (!named) bodies.push_back(PageJson(verb, args, kPageMax, ""));
   return WithClient(args, [&](Client* client) {
     int code = kDone;
     for (size_t i = 0; i < bodies.size(); ++i) {
       const auto reply = client->Ask(std::string(verb.name), bodies[i]);
-      const int shown = reply.ok() ? Show(args, i, *reply) : Fail(reply.status());
+      const int shown = reply.ok() ? Show(args, i, *reply) : FailTo(reply.status());
       if (shown != kDone) code = shown;
       std::string cursor;
       if (reply.ok()) (void)ReadPlaces(*reply, {{"/cursor", &cursor}});

@@ -5,22 +5,16 @@
 #include <cstdlib>
 #include <string>
 
-#include "app/client_commands.h"
-#include "app/client_flags.h"
+#include "app/commands.h"
 #include "app/config.h"
 #include "app/config_limits.h"
 #include "app/config_show.h"
 #include "app/context.h"
-#include "app/doctor.h"
 #include "app/output.h"
-#include "app/record_command.h"
-#include "app/replay_command.h"
 #include "app/server.h"
 #include "app/status.h"
-#include "app/store_commands.h"
 #include "app/version.h"
 #include "base/clock.h"
-#include "base/exit_code.h"
 #include "base/log.h"
 #include "base/read_file.h"
 #include "base/visible.h"
@@ -63,57 +57,57 @@ std::string_view BuiltInText() {
                                                     : StanConfigText();
 }
 
-// What a command makes of the config. Those that have no connection know neither
-// its flags nor contexts, and leave it unjudged: a probe must not fail because of a
-// file that it does not need.
+// How a command uses the config. Those without a connection know neither its flags nor
+// contexts, and do not check it: a probe must not fail because of a file that it does not
+// need.
 enum class Purpose { kConnect, kLocal };
 
-// The values that go before the file's, in their order.
-absl::StatusOr<std::vector<ConfigOverride>> AllOverrides(const Flags& flags,
-                                                         Purpose purpose) {
-  const Environment getenv = [](const char* name) { return std::getenv(name); };
-  std::vector<ConfigOverride> overrides = EnvironmentOverrides(getenv);
-  if (purpose == Purpose::kConnect) {
-    ASSIGN_OR_RETURN(overrides, Overrides(flags.connection, getenv));
-  }
-  if (!flags.store.empty()) overrides.push_back({"store.path", flags.store, "--store"});
-  return overrides;
-}
+// A config, and what it was made from.
+struct Loaded {
+  Config config;
+  std::string file;  // "" = built in
+  std::string text;
+  std::vector<ConfigOverride> overrides;
+};
 
 // Defaults < file < context < environment < flags. On an error prints it and
 // returns the exit code.
-int LoadConfig(const Flags& flags, Purpose purpose, Config* config, bool* built_in) {
-  std::string path = flags.config;
-  if (path.empty()) path = FromEnvironment("EXPIRER_CONFIG");
-  *built_in = path.empty();
-  std::string text(BuiltInText());
-  if (!path.empty()) {
-    auto read = ReadFile(path);
-    if (!read.ok()) return Report({Message(read.status())});
-    text = *std::move(read);
-  }
+int LoadConfig(const Flags& flags, Purpose purpose, Loaded* loaded) {
+  const Environment getenv = [](const char* name) { return std::getenv(name); };
+  loaded->file = flags.config.empty() ? FromEnvironment("EXPIRER_CONFIG") : flags.config;
+  const bool built_in = loaded->file.empty();
+  absl::StatusOr<std::string> text(BuiltInText());
+  if (!built_in) text = ReadFile(loaded->file);
+  if (!text.ok()) return Report({Message(text.status())});
+  loaded->text = *std::move(text);
   ConfigResult result =
-      ParseConfig(text, path.empty() ? "(built-in)" : path, /*alone=*/false);
+      ParseConfig(loaded->text, built_in ? "(built-in)" : loaded->file, /*alone=*/false);
   for (const std::string& warning : result.warnings)
     Log(Level::kWarn, "config", {{"warning", warning}});
   if (!result.errors.empty()) return Report(result.errors);
-  *config = std::move(result.config);
-  if (path.empty()) config->origins.clear();
-  const auto overrides = AllOverrides(flags, purpose);
+  loaded->config = std::move(result.config);
+  if (built_in) loaded->config.origins.clear();
+  absl::StatusOr<std::vector<ConfigOverride>> overrides = EnvironmentOverrides(getenv);
+  if (purpose == Purpose::kConnect) overrides = Overrides(flags.connection, getenv);
   if (!overrides.ok()) return Report({Message(overrides.status())});
-  std::vector<std::string> errors = ApplyOverrides(config, *overrides);
+  loaded->overrides = *std::move(overrides);
+  if (!flags.store.empty())
+    loaded->overrides.push_back({"store.path", flags.store, "--store"});
+  std::vector<std::string> errors = ApplyOverrides(&loaded->config, loaded->overrides);
   if (purpose == Purpose::kConnect)
-    if (const absl::Status tls = CheckTls(*config); !tls.ok())
+    if (const absl::Status tls = CheckTls(loaded->config); !tls.ok())
       errors.push_back(Message(tls));
   return errors.empty() ? kDone : Report(errors);
 }
 
 int RunServe(const Flags& flags) {
   LogInBackground();
+  Loaded loaded;
+  if (const int code = LoadConfig(flags, Purpose::kConnect, &loaded); code != kDone)
+    return code;
   ServeOptions options;
-  const int code =
-      LoadConfig(flags, Purpose::kConnect, &options.config, &options.built_in);
-  if (code != kDone) return code;
+  options.config = std::move(loaded.config);
+  options.built_in = loaded.file.empty();
   Level level = Level::kInfo;
   if (!ParseLevel(options.config.log.level, &level))
     return Report({"log.level: expected debug, info, warn or error"});
@@ -154,32 +148,21 @@ int RunConfigCheck(const Flags& flags) {
 }
 
 int RunConfigShow(const Flags& flags) {
-  Config config;
-  bool built_in = false;
-  const int code = LoadConfig(flags, Purpose::kConnect, &config, &built_in);
-  if (code != kDone) return code;
-  const std::string path =
-      flags.config.empty() ? FromEnvironment("EXPIRER_CONFIG") : flags.config;
-  std::string text(BuiltInText());
-  if (!built_in) {
-    auto read = ReadFile(path);
-    if (!read.ok()) return Report({Message(read.status())});
-    text = *std::move(read);
-  }
-  const auto overrides = AllOverrides(flags, Purpose::kConnect);
-  if (!overrides.ok()) return Report({Message(overrides.status())});
-  PrintOut(ShowConfig(text, built_in ? "built-in" : path, *overrides));
+  Loaded loaded;
+  if (const int code = LoadConfig(flags, Purpose::kConnect, &loaded); code != kDone)
+    return code;
+  PrintOut(ShowConfig(loaded.text, loaded.file.empty() ? "built-in" : loaded.file,
+                      loaded.overrides));
   return kDone;
 }
 
 int RunHealth(const Flags& flags) {
   std::string path = flags.status_file;
   if (path.empty()) {
-    Config config;
-    bool built_in = false;
-    const int code = LoadConfig(flags, Purpose::kLocal, &config, &built_in);
-    if (code != kDone) return code;
-    path = config.StatusFile();
+    Loaded loaded;
+    if (const int code = LoadConfig(flags, Purpose::kLocal, &loaded); code != kDone)
+      return code;
+    path = loaded.config.StatusFile();
   }
   const Health health = ReadHealth(path, SystemClock().MonotonicMs());
   const bool good = flags.ready ? health.ready : health.live;
@@ -239,13 +222,12 @@ void AddConfigCommands(CLI::App* app, Flags* flags, int* code) {
 }
 
 int RunDoctorCommand(const Flags& flags) {
-  Config config;
-  bool built_in = false;
-  const int code = LoadConfig(flags, Purpose::kConnect, &config, &built_in);
-  if (code != kDone) return code;
+  Loaded loaded;
+  if (const int code = LoadConfig(flags, Purpose::kConnect, &loaded); code != kDone)
+    return code;
   const auto timeout_ms = ParseTimeout(flags.timeout);
   if (!timeout_ms.ok()) return Report({Message(timeout_ms.status())});
-  return RunDoctor(config, *timeout_ms, flags.round_trip);
+  return RunDoctor(loaded.config, *timeout_ms, flags.round_trip);
 }
 
 // An empty path is a script's variable that was not set: there is no default for it.
@@ -289,8 +271,10 @@ int RunCommandLine(int argc, char** argv) {
   const ConfigLoader load = [](const std::string& file, Config* config) {
     Flags of_file;
     of_file.config = file;
-    bool built_in = false;
-    return LoadConfig(of_file, Purpose::kLocal, config, &built_in);
+    Loaded loaded;
+    const int result = LoadConfig(of_file, Purpose::kLocal, &loaded);
+    *config = std::move(loaded.config);
+    return result;
   };
   AddReplayCommand(&app, load, &code);
   AddRecordCommand(&app, &code);

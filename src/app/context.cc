@@ -1,5 +1,6 @@
 #include "app/context.h"
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <iterator>
 #include <string_view>
@@ -7,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "base/duration.h"
 #include "base/read_file.h"
 #include "json/view.h"
 
@@ -33,24 +35,27 @@ std::string Directory(const Environment& getenv) {
   return (xdg.empty() ? Variable(getenv, "HOME") + "/.config" : xdg) + "/nats";
 }
 
-// What a member of a context file is in the config.
-struct Member {
-  std::string_view name;
+// A key of the config that a flag and a member of a context set.
+struct Setting {
   const char* path;
+  std::string_view member;
+  const char* flag;  // "" = none
+  const char* help;
   bool is_file = false;
 };
-constexpr Member kMembers[] = {
-    {"url", "nats.url"},
-    {"user", "nats.user"},
-    {"password", "nats.password"},
-    {"token", "nats.token"},
-    {"creds", "nats.creds", true},
-    {"nkey", "nats.nkey", true},
-    {"cert", "nats.tls.cert", true},
-    {"key", "nats.tls.key", true},
-    {"ca", "nats.tls.ca", true},
-    {"inbox_prefix", "nats.inbox_prefix"},
-    {"jetstream_domain", "nats.domain"},
+constexpr Setting kSettings[] = {
+    {"nats.url", "url", "-s,--server", "NATS servers, comma-separated (NATS_URL)"},
+    {"nats.user", "user", "--user", "user name (NATS_USER)"},
+    {"nats.password", "password", "--password", "password (NATS_PASSWORD)"},
+    {"nats.creds", "creds", "--creds", "credentials file (NATS_CREDS)", true},
+    {"nats.nkey", "nkey", "--nkey", "nkey seed file (NATS_NKEY)", true},
+    {"nats.tls.ca", "ca", "--tlsca", "CA certificates, PEM (NATS_CA)", true},
+    {"nats.tls.cert", "cert", "--tlscert", "client certificate, PEM (NATS_CERT)", true},
+    {"nats.tls.key", "key", "--tlskey", "client key, PEM (NATS_KEY)", true},
+    {"nats.inbox_prefix", "inbox_prefix", "--inbox-prefix",
+     "of the subjects that answers come to (_INBOX)"},
+    {"nats.token", "token", "", ""},
+    {"nats.domain", "jetstream_domain", "", ""},
 };
 
 // `~` is written by people, not by the `nats` CLI, which takes it all the same.
@@ -78,34 +83,28 @@ absl::StatusOr<Values> ReadContext(const std::string& context,
     const auto decoded = JsonText(value, &scratch);
     if (!decoded.ok() || decoded->empty()) continue;
     const std::string given(*decoded);
-    for (const Member& member : kMembers) {
-      if (member.name != name) continue;
-      values.push_back({member.path, member.is_file ? Expand(given, getenv) : given,
-                        fmt::format("{}: {}", origin, name)});
-    }
+    for (const Setting& one : kSettings)
+      if (one.member == name)
+        values.push_back({one.path, one.is_file ? Expand(given, getenv) : given,
+                          fmt::format("{}: {}", origin, name)});
   }
   return values;
 }
 
 Values FlagOverrides(const ClientFlags& flags) {
   Values values;
-  for (const ConfigOverride& one :
-       {ConfigOverride{"nats.url", flags.servers, "--server"},
-        {"nats.user", flags.user, "--user"},
-        {"nats.password", flags.password, "--password"},
-        {"nats.creds", flags.creds, "--creds"},
-        {"nats.nkey", flags.nkey, "--nkey"},
-        {"nats.tls.ca", flags.tls_ca, "--tlsca"},
-        {"nats.tls.cert", flags.tls_cert, "--tlscert"},
-        {"nats.tls.key", flags.tls_key, "--tlskey"},
-        {"nats.inbox_prefix", flags.inbox_prefix, "--inbox-prefix"}}) {
-    if (!one.value.empty()) values.push_back(one);
+  for (const Setting& one : kSettings) {
+    const auto given = flags.values.find(one.path);
+    const std::string_view flag = one.flag;
+    if (given != flags.values.end() && !given->second.empty())
+      values.push_back(
+          {one.path, given->second, std::string(flag.substr(flag.find("--")))});
   }
   return values;
 }
 
-// Puts `source` behind `values`, which it makes void where they say who we are in
-// a form that it does not use: the server would be told both, and choose.
+// Appends `source` to `values`. If `source` says who we are, it removes the values that
+// say so in another form: the server would be told both, and choose.
 void Append(Values source, Values* values) {
   const auto find = [&source](std::string_view path) {
     return std::find_if(source.begin(), source.end(),
@@ -151,6 +150,23 @@ absl::StatusOr<Values> ReadSelected(const Environment& getenv) {
 }
 
 }  // namespace
+
+void AddClientFlags(CLI::App* command, ClientFlags* flags) {
+  for (const Setting& one : kSettings) {
+    if (*one.flag != '\0')
+      command->add_option(one.flag, flags->values[one.path], one.help);
+    if (&one == kSettings)
+      command->add_option("--context", flags->context,
+                          "context of the nats CLI (NATS_CONTEXT)");
+  }
+}
+
+absl::StatusOr<int64_t> ParseTimeout(const std::string& text) {
+  const auto timeout_ms = ParseDuration(text);
+  if (!timeout_ms.ok() || *timeout_ms <= 0)
+    return Invalid("--timeout: expected a duration such as 5s");
+  return *timeout_ms;
+}
 
 absl::StatusOr<Values> Overrides(const ClientFlags& flags, const Environment& getenv) {
   Values context;

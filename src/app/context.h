@@ -2,22 +2,31 @@
 // flags. Flags override the environment, which overrides a context.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "app/config.h"
 #include "net/connection_options.h"
+
+namespace CLI {
+class App;
+}  // namespace CLI
 
 namespace expirer {
 
 // The values of the flags; empty = not given.
 struct ClientFlags {
   std::string context;
-  std::string servers;
-  std::string user, password, creds, nkey;
-  std::string tls_ca, tls_cert, tls_key;
-  std::string inbox_prefix;
+  std::map<std::string_view, std::string> values;  // by the paths of their keys
 };
+
+// Adds the flags to a command. `flags` must live as long as the command.
+void AddClientFlags(CLI::App* command, ClientFlags* flags);
+// The value of --timeout in ms; an error is bad usage.
+[[nodiscard]] absl::StatusOr<int64_t> ParseTimeout(const std::string& text);
 
 // The overrides from a named context (--context, or NATS_CONTEXT), the environment and
 // the flags, in this order. Credentials come from a single source; those of

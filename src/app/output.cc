@@ -8,7 +8,6 @@
 #include <cstring>
 #include <string>
 
-#include "base/exit_code.h"
 #include "base/visible.h"
 
 namespace expirer {
@@ -37,6 +36,11 @@ void PrintErr(std::string_view text) {
 }
 
 void Say(std::string_view line) { PrintErr(Visible(line) + "\n"); }
+
+int Fail(const absl::Status& status, int code) {
+  Say(Message(status));
+  return code;
+}
 
 int CheckedOutput(int code) {
   if (std::fflush(stdout) != 0 && stdout_error == 0) stdout_error = errno;

@@ -1,4 +1,4 @@
-#include "app/record_command.h"
+#include "app/commands.h"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -14,14 +14,12 @@
 #include <fmt/format.h>
 
 #include "app/client.h"
-#include "app/client_flags.h"
 #include "app/context.h"
-#include "app/interrupt.h"
 #include "app/out_file.h"
 #include "app/output.h"
 #include "app/progress.h"
+#include "app/signals.h"
 #include "base/clock.h"
-#include "base/exit_code.h"
 #include "base/log.h"
 #include "base/rfc3339.h"
 #include "base/visible.h"
@@ -48,16 +46,11 @@ struct RecordFlags {
   std::string timeout = "5s";
 };
 
-// What of the streams is asked for; both ends belong to it.
+// The times to record, both included.
 struct Span {
   int64_t since_ns = 0;
   int64_t until_ns = std::numeric_limits<int64_t>::max();
 };
-
-int Misused(const std::string& what) {
-  Say(what);
-  return kUsage;
-}
 
 // The consumer's filter for `wanted`, where every server takes it: those before
 // 2.10 refuse one that is wider than each subject of the stream. What comes
@@ -331,32 +324,39 @@ absl::StatusOr<Span> ReadSpan(const RecordFlags& flags) {
   return span;
 }
 
-absl::Status CheckFlags(const RecordFlags& flags) {
+// What the flags ask for.
+struct Wanted {
+  Span span;
+  int64_t timeout_ms = 0;
+  ConnectionOptions connection;
+};
+
+// Errors are bad usage.
+absl::StatusOr<Wanted> ReadFlags(const RecordFlags& flags) {
   RETURN_IF_ERROR(CheckStreams(flags.streams));
-  if (flags.subject.empty()) return absl::OkStatus();
-  const absl::Status fits = CheckSubjectFilter(flags.subject);
-  return fits.ok() ? fits : Annotate(fits, "--subject " + flags.subject);
+  if (const absl::Status fits = CheckSubjectFilter(flags.subject);
+      !flags.subject.empty() && !fits.ok())
+    return Annotate(fits, "--subject " + flags.subject);
+  Wanted wanted;
+  ASSIGN_OR_RETURN(wanted.span, ReadSpan(flags));
+  ASSIGN_OR_RETURN(wanted.timeout_ms, ParseTimeout(flags.timeout));
+  ASSIGN_OR_RETURN(wanted.connection,
+                   ClientOptions(flags.connection,
+                                 [](const char* name) { return std::getenv(name); }));
+  return wanted;
 }
 
 int RunRecord(const RecordFlags& flags) {
   SetLog(Level::kError, LogFormat::kText);
-  if (const absl::Status fits = CheckFlags(flags); !fits.ok())
-    return Misused(Message(fits));
-  const auto span = ReadSpan(flags);
-  if (!span.ok()) return Misused(Message(span.status()));
-  const auto timeout_ms = ParseTimeout(flags.timeout);
-  if (!timeout_ms.ok()) return Misused(Message(timeout_ms.status()));
-  auto options =
-      ClientOptions(flags.connection, [](const char* name) { return std::getenv(name); });
-  if (!options.ok()) return Misused(Message(options.status()));
-  if (!flags.until.empty() && span->until_ns / kNsInMs > SystemClock().NowMs())
+  auto wanted = ReadFlags(flags);
+  if (!wanted.ok()) return Fail(wanted.status(), kUsage);
+  const Span span = wanted->span;
+  if (!flags.until.empty() && span.until_ns / kNsInMs > SystemClock().NowMs())
     Say("--until is in the future: recorded only the messages up to now");
   CatchInterrupts();
-  Recording recording(flags, *span, *std::move(options), *timeout_ms);
+  Recording recording(flags, span, std::move(wanted->connection), wanted->timeout_ms);
   const absl::Status status = recording.Run();
-  if (status.ok()) return kDone;
-  Say(Message(status));
-  return kFailed;
+  return status.ok() ? kDone : Fail(status);
 }
 
 }  // namespace

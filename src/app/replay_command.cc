@@ -1,4 +1,4 @@
-#include "app/replay_command.h"
+#include "app/commands.h"
 
 #include <unistd.h>
 
@@ -15,12 +15,11 @@
 #include <fmt/format.h>
 
 #include "app/config.h"
-#include "app/interrupt.h"
 #include "app/out_file.h"
 #include "app/output.h"
 #include "app/progress.h"
+#include "app/signals.h"
 #include "base/clock.h"
-#include "base/exit_code.h"
 #include "base/log.h"
 #include "base/rfc3339.h"
 #include "base/visible.h"
@@ -39,16 +38,6 @@ struct ReplayFlags {
   std::string config, trace, store, until, out, report, diff;
   std::vector<std::string> event;  // SUBJECT JSON
 };
-
-int Fail(const absl::Status& status) {
-  Say(Message(status));
-  return kFailed;
-}
-
-int Misused(std::string_view what) {
-  Say(what);
-  return kUsage;
-}
 
 // A directory for a store that nobody needs afterwards.
 class TempStore {
@@ -81,26 +70,27 @@ ReplayOptions OptionsFor(const Config& config, const std::string& store) {
 }
 
 std::string SummaryText(const ReplaySummary& summary) {
+  struct Line {
+    std::string_view name;
+    uint64_t count;
+    bool shown = true;
+  };
+  const Line lines[] = {{"events", summary.events},
+                        {"scheduled", summary.scheduled},
+                        {"moved", summary.moved},
+                        {"cancelled", summary.cancelled},
+                        {"too late", summary.too_late, summary.too_late > 0},
+                        {"fired", summary.fired},
+                        {"attempts", summary.attempts, summary.attempts != summary.fired},
+                        {"skipped", summary.skipped},
+                        {"dead", summary.dead, summary.dead > 0},
+                        {"rejected", summary.rejected},
+                        {"ignored", summary.ignored},
+                        {"crashes", summary.crashes, summary.crashes > 0},
+                        {"pending", summary.pending}};
   std::string text;
-  const auto number = [&text](std::string_view name, uint64_t value) {
-    text += fmt::format("{:<10}{}\n", name, value);
-  };
-  const auto unless_zero = [&number](std::string_view name, uint64_t value) {
-    if (value > 0) number(name, value);
-  };
-  number("events", summary.events);
-  number("scheduled", summary.scheduled);
-  number("moved", summary.moved);
-  number("cancelled", summary.cancelled);
-  unless_zero("too late", summary.too_late);
-  number("fired", summary.fired);
-  if (summary.attempts != summary.fired) number("attempts", summary.attempts);
-  number("skipped", summary.skipped);
-  unless_zero("dead", summary.dead);
-  number("rejected", summary.rejected);
-  number("ignored", summary.ignored);
-  unless_zero("crashes", summary.crashes);
-  number("pending", summary.pending);
+  for (const Line& line : lines)
+    if (line.shown) text += fmt::format("{:<10}{}\n", line.name, line.count);
   if (summary.first_ms == 0) return text;
   return text + fmt::format("{:<10}{}\n{:<10}{}\n", "first",
                             FormatRfc3339Ms(summary.first_ms), "last",
@@ -245,18 +235,18 @@ class TraceRun {
   std::string text_;
 };
 
-// "" or what is wrong with the flags as a whole.
-std::string_view Misuse(const ReplayFlags& flags) {
+// Checks that the flags go together.
+absl::Status CheckFlags(const ReplayFlags& flags) {
   const bool whole_trace = !flags.store.empty() || !flags.until.empty() ||
                            !flags.out.empty() || !flags.report.empty() ||
                            !flags.diff.empty();
   if (flags.event.empty() == flags.trace.empty())
-    return "replay: expected either --trace FILE or --event SUBJECT JSON";
+    return Invalid("replay: expected either --trace FILE or --event SUBJECT JSON");
   if (!flags.event.empty() && whole_trace)
-    return "replay: --event can only be combined with --config";
+    return Invalid("replay: --event can only be combined with --config");
   if (!flags.out.empty() && flags.out == flags.report)
-    return "replay: --out and --report name the same file";
-  return "";
+    return Invalid("replay: --out and --report name the same file");
+  return absl::OkStatus();
 }
 
 bool IsEmptyOrAbsent(const std::string& path) {
@@ -275,8 +265,8 @@ int RunEvent(const ReplayFlags& flags, const Config& config) {
   line.stream = kFileStream;
   line.seq = 1;
   if (const absl::Status fits = CheckMessageSubject(line.subject); !fits.ok())
-    return Misused("--event: " + Message(fits));
-  if (config.rules.empty()) return Misused("the config has no rule");
+    return Fail(Annotate(fits, "--event"), kUsage);
+  if (config.rules.empty()) return Fail(Invalid("the config has no rule"), kUsage);
   const TempStore temp;
   const auto text = ExplainEvent(OptionsFor(config, temp.path()), config.rules, line);
   if (!text.ok()) return Fail(text.status());
@@ -286,9 +276,10 @@ int RunEvent(const ReplayFlags& flags, const Config& config) {
 
 int RunTrace(const ReplayFlags& flags, const Config& config, const Config& other) {
   const auto until = ReadUntil(flags.until);
-  if (!until.ok()) return Misused("--until: " + Message(until.status()));
+  if (!until.ok()) return Fail(Annotate(until.status(), "--until"), kUsage);
   if (!flags.store.empty() && !IsEmptyOrAbsent(flags.store))
-    return Misused("--store " + flags.store + ": expected an empty directory");
+    return Fail(Invalid("--store " + flags.store + ": expected an empty directory"),
+                kUsage);
   TraceRun run(flags, *until);
   run.Add(flags.config.empty() ? "the built-in configuration" : flags.config, config);
   if (!flags.diff.empty()) run.Add(flags.diff, other);
@@ -297,8 +288,8 @@ int RunTrace(const ReplayFlags& flags, const Config& config, const Config& other
 }
 
 int RunReplay(const ReplayFlags& flags, const ConfigLoader& load) {
-  if (const std::string_view wrong = Misuse(flags); !wrong.empty()) return Misused(wrong);
-  // What the scheduler has to tell an operator, the summary tells here.
+  if (const absl::Status fits = CheckFlags(flags); !fits.ok()) return Fail(fits, kUsage);
+  // The summary says what the scheduler would log.
   SetLog(Level::kError, LogFormat::kText);
   Config config;
   Config other;

@@ -15,7 +15,7 @@
 
 #include "app/service.h"
 #include "app/service_status.h"
-#include "app/stop_signals.h"
+#include "app/signals.h"
 #include "app/version.h"
 #include "app/watcher.h"
 #include "base/exit_code.h"

@@ -1,14 +1,12 @@
-#include "app/store_commands.h"
+#include "app/commands.h"
 
 #include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <atomic>
-#include <csignal>
 #include <filesystem>
-#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,13 +16,15 @@
 #include "app/config.h"
 #include "app/out_file.h"
 #include "app/output.h"
+#include "app/signals.h"
 #include "app/store_dump.h"
 #include "app/table.h"
+#include "base/check.h"
 #include "base/coding.h"
-#include "base/exit_code.h"
 #include "base/log.h"
 #include "base/rfc3339.h"
 #include "base/visible.h"
+#include "json/view.h"
 #include "json/writer.h"
 #include "sched/audit.h"
 #include "sched/counts.h"
@@ -38,8 +38,6 @@ namespace {
 // How many findings of `verify` are printed one by one.
 constexpr uint64_t kFindingsTold = 20;
 
-std::atomic<bool> interrupted{false};
-
 struct StoreFlags {
   std::string config, store, out, file;
   bool json = false;
@@ -50,14 +48,9 @@ void Print(fmt::format_string<Args...> format, Args&&... args) {
   PrintOut(fmt::format(format, std::forward<Args>(args)...));
 }
 
-int Fail(const absl::Status& status) {
-  Say(Message(status));
-  return kFailed;
-}
-
-// The directory the flags name, else that of the config.
+// The directory that the flags name, or else the config.
 int FindStore(const StoreFlags& flags, const ConfigLoader& load, std::string* path) {
-  // What comes of it the commands tell themselves.
+  // The commands report themselves what they find.
   SetLog(Level::kError, LogFormat::kText);
   *path = flags.store;
   if (!path->empty()) return kDone;
@@ -75,7 +68,7 @@ absl::StatusOr<std::unique_ptr<Store>> OpenStopped(const std::string& path) {
   return Store::Open(options);
 }
 
-// What a start would leave out too: it was never promised.
+// Says what a start would leave out too, because it was never promised.
 void TellNote(const Store& store) {
   if (!store.recovery_note().empty()) Say("note: " + store.recovery_note());
 }
@@ -91,7 +84,7 @@ int RunVerify(const StoreFlags& flags, const std::string& path) {
   };
   const auto store = OpenStopped(path);
   AuditTotals totals;
-  // Of a store that is in use or none at all there is nothing to say but that.
+  // The store is in use, or there is none.
   if (!store.ok() && !absl::IsDataLoss(store.status())) return Fail(store.status());
   if (store.ok()) {
     TellNote(**store);
@@ -116,21 +109,6 @@ int RunVerify(const StoreFlags& flags, const std::string& path) {
 }
 
 // ---- stats
-
-struct RuleRow {
-  std::string name;
-  RuleCounts counts;
-  int64_t next_ms = -1;  // of its first row; -1 = there is none
-};
-
-struct Numbers {
-  uint64_t format = 0;
-  int64_t alive_ms = 0;
-  uint64_t bytes = 0;
-  uint64_t closed = 0;
-  std::vector<RuleRow> rules;
-  std::map<std::string, ReadMark> read;  // by SourceKey
-};
 
 absl::StatusOr<uint64_t> MetaNumber(const Store& store, std::string_view key) {
   std::string value;
@@ -166,117 +144,100 @@ uint64_t BytesIn(const std::string& path) {
   return bytes;
 }
 
-absl::StatusOr<Numbers> ReadNumbers(const Store& store, const std::string& path) {
-  Numbers numbers;
+std::optional<std::string> TimeOrNothing(int64_t ms) {
+  return ms < 0 ? std::nullopt : std::optional(FormatRfc3339Ms(ms));
+}
+
+void AddCounts(const RuleCounts& counts, JsonWriter* out) {
+  out->Add("pending", counts.pending, "retrying", counts.retrying, "dead",
+           counts.dead_jobs, "rejected", counts.rejected);
+}
+
+// One queue: its counts, and when its first job has its turn.
+Json QueueJson(std::string_view name, const RuleCounts& counts, int64_t next_ms) {
+  JsonWriter out;
+  AddCounts(counts, &out.Object().Add("rule", name));
+  return {out.Add("next", TimeOrNothing(next_ms)).Take()};
+}
+
+// How far a rule has read a stream. `source` is a SourceKey.
+Json ReadJson(const std::string& source, const ReadMark& mark) {
+  const size_t end = std::min(source.find('\0'), source.size());
+  return JsonObject("rule", source.substr(0, end), "stream",
+                    source.substr(std::min(end + 1, source.size())), "epoch", mark.epoch,
+                    "seq", mark.high_seq, "time", FormatRfc3339Ns(mark.high_time_ns));
+}
+
+absl::StatusOr<std::string> StatsJson(const Store& store, const std::string& path) {
   Counts counts(UINT64_MAX);
   RETURN_IF_ERROR(counts.Load(store));
-  numbers.closed = counts.closed();
-  numbers.bytes = BytesIn(path);
-  ASSIGN_OR_RETURN(numbers.format, MetaNumber(store, kMetaFormat));
-  ASSIGN_OR_RETURN(const uint64_t alive, MetaNumber(store, kMetaAlive));
-  numbers.alive_ms = static_cast<int64_t>(alive);
-  ASSIGN_OR_RETURN(numbers.read, Streams::Marks(store));
+  ASSIGN_OR_RETURN(const uint64_t format, MetaNumber(store, kMetaFormat));
+  ASSIGN_OR_RETURN(const uint64_t alive_ms, MetaNumber(store, kMetaAlive));
+  ASSIGN_OR_RETURN(const auto marks, Streams::Marks(store));
+  std::vector<Json> queues;
+  RuleCounts sum;
+  int64_t first_ms = -1;
   RETURN_IF_ERROR(store.VisitMeta(
       kMetaLane, [&](std::string_view key, std::string_view value) -> absl::Status {
-        RuleRow row;
-        row.name = key.substr(kMetaLane.size());
-        const auto counted = counts.rules().find(row.name);
-        if (counted != counts.rules().end()) row.counts = counted->second;
-        ASSIGN_OR_RETURN(row.next_ms, NextOf(store, Reader(value).Varint()));
-        numbers.rules.push_back(std::move(row));
+        const std::string_view name = key.substr(kMetaLane.size());
+        const auto known = counts.rules().find(name);
+        const RuleCounts of =
+            known == counts.rules().end() ? RuleCounts() : known->second;
+        ASSIGN_OR_RETURN(const int64_t next_ms, NextOf(store, Reader(value).Varint()));
+        queues.push_back(QueueJson(name, of, next_ms));
+        for (const auto count : {&RuleCounts::pending, &RuleCounts::retrying,
+                                 &RuleCounts::dead_jobs, &RuleCounts::rejected})
+          sum.*count += of.*count;
+        if (next_ms >= 0 && (first_ms < 0 || next_ms < first_ms)) first_ms = next_ms;
         return absl::OkStatus();
       }));
-  return numbers;
-}
-
-std::string TimeOrNothing(int64_t ms) { return ms < 0 ? "" : FormatRfc3339Ms(ms); }
-
-// The rules' rows added up.
-RuleRow SumOf(const Numbers& numbers) {
-  RuleRow sum;
-  for (const RuleRow& row : numbers.rules) {
-    sum.counts.pending += row.counts.pending;
-    sum.counts.retrying += row.counts.retrying;
-    sum.counts.dead_jobs += row.counts.dead_jobs;
-    sum.counts.rejected += row.counts.rejected;
-    if (row.next_ms >= 0 && (sum.next_ms < 0 || row.next_ms < sum.next_ms))
-      sum.next_ms = row.next_ms;
-  }
-  return sum;
-}
-
-// Rule and stream of a SourceKey.
-std::pair<std::string, std::string> SplitSource(const std::string& source) {
-  const size_t end = source.find('\0');
-  if (end == source.npos) return {source, ""};
-  return {source.substr(0, end), source.substr(end + 1)};
-}
-
-void AddCounts(const RuleRow& row, JsonWriter* out) {
-  out->Add("pending", row.counts.pending, "retrying", row.counts.retrying, "dead",
-           row.counts.dead_jobs, "rejected", row.counts.rejected);
-  if (row.next_ms >= 0) out->Add("next", FormatRfc3339Ms(row.next_ms));
-}
-
-void PrintJson(const Store& store, const Numbers& numbers) {
+  std::vector<Json> read;
+  for (const auto& [source, mark] : marks) read.push_back(ReadJson(source, mark));
   JsonWriter out;
-  out.Object().Add("id", store.id(), "format", numbers.format, "bytes", numbers.bytes,
-                   "alive", FormatRfc3339Ms(numbers.alive_ms));
-  AddCounts(SumOf(numbers), &out);
-  out.Add("closed", numbers.closed).Array("rules");
-  for (const RuleRow& row : numbers.rules) {
-    AddCounts(row, &out.Object().Add("rule", row.name));
-    out.End();
-  }
-  out.End().Array("read");
-  for (const auto& [source, mark] : numbers.read) {
-    const auto [rule, stream] = SplitSource(source);
-    out.Item(JsonObject("rule", rule, "stream", stream, "epoch", mark.epoch, "seq",
-                        mark.high_seq, "time", FormatRfc3339Ns(mark.high_time_ns)));
-  }
-  Print("{}\n", out.Take());
+  out.Object().Add("id", store.id(), "format", format, "bytes", BytesIn(path), "alive",
+                   FormatRfc3339Ms(static_cast<int64_t>(alive_ms)));
+  AddCounts(sum, &out);
+  return out
+      .Add("closed", counts.closed(), "next", TimeOrNothing(first_ms), "rules", queues,
+           "read", read)
+      .Take();
 }
 
-void PrintText(const Store& store, const Numbers& numbers) {
-  const auto line = [](std::string_view name, const auto& value) {
-    Print("{:<10}{}\n", name, value);
+// The same for people.
+void PrintText(const std::string& json) {
+  const auto members = JsonMembers(json);
+  CHECK(members.ok());
+  const auto print_table = [](const JsonValue& rows, std::vector<std::string> head,
+                              const std::vector<std::string>& columns) {
+    Table table(std::move(head));
+    const auto items = JsonItems(rows.raw);
+    CHECK(items.ok());
+    for (const JsonValue& row : *items) table.AddMembers(row.raw, columns);
+    if (!table.empty()) Print("\n{}", table.Format(TerminalColumns()));
   };
-  const RuleRow sum = SumOf(numbers);
-  line("id", store.id());
-  line("format", numbers.format);
-  line("bytes", numbers.bytes);
-  line("alive", FormatRfc3339Ms(numbers.alive_ms));
-  line("pending", sum.counts.pending);
-  line("retrying", sum.counts.retrying);
-  line("dead", sum.counts.dead_jobs);
-  line("rejected", sum.counts.rejected);
-  line("closed", numbers.closed);
-  if (sum.next_ms >= 0) line("next", FormatRfc3339Ms(sum.next_ms));
-  Table rules({"rule", "pending", "retrying", "dead", "rejected", "next"});
-  for (const RuleRow& row : numbers.rules)
-    rules.Add({row.name, std::to_string(row.counts.pending),
-               std::to_string(row.counts.retrying), std::to_string(row.counts.dead_jobs),
-               std::to_string(row.counts.rejected), TimeOrNothing(row.next_ms)});
-  if (!rules.empty()) Print("\n{}", rules.Format(TerminalColumns()));
-  Table read({"rule", "has read", "epoch", "seq", "time"});
-  for (const auto& [source, mark] : numbers.read) {
-    const auto [rule, stream] = SplitSource(source);
-    read.Add({rule, stream, std::to_string(mark.epoch), std::to_string(mark.high_seq),
-              FormatRfc3339Ns(mark.high_time_ns)});
+  const std::vector<std::string> counts = {"rule", "pending",  "retrying",
+                                           "dead", "rejected", "next"};
+  for (const auto& [name, value] : *members) {
+    if (name == "rules")
+      print_table(value, counts, counts);
+    else if (name == "read")
+      print_table(value, {"rule", "has read", "epoch", "seq", "time"},
+                  {"rule", "stream", "epoch", "seq", "time"});
+    else
+      Print("{:<10}{}\n", name, JsonTextOr(value));
   }
-  if (!read.empty()) Print("\n{}", read.Format(TerminalColumns()));
 }
 
 int RunStats(const StoreFlags& flags, const std::string& path) {
   const auto store = OpenStopped(path);
   if (!store.ok()) return Fail(store.status());
   TellNote(**store);
-  const auto numbers = ReadNumbers(**store, path);
-  if (!numbers.ok()) return Fail(numbers.status());
+  const auto json = StatsJson(**store, path);
+  if (!json.ok()) return Fail(json.status());
   if (flags.json)
-    PrintJson(**store, *numbers);
+    Print("{}\n", *json);
   else
-    PrintText(**store, *numbers);
+    PrintText(*json);
   return kDone;
 }
 
@@ -308,17 +269,15 @@ int RunDump(const StoreFlags& flags, const std::string& path) {
 
 int RunLoad(const StoreFlags& flags, const std::string& path) {
   umask(0077);  // the store is its owner's alone
-  for (const int signal : {SIGINT, SIGTERM})
-    std::signal(signal, [](int) { interrupted = true; });
+  CatchInterrupts();
   LoadOptions options;
   options.file = flags.file;
   options.dir = path;
-  options.stopped = [] { return interrupted.load(); };
+  options.stopped = Interrupted;
   const auto counts = LoadStore(options);
-  if (!counts.ok()) {
-    Say(Message(counts.status()));
-    return absl::IsFailedPrecondition(counts.status()) ? kUsage : kFailed;
-  }
+  if (!counts.ok())
+    return Fail(counts.status(),
+                absl::IsFailedPrecondition(counts.status()) ? kUsage : kFailed);
   TellCounts(*counts, flags.json);
   return kDone;
 }

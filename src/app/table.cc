@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/visible.h"
+#include "json/places.h"
 
 namespace expirer {
 namespace {
@@ -39,6 +40,13 @@ std::string Cut(const std::string& cell, size_t width) {
 void Table::Add(std::vector<std::string> row) {
   for (std::string& cell : row) cell = Visible(cell);
   rows_.push_back(std::move(row));
+}
+
+void Table::AddMembers(std::string_view object, const std::vector<std::string>& names) {
+  std::vector<std::string> cells;
+  for (const std::string& name : names)
+    (void)ReadPlaces(object, {{"/" + name, &cells.emplace_back()}});
+  Add(std::move(cells));
 }
 
 std::string Table::Format(size_t columns) const {

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace expirer {
@@ -14,6 +15,8 @@ class Table {
   // Adds a row. REQUIRES: it has as many cells as the head. The cells are escaped
   // (base/visible.h), so that a job's text cannot control the terminal.
   void Add(std::vector<std::string> row);
+  // Adds as a row these members of a JSON object; "" for those it lacks.
+  void AddMembers(std::string_view object, const std::vector<std::string>& names);
   [[nodiscard]] bool empty() const { return rows_.empty(); }
   // The lines, each with a newline. `columns` = the terminal's width; 0 = no limit.
   [[nodiscard]] std::string Format(size_t columns) const;

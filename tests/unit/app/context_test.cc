@@ -60,9 +60,9 @@ TEST_F(Context, IsBelowTheEnvironmentAndThatIsBelowFlags) {
   values_["NATS_CONTEXT"] = "mine";
   values_["NATS_USER"] = "e";
   values_["NATS_CA"] = "/e";
-  flags_.user = "f";
-  flags_.tls_key = "/other";
-  flags_.inbox_prefix = "_FLAG";
+  flags_.values["nats.user"] = "f";
+  flags_.values["nats.tls.key"] = "/other";
+  flags_.values["nats.inbox_prefix"] = "_FLAG";
   const Config config = Applied("nats: { url: file, user: file, domain: file }");
   EXPECT_THAT(config.nats.servers, ElementsAre("nats://a:1"));
   EXPECT_EQ(config.nats.user, "f");
@@ -91,12 +91,12 @@ TEST_F(Context, WhoWeAreIsSaidByOneSourceOnly) {
   EXPECT_EQ(Who("user: u, password: p, token: t"), "/c||||");
   values_["NATS_TOKEN"] = "t";
   EXPECT_EQ(Who(), "|||t|");
-  flags_.user = "f";
+  flags_.values["nats.user"] = "f";
   EXPECT_EQ(Who(), "||f||");
   values_["NATS_PASSWORD"] = "p";
   EXPECT_EQ(Who(), "||f||p") << "it may come from elsewhere than its user";
-  flags_.user.clear();
-  flags_.nkey = "n";
+  flags_.values.erase("nats.user");
+  flags_.values["nats.nkey"] = "n";
   EXPECT_EQ(Who(), "|n|||");
   flags_ = {};
   values_.clear();
@@ -104,7 +104,7 @@ TEST_F(Context, WhoWeAreIsSaidByOneSourceOnly) {
 }
 
 TEST_F(Context, WhatAHigherSourceMadeVoidIsShownAsThat) {
-  flags_.user = "f";
+  flags_.values["nats.user"] = "f";
   const std::string shown =
       ShowConfig("nats: { creds: /c }", "f.yaml", Overrides(flags_, Getenv()).value());
   EXPECT_THAT(shown, HasSubstr("nats.creds: \"\"  # --user\n"));
@@ -151,7 +151,7 @@ TEST_F(Context, ACertificateAndItsKeyMayComeFromTwoPlaces) {
   values_["NATS_CERT"] = "c";
   EXPECT_EQ(Message(ClientOptions(flags_, Getenv()).status()),
             "nats.tls: expected cert and key together, found only cert (by NATS_CERT)");
-  flags_.tls_key = "k";
+  flags_.values["nats.tls.key"] = "k";
   EXPECT_EQ(ClientOptions(flags_, Getenv())->tls_key, "k");
   values_.erase("NATS_CERT");
   EXPECT_EQ(Message(ClientOptions(flags_, Getenv()).status()),

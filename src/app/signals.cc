@@ -1,12 +1,15 @@
-#include "app/stop_signals.h"
+#include "app/signals.h"
 
 #include <csignal>
+#include <initializer_list>
 #include <utility>
 
 #include "base/thread.h"
 
 namespace expirer {
 namespace {
+
+std::atomic<bool> interrupted{false};
 
 sigset_t StopSignals() {
   sigset_t set;
@@ -20,6 +23,13 @@ sigset_t StopSignals() {
 }
 
 }  // namespace
+
+void CatchInterrupts() {
+  for (const int signal : {SIGINT, SIGTERM})
+    std::signal(signal, [](int) { interrupted = true; });
+}
+
+bool Interrupted() { return interrupted; }
 
 void BlockStopSignals() {
   const sigset_t set = StopSignals();
