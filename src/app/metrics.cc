@@ -8,9 +8,9 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
-#include <set>
 #include <utility>
 
+#include "absl/strings/str_split.h"
 #include "app/version.h"
 #include "base/log.h"
 #include "net/library.h"
@@ -22,7 +22,6 @@ namespace {
 using prometheus::ClientMetric;
 using prometheus::MetricFamily;
 using prometheus::MetricType;
-using Labels = std::vector<ClientMetric::Label>;
 
 double Seconds(int64_t ms) { return static_cast<double>(ms) / 1'000; }
 template <typename T>
@@ -134,8 +133,7 @@ constexpr Scalar kScalars[] = {
     {"expirer_recovery_duration_seconds", kGauge,
      [](const Status& s) { return Seconds(std::max<int64_t>(s.loop.recovery_ms, 0)); },
      "How long this process's start took, until its first jobs were loaded."},
-    {"expirer_recovery_jobs", kGauge,
-     [](const Status& s) { return Number(s.loop.recovery_jobs); },
+    {"expirer_recovery_jobs", kGauge, Of<&Status::loop, &LoopStats::recovery_jobs>,
      "Jobs that were pending when this process started."},
     {"expirer_nats_slow_consumer_total", kCounter, Of<&Status::slow_consumers>,
      "Times the NATS client dropped messages because they were not handled in time."},
@@ -178,22 +176,23 @@ constexpr std::array<const char*, 5> kOverdueFrom = {"0s", "1s", "10s", "1m", "1
 // Families in the making.
 class Sheet {
  public:
+  // Begins a family. `labels` are the names of its labels, such as "rule, reason".
   void Begin(const char* name, MetricType type, const char* labels, const char* help) {
     families_.push_back({name, help, type, {}});
     docs_.push_back({name, TypeName(type), labels, help});
+    labels_ = absl::StrSplit(labels, ", ", absl::SkipEmpty());
   }
-  // One sample of the family begun last.
-  void Add(Labels labels, double value) {
-    ClientMetric metric;
-    metric.label = std::move(labels);
-    metric.counter.value = value;
-    metric.gauge.value = value;
-    families_.back().metric.push_back(std::move(metric));
+  // Adds one sample to the family begun last, with the values of its labels.
+  template <typename T>
+  void Add(const std::vector<std::string>& values, T number) {
+    ClientMetric& metric = AddMetric(values);
+    metric.counter.value = Number(number);
+    metric.gauge.value = Number(number);
   }
-  // Of a histogram; `scale` makes the metric's unit of what was counted.
-  void AddBuckets(Labels labels, const Buckets& buckets, double scale) {
-    ClientMetric metric;
-    metric.label = std::move(labels);
+  // The same for a histogram; `scale` divides what was counted into the metric's unit.
+  void AddBuckets(const std::vector<std::string>& values, const Buckets& buckets,
+                  double scale) {
+    ClientMetric& metric = AddMetric(values);
     uint64_t count = 0;
     for (size_t i = 0; i < buckets.bounds().size(); ++i) {
       count += buckets.counts()[i];
@@ -201,7 +200,6 @@ class Sheet {
     }
     metric.histogram.sample_count = count + buckets.counts().back();
     metric.histogram.sample_sum = Number(buckets.sum()) / scale;
-    families_.back().metric.push_back(std::move(metric));
   }
   [[nodiscard]] std::string Text() const {
     return prometheus::TextSerializer().Serialize(families_);
@@ -213,8 +211,16 @@ class Sheet {
     if (type == MetricType::Histogram) return "histogram";
     return type == MetricType::Counter ? "counter" : "gauge";
   }
+  ClientMetric& AddMetric(const std::vector<std::string>& values) {
+    ClientMetric& metric = families_.back().metric.emplace_back();
+    for (size_t i = 0; i < values.size(); ++i)
+      metric.label.push_back({labels_.at(i), values[i]});
+    return metric;
+  }
+
   std::vector<MetricFamily> families_;
   std::vector<MetricDoc> docs_;
+  std::vector<std::string> labels_;  // of the family begun last
 };
 
 // "RocksDB 7.8.3" -> "7.8.3".
@@ -222,132 +228,100 @@ std::string VersionOf(const std::string& library) {
   return library.substr(library.rfind(' ') + 1);
 }
 
-void AddBuild(Sheet* sheet) {
-  sheet->Begin("expirer_build_info", kGauge, "version, commit, rocksdb, nats_c",
-               "Always 1; the labels name version, commit and libraries.");
-  sheet->Add({{"version", Version()},
-              {"commit", Commit()},
-              {"rocksdb", VersionOf(StoreLibrary())},
-              {"nats_c", VersionOf(NatsLibrary())}},
-             1);
-}
-
 // Queues that are counted: none before the core's first turn.
 size_t CountedQueues(const Status& status) {
   return std::min(status.queues.size(), status.stats.outcomes.size());
 }
 
-// Names of configured queues, and of others that something is stored of.
-std::set<std::string> JobNames(const Status& status) {
-  std::set<std::string> names(status.queues.begin(), status.queues.end());
+// The counts of each configured queue, and of each other name that the store has
+// something of.
+CountsByRule CountsOf(const Status& status) {
+  CountsByRule all;
   for (const auto& [name, counts] : status.stats.rules)
-    if (counts != RuleCounts{}) names.insert(name);
-  return names;
+    if (counts != RuleCounts{}) all[name] = counts;
+  for (const std::string& name : status.queues) all.try_emplace(name);
+  return all;
 }
 
-RuleCounts CountsOf(const Status& status, const std::string& name) {
-  const auto found = status.stats.rules.find(name);
-  return found == status.stats.rules.end() ? RuleCounts{} : found->second;
-}
-
-void AddReading(const Status& status, Sheet* sheet) {
+void AddStored(const Status& status, Sheet* sheet) {
   sheet->Begin("expirer_rule_not_reading", kGauge, "rule",
                "1 while a rule is not read: there is no connection, it cannot be set "
                "up, or its consumer is paused, refuses what is asked of it, or has had "
                "messages for 10 s and brought none.");
-  for (const auto& [rule, why] : status.reading)
-    sheet->Add({{"rule", rule}}, why.empty() ? 0 : 1);
-}
-
-void AddStored(const Status& status, Sheet* sheet) {
-  const std::set<std::string> names = JobNames(status);
-  sheet->Begin(
-      "expirer_jobs_pending", kGauge, "rule",
+  for (const auto& [rule, why] : status.reading) sheet->Add({rule}, !why.empty());
+  const CountsByRule rules = CountsOf(status);
+  const auto add = [&](const char* name, uint64_t RuleCounts::*count, const char* help) {
+    sheet->Begin(name, kGauge, "rule", help);
+    for (const auto& [rule, counts] : rules) sheet->Add({rule}, counts.*count);
+  };
+  add("expirer_jobs_pending", &RuleCounts::pending,
       "Jobs that wait for their first attempt or are in it, of the whole store.");
-  for (const std::string& name : names)
-    sheet->Add({{"rule", name}}, Number(CountsOf(status, name).pending));
-  sheet->Begin("expirer_jobs_retrying", kGauge, "rule",
-               "Jobs that wait for a further attempt or are in it.");
-  for (const std::string& name : names)
-    sheet->Add({{"rule", name}}, Number(CountsOf(status, name).retrying));
+  add("expirer_jobs_retrying", &RuleCounts::retrying,
+      "Jobs that wait for a further attempt or are in it.");
   sheet->Begin("expirer_dead_entries", kGauge, "rule, kind",
                "Entries of the dead store: jobs that could not be delivered, and "
                "rejected messages.");
-  for (const std::string& name : names) {
-    const RuleCounts counts = CountsOf(status, name);
-    sheet->Add({{"rule", name}, {"kind", "job"}}, Number(counts.dead_jobs));
-    sheet->Add({{"rule", name}, {"kind", "rejected"}}, Number(counts.rejected));
+  for (const auto& [rule, counts] : rules) {
+    sheet->Add({rule, "job"}, counts.dead_jobs);
+    sheet->Add({rule, "rejected"}, counts.rejected);
   }
-}
-
-void AddDue(const Status& status, Sheet* sheet) {
   sheet->Begin("expirer_jobs_due", kGauge, "overdue",
                "Jobs that are due and not confirmed, by how long at least; each is in "
                "one of them, so the sum is all.");
   for (size_t i = 0; i < kOverdueFrom.size(); ++i)
-    sheet->Add({{"overdue", kOverdueFrom[i]}}, Number(status.stats.overdue.jobs[i]));
+    sheet->Add({kOverdueFrom[i]}, status.stats.overdue.jobs[i]);
 }
 
-void AddIngested(const Stats& s, Sheet* sheet) {
+void AddOutcomes(const Status& status, Sheet* sheet) {
+  const Stats& s = status.stats;
   sheet->Begin("expirer_jobs_ingested_total", kCounter, "result",
                "What became of messages and jobs taken in: dropped ones were rejected "
                "beyond twice limits.dead, ignored ones concern no entry of their rule, "
                "markers were made by the server (Nats-Marker-Reason).");
-  const std::pair<const char*, uint64_t> results[] = {{"stored", s.scheduled - s.moved},
-                                                      {"replaced", s.moved},
-                                                      {"duplicate", s.unchanged},
-                                                      {"ignored", s.ignored},
-                                                      {"marker", s.markers},
-                                                      {"rejected", s.rejected},
-                                                      {"dropped", s.dropped}};
-  for (const auto& [result, count] : results)
-    sheet->Add({{"result", result}}, Number(count));
-}
-
-// One family of a count that is kept by queue.
-void AddByQueue(const Status& status, const char* name, uint64_t Outcomes::*count,
-                const char* help, Sheet* sheet) {
-  sheet->Begin(name, kCounter, "rule", help);
-  for (size_t i = 0; i < CountedQueues(status); ++i)
-    sheet->Add({{"rule", status.queues[i]}}, Number(status.stats.outcomes[i].*count));
-}
-
-void AddOutcomes(const Status& status, Sheet* sheet) {
-  AddByQueue(status, "expirer_jobs_scheduled_total", &Outcomes::scheduled,
-             "Jobs scheduled, those that replaced a pending one included.", sheet);
-  AddByQueue(status, "expirer_jobs_cancelled_total", &Outcomes::cancelled,
-             "Jobs removed before they fired.", sheet);
-  AddByQueue(status, "expirer_jobs_dispatched_total", &Outcomes::fired,
-             "Jobs fired: published and confirmed.", sheet);
-  AddByQueue(status, "expirer_jobs_skipped_total", &Outcomes::skipped,
-             "Jobs not fired because they were too late by the rule's `late`.", sheet);
-  AddByQueue(status, "expirer_dispatch_retries_total", &Outcomes::retries,
-             "Jobs postponed to a later attempt.", sheet);
-}
-
-void AddReasons(const Status& status, Sheet* sheet) {
-  sheet->Begin("expirer_jobs_rejected_total", kCounter, "rule, reason",
-               "Messages that could not become a job; they are in the dead store.");
-  for (size_t i = 0; i < CountedQueues(status); ++i) {
-    // Counted with the rule's first queue.
-    if (status.queue_rules[i].empty() ||
-        (i > 0 && status.queue_rules[i] == status.queue_rules[i - 1]))
-      continue;
-    for (size_t kind = 0; kind < kRejectKinds; ++kind)
-      sheet->Add({{"rule", status.queue_rules[i]}, {"reason", kRejectReasons[kind]}},
-                 Number(status.stats.outcomes[i].rejected_by[kind]));
-  }
-  const auto add = [&](const char* name, const auto& reasons, auto count,
-                       const char* help) {
-    sheet->Begin(name, kCounter, "rule, reason", help);
+  sheet->Add({"stored"}, s.scheduled - s.moved);
+  sheet->Add({"replaced"}, s.moved);
+  sheet->Add({"duplicate"}, s.unchanged);
+  sheet->Add({"ignored"}, s.ignored);
+  sheet->Add({"marker"}, s.markers);
+  sheet->Add({"rejected"}, s.rejected);
+  sheet->Add({"dropped"}, s.dropped);
+  const auto add = [&](const char* name, uint64_t Outcomes::*count, const char* help) {
+    sheet->Begin(name, kCounter, "rule", help);
     for (size_t i = 0; i < CountedQueues(status); ++i)
-      for (size_t kind = 0; kind < std::size(reasons); ++kind)
-        sheet->Add({{"rule", status.queues[i]}, {"reason", reasons[kind]}},
-                   Number((status.stats.outcomes[i].*count)[kind]));
+      sheet->Add({status.queues[i]}, s.outcomes[i].*count);
   };
-  add("expirer_deadletter_total", kDeadReasons, &Outcomes::dead_by,
+  add("expirer_jobs_scheduled_total", &Outcomes::scheduled,
+      "Jobs scheduled, those that replaced a pending one included.");
+  add("expirer_jobs_cancelled_total", &Outcomes::cancelled,
+      "Jobs removed before they fired.");
+  add("expirer_jobs_dispatched_total", &Outcomes::fired,
+      "Jobs fired: published and confirmed.");
+  add("expirer_jobs_skipped_total", &Outcomes::skipped,
+      "Jobs not fired because they were too late by the rule's `late`.");
+  add("expirer_dispatch_retries_total", &Outcomes::retries,
+      "Jobs postponed to a later attempt.");
+}
+
+// Counts by queue and reason, or by rule and reason: then `names` has the name of each
+// queue's rule, and the first queue of a rule has its counts.
+void AddReasons(const Status& status, Sheet* sheet) {
+  const auto add = [&](const char* metric, const std::vector<std::string>& names,
+                       const auto& reasons, auto count, const char* help) {
+    sheet->Begin(metric, kCounter, "rule, reason", help);
+    for (size_t i = 0; i < CountedQueues(status); ++i) {
+      if (names[i].empty() || (i > 0 && names[i] == names[i - 1])) continue;
+      for (size_t kind = 0; kind < std::size(reasons); ++kind)
+        sheet->Add({names[i], std::string(reasons[kind])},
+                   (status.stats.outcomes[i].*count)[kind]);
+    }
+  };
+  add("expirer_jobs_rejected_total", status.queue_rules, kRejectReasons,
+      &Outcomes::rejected_by,
+      "Messages that could not become a job; they are in the dead store.");
+  add("expirer_deadletter_total", status.queues, kDeadReasons, &Outcomes::dead_by,
       "Jobs given up and kept in the dead store.");
-  add("expirer_dispatch_failures_total", kFailureReasons, &Outcomes::failed_by,
+  add("expirer_dispatch_failures_total", status.queues, kFailureReasons,
+      &Outcomes::failed_by,
       "Attempts that ended without a confirmation; every job is tried again.");
 }
 
@@ -364,7 +338,7 @@ void AddHistograms(const Status& status, Sheet* sheet) {
       "expirer_dispatch_lateness_seconds", MetricType::Histogram, "rule",
       "From due to the publish of a job's first attempt, in whole milliseconds.");
   for (size_t i = 0; i < CountedQueues(status); ++i)
-    sheet->AddBuckets({{"rule", status.queues[i]}}, s.outcomes[i].lateness_ms, kMs);
+    sheet->AddBuckets({status.queues[i]}, s.outcomes[i].lateness_ms, kMs);
   histogram("expirer_dispatch_ack_seconds", s.answer_ms, kMs,
             "From an attempt's publish to its confirmation.");
   histogram("expirer_ingest_commit_seconds", s.commit_ms, kMs,
@@ -382,26 +356,26 @@ void AddNats(const Status& status, Sheet* sheet) {
   sheet->Begin("expirer_nats_connected", kGauge, "connection",
                "1 while the connection is up; stan: NATS Streaming's, where a rule uses "
                "it.");
-  sheet->Add({{"connection", "ingress"}}, Number(status.ingress_up));
-  sheet->Add({{"connection", "egress"}}, Number(status.stats.egress_up));
-  if (status.uses_stan) sheet->Add({{"connection", "stan"}}, Number(status.stan_up));
+  sheet->Add({"ingress"}, status.ingress_up);
+  sheet->Add({"egress"}, status.stats.egress_up);
+  if (status.uses_stan) sheet->Add({"stan"}, status.stan_up);
   sheet->Begin("expirer_nats_reconnects_total", kCounter, "connection",
                "Times the connection was made again.");
-  sheet->Add({{"connection", "ingress"}}, lost(status.ingress_connects));
-  sheet->Add({{"connection", "egress"}}, lost(status.egress_connects));
-  if (status.uses_stan) sheet->Add({{"connection", "stan"}}, lost(status.stan_connects));
+  sheet->Add({"ingress"}, lost(status.ingress_connects));
+  sheet->Add({"egress"}, lost(status.egress_connects));
+  if (status.uses_stan) sheet->Add({"stan"}, lost(status.stan_connects));
 }
 
 void AddStore(const Status& status, Sheet* sheet) {
   sheet->Begin("expirer_store_errors_total", kCounter, "severity",
                "soft: writes put off for want of space; hard: errors of RocksDB's "
                "background work. A failed sync or write ends the process instead.");
-  sheet->Add({{"severity", "soft"}}, Number(status.stats.no_space));
-  sheet->Add({{"severity", "hard"}}, Number(status.sizes.background_errors));
+  sheet->Add({"soft"}, status.stats.no_space);
+  sheet->Add({"hard"}, status.sizes.background_errors);
   sheet->Begin("expirer_clock_jump_seconds_total", kCounter, "direction",
                "How far the host's clock was stepped, steps of 0.1 s or more.");
-  sheet->Add({{"direction", "forward"}}, Seconds(status.loop.clock_jumps.forward_ms()));
-  sheet->Add({{"direction", "backward"}}, Seconds(status.loop.clock_jumps.backward_ms()));
+  sheet->Add({"forward"}, Seconds(status.loop.clock_jumps.forward_ms()));
+  sheet->Add({"backward"}, Seconds(status.loop.clock_jumps.backward_ms()));
 }
 
 void AddLimits(const Status& status, const Config& config, const HttpCounts& http,
@@ -432,36 +406,36 @@ void AddLimits(const Status& status, const Config& config, const HttpCounts& htt
                "How many entries each of the config's limits allows, or bytes where its "
                "name says so, and how many clients of metrics.listen and lines of the "
                "log that wait there may be.");
-  for (const Limit& one : limits) sheet->Add({{"limit", one.name}}, Number(one.max));
+  for (const Limit& one : limits) sheet->Add({one.name}, one.max);
   sheet->Begin("expirer_limit_used", kGauge, "limit", "How many of them are taken.");
-  for (const Limit& one : limits) sheet->Add({{"limit", one.name}}, Number(one.used));
+  for (const Limit& one : limits) sheet->Add({one.name}, one.used);
   sheet->Begin("expirer_store_free_limit_bytes", kGauge, "",
                "limits.disk_free: with less free no input is taken.");
-  sheet->Add({}, Number(core.disk_free));
+  sheet->Add({}, core.disk_free);
 }
 
 void AddHttp(const HttpCounts& http, Sheet* sheet) {
   sheet->Begin("expirer_http_responses_total", kCounter, "code",
                "Answers of metrics.listen.");
   for (size_t i = 0; i < kHttpCodes.size(); ++i)
-    sheet->Add({{"code", std::to_string(kHttpCodes[i])}}, Number(http.responses[i]));
+    sheet->Add({std::to_string(kHttpCodes[i])}, http.responses[i]);
   sheet->Begin("expirer_http_dropped_total", kCounter, "reason",
                "Clients of metrics.listen dropped: too slow, or too many at once.");
-  sheet->Add({{"reason", "slow"}}, Number(http.slow));
-  sheet->Add({{"reason", "crowded"}}, Number(http.crowded));
+  sheet->Add({"slow"}, http.slow);
+  sheet->Add({"crowded"}, http.crowded);
 }
 
 Sheet Filled(const Status& status, const Config& config, const HttpCounts& http) {
   Sheet sheet;
-  AddBuild(&sheet);
+  sheet.Begin("expirer_build_info", kGauge, "version, commit, rocksdb, nats_c",
+              "Always 1; the labels name version, commit and libraries.");
+  sheet.Add({Version(), Commit(), VersionOf(StoreLibrary()), VersionOf(NatsLibrary())},
+            1);
   for (const Scalar& scalar : kScalars) {
     sheet.Begin(scalar.name, scalar.type, "", scalar.help);
     sheet.Add({}, scalar.value(status));
   }
-  AddReading(status, &sheet);
   AddStored(status, &sheet);
-  AddDue(status, &sheet);
-  AddIngested(status.stats, &sheet);
   AddOutcomes(status, &sheet);
   AddReasons(status, &sheet);
   AddHistograms(status, &sheet);
