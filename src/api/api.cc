@@ -87,7 +87,8 @@ bool Api::Admit(const Caller& caller) {
 
 void Api::OnRequest(const Verb& verb, Caller caller, std::string_view payload) {
   if (!Admit(caller)) return;
-  absl::StatusOr<std::unique_ptr<Command>> command = verb.parse(payload, context_);
+  absl::StatusOr<std::unique_ptr<Command>> command =
+      ParseRequest(verb, payload, context_);
   if (!command.ok()) {
     Reply(caller, kBadRequest, Message(command.status()));
     return connection_->Flush();

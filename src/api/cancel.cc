@@ -33,9 +33,9 @@ absl::StatusOr<Reply> CancelCommand::Answer(Core&) {
 
 extern const Verb kCancel{.name = "cancel",
                           .about = "cancel jobs",
-                          .members = kJobMembers,
+                          .members = "job",
                           .changes = true,
-                          .parse = &ParseJob<CancelCommand>,
+                          .make = &MakeJob<CancelCommand>,
                           .client = {.command = "cancel"}};
 
 }  // namespace expirer

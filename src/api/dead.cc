@@ -12,10 +12,8 @@ namespace expirer {
 // Of what requeue takes from the dead store at a time.
 constexpr size_t kRequeueBytesMax = 4 << 20;
 
-absl::StatusOr<DeadQuery> ParseDeadQuery(std::string_view text,
-                                         std::string_view members) {
-  DeadQuery query;
-  ASSIGN_OR_RETURN(static_cast<Query&>(query), ParseQuery(text, members));
+absl::StatusOr<DeadQuery> DeadQueryOf(Query common) {
+  DeadQuery query{std::move(common), {}, {}};
   const auto read = [](std::string_view name, const std::optional<std::string>& hex,
                        std::string* key) -> absl::Status {
     const auto bytes = hex ? FromHex(*hex) : std::string();

@@ -1,8 +1,10 @@
-// What `dead.list`, `dead.requeue` and `dead.purge` have in common, and the command of
-// the last two.
+// What `dead.list`, `dead.requeue` and `dead.purge` have in common, the command of the
+// last two, and the entries that the first one tells.
 #pragma once
 
 #include <functional>
+#include <memory>
+#include <utility>
 
 #include "api/request.h"
 #include "job/rules.h"
@@ -16,14 +18,7 @@ struct DeadQuery : Query {  // prefix: of a dead job's key; leaves out what has 
   std::string after;        // key of the last entry of the page before; "" = none
   bool one = false;         // job or id names it: what stands against it is an error
 };
-inline constexpr std::string_view kDeadListMembers = "rule prefix limit cursor";
-inline constexpr std::string_view kRequeueMembers =
-    "rule prefix job id stale limit cursor";
-inline constexpr std::string_view kPurgeMembers =
-    "rule prefix job id dry_run limit cursor";
-// `members`: those of the request's verb.
-[[nodiscard]] absl::StatusOr<DeadQuery> ParseDeadQuery(std::string_view text,
-                                                       std::string_view members);
+[[nodiscard]] absl::StatusOr<DeadQuery> DeadQueryOf(Query query);
 // Dead entries are named to users by the hex form of their key.
 [[nodiscard]] inline std::string FormatDeadId(std::string_view key) { return ToHex(key); }
 
@@ -33,6 +28,15 @@ inline constexpr std::string_view kPurgeMembers =
 using VisitDead = std::function<bool(std::string_view key, const Dead& dead)>;
 [[nodiscard]] absl::Status ReadDead(const Store& store, const DeadQuery& query,
                                     const VisitDead& visit, std::string* cursor);
+
+// What the items of a page of dead entries may take of a reply of `bytes_max`. Where
+// a server takes so little that the longest cursor would leave no room, the reply
+// may be too long when one comes, which is then told as an error.
+[[nodiscard]] size_t DeadPageBytes(size_t bytes_max);
+// The JSON of one dead entry. If it would be longer than `bytes_max`, its longest members
+// are left out and it has "shortened":true.
+[[nodiscard]] std::string FormatDeadEntry(std::string_view key, const Dead& dead,
+                                          const StreamNames& streams, size_t bytes_max);
 
 // Takes dead entries back, or removes them. Of what is named or found by filters, the
 // entries are read before; what they hold is looked at again in the core's turn.
@@ -70,6 +74,17 @@ struct DeadCommand : Command {
   uint64_t conflicts_ = 0;
   Reply error_;  // with a code: the whole answer
 };
+
+// Verb::make of dead.requeue and dead.purge.
+template <bool purge>
+absl::StatusOr<std::unique_ptr<Command>> MakeDead(Query query,
+                                                  const ApiContext& context) {
+  auto command = std::make_unique<DeadCommand>();
+  ASSIGN_OR_RETURN(command->query, DeadQueryOf(std::move(query)));
+  command->context = &context;
+  command->purge = purge;
+  return command;
+}
 
 // Requeue: what the rules make now of rejected messages, each the entry at its place.
 [[nodiscard]] absl::Status RunThroughRules(const Store& store, const ApiContext& context,

@@ -1,7 +1,7 @@
-#include "api/dead_list.h"
-
+// `dead.list`: a page of the dead store, read beside the core like those of `list`.
 #include <algorithm>
 
+#include "api/dead.h"
 #include "api/verb.h"
 #include "base/rfc3339.h"
 #include "json/writer.h"
@@ -43,9 +43,17 @@ std::string DeadEntryJson(std::string_view key, const Dead& dead,
   return entry.Take();
 }
 
-absl::StatusOr<std::unique_ptr<Command>> Parse(std::string_view text, const ApiContext&) {
+struct DeadListCommand : Command {
+  [[nodiscard]] absl::Status Read(const Store& store) override;
+  [[nodiscard]] absl::StatusOr<Reply> Answer(Core&) override { return reply; }
+
+  DeadQuery query;
+  Reply reply;
+};
+
+absl::StatusOr<std::unique_ptr<Command>> Make(Query query, const ApiContext&) {
   auto command = std::make_unique<DeadListCommand>();
-  ASSIGN_OR_RETURN(command->query, ParseDeadQuery(text, kDeadListMembers));
+  ASSIGN_OR_RETURN(command->query, DeadQueryOf(std::move(query)));
   return command;
 }
 
@@ -92,8 +100,8 @@ absl::Status DeadListCommand::Read(const Store& store) {
 extern const Verb kDeadList{
     .name = "dead.list",
     .about = "list the dead store",
-    .members = kDeadListMembers,
-    .parse = &Parse,
+    .members = "rule prefix limit cursor",
+    .make = &Make,
     .cold = true,
     .client = {.command = "dead ls",
                .items = "entries",

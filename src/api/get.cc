@@ -80,8 +80,8 @@ absl::StatusOr<Reply> GetCommand::Answer(Core& core) {
 
 extern const Verb kGet{.name = "get",
                        .about = "tell what is known of jobs",
-                       .members = kJobMembers,
-                       .parse = &ParseJob<GetCommand>,
+                       .members = "job",
+                       .make = &MakeJob<GetCommand>,
                        .client = {.command = "get"}};
 
 }  // namespace expirer

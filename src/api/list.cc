@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <utility>
 
 #include "api/verb.h"
 #include "base/coding.h"
@@ -99,10 +100,9 @@ ListCommand::Row MakeRow(const LaneScan& lane, const JobView& job,
           .tail = text.substr(at + 1)};
 }
 
-absl::StatusOr<std::unique_ptr<Command>> Parse(std::string_view text,
-                                               const ApiContext& context) {
+absl::StatusOr<std::unique_ptr<Command>> Make(Query query, const ApiContext& context) {
   auto command = std::make_unique<ListCommand>();
-  ASSIGN_OR_RETURN(command->query, ParseListQuery(text));
+  ASSIGN_OR_RETURN(command->query, ListQueryOf(std::move(query)));
   command->queues = context.queues;
   command->clock = context.clock;
   return command;
@@ -110,9 +110,8 @@ absl::StatusOr<std::unique_ptr<Command>> Parse(std::string_view text,
 
 }  // namespace
 
-absl::StatusOr<ListQuery> ParseListQuery(std::string_view text) {
-  ListQuery query;
-  ASSIGN_OR_RETURN(static_cast<Query&>(query), ParseQuery(text, kListMembers));
+absl::StatusOr<ListQuery> ListQueryOf(Query common) {
+  ListQuery query{std::move(common), {}};
   constexpr std::string_view kStates[] = {"", "pending", "in_flight", "retrying", "held"};
   if (std::find(std::begin(kStates), std::end(kStates), query.state) == std::end(kStates))
     return Invalid(
@@ -202,8 +201,8 @@ absl::StatusOr<Reply> ListCommand::Answer(Core& core) {
 extern const Verb kList{
     .name = "list",
     .about = "list the jobs to come, in due order",
-    .members = kListMembers,
-    .parse = &Parse,
+    .members = "rule prefix state due_before limit cursor",
+    .make = &Make,
     .cold = true,
     .client = {.command = "ls",
                .items = "jobs",

@@ -17,9 +17,7 @@ using ListPlace = TimerEntry;
 struct ListQuery : Query {  // state: pending, in_flight, retrying, held; "" = all
   std::optional<ListPlace> after;
 };
-inline constexpr std::string_view kListMembers =
-    "rule prefix state due_before limit cursor";
-[[nodiscard]] absl::StatusOr<ListQuery> ParseListQuery(std::string_view text);
+[[nodiscard]] absl::StatusOr<ListQuery> ListQueryOf(Query query);
 [[nodiscard]] std::string FormatListPlace(const ListPlace& place);
 
 struct ListCommand : Command {

@@ -4,17 +4,6 @@
 #include "sched/core.h"
 
 namespace expirer {
-namespace {
-
-absl::StatusOr<std::unique_ptr<Command>> Parse(std::string_view text, const ApiContext&) {
-  auto command = std::make_unique<DeadCommand>();
-  ASSIGN_OR_RETURN(command->query, ParseDeadQuery(text, kPurgeMembers));
-  command->purge = true;
-  return command;
-}
-
-}  // namespace
-
 // A purged job's key is closed like a cancelled one, so that its schedule,
 // delivered again, does not revive it.
 absl::Status PurgeEntry(Core& core, const std::string& dead_key, const DeadName& name,
@@ -43,9 +32,9 @@ absl::Status PurgeEntry(Core& core, const std::string& dead_key, const DeadName&
 
 extern const Verb kPurge{.name = "dead.purge",
                          .about = "remove for good",
-                         .members = kPurgeMembers,
+                         .members = "rule prefix job id dry_run limit cursor",
                          .changes = true,
-                         .parse = &Parse,
+                         .make = &MakeDead<true>,
                          .cold = true,
                          .client = {.command = "dead purge"}};
 

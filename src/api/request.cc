@@ -105,12 +105,6 @@ absl::StatusOr<JobRef> ParseJobName(std::string_view name) {
   return ref;
 }
 
-absl::StatusOr<JobRef> ParseJobRequest(std::string_view text) {
-  ASSIGN_OR_RETURN(Query query, ParseQuery(text, kJobMembers));
-  if (!query.job) return Invalid("job: expected <rule>/<key>");
-  return *std::move(query.job);
-}
-
 std::string ToHex(std::string_view bytes) {
   return absl::BytesToHexString({bytes.data(), bytes.size()});
 }

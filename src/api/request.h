@@ -74,12 +74,10 @@ struct Query {
 
 // A command about one job, which its request names.
 struct JobCommand : Command {
-  JobCommand(Caller from, JobRef of) : Command(std::move(from)), job(std::move(of)) {}
+  explicit JobCommand(JobRef of) : job(std::move(of)) {}
   [[nodiscard]] std::string id() const override { return MakeId(job.rule, job.key); }
   JobRef job;
 };
-inline constexpr std::string_view kJobMembers = "job";
-[[nodiscard]] absl::StatusOr<JobRef> ParseJobRequest(std::string_view text);
 
 // The name of a stream by its number; "" for one that the store has not read.
 using StreamNames = std::function<std::string(uint16_t number)>;

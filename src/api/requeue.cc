@@ -13,14 +13,6 @@ namespace {
 using Outcome = DeadCommand::Outcome;
 using End = DeadCommand::End;
 
-absl::StatusOr<std::unique_ptr<Command>> Parse(std::string_view text,
-                                               const ApiContext& context) {
-  auto command = std::make_unique<DeadCommand>();
-  ASSIGN_OR_RETURN(command->query, ParseDeadQuery(text, kRequeueMembers));
-  command->context = &context;
-  return command;
-}
-
 absl::Status RunAgain(Core& core, std::string_view rule, DeadCommand::Entry* entry,
                       const Dead& dead, Requeue* requeue) {
   MessageRequest message;
@@ -137,9 +129,9 @@ absl::Status RunThroughRules(const Store& store, const ApiContext& context,
 
 extern const Verb kRequeue{.name = "dead.requeue",
                            .about = "make dead jobs pending, run rejected messages again",
-                           .members = kRequeueMembers,
+                           .members = "rule prefix job id stale limit cursor",
                            .changes = true,
-                           .parse = &Parse,
+                           .make = &MakeDead<false>,
                            .cold = true,
                            .client = {.command = "dead requeue"}};
 

@@ -1,5 +1,5 @@
-#include "api/round_trip.h"
-
+// `round-trip`: a job of its own that a caller wants to see come back over core NATS,
+// on <name>.v1.round-trip.<id>.
 #include <algorithm>
 #include <cctype>
 
@@ -13,23 +13,30 @@
 namespace expirer {
 namespace {
 
-absl::StatusOr<std::unique_ptr<Command>> Parse(std::string_view text, const ApiContext&) {
-  ASSIGN_OR_RETURN(const Query query, ParseRoundTrip(text));
-  return std::make_unique<RoundTripCommand>(query);
-}
+// A job like any other: stored, synced, fired when it is due, closed.
+struct RoundTripCommand : Command {
+  [[nodiscard]] Kind kind() const override { return Kind::kChanges; }
+  [[nodiscard]] absl::StatusOr<bool> Apply(Core& core, Piece*) override;
+  [[nodiscard]] absl::StatusOr<Reply> Answer(Core&) override { return reply; }
 
-}  // namespace
+  std::string key;
+  uint64_t in_ms = 0;  // until it is due
+  Reply reply;
+};
 
-absl::StatusOr<Query> ParseRoundTrip(std::string_view text) {
+// The id is 1 to 40 letters and digits: it ends subject and key.
+absl::StatusOr<std::unique_ptr<Command>> Make(Query query, const ApiContext&) {
   constexpr size_t kIdMax = 40;
-  ASSIGN_OR_RETURN(Query query, ParseQuery(text, kRoundTripMembers));
-  const std::string id = query.id.value_or("");
+  auto command = std::make_unique<RoundTripCommand>();
+  command->key = query.id.value_or("");
+  command->in_ms = query.in_ms;
+  const std::string& id = command->key;
   const bool plain = std::all_of(id.begin(), id.end(), [](unsigned char c) {
     return c < 0x80 && std::isalnum(c) != 0;
   });
   if (id.empty() || id.size() > kIdMax || !plain)
     return Invalid(fmt::format("id: expected 1 to {} letters and digits", kIdMax));
-  return query;
+  return command;
 }
 
 absl::StatusOr<bool> RoundTripCommand::Apply(Core& core, Piece*) {
@@ -60,10 +67,12 @@ absl::StatusOr<bool> RoundTripCommand::Apply(Core& core, Piece*) {
   return true;
 }
 
+}  // namespace
+
 extern const Verb kRoundTrip{.name = "round-trip",
                              .about = "send a job of one's own",
-                             .members = kRoundTripMembers,
+                             .members = "id in_ms",
                              .changes = true,
-                             .parse = &Parse};
+                             .make = &Make};
 
 }  // namespace expirer

@@ -8,8 +8,6 @@
 namespace expirer {
 namespace {
 
-constexpr std::string_view kMembers = "cursor";
-
 std::string DueOf(const Entry& entry) {
   if (entry.due) return entry.due->Spelling();
   if (entry.delay) return "delay " + entry.delay->Spelling();
@@ -55,9 +53,7 @@ struct RulesCommand : Command {
   std::vector<Rule>::const_iterator begin;  // of the page
 };
 
-absl::StatusOr<std::unique_ptr<Command>> Parse(std::string_view text,
-                                               const ApiContext& context) {
-  ASSIGN_OR_RETURN(const Query query, ParseQuery(text, kMembers));
+absl::StatusOr<std::unique_ptr<Command>> Make(Query query, const ApiContext& context) {
   auto command = std::make_unique<RulesCommand>();
   command->rules = context.rules;
   command->begin = context.rules->begin();
@@ -76,8 +72,8 @@ absl::StatusOr<std::unique_ptr<Command>> Parse(std::string_view text,
 extern const Verb kRules{
     .name = "rules",
     .about = "list the rules in effect",
-    .members = kMembers,
-    .parse = &Parse,
+    .members = "cursor",
+    .make = &Make,
     .client = {.command = "rules", .items = "rules", .columns = "rule source"}};
 
 }  // namespace expirer

@@ -15,14 +15,10 @@ struct StatsCommand : Command {
   std::string after;  // the page has the rules that follow this one
 };
 
-constexpr std::string_view kMembers = "cursor";
-
 Json UseJson(uint64_t used, uint64_t max) { return JsonObject("used", used, "max", max); }
 
-absl::StatusOr<std::unique_ptr<Command>> Parse(std::string_view text,
-                                               const ApiContext& context) {
+absl::StatusOr<std::unique_ptr<Command>> Make(Query query, const ApiContext& context) {
   auto command = std::make_unique<StatsCommand>();
-  ASSIGN_OR_RETURN(const Query query, ParseQuery(text, kMembers));
   command->after = query.cursor.value_or("");
   if (context.more_stats) command->more = context.more_stats();
   return command;
@@ -67,8 +63,8 @@ absl::StatusOr<Reply> StatsCommand::Answer(Core& core) {
 
 extern const Verb kStats{.name = "stats",
                          .about = "numbers of the running service",
-                         .members = kMembers,
-                         .parse = &Parse,
+                         .members = "cursor",
+                         .make = &Make,
                          .client = {.command = "stats"}};
 
 }  // namespace expirer

@@ -40,9 +40,10 @@ struct Verb {
   std::string_view about;         // what it does, for people
   std::string_view members = "";  // what a request may say (Query), as words
   bool changes = false;           // else it only tells
-  // Errors: kInvalidArgument, with one sentence for the caller. Any thread.
-  absl::StatusOr<std::unique_ptr<Command>> (*parse)(std::string_view text,
-                                                    const ApiContext& context);
+  // Makes the command that a request asks for, which has only these members. Errors:
+  // kInvalidArgument, with one sentence for the caller. Any thread.
+  absl::StatusOr<std::unique_ptr<Command>> (*make)(Query query,
+                                                   const ApiContext& context);
   bool cold = false;  // Command::Read is to be called
   VerbClient client = {};
 };
@@ -50,12 +51,16 @@ struct Verb {
 // In the order in which people are told of them.
 [[nodiscard]] std::span<const Verb* const> Verbs();
 
-// Verb::parse of a JobCommand.
+// The command that a request of `verb` asks for. Errors: kInvalidArgument, with one
+// sentence for the caller. Any thread.
+[[nodiscard]] absl::StatusOr<std::unique_ptr<Command>> ParseRequest(
+    const Verb& verb, std::string_view text, const ApiContext& context);
+
+// Verb::make of a JobCommand.
 template <typename AnyCommand>
-absl::StatusOr<std::unique_ptr<Command>> ParseJob(std::string_view text,
-                                                  const ApiContext&) {
-  ASSIGN_OR_RETURN(JobRef job, ParseJobRequest(text));
-  return std::make_unique<AnyCommand>(Caller(), std::move(job));
+absl::StatusOr<std::unique_ptr<Command>> MakeJob(Query query, const ApiContext&) {
+  if (!query.job) return Invalid("job: expected <rule>/<key>");
+  return std::make_unique<AnyCommand>(*std::move(query.job));
 }
 
 }  // namespace expirer

@@ -1,5 +1,7 @@
 #include "api/verb.h"
 
+#include <utility>
+
 namespace expirer {
 
 extern const Verb kGet, kList, kCancel, kStats, kRoundTrip, kDeadList, kRequeue, kPurge,
@@ -10,6 +12,13 @@ std::span<const Verb* const> Verbs() {
                                            &kStats,   &kRoundTrip, &kDeadList,
                                            &kRequeue, &kPurge,     &kRules};
   return kVerbs;
+}
+
+absl::StatusOr<std::unique_ptr<Command>> ParseRequest(const Verb& verb,
+                                                      std::string_view text,
+                                                      const ApiContext& context) {
+  ASSIGN_OR_RETURN(Query query, ParseQuery(text, verb.members));
+  return verb.make(std::move(query), context);
 }
 
 }  // namespace expirer

@@ -5,11 +5,9 @@
 #include <cstdint>
 #include <string_view>
 
-#include "api/dead.h"
-#include "api/list.h"
-#include "api/round_trip.h"
 #include "base/check.h"
 #include "json/view.h"
+#include "support/commands.h"
 
 namespace expirer {
 namespace {
@@ -45,19 +43,18 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace expirer;
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   CheckText(text);
-  if (const auto job = ParseJobRequest(text); job.ok()) CheckRef(*job);
+  if (const auto get = ParseRequest("get", text); get.ok()) CheckRef(*get->job);
   if (const auto job = ParseJobName(text); job.ok()) CheckRef(*job);
   if (const auto list = ParseListQuery(text); list.ok()) CheckList(*list);
-  for (const std::string_view names :
-       {kDeadListMembers, kRequeueMembers, kPurgeMembers}) {
-    const auto dead = ParseDeadQuery(text, names);
+  for (const std::string_view verb : {"dead.list", "dead.requeue", "dead.purge"}) {
+    const auto dead = ParseDeadQuery(text, verb);
     if (!dead.ok()) continue;
     CHECK(dead->limit >= 1 && dead->limit <= kPageMax);
-    CHECK(names == kPurgeMembers || !dead->dry_run);
+    CHECK(verb == "dead.purge" || !dead->dry_run);
     if (dead->job) CheckRef(*dead->job);
   }
   (void)ParseQuery(text, "rule state cursor");
-  if (const auto trip = ParseRoundTrip(text); trip.ok())
+  if (const auto trip = ParseRequest("round-trip", text); trip.ok())
     CHECK(!trip->id->empty() && trip->id->size() <= 40 && trip->in_ms <= kRoundTripMaxMs);
   return 0;
 }

@@ -2,10 +2,8 @@
 
 #include <gmock/gmock.h>
 
-#include "api/dead.h"
-#include "api/list.h"
-#include "api/round_trip.h"
 #include "json/view.h"
+#include "support/commands.h"
 
 namespace expirer {
 namespace {
@@ -21,17 +19,17 @@ TEST(Request, JobNameIsSplitAtItsFirstSlash) {
 }
 
 TEST(Request, UnknownAndRepeatedMembersAreRefused) {
-  EXPECT_THAT(Message(ParseDeadQuery(R"({"rulee":"r"})", kPurgeMembers).status()),
+  EXPECT_THAT(Message(ParseDeadQuery(R"({"rulee":"r"})", "dead.purge").status()),
               HasSubstr("rulee"));
   EXPECT_FALSE(ParseListQuery(R"({"rule":"a","rule":"b"})").ok());
-  EXPECT_FALSE(ParseDeadQuery(R"({"dry_run":true})", kRequeueMembers).ok());
-  EXPECT_FALSE(ParseDeadQuery(R"({"job":"r/k"})", kDeadListMembers).ok());
+  EXPECT_FALSE(ParseDeadQuery(R"({"dry_run":true})", "dead.requeue").ok());
+  EXPECT_FALSE(ParseDeadQuery(R"({"job":"r/k"})", "dead.list").ok());
 }
 
 TEST(Request, OneNamedEntryTakesNoFilter) {
-  EXPECT_TRUE(ParseDeadQuery(R"({"job":"r/k"})", kPurgeMembers).ok());
-  EXPECT_FALSE(ParseDeadQuery(R"({"job":"r/k","rule":"r"})", kPurgeMembers).ok());
-  EXPECT_FALSE(ParseDeadQuery(R"({"job":"r/k","id":"00"})", kPurgeMembers).ok());
+  EXPECT_TRUE(ParseDeadQuery(R"({"job":"r/k"})", "dead.purge").ok());
+  EXPECT_FALSE(ParseDeadQuery(R"({"job":"r/k","rule":"r"})", "dead.purge").ok());
+  EXPECT_FALSE(ParseDeadQuery(R"({"job":"r/k","id":"00"})", "dead.purge").ok());
 }
 
 TEST(Request, CursorsAreReadBackAsTheyWereGiven) {
@@ -41,7 +39,7 @@ TEST(Request, CursorsAreReadBackAsTheyWereGiven) {
   EXPECT_EQ(list->after, place);
   const std::string key("r\0jk", 4);
   const auto dead =
-      ParseDeadQuery("{\"cursor\":\"" + FormatDeadId(key) + "\"}", kDeadListMembers);
+      ParseDeadQuery("{\"cursor\":\"" + FormatDeadId(key) + "\"}", "dead.list");
   ASSERT_TRUE(dead.ok()) << dead.status();
   EXPECT_EQ(dead->after, key);
 }
@@ -49,13 +47,13 @@ TEST(Request, CursorsAreReadBackAsTheyWereGiven) {
 TEST(Request, EmptyRequestAndNullMembersMeanNoFilter) {
   EXPECT_TRUE(ParseListQuery("").ok());
   EXPECT_EQ(ParseListQuery(R"({"rule":null})")->rule, "");
-  EXPECT_FALSE(ParseJobRequest("").ok());
+  EXPECT_FALSE(ParseRequest("get", "").ok());
   EXPECT_EQ(ParseQuery("{}", "cursor").value().cursor, std::nullopt);
   EXPECT_EQ(ParseQuery(R"({"cursor":"r"})", "cursor").value().cursor, "r");
 }
 
 TEST(Request, ARoundTripsIdEndsASubjectAndNothingElse) {
-  const auto trip = ParseRoundTrip(R"({"id":"aZ9","in_ms":200})");
+  const auto trip = ParseRequest("round-trip", R"({"id":"aZ9","in_ms":200})");
   ASSERT_TRUE(trip.ok()) << trip.status();
   EXPECT_EQ(trip->id, "aZ9");
   EXPECT_EQ(trip->in_ms, 200u);
@@ -64,7 +62,8 @@ TEST(Request, ARoundTripsIdEndsASubjectAndNothingElse) {
         R"({"id":"12345678901234567890123456789012345678901"})",
         R"({"id":"a","in_ms":60001})", R"({"id":"a","in_ms":-1})",
         R"({"id":"a","target":"x"})"})
-    EXPECT_EQ(ParseRoundTrip(bad).status().code(), absl::StatusCode::kInvalidArgument)
+    EXPECT_EQ(ParseRequest("round-trip", bad).status().code(),
+              absl::StatusCode::kInvalidArgument)
         << bad;
 }
 

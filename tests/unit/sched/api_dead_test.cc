@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-#include "api/dead_list.h"
+#include "api/dead.h"
 #include "unit/sched/api_world.h"
 
 namespace expirer {
@@ -79,7 +79,7 @@ TEST(ApiDead, PageEndsBeforeWhatItHasNoRoomForAndLeadsOn) {
         &(cursor = ""));
     ASSERT_TRUE(read.ok()) << read;
     if (cursor.empty()) break;
-    const auto next = ParseDeadQuery(R"({"cursor":")" + cursor + "\"}", kDeadListMembers);
+    const auto next = ParseDeadQuery(R"({"cursor":")" + cursor + "\"}", "dead.list");
     ASSERT_TRUE(next.ok()) << next.status();
     query = *next;
   } while (seen.size() <= 5);
@@ -282,7 +282,7 @@ TEST(ApiDead, FiltersAndCursorGoThroughAll) {
     all += w.Keys(page, &cursor).size();
     if (cursor.empty()) break;
     const auto next =
-        ParseDeadQuery(R"({"limit":3,"cursor":")" + cursor + "\"}", kDeadListMembers);
+        ParseDeadQuery(R"({"limit":3,"cursor":")" + cursor + "\"}", "dead.list");
     ASSERT_TRUE(next.ok()) << next.status();
     page = *next;
   }

@@ -7,7 +7,6 @@
 #include <set>
 
 #include "api/list.h"
-#include "api/round_trip.h"
 #include "json/view.h"
 #include "sched/process_gaps.h"
 #include "store/meta.h"
@@ -747,7 +746,7 @@ TEST(Api, GetThatIsTooLongIsShortened) {
 
 TEST(SchedulerApi, ARoundTripIsStoredFiresOverCoreNatsAndIsClosed) {
   ApiWorld w;
-  ASSERT_TRUE(w.Send(RoundTripCommand(*ParseRoundTrip(R"({"id":"id1","in_ms":200})"))));
+  ASSERT_TRUE(w.Send(MakeCommand("round-trip", R"({"id":"id1","in_ms":200})")));
   w.Run();
   const std::string name = "\"job\":\"api.doctor/id1\"";
   EXPECT_THAT(w.LastBody(), HasSubstr(name));
@@ -759,7 +758,7 @@ TEST(SchedulerApi, ARoundTripIsStoredFiresOverCoreNatsAndIsClosed) {
   EXPECT_EQ(w.bus_->published()[0].via, Transport::kCore);
   EXPECT_THAT(w.bus_->published()[0].body, HasSubstr(name));
   w.Confirm();
-  ASSERT_TRUE(w.Send(RoundTripCommand(*ParseRoundTrip(R"({"id":"id1"})"))));
+  ASSERT_TRUE(w.Send(MakeCommand("round-trip", R"({"id":"id1"})")));
   w.Run();
   EXPECT_EQ(w.Last().code, 409);
 }

@@ -59,8 +59,8 @@ TEST(Rules, ACursorIsOneThatItGave) {
   context.rules = &rules;
   for (const Verb* const verb : Verbs()) {
     if (verb->name != "rules") continue;
-    EXPECT_FALSE(verb->parse(R"({"cursor":"s"})", context).ok());
-    EXPECT_TRUE(verb->parse(R"({"cursor":"r"})", context).ok());
+    EXPECT_FALSE(ParseRequest(*verb, R"({"cursor":"s"})", context).ok());
+    EXPECT_TRUE(ParseRequest(*verb, R"({"cursor":"r"})", context).ok());
   }
 }
 
