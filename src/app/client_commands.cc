@@ -158,20 +158,16 @@ int Show(const ClientArgs& args, size_t number, const std::string& reply) {
 int Run(const Verb& verb, const ClientArgs& args) {
   if (!verb.client.items.empty()) return RunListing(verb, args);
   std::vector<std::string> bodies;
-  const auto text = [&args](std::string_view member) {
-    const auto at = args.texts.find(member);
-    return at == args.texts.end() ? std::string() : at->second;
-  };
+  auto texts = args.texts;
+  auto switches = args.switches;
   const auto name = [&](std::string_view member, const std::string& value) {
-    const auto dry_run = args.switches.find("dry_run");
-    const bool dry = dry_run != args.switches.end() && dry_run->second;
-    bodies.push_back(JsonObject(member, value, "dry_run", IfAny(dry)));
+    bodies.push_back(JsonObject(member, value, "dry_run", IfAny(switches["dry_run"])));
   };
   for (const std::string& job : args.jobs) name("job", job);
-  if (!text("id").empty()) name("id", text("id"));
+  if (!texts["id"].empty()) name("id", texts["id"]);
   const bool named = !bodies.empty();
-  if (!named && verb.changes && !args.all && text("rule").empty() &&
-      text("prefix").empty())
+  if (!named && verb.changes && !args.all && texts["rule"].empty() &&
+      texts["prefix"].empty())
     return Fail(Invalid(fmt::format("{}: name jobs, give --id, --rule or --prefix, or "
                                     "--all",
                                     verb.client.command)),

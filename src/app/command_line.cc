@@ -14,6 +14,7 @@
 #include "app/server.h"
 #include "app/status.h"
 #include "app/version.h"
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/read_file.h"
@@ -109,8 +110,7 @@ int RunServe(const Flags& flags) {
   options.config = std::move(loaded.config);
   options.built_in = loaded.file.empty();
   Level level = Level::kInfo;
-  if (!ParseLevel(options.config.log.level, &level))
-    return Report({"log.level: expected debug, info, warn or error"});
+  CHECK(ParseLevel(options.config.log.level, &level));  // by the table of keys
   SetLog(level,
          options.config.log.format == "json" ? LogFormat::kJson : LogFormat::kText);
   options.recover_point_in_time = flags.recover == "point-in-time";

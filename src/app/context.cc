@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "absl/strings/ascii.h"
 #include "base/duration.h"
 #include "base/read_file.h"
 #include "json/view.h"
@@ -16,13 +17,6 @@ namespace expirer {
 namespace {
 
 using Values = std::vector<ConfigOverride>;
-
-std::string Trimmed(std::string text) {
-  const auto blank = [](char c) { return c == ' ' || c == '\n' || c == '\r'; };
-  while (!text.empty() && blank(text.back())) text.pop_back();
-  while (!text.empty() && blank(text.front())) text.erase(text.begin());
-  return text;
-}
 
 std::string Variable(const Environment& getenv, const char* name) {
   const char* value = getenv(name);
@@ -126,26 +120,32 @@ void Append(Values source, Values* values) {
   std::move(source.begin(), source.end(), std::back_inserter(*values));
 }
 
-Values Stacked(Values context, const ClientFlags& flags, const Environment& getenv) {
-  Values values;
-  Append(std::move(context), &values);
-  Append(EnvironmentOverrides(getenv), &values);
-  Append(FlagOverrides(flags), &values);
-  return values;
-}
-
-std::string NamedContext(const ClientFlags& flags, const Environment& getenv) {
-  return flags.context.empty() ? Variable(getenv, "NATS_CONTEXT") : flags.context;
-}
-
-// The context selected for the `nats` CLI. One that was selected and then removed
-// by hand stops nobody.
+// The context selected for the `nats` CLI; none if its file is gone.
 absl::StatusOr<Values> ReadSelected(const Environment& getenv) {
   const auto selected = ReadFile(Directory(getenv) + "/context.txt");
-  const std::string name = selected.ok() ? Trimmed(*selected) : "";
+  std::string name = selected.value_or("");
+  absl::StripAsciiWhitespace(&name);
   if (name.empty()) return Values();
   auto values = ReadContext(name, getenv);
   if (absl::IsNotFound(values.status())) return Values();
+  return values;
+}
+
+// `selected`: without a named context, the one that is selected counts.
+absl::StatusOr<Values> ReadAll(const ClientFlags& flags, const Environment& getenv,
+                               bool selected) {
+  const std::string named =
+      flags.context.empty() ? Variable(getenv, "NATS_CONTEXT") : flags.context;
+  absl::StatusOr<Values> context = Values();
+  if (!named.empty())
+    context = ReadContext(named, getenv);
+  else if (selected)
+    context = ReadSelected(getenv);
+  if (!context.ok()) return context;
+  Values values;
+  Append(*std::move(context), &values);
+  Append(EnvironmentOverrides(getenv), &values);
+  Append(FlagOverrides(flags), &values);
   return values;
 }
 
@@ -169,22 +169,12 @@ absl::StatusOr<int64_t> ParseTimeout(const std::string& text) {
 }
 
 absl::StatusOr<Values> Overrides(const ClientFlags& flags, const Environment& getenv) {
-  Values context;
-  if (const std::string name = NamedContext(flags, getenv); !name.empty()) {
-    ASSIGN_OR_RETURN(context, ReadContext(name, getenv));
-  }
-  return Stacked(std::move(context), flags, getenv);
+  return ReadAll(flags, getenv, /*selected=*/false);
 }
 
 absl::StatusOr<ConnectionOptions> ClientOptions(const ClientFlags& flags,
                                                 const Environment& getenv) {
-  Values values;
-  if (NamedContext(flags, getenv).empty()) {
-    ASSIGN_OR_RETURN(Values selected, ReadSelected(getenv));
-    values = Stacked(std::move(selected), flags, getenv);
-  } else {
-    ASSIGN_OR_RETURN(values, Overrides(flags, getenv));
-  }
+  ASSIGN_OR_RETURN(Values values, ReadAll(flags, getenv, /*selected=*/true));
   // EXPIRER_LOG_LEVEL and its like are the service's.
   std::erase_if(values,
                 [](const ConfigOverride& one) { return !one.path.starts_with("nats."); });

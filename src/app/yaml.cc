@@ -62,8 +62,11 @@ class TreeBuilder final : public YAML::EventHandler {
     bool has_key;
   };
 
+  void Issue(const Yaml& at, std::string what) {
+    issues_.push_back({at.line, at.column, Path(), std::move(what)});
+  }
   void Issue(const YAML::Mark& mark, std::string what) {
-    issues_.push_back({mark.line + 1, mark.column + 1, Path(), std::move(what)});
+    Issue(Make(mark, Yaml::Kind::kNull, "", 0), std::move(what));
   }
 
   // Of what is being read: "rules[0].publish".
@@ -120,25 +123,18 @@ class TreeBuilder final : public YAML::EventHandler {
 
   void AddMember(Open* parent, Yaml value) {
     const Yaml& key = parent->key;
-    const YAML::Mark mark = [&key] {
-      YAML::Mark at;
-      at.line = key.line - 1;
-      at.column = key.column - 1;
-      return at;
-    }();
     if (key.kind != Yaml::Kind::kScalar) {
-      Issue(mark,
-            "expected a name here; a text with ${ or { must stand in quotes: '...'");
+      Issue(key, "expected a name here; a text with ${ or { must stand in quotes: '...'");
       return;
     }
     if (key.text == "<<") {
-      Issue(mark, "expected no merge (<<); write the members out");
+      Issue(key, "expected no merge (<<); write the members out");
       return;
     }
     for (const YamlMember& member : parent->node.members) {
       if (member.key.text != key.text) continue;
-      Issue(mark, fmt::format("\"{}\" is there twice, first in line {}; expected it once",
-                              key.text, member.key.line));
+      Issue(key, fmt::format("\"{}\" is there twice, first in line {}; expected it once",
+                             key.text, member.key.line));
       return;
     }
     // yaml-cpp places a value that was left out somewhere before its key.
@@ -164,20 +160,17 @@ std::string_view Line(std::string_view text, int number) {
   return text.substr(0, text.find('\n'));
 }
 
-// A * or & outside quotes that YAML takes for an alias or anchor. It is told by
-// yaml-cpp's words, which name it only so.
-const char* MeantAsText(std::string_view what) {
-  if (what.find("alias") != what.npos || what.find("referenced anchor") != what.npos)
-    return "a text that begins with * must stand in quotes: '...'";
-  return nullptr;
-}
-
 YamlIssue FromException(std::string_view text, const YAML::Exception& exception) {
   const int line = std::max(exception.mark.line + 1, 1);
+  const std::string& why = exception.msg;
+  // A * or & outside quotes, which YAML takes for an alias or an anchor.
+  const bool star =
+      why.find("alias") != why.npos || why.find("referenced anchor") != why.npos;
   YamlIssue issue{line, std::max(exception.mark.column + 1, 1), "",
-                  fmt::format("not YAML: {}", exception.msg)};
-  if (const char* mend = MeantAsText(exception.msg); mend != nullptr)
-    issue.what = fmt::format("not YAML: {}", mend);
+                  fmt::format("not YAML: {}",
+                              star ? "a text that begins with * must stand in quotes: "
+                                     "'...'"
+                                   : why)};
   // {"id":${/id}} without quotes is YAML of a kind, and fails a line later.
   if (Line(text, line).find("${") != text.npos ||
       (line > 1 && Line(text, line - 1).find("${") != text.npos)) {
@@ -186,7 +179,7 @@ YamlIssue FromException(std::string_view text, const YAML::Exception& exception)
   return issue;
 }
 
-// Says why the text is no text, or nothing.
+// Why the text cannot be read; null if it can.
 const char* Unreadable(std::string_view text) {
   if (text.size() > kYamlBytesMax) return "expected at most 1 MiB";
   if (!IsUtf8(text)) return "expected valid UTF-8";
