@@ -127,8 +127,7 @@ constexpr Key kKeys[] = {
         "whichever is later."),
 
     Row("streams", KeyType::kList, kByCode,
-        "Streams to create, each if no stream has any of its subjects. Streams that "
-        "exist "
+        "Streams to create, each if no stream has any of its subjects. Existing streams "
         "are never altered or deleted.",
         {}),
     Text("streams[].name", Of<&StreamSpec::name>, "The stream's name.",
