@@ -47,6 +47,7 @@ struct Service {
   const Config& config;
   const SystemClock clock;
   const int64_t started_ms = clock.NowMs();
+  const int64_t started_mono_ms = clock.MonotonicMs();
   Alarm alarm;
   Inbox inbox{config.limits.inbox, [this] { alarm.Wake(); }, config.limits.requests};
   std::atomic<bool> stopping{false};  // after a signal, or if the start is refused

@@ -1,5 +1,6 @@
 #include "base/rfc3339.h"
 
+#include <chrono>
 #include <cstddef>
 #include <utility>
 
@@ -14,41 +15,12 @@ constexpr int64_t kDayMs = 86'400'000;
 constexpr int64_t kMinuteMs = 60'000;
 constexpr int64_t kNsEndMs = 9'214'646'400'000;  // 2262-01-01; 2^63 ns end that April
 
-// What ParseRfc3339 found wrong; kNone is success.
-enum class Fault {
-  kNone,
-  kShort,
-  kShape,
-  kMonth,
-  kDay,
-  kHour,
-  kMinute,
-  kSecond,
-  kFraction,
-  kOffset,
-  kTrailing,
-  kPrecision,
-  kRange,
-};
+// Why a text is no time; null if it is one.
+using Fault = const char*;
 
-const char* Reason(Fault fault) {
-  switch (fault) {
-    case Fault::kShort: return "it is too short for a date and a time with an offset";
-    case Fault::kShape: return "expected YYYY-MM-DDThh:mm:ss";
-    case Fault::kMonth: return "the month is outside 01-12";
-    case Fault::kDay: return "there is no such day";
-    case Fault::kHour: return "the hour is outside 00-23";
-    case Fault::kMinute: return "the minute is outside 00-59";
-    case Fault::kSecond: return "the second is outside 00-59";
-    case Fault::kFraction: return "expected digits after the point";
-    case Fault::kOffset: return "expected an offset, Z or +hh:mm";
-    case Fault::kTrailing: return "there are bytes after the offset";
-    case Fault::kPrecision: return "it is finer than a nanosecond";
-    case Fault::kRange: return "it is outside 1970-2261";
-    case Fault::kNone: break;
-  }
-  return "";
-}
+using std::chrono::days;
+using std::chrono::sys_days;
+using std::chrono::year_month_day;
 
 unsigned Digit(char c) { return static_cast<unsigned char>(c) - unsigned{'0'}; }
 
@@ -57,12 +29,6 @@ unsigned Two(const char* at) {
   const unsigned tens = Digit(at[0]);
   const unsigned ones = Digit(at[1]);
   return tens > 9 || ones > 9 ? 1000 : tens * 10 + ones;
-}
-
-int DaysInMonth(unsigned year, unsigned month) {
-  constexpr int kDays[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-  const bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-  return month == 2 && leap ? 29 : kDays[month - 1];
 }
 
 // What stands after the point of the seconds.
@@ -74,7 +40,7 @@ struct Fraction {
 // Reads ".digits" at `*at`, if it stands there.
 Fault ReadFraction(std::string_view text, size_t* at, Fraction* fraction) {
   *fraction = {};
-  if (*at >= text.size() || text[*at] != '.') return Fault::kNone;
+  if (*at >= text.size() || text[*at] != '.') return nullptr;
   const size_t first = ++*at;
   int64_t scale = 100'000'000;
   for (; *at < text.size() && Digit(text[*at]) <= 9; ++*at) {
@@ -82,40 +48,37 @@ Fault ReadFraction(std::string_view text, size_t* at, Fraction* fraction) {
     if (scale == 0 && text[*at] != '0') fraction->rest = true;
     scale /= 10;
   }
-  return *at == first ? Fault::kFraction : Fault::kNone;
+  return *at == first ? "expected digits after the point" : nullptr;
 }
 
 // Reads the offset, which must be the rest of the text, as minutes.
 Fault ReadOffset(std::string_view rest, int64_t* minutes) {
   *minutes = 0;
-  if (rest.empty()) return Fault::kOffset;
+  if (rest.empty()) return "expected an offset, Z or +hh:mm";
   if (rest[0] == 'Z' || rest[0] == 'z')
-    return rest.size() == 1 ? Fault::kNone : Fault::kTrailing;
+    return rest.size() == 1 ? nullptr : "there are bytes after the offset";
   if ((rest[0] != '+' && rest[0] != '-') || rest.size() < 6 || rest[3] != ':')
-    return Fault::kOffset;
+    return "expected an offset, Z or +hh:mm";
   const unsigned hour = Two(rest.data() + 1);
   const unsigned minute = Two(rest.data() + 4);
-  if (hour > 23 || minute > 59) return Fault::kOffset;
-  if (rest.size() > 6) return Fault::kTrailing;
+  if (hour > 23 || minute > 59) return "expected an offset, Z or +hh:mm";
+  if (rest.size() > 6) return "there are bytes after the offset";
   *minutes = hour * 60 + minute;
   if (rest[0] == '-') *minutes = -*minutes;
-  return Fault::kNone;
+  return nullptr;
 }
 
 // True when `ms`, the start of a minute after a second 60, is the midnight
 // after June 30 or December 31.
-bool EndsLeapMonth(int64_t ms, unsigned year) {
-  if (ms % kDayMs != 0) return false;
-  const int64_t day = ms / kDayMs;
-  // An offset can carry the instant into a neighbouring year.
-  for (int64_t y : {int64_t{year} - 1, int64_t{year}, int64_t{year} + 1})
-    if (day == DaysFromCivil(y, 7, 1) || day == DaysFromCivil(y, 1, 1)) return true;
-  return day == DaysFromCivil(int64_t{year} + 2, 1, 1);
+bool EndsLeapMonth(int64_t ms) {
+  const year_month_day date{sys_days{days{ms / kDayMs}}};
+  return ms % kDayMs == 0 && date.day() == std::chrono::day(1) &&
+         (date.month() == std::chrono::January || date.month() == std::chrono::July);
 }
 
 // The whole seconds, in milliseconds, and what is left.
 Fault Parse(std::string_view text, int64_t* ms, Fraction* fraction) {
-  if (text.size() < 20) return Fault::kShort;
+  if (text.size() < 20) return "it is too short for a date and a time with an offset";
   const char* s = text.data();
   const unsigned century = Two(s), decade = Two(s + 2);
   const unsigned month = Two(s + 5), day = Two(s + 8);
@@ -124,50 +87,25 @@ Fault Parse(std::string_view text, int64_t* ms, Fraction* fraction) {
                       hour < 100 && minute < 100 && second < 100;
   if (!digits || s[4] != '-' || s[7] != '-' || (s[10] != 'T' && s[10] != 't') ||
       s[13] != ':' || s[16] != ':') {
-    return Fault::kShape;
+    return "expected YYYY-MM-DDThh:mm:ss";
   }
-  const unsigned year = century * 100 + decade;
-  if (month < 1 || month > 12) return Fault::kMonth;
-  if (day < 1 || day > static_cast<unsigned>(DaysInMonth(year, month)))
-    return Fault::kDay;
-  if (hour > 23) return Fault::kHour;
-  if (minute > 59) return Fault::kMinute;
-  if (second > 60) return Fault::kSecond;
+  const year_month_day date(std::chrono::year(static_cast<int>(century * 100 + decade)),
+                            std::chrono::month(month), std::chrono::day(day));
+  if (!date.month().ok()) return "the month is outside 01-12";
+  if (!date.ok()) return "there is no such day";
+  if (hour > 23) return "the hour is outside 00-23";
+  if (minute > 59) return "the minute is outside 00-59";
+  if (second > 60) return "the second is outside 00-59";
   size_t at = 19;
   int64_t offset_minutes = 0;
-  if (const Fault fault = ReadFraction(text, &at, fraction); fault != Fault::kNone)
-    return fault;
-  if (const Fault fault = ReadOffset(text.substr(at), &offset_minutes);
-      fault != Fault::kNone) {
-    return fault;
-  }
-  const int64_t days =
-      DaysFromCivil(year, static_cast<int>(month), static_cast<int>(day));
-  const int64_t whole_ms = days * kDayMs +
+  if (const Fault fault = ReadFraction(text, &at, fraction)) return fault;
+  if (const Fault fault = ReadOffset(text.substr(at), &offset_minutes)) return fault;
+  const int64_t whole_ms = sys_days(date).time_since_epoch().count() * kDayMs +
                            (hour * 60 + minute - offset_minutes) * kMinuteMs +
                            int64_t{second} * 1000;
-  if (second == 60 && !EndsLeapMonth(whole_ms, year)) return Fault::kSecond;
+  if (second == 60 && !EndsLeapMonth(whole_ms)) return "the second is outside 00-59";
   *ms = whole_ms;
-  return Fault::kNone;
-}
-
-struct Civil {
-  int64_t year;
-  int month;
-  int day;
-};
-
-// The inverse of DaysFromCivil (Howard Hinnant's civil_from_days).
-Civil CivilFromDays(int64_t days) {
-  days += 719'468;
-  const int64_t era = (days >= 0 ? days : days - 146'096) / 146'097;
-  const int64_t doe = days - era * 146'097;
-  const int64_t yoe = (doe - doe / 1'460 + doe / 36'524 - doe / 146'096) / 365;
-  const int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-  const int64_t mp = (5 * doy + 2) / 153;
-  const int month = static_cast<int>(mp < 10 ? mp + 3 : mp - 9);
-  return {yoe + era * 400 + (month <= 2 ? 1 : 0), month,
-          static_cast<int>(doy - (153 * mp + 2) / 5 + 1)};
+  return nullptr;
 }
 
 // Floor division and its remainder, for times before 1970.
@@ -181,26 +119,26 @@ void Put(char* at, int width, int64_t value) {
     at[i] = static_cast<char>('0' + value % 10);
 }
 
-// Appends date and time of `seconds`, then the fraction and Z.
-void Append(int64_t seconds, int64_t fraction, int digits, std::string* out) {
-  const auto [days, second] = Split(seconds, 86'400);
-  const Civil date = CivilFromDays(days);
-  if (date.year < 0 || date.year > 9999) {
-    *out += fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:0{}}Z", date.year,
-                        date.month, date.day, second / 3600, second / 60 % 60,
-                        second % 60, fraction, digits);
-    return;
-  }
+// `value` as a time: `parts` of it are a second, which gets `digits` after its point.
+std::string Format(int64_t value, int64_t parts, int digits) {
+  const auto [seconds, fraction] = Split(value, parts);
+  const auto [day, second] = Split(seconds, 86'400);
+  // The calendar of <chrono> ends with the year 32767; it repeats every 400 years.
+  const auto [eras, rest] = Split(day, 146'097);
+  const year_month_day date{sys_days{days{rest}}};
+  const int64_t year = 400 * eras + static_cast<int>(date.year());
   char text[] = "0000-00-00T00:00:00.000000000Z";
-  Put(text, 4, date.year);
-  Put(text + 5, 2, date.month);
-  Put(text + 8, 2, date.day);
+  const bool usual = year >= 0 && year <= 9999;
+  if (usual) Put(text, 4, year);
+  Put(text + 5, 2, static_cast<unsigned>(date.month()));
+  Put(text + 8, 2, static_cast<unsigned>(date.day()));
   Put(text + 11, 2, second / 3600);
   Put(text + 14, 2, second / 60 % 60);
   Put(text + 17, 2, second % 60);
   Put(text + 20, digits, fraction);
   text[20 + digits] = 'Z';
-  out->append(text, static_cast<size_t>(21 + digits));
+  const std::string_view all(text, static_cast<size_t>(21 + digits));
+  return usual ? std::string(all) : fmt::format("{:04}{}", year, all.substr(4));
 }
 
 }  // namespace
@@ -208,8 +146,7 @@ void Append(int64_t seconds, int64_t fraction, int digits, std::string* out) {
 absl::StatusOr<int64_t> ParseRfc3339(std::string_view text) {
   int64_t ms = 0;
   Fraction fraction;
-  const Fault fault = Parse(text, &ms, &fraction);
-  if (fault != Fault::kNone) return Invalid(Reason(fault));
+  if (const Fault fault = Parse(text, &ms, &fraction)) return Invalid(fault);
   const bool up = fraction.rest || fraction.ns % kNsInMs != 0;
   return ms + fraction.ns / kNsInMs + (up ? 1 : 0);
 }
@@ -217,40 +154,14 @@ absl::StatusOr<int64_t> ParseRfc3339(std::string_view text) {
 absl::StatusOr<int64_t> ParseRfc3339Ns(std::string_view text) {
   int64_t ms = 0;
   Fraction fraction;
-  Fault fault = Parse(text, &ms, &fraction);
-  if (fault == Fault::kNone && fraction.rest) fault = Fault::kPrecision;
-  if (fault == Fault::kNone && (ms < 0 || ms >= kNsEndMs)) fault = Fault::kRange;
-  if (fault != Fault::kNone) return Invalid(Reason(fault));
+  if (const Fault fault = Parse(text, &ms, &fraction)) return Invalid(fault);
+  if (fraction.rest) return Invalid("it is finer than a nanosecond");
+  if (ms < 0 || ms >= kNsEndMs) return Invalid("it is outside 1970-2261");
   return ms * kNsInMs + fraction.ns;
 }
 
-// Howard Hinnant's days_from_civil: years begin in March, so that the leap
-// day is the last of its year; an era is 400 years of 146,097 days.
-int64_t DaysFromCivil(int64_t year, int month, int day) {
-  if (month <= 2) --year;
-  const int64_t era = (year >= 0 ? year : year - 399) / 400;
-  const int64_t yoe = year - era * 400;
-  const int64_t doy = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
-  const int64_t doe = yoe * 365 + yoe / 4 - yoe / 100 + doy;
-  return era * 146'097 + doe - 719'468;
-}
+std::string FormatRfc3339Ms(int64_t ms) { return Format(ms, 1'000, 3); }
 
-std::string FormatRfc3339Ms(int64_t ms) {
-  std::string out;
-  AppendRfc3339Ms(ms, &out);
-  return out;
-}
-
-void AppendRfc3339Ms(int64_t ms, std::string* out) {
-  const auto [seconds, fraction] = Split(ms, 1000);
-  Append(seconds, fraction, 3, out);
-}
-
-std::string FormatRfc3339Ns(int64_t ns) {
-  std::string out;
-  const auto [seconds, fraction] = Split(ns, 1'000'000'000);
-  Append(seconds, fraction, 9, &out);
-  return out;
-}
+std::string FormatRfc3339Ns(int64_t ns) { return Format(ns, 1'000'000'000, 9); }
 
 }  // namespace expirer

@@ -27,15 +27,9 @@ namespace expirer {
 // JetStream's times. Years 1970 to 2261; a finer fraction is an error.
 [[nodiscard]] absl::StatusOr<int64_t> ParseRfc3339Ns(std::string_view text);
 
-// The number of days from 1970-01-01 to a date of the proleptic Gregorian
-// calendar. REQUIRED: month 1-12, day 1-31.
-[[nodiscard]] int64_t DaysFromCivil(int64_t year, int month, int day);
-
 // "2026-11-22T17:48:44.123Z". Years outside 0000-9999 keep all their digits,
 // and ParseRfc3339 does not read them back.
 [[nodiscard]] std::string FormatRfc3339Ms(int64_t ms);
-// Appends the same to `out`.
-void AppendRfc3339Ms(int64_t ms, std::string* out);
 
 // "2026-11-22T17:48:44.123456789Z": nine digits, for traces.
 [[nodiscard]] std::string FormatRfc3339Ns(int64_t ns);

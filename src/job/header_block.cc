@@ -21,7 +21,7 @@ std::string_view Trimmed(std::string_view text) {
   return text;
 }
 
-// Takes the next line from `*rest`; false when it has no end.
+// Takes the next line from `*rest`; false if the line has no end.
 bool TakeLine(std::string_view* rest, std::string_view* line) {
   const size_t end = rest->find(kLineEnd);
   if (end == rest->npos) return false;
@@ -30,7 +30,7 @@ bool TakeLine(std::string_view* rest, std::string_view* line) {
   return true;
 }
 
-// Nothing when it was added to `headers`, else what is wrong with the line.
+// Adds the line's header to `headers` and returns "", or returns what is wrong with it.
 std::string_view AddLine(std::string_view line, Headers* headers) {
   if (line.find_first_of(kLineEnd) != line.npos) return "holds half of a line end";
   if (IsBlank(line.front())) {

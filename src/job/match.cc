@@ -7,7 +7,7 @@
 namespace expirer {
 namespace {
 
-// Nothing for a number beyond the range of doubles.
+// Empty if the number is beyond the range of doubles.
 std::optional<double> ToDouble(std::string_view text) {
   double value = 0;
   const auto [end, error] =

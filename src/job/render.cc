@@ -22,26 +22,22 @@ int64_t EventMs(const EventView& event) {
 
 JobRenderer::JobRenderer(const Publish& publish, std::string_view queue,
                          const JobLimits& limits, std::string place)
-    : payload_bytes_(limits.payload_bytes),
+    : limits_(limits),
       queue_bytes_(queue.size()),
       reserved_(limits.service.empty() ? "" : limits.service + "."),
       place_(std::move(place)),
-      via_(publish.via),
-      targets_(limits.targets),
-      target_(publish.target),
-      body_(publish.body),
-      headers_(publish.headers) {}
+      publish_(publish) {}
 
 bool JobRenderer::uses_json() const {
-  return target_.uses_json() || (body_ && body_->uses_json()) ||
-         std::any_of(headers_.begin(), headers_.end(),
+  return publish_.target.uses_json() || (publish_.body && publish_.body->uses_json()) ||
+         std::any_of(publish_.headers.begin(), publish_.headers.end(),
                      [](const auto& header) { return header.second.uses_json(); });
 }
 
 void JobRenderer::Bind(JsonPointers* pointers) {
-  target_.Bind(pointers);
-  if (body_) body_->Bind(pointers);
-  for (auto& [name, value] : headers_) value.Bind(pointers);
+  publish_.target.Bind(pointers);
+  if (publish_.body) publish_.body->Bind(pointers);
+  for (auto& [name, value] : publish_.headers) value.Bind(pointers);
 }
 
 absl::Status JobRenderer::Render(const EventView& event, const JsonReader& json,
@@ -54,8 +50,8 @@ absl::Status JobRenderer::Render(const EventView& event, const JsonReader& json,
   context.time_ms = EventMs(event);
   context.due_ms = job->due_ms;
   RETURN_IF_ERROR(RenderTarget(context, &job->target));
-  if (body_) {
-    if (absl::Status status = body_->Render(context, &job->body); !status.ok())
+  if (publish_.body) {
+    if (absl::Status status = publish_.body->Render(context, &job->body); !status.ok())
       return Annotate(status, place_ + ".body");
   } else {
     job->body = event.payload;
@@ -66,9 +62,9 @@ absl::Status JobRenderer::Render(const EventView& event, const JsonReader& json,
 
 absl::Status JobRenderer::RenderTarget(const RenderContext& context,
                                        std::string* out) const {
-  absl::Status status = target_.Render(context, out);
+  absl::Status status = publish_.target.Render(context, out);
   if (!status.ok()) return Annotate(status, place_ + ".subject");
-  if (target_.is_literal()) return status;
+  if (publish_.target.is_literal()) return status;
   status = CheckTarget(*out);
   if (status.ok() && !reserved_.empty() && out->starts_with(reserved_))
     status = Invalid(fmt::format("expected a subject outside {}...", reserved_));
@@ -79,9 +75,9 @@ absl::Status JobRenderer::RenderTarget(const RenderContext& context,
 absl::Status JobRenderer::RenderHeaders(const RenderContext& context,
                                         const Headers* passing, Headers* out) const {
   const auto overridden = [this](std::string_view name) {
-    return std::any_of(headers_.begin(), headers_.end(), [name](const auto& header) {
-      return EqualsIgnoringCase(header.first, name);
-    });
+    return std::any_of(
+        publish_.headers.begin(), publish_.headers.end(),
+        [name](const auto& header) { return EqualsIgnoringCase(header.first, name); });
   };
   if (passing != nullptr) {
     for (const auto& header : *passing) {
@@ -94,7 +90,7 @@ absl::Status JobRenderer::RenderHeaders(const RenderContext& context,
       out->push_back(header);
     }
   }
-  for (const auto& [name, value] : headers_) {
+  for (const auto& [name, value] : publish_.headers) {
     std::string text;
     if (absl::Status status = value.Render(context, &text); !status.ok())
       return Annotate(status, fmt::format("{}.headers.{}", place_, name));
@@ -108,14 +104,14 @@ absl::Status JobRenderer::RenderHeaders(const RenderContext& context,
 // any length are the service's name and, twice, the job's percent-encoded one.
 absl::Status JobRenderer::CheckSize(const Job& job) const {
   constexpr size_t kLine = 4;  // ": " and "\r\n"
-  constexpr size_t kOwn = 12 + 4 * kLine +
+  constexpr size_t kOwn = 4 * kLine +
                           sizeof("Nats-Msg-IdExpirer-JobExpirer-DueExpirer-Attempt") +
                           sizeof("/9999-12-31T23:59:59.999Z") + 15 + 17 + 20;
   // A fired name is at most three times as long as the key: only count it
   // exactly where that could matter.
-  size_t bytes = job.body.size() + kOwn + reserved_.size() + 2 * (queue_bytes_ + 1);
-  for (const auto& [name, value] : job.headers)
-    bytes += name.size() + value.size() + kLine;
+  const size_t bytes = job.body.size() + kOwn + reserved_.size() +
+                       2 * (queue_bytes_ + 1) +
+                       std::max<size_t>(HeaderBytes(job.headers), 12);
   if (Fits(job, bytes + 6 * job.key.size()).ok()) return absl::OkStatus();
   std::string encoded;
   AppendPercentEncoded(job.key, &encoded);
@@ -124,19 +120,19 @@ absl::Status JobRenderer::CheckSize(const Job& job) const {
 
 // `bytes`: of the whole message.
 absl::Status JobRenderer::Fits(const Job& job, size_t bytes) const {
-  if (bytes > payload_bytes_)
+  if (bytes > limits_.payload_bytes)
     return MakeStatus(
         absl::StatusCode::kOutOfRange,
         fmt::format("the job's body and headers have {} bytes, limits.payload is {}",
-                    bytes, payload_bytes_));
+                    bytes, limits_.payload_bytes));
   const size_t header_bytes = bytes - job.body.size();
-  if (via_ == Transport::kJetStream && header_bytes > kStreamHeaderBytesMax)
+  if (publish_.via == Transport::kJetStream && header_bytes > kStreamHeaderBytesMax)
     return MakeStatus(absl::StatusCode::kOutOfRange,
                       fmt::format("the job's headers have {} bytes with expirer's own, a "
                                   "stream stores {} at most",
                                   header_bytes, kStreamHeaderBytesMax));
-  if (targets_ == nullptr) return absl::OkStatus();
-  return targets_->Fits(via_, job.target, bytes);
+  if (limits_.targets == nullptr) return absl::OkStatus();
+  return limits_.targets->Fits(publish_.via, job.target, bytes);
 }
 
 }  // namespace expirer

@@ -11,7 +11,7 @@
 
 namespace expirer {
 
-// Not thread-safe. The publish entry must outlive it.
+// Not thread-safe.
 class JobRenderer {
  public:
   // `queue` begins the names of its jobs (QueueName); `place` names the
@@ -36,16 +36,11 @@ class JobRenderer {
   [[nodiscard]] absl::Status CheckSize(const Job& job) const;
   [[nodiscard]] absl::Status Fits(const Job& job, size_t bytes) const;
 
-  const size_t payload_bytes_;
+  const JobLimits limits_;
   const size_t queue_bytes_;
   const std::string reserved_;  // "<service>.", or empty
   const std::string place_;
-  const Transport via_;
-  TargetLimits* const targets_;  // may be null
-  // Own copies, bound to the evaluator's slots.
-  Template target_;
-  std::optional<Template> body_;
-  std::vector<std::pair<std::string, Template>> headers_;
+  Publish publish_;  // a copy, bound to the evaluator's slots
 };
 
 // The message's time in ms, rounded up like every due time, so as not to be early.

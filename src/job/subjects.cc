@@ -111,15 +111,10 @@ std::string CommonFilter(const std::vector<std::string>& filters) {
     std::vector<std::string_view> tokens = Tokens(filter);
     const bool endless = tokens.back() == ">";
     if (endless) tokens.pop_back();
-    // `>` stands for one token or more: what ends here gives its last to it.
-    if (!endless && (open || tokens.size() != common.size())) {
-      const size_t keep = open ? std::min(common.size(), tokens.size() - 1)
-                               : std::min(common.size(), tokens.size()) - 1;
-      common.resize(keep);
-      open = true;
-    } else if (endless) {
-      common.resize(open ? std::min(common.size(), tokens.size())
-                         : std::min(common.size() - 1, tokens.size()));
+    // `>` stands for one token or more: a filter that ends without it gives its last.
+    if (open || endless || tokens.size() != common.size()) {
+      common.resize(
+          std::min(common.size() - (open ? 0 : 1), tokens.size() - (endless ? 0 : 1)));
       open = true;
     }
     for (size_t i = 0; i < common.size(); ++i)

@@ -1,7 +1,6 @@
 #include "job/template.h"
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
 #include <fmt/format.h>
@@ -15,22 +14,8 @@
 namespace expirer {
 namespace {
 
-constexpr std::string_view kExpected =
-    "expected ${/pointer}, ${key}, ${subject:N}, ${header:N}, ${time} or ${due}";
-
-char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
-
 absl::Status AtColumn(size_t offset, std::string_view message) {
   return Invalid(fmt::format("column {}: {}", offset + 1, message));
-}
-
-// A subject token's number, 1-256, or 0.
-int TokenNumber(std::string_view text) {
-  int number = 0;
-  const auto [end, error] =
-      std::from_chars(text.data(), text.data() + text.size(), number);
-  const bool whole = error == std::errc() && end == text.data() + text.size();
-  return whole && number >= 1 && number <= 256 && text[0] != '0' ? number : 0;
 }
 
 // The first byte of `text` that may not stand in a literal of this place.
@@ -42,6 +27,26 @@ size_t FindForbidden(std::string_view text, Template::Place place) {
     return byte < 0x20 || byte == 0x7F || (!header && byte == ' ');
   });
   return bad == text.end() ? text.npos : static_cast<size_t>(bad - text.begin());
+}
+
+// Parses the text between ${ and }.
+absl::StatusOr<Source> ParseValue(std::string_view name, Template::Place place) {
+  using Kind = Source::Kind;
+  if (name == "key") return Source{Kind::kKey};
+  if (name == "time" || name == "due") {
+    // RFC 3339 text holds a dot.
+    if (place == Template::Place::kSubject)
+      return Invalid(
+          fmt::format("expected no ${{{}}} in a subject: it is not one token", name));
+    return Source{name == "time" ? Kind::kTime : Kind::kDue};
+  }
+  absl::StatusOr<Source> source = Source::Parse(name);
+  if (source.ok() || name.starts_with('/')) return source;
+  if (name.starts_with("subject:"))
+    return Invalid("expected a token number from 1 after subject:");
+  if (name.starts_with("header:")) return Invalid("expected a header name after header:");
+  return Invalid(
+      "expected ${/pointer}, ${key}, ${subject:N}, ${header:N}, ${time} or ${due}");
 }
 
 }  // namespace
@@ -63,14 +68,16 @@ class Template::Parser {
       if (close == text_.npos) return AtColumn(open, "expected } after ${");
       const std::string_view literal = text_.substr(at, open - at);
       FollowStrings(literal, at);
-      absl::StatusOr<Value> value =
+      absl::StatusOr<Source> source =
           ParseValue(text_.substr(open + 2, close - open - 2), place_);
-      if (!value.ok()) return AtColumn(open, Message(value.status()));
+      if (!source.ok()) return AtColumn(open, Message(source.status()));
       if (escaping_) return AtColumn(open, "expected no \\ right before ${");
-      if (in_string_) value->form = Form::kJsonString;
-      value->before = literal;
+      const Form form = place_ == Place::kHeader    ? Form::kHeader
+                        : place_ == Place::kSubject ? Form::kSubject
+                        : in_string_                ? Form::kJsonString
+                                                    : Form::kJson;
       result.literal_bytes_ += literal.size();
-      result.values_.push_back(*std::move(value));
+      result.values_.push_back({std::string(literal), *std::move(source), form});
       at = close + 1;
     }
     result.tail_ = text_.substr(at);
@@ -105,62 +112,18 @@ absl::StatusOr<Template> Template::Parse(std::string_view text, Place place) {
   return Parser(text, place).Parse();
 }
 
-absl::StatusOr<Template::Value> Template::ParseValue(std::string_view name, Place place) {
-  Value value;
-  value.form = place == Place::kBody     ? Form::kJson
-               : place == Place::kHeader ? Form::kHeader
-                                         : Form::kSubject;
-  if (name.starts_with('/')) {
-    RETURN_IF_ERROR(CheckJsonPointer(name));
-    value.from = From::kPointer;
-    value.name = name;
-  } else if (name == "key") {
-    value.from = From::kKey;
-  } else if (name == "time" || name == "due") {
-    // RFC 3339 text holds a dot.
-    if (place == Place::kSubject)
-      return Invalid(
-          fmt::format("expected no ${{{}}} in a subject: it is not one token", name));
-    value.from = name == "time" ? From::kTime : From::kDue;
-  } else if (name.starts_with("subject:")) {
-    value.from = From::kSubject;
-    value.token = TokenNumber(name.substr(8));
-    if (value.token == 0) return Invalid("expected a token number from 1 after subject:");
-  } else if (name.starts_with("header:")) {
-    value.from = From::kHeader;
-    value.name = name.substr(7);
-    if (value.name.empty()) return Invalid("expected a header name after header:");
-  } else {
-    return Invalid(std::string(kExpected));
-  }
-  return value;
+absl::Status Template::Value::Wrong(std::string_view reason) const {
+  return Invalid(fmt::format("${{{}}}: {}", source.Spelling(), reason));
 }
 
-std::string Template::Value::Spelling() const {
-  switch (from) {
-    case From::kPointer: return fmt::format("${{{}}}", name);
-    case From::kKey: return "${key}";
-    case From::kSubject: return fmt::format("${{subject:{}}}", token);
-    case From::kHeader: return fmt::format("${{header:{}}}", name);
-    case From::kTime: return "${time}";
-    case From::kDue: return "${due}";
-  }
-  return "";
-}
-
-bool Template::uses_json() const {
+bool Template::Uses(Source::Kind kind) const {
   return std::any_of(values_.begin(), values_.end(),
-                     [](const Value& value) { return value.from == From::kPointer; });
-}
-
-bool Template::uses_due() const {
-  return std::any_of(values_.begin(), values_.end(),
-                     [](const Value& value) { return value.from == From::kDue; });
+                     [kind](const Value& value) { return value.source.kind == kind; });
 }
 
 int Template::subject_tokens() const {
   int highest = 0;
-  for (const Value& value : values_) highest = std::max(highest, value.token);
+  for (const Value& value : values_) highest = std::max(highest, value.source.token);
   return highest;
 }
 
@@ -181,7 +144,8 @@ std::string Template::Filter() const {
 
 void Template::Bind(JsonPointers* pointers) {
   for (Value& value : values_)
-    if (value.from == From::kPointer) value.slot = pointers->Add(value.name);
+    if (value.source.kind == Source::Kind::kPointer)
+      value.slot = pointers->Add(value.source.name);
 }
 
 absl::Status Template::Render(const RenderContext& context, std::string* out) const {
@@ -189,32 +153,26 @@ absl::Status Template::Render(const RenderContext& context, std::string* out) co
   if (!is_literal()) out->reserve(out->size() + literal_bytes_ + 40 * values_.size());
   for (const Value& value : values_) {
     out->append(value.before);
-    switch (value.from) {
-      case From::kPointer: RETURN_IF_ERROR(RenderJson(value, context, out)); break;
-      case From::kKey: RETURN_IF_ERROR(RenderText(value, context.key, out)); break;
-      case From::kSubject: {
-        const std::string_view token = SubjectToken(context.subject, value.token);
-        if (token.empty())
-          return Invalid(value.Spelling() + ": the subject has fewer tokens");
-        RETURN_IF_ERROR(RenderText(value, token, out));
+    using Kind = Source::Kind;
+    switch (value.source.kind) {
+      case Kind::kPointer: RETURN_IF_ERROR(RenderJson(value, context, out)); break;
+      case Kind::kKey: RETURN_IF_ERROR(RenderText(value, context.key, out)); break;
+      case Kind::kSubjectToken:
+      case Kind::kHeader: {
+        const auto text = value.source.Find(context.subject, context.headers);
+        if (!text)
+          return value.Wrong(value.source.kind == Kind::kHeader
+                                 ? "there is no such header"
+                                 : "the subject has fewer tokens");
+        RETURN_IF_ERROR(RenderText(value, *text, out));
         break;
       }
-      case From::kHeader: {
-        const std::string* header = FindHeader(context.headers, value.name);
-        if (header == nullptr)
-          return Invalid(value.Spelling() + ": there is no such header");
-        RETURN_IF_ERROR(RenderText(value, *header, out));
+      case Kind::kTime:
+        RETURN_IF_ERROR(RenderText(value, FormatRfc3339Ms(context.time_ms), out));
         break;
-      }
-      case From::kTime:
-      case From::kDue: {
-        const int64_t ms = value.from == From::kTime ? context.time_ms : context.due_ms;
-        const bool quoted = value.form == Form::kJson;
-        if (quoted) out->push_back('"');
-        AppendRfc3339Ms(ms, out);
-        if (quoted) out->push_back('"');
+      case Kind::kDue:
+        RETURN_IF_ERROR(RenderText(value, FormatRfc3339Ms(context.due_ms), out));
         break;
-      }
     }
   }
   out->append(tail_);
@@ -226,22 +184,19 @@ absl::Status Template::RenderJson(const Value& value, const RenderContext& conte
   CHECK(context.json != nullptr);
   const JsonValue& found = context.json->value(value.slot);
   if (found.kind == JsonValue::Kind::kMissing)
-    return Invalid(value.Spelling() + ": there is no such value");
+    return value.Wrong("there is no such value");
   if (value.form == Form::kJson) {
     out->append(found.raw);
     return absl::OkStatus();
   }
-  // What stands in one JSON string may stand in another, byte for byte.
+  // The bytes of one JSON string are valid in another.
   if (value.form == Form::kJsonString && found.kind == JsonValue::Kind::kString) {
     out->append(found.Quoted());
     return absl::OkStatus();
   }
   std::string scratch;
   const absl::StatusOr<std::string_view> text = JsonText(found, &scratch);
-  if (!text.ok()) {
-    return Invalid(
-        fmt::format("{}: {}, expected a text", value.Spelling(), Message(text.status())));
-  }
+  if (!text.ok()) return value.Wrong(Message(text.status()) + ", expected a text");
   return RenderText(value, *text, out);
 }
 
@@ -251,7 +206,7 @@ absl::Status Template::RenderText(const Value& value, std::string_view text,
     case Form::kJson:
     case Form::kJsonString: {
       // Subjects and headers may hold any bytes; JSON may not.
-      if (!IsUtf8(text)) return Invalid(value.Spelling() + ": it is not valid UTF-8");
+      if (!IsUtf8(text)) return value.Wrong("it is not valid UTF-8");
       const bool quoted = value.form == Form::kJson;
       if (quoted) out->push_back('"');
       AppendJsonEscaped(text, out);
@@ -260,38 +215,12 @@ absl::Status Template::RenderText(const Value& value, std::string_view text,
     }
     case Form::kHeader: AppendPercentEncoded(text, out); return absl::OkStatus();
     case Form::kSubject:
-      if (!IsPlainToken(text)) {
-        return Invalid(fmt::format("{}: {} is not one plain subject token",
-                                   value.Spelling(), Quote(text)));
-      }
+      if (!IsPlainToken(text))
+        return value.Wrong(Quote(text) + " is not one plain subject token");
       out->append(text);
       return absl::OkStatus();
   }
   return Internal("a template value has no form");
-}
-
-std::string_view SubjectToken(std::string_view subject, int number) {
-  for (; number > 1; --number) {
-    const size_t dot = subject.find('.');
-    if (dot == subject.npos) return {};
-    subject.remove_prefix(dot + 1);
-  }
-  return subject.substr(0, subject.find('.'));
-}
-
-const std::string* FindHeader(const Headers* headers, std::string_view name) {
-  if (headers == nullptr) return nullptr;
-  const std::string* similar = nullptr;
-  for (const auto& [header, value] : *headers) {
-    if (header == name) return &value;
-    if (similar == nullptr && EqualsIgnoringCase(header, name)) similar = &value;
-  }
-  return similar;
-}
-
-bool EqualsIgnoringCase(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](char x, char y) { return Lower(x) == Lower(y); });
 }
 
 bool IsPlainToken(std::string_view text) {

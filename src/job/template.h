@@ -24,6 +24,7 @@
 
 #include "base/status.h"
 #include "job/job.h"
+#include "job/source.h"
 #include "json/reader.h"
 
 namespace expirer {
@@ -48,8 +49,8 @@ class Template {
   // An error's message names the column (from 1) and what was expected.
   [[nodiscard]] static absl::StatusOr<Template> Parse(std::string_view text, Place place);
 
-  [[nodiscard]] bool uses_json() const;
-  [[nodiscard]] bool uses_due() const;
+  [[nodiscard]] bool uses_json() const { return Uses(Source::Kind::kPointer); }
+  [[nodiscard]] bool uses_due() const { return Uses(Source::Kind::kDue); }
   [[nodiscard]] bool is_literal() const { return values_.empty(); }
   // REQUIRED: is_literal().
   [[nodiscard]] std::string_view literal() const { return tail_; }
@@ -68,19 +69,16 @@ class Template {
 
  private:
   enum class Form : uint8_t { kJson, kJsonString, kHeader, kSubject };
-  enum class From : uint8_t { kPointer, kKey, kSubject, kHeader, kTime, kDue };
   struct Value {
     std::string before;  // literal text that precedes it
-    From from = From::kKey;
+    Source source;
     Form form = Form::kJson;
-    std::string name;  // pointer or header
-    int token = 0;     // of the subject
-    size_t slot = 0;   // of the pointer, once bound
-    [[nodiscard]] std::string Spelling() const;
+    size_t slot = 0;  // of the pointer, once bound
+    // `${...}: reason`
+    [[nodiscard]] absl::Status Wrong(std::string_view reason) const;
   };
   class Parser;
-  [[nodiscard]] static absl::StatusOr<Value> ParseValue(std::string_view name,
-                                                        Place place);
+  [[nodiscard]] bool Uses(Source::Kind kind) const;
   [[nodiscard]] static absl::Status RenderJson(const Value& value,
                                                const RenderContext& context,
                                                std::string* out);
@@ -92,13 +90,6 @@ class Template {
   size_t literal_bytes_ = 0;
 };
 
-// Token `number` (from 1) of a subject; empty if it has fewer tokens.
-[[nodiscard]] std::string_view SubjectToken(std::string_view subject, int number);
-// The value of the first header with exactly this name; if there is none, of the first
-// whose name differs only in case; if there is none either, null.
-[[nodiscard]] const std::string* FindHeader(const Headers* headers,
-                                            std::string_view name);
-[[nodiscard]] bool EqualsIgnoringCase(std::string_view a, std::string_view b);
 // True if `text` can be a subject token: no white space, control bytes, dots or
 // wildcards.
 [[nodiscard]] bool IsPlainToken(std::string_view text);

@@ -3,11 +3,9 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 #include <string_view>
 
 #include "base/status.h"
-#include "json/value.h"
 
 namespace expirer {
 
@@ -15,18 +13,14 @@ namespace expirer {
 // of a number, 1 or 1000. An error's message says what the value is. The caller checks
 // whether a due time lies before 9999.
 
-// A number ("1800000000000", "1.8E12"), which may be in a string, or a string with an
-// RFC 3339 time. A number below 10^11 ms (March 1973) is rejected, because it is
-// probably in seconds.
-[[nodiscard]] absl::StatusOr<int64_t> DueMs(const JsonValue& value, int64_t unit_ms,
-                                            std::string* scratch);
-// From a header: a number or RFC 3339.
+// A number ("1800000000000", "1.8E12") or an RFC 3339 time. A number below 10^11 ms
+// (March 1973) is rejected, because it is probably in seconds.
 [[nodiscard]] absl::StatusOr<int64_t> DueMs(std::string_view text, int64_t unit_ms);
-// A number, which may be in a string, or a string with a duration ("15m", "PT15M").
-// Negative ones become 0: now.
-[[nodiscard]] absl::StatusOr<int64_t> DelayMs(const JsonValue& value, int64_t unit_ms,
-                                              std::string* scratch);
-// From a header: a number or a duration.
+// A number or a duration ("15m", "PT15M"). Negative ones become 0: now.
 [[nodiscard]] absl::StatusOr<int64_t> DelayMs(std::string_view text, int64_t unit_ms);
+
+// For error messages: the forms that DueMs and DelayMs read.
+[[nodiscard]] std::string_view DueForm(int64_t unit_ms);
+[[nodiscard]] std::string_view DelayForm(int64_t unit_ms);
 
 }  // namespace expirer

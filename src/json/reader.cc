@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <optional>
 
 #include <fmt/format.h>
 #include <simdjson.h>
 
 #include "base/check.h"
+#include "base/decimal.h"
 
 namespace expirer {
 namespace {
@@ -16,31 +18,10 @@ namespace od = simdjson::ondemand;
 
 constexpr int kDepthMax = 128;
 
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
-
-void SkipDigits(std::string_view text, size_t* at) {
-  while (*at < text.size() && IsDigit(text[*at])) ++*at;
-}
-
 // True when all of `text` is a number of the JSON grammar.
 bool IsNumber(std::string_view text) {
-  size_t at = text.starts_with('-') ? 1 : 0;
-  const size_t whole = at;
-  SkipDigits(text, &at);
-  if (at == whole || (text[whole] == '0' && at > whole + 1)) return false;
-  if (at < text.size() && text[at] == '.') {
-    const size_t first = ++at;
-    SkipDigits(text, &at);
-    if (at == first) return false;
-  }
-  if (at < text.size() && (text[at] == 'e' || text[at] == 'E')) {
-    ++at;
-    if (at < text.size() && (text[at] == '+' || text[at] == '-')) ++at;
-    const size_t first = at;
-    SkipDigits(text, &at);
-    if (at == first) return false;
-  }
-  return at == text.size();
+  const std::optional<Decimal> number = ReadDecimal(text);
+  return number && (number->whole.size() == 1 || !number->whole.starts_with('0'));
 }
 
 // A pointer token as an array index: no sign, no leading zero, at most 9

@@ -19,22 +19,11 @@ int32_t HexFour(std::string_view text) {
 }
 
 void AppendUtf8(int32_t code, std::string* out) {
-  const auto put = [out](int32_t byte) { out->push_back(static_cast<char>(byte)); };
-  if (code < 0x80) {
-    put(code);
-  } else if (code < 0x800) {
-    put(0xC0 | code >> 6);
-    put(0x80 | (code & 0x3F));
-  } else if (code < 0x10000) {
-    put(0xE0 | code >> 12);
-    put(0x80 | (code >> 6 & 0x3F));
-    put(0x80 | (code & 0x3F));
-  } else {
-    put(0xF0 | code >> 18);
-    put(0x80 | (code >> 12 & 0x3F));
-    put(0x80 | (code >> 6 & 0x3F));
-    put(0x80 | (code & 0x3F));
-  }
+  constexpr int32_t kFirst[] = {0, 0, 0xC0, 0xE0, 0xF0};  // by the number of bytes
+  const int bytes = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+  out->push_back(static_cast<char>(kFirst[bytes] | code >> 6 * (bytes - 1)));
+  for (int rest = bytes - 2; rest >= 0; --rest)
+    out->push_back(static_cast<char>(0x80 | (code >> 6 * rest & 0x3F)));
 }
 
 // The byte that a one-letter escape stands for, or 0.
@@ -50,6 +39,17 @@ char EscapedByte(char letter) {
     case 't': return '\t';
     default: return 0;
   }
+}
+
+// Takes the escape at `*at`. Returns the code that it stands for, which may be half of
+// a surrogate pair, or -1 if it is malformed; then `*at` may be past the end.
+int32_t TakeEscape(std::string_view quoted, size_t* at) {
+  const std::string_view rest = quoted.substr(*at + 1);
+  const bool unicode = rest.starts_with('u');
+  *at += unicode ? 6 : 2;
+  if (unicode) return HexFour(rest.substr(1));
+  const char byte = rest.empty() ? '\0' : EscapedByte(rest[0]);
+  return byte == 0 ? -1 : byte;
 }
 
 }  // namespace
@@ -103,33 +103,21 @@ std::string JsonTextOr(const JsonValue& value, std::string_view otherwise) {
 }
 
 bool DecodeJsonString(std::string_view quoted, std::string* out) {
-  size_t at = 0;
-  while (at < quoted.size()) {
+  for (size_t at = 0;;) {
     const size_t escape = std::min(quoted.find('\\', at), quoted.size());
     out->append(quoted.substr(at, escape - at));
     at = escape;
     if (at == quoted.size()) return true;
-    if (at + 1 == quoted.size()) return false;
-    if (quoted[at + 1] != 'u') {
-      const char byte = EscapedByte(quoted[at + 1]);
-      if (byte == 0) return false;
-      out->push_back(byte);
-      at += 2;
-      continue;
-    }
-    int32_t code = HexFour(quoted.substr(at + 2));
-    at += 6;
+    int32_t code = TakeEscape(quoted, &at);
     if (code < 0 || (code >= 0xDC00 && code < 0xE000)) return false;
     if (code >= 0xD800 && code < 0xDC00) {
-      const std::string_view rest = quoted.substr(at);
-      const int32_t low = rest.starts_with("\\u") ? HexFour(rest.substr(2)) : -1;
+      const bool pair = quoted.substr(at).starts_with("\\u");
+      const int32_t low = pair ? TakeEscape(quoted, &at) : -1;
       if (low < 0xDC00 || low >= 0xE000) return false;
       code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
-      at += 6;
     }
     AppendUtf8(code, out);
   }
-  return true;
 }
 
 bool IsUtf8(std::string_view text) {
@@ -137,14 +125,8 @@ bool IsUtf8(std::string_view text) {
 }
 
 bool JsonEscapesAreLegal(std::string_view quoted) {
-  for (size_t at = quoted.find('\\'); at != std::string_view::npos;
-       at = quoted.find('\\', at)) {
-    if (at + 1 >= quoted.size()) return false;
-    const bool unicode = quoted[at + 1] == 'u';
-    if (unicode && HexFour(quoted.substr(at + 2)) < 0) return false;
-    if (!unicode && EscapedByte(quoted[at + 1]) == 0) return false;
-    at += unicode ? 6 : 2;
-  }
+  for (size_t at = quoted.find('\\'); at != quoted.npos; at = quoted.find('\\', at))
+    if (TakeEscape(quoted, &at) < 0) return false;
   return true;
 }
 
