@@ -1,5 +1,7 @@
 #include "base/coding.h"
 
+#include <charconv>
+
 namespace expirer {
 
 void PutBig16(std::string* out, uint16_t value) {
@@ -44,6 +46,30 @@ void AppendPercentEncoded(std::string_view text, std::string* out) {
   }
 }
 
+std::string PercentDecoded(std::string_view text) {
+  std::string out;
+  for (size_t at = 0; at < text.size(); ++at) {
+    uint8_t byte = 0;
+    const char* const end = text.data() + at + 3;
+    const bool pair = text[at] == '%' && at + 2 < text.size() &&
+                      std::from_chars(end - 2, end, byte, 16).ptr == end;
+    out.push_back(pair ? static_cast<char>(byte) : text[at]);
+    if (pair) at += 2;
+  }
+  return out;
+}
+
+void PutLittle(std::string* out, uint64_t value, int count) {
+  for (int i = 0; i < count; ++i) out->push_back(static_cast<char>(value >> (8 * i)));
+}
+
+uint64_t Little(std::string_view bytes) {
+  uint64_t value = 0;
+  for (size_t i = bytes.size(); i > 0; --i)
+    value = value << 8 | static_cast<uint8_t>(bytes[i - 1]);
+  return value;
+}
+
 uint16_t Big16(const char* bytes) {
   const auto* b = reinterpret_cast<const unsigned char*>(bytes);
   return static_cast<uint16_t>(b[0] << 8 | b[1]);
@@ -56,7 +82,7 @@ uint64_t Big64(const char* bytes) {
   return value;
 }
 
-std::string_view Reader::Take(size_t count) {
+std::string_view Reader::Take(uint64_t count) {
   if (!ok_ || count > rest_.size()) {
     ok_ = false;
     rest_ = {};
@@ -68,7 +94,7 @@ std::string_view Reader::Take(size_t count) {
 }
 
 uint8_t Reader::Byte() {
-  std::string_view byte = Take(1);
+  const std::string_view byte = Take(1);
   return byte.empty() ? 0 : static_cast<uint8_t>(byte[0]);
 }
 
@@ -92,8 +118,7 @@ uint64_t Reader::Varint() {
     value |= static_cast<uint64_t>(byte & 0x7F) << shift;
     if (byte < 0x80) return value;
   }
-  ok_ = false;
-  rest_ = {};
+  (void)Take(SIZE_MAX);  // too long: nothing can be read from here on
   return 0;
 }
 
@@ -104,11 +129,6 @@ int64_t Reader::Signed() {
 
 std::string_view Reader::Bytes() {
   const uint64_t size = Varint();
-  if (!ok_ || size > rest_.size()) {
-    ok_ = false;
-    rest_ = {};
-    return {};
-  }
   return Take(size);
 }
 

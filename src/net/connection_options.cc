@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "base/coding.h"
 #include "base/read_file.h"
 #include "net/nats_handle.h"
 
@@ -95,26 +96,6 @@ std::string LoginText(std::string_view server) {
     server.remove_prefix(scheme + 3);
   return std::string(
       server.substr(0, server.rfind('@') + 1 == 0 ? 0 : server.rfind('@')));
-}
-
-int HexDigit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  const char lower = static_cast<char>(c | 0x20);
-  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
-// A % that begins no such pair stays, as it did before logins were decoded.
-std::string PercentDecoded(std::string_view text) {
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const bool pair = text[i] == '%' && i + 2 < text.size() &&
-                      HexDigit(text[i + 1]) >= 0 && HexDigit(text[i + 2]) >= 0;
-    out.push_back(
-        pair ? static_cast<char>(HexDigit(text[i + 1]) * 16 + HexDigit(text[i + 2]))
-             : text[i]);
-    if (pair) i += 2;
-  }
-  return out;
 }
 
 // Whether the servers' logins differ: then nats.c reads them from the URLs.

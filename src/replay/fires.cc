@@ -1,34 +1,12 @@
 #include "replay/fires.h"
 
-#include <charconv>
-
 #include "base/check.h"
+#include "base/coding.h"
 #include "base/rfc3339.h"
 #include "json/writer.h"
 #include "replay/trace_writer.h"
 
 namespace expirer {
-namespace {
-
-// The inverse of AppendPercentEncoded.
-std::string PercentDecoded(std::string_view text) {
-  std::string out;
-  while (!text.empty()) {
-    unsigned byte = 0;
-    if (text[0] == '%' && text.size() >= 3 &&
-        std::from_chars(text.data() + 1, text.data() + 3, byte, 16).ptr ==
-            text.data() + 3) {
-      out.push_back(static_cast<char>(byte));
-      text.remove_prefix(3);
-      continue;
-    }
-    out.push_back(text[0]);
-    text.remove_prefix(1);
-  }
-  return out;
-}
-
-}  // namespace
 
 Fire FireOf(int64_t at_ms, const MemoryBus::Published& message) {
   Fire fire;

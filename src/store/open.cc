@@ -173,8 +173,8 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(const StoreOptions& options) 
   WalGuard* const guard = rep->guard.get();
 
   RETURN_IF_ERROR(MakeDirectory(files, path, options.read_only));
-  if (!options.read_only) RETURN_IF_ERROR(guard->Lock());
-  if (options.read_only && options.stopped) RETURN_IF_ERROR(guard->LockToRead());
+  if (!options.read_only || options.stopped)
+    RETURN_IF_ERROR(guard->Lock(options.read_only));
   if (!options.read_only && options.locked) options.locked();
   if (!options.read_only) RETURN_IF_ERROR(CheckRoom(rep->space, path));
   RocksSetup setup = MakeRocksSetup(options, rep->env.get(), rep->expiry.get());
@@ -206,35 +206,28 @@ absl::Status Store::CheckFormat() {
     if (rep_->families[family]->GetID() != family) return NotOurs(rep_->path);
   std::string value;
   ASSIGN_OR_RETURN(const bool known, GetMeta(kMetaFormat, &value));
-  if (!known) {
-    // Nothing was ever written: a new store.
+  WriteSet set;
+  // Raises an older format before anything is written that an older binary would misread.
+  set.PutMeta(kMetaFormat, Varints(kFormatVersion));
+  if (known) {
+    Reader in(value);
+    const uint64_t format = in.Varint();
+    if (!in.AtEnd()) return Corrupt("the store's format number is malformed");
+    if (format > kFormatVersion)
+      return Refused(
+          fmt::format("store {} has format {}, this version of expirer reads up to {}: "
+                      "run the newer version that wrote it",
+                      rep_->path, format, kFormatVersion));
+    ASSIGN_OR_RETURN(const bool named, GetMeta(kMetaStoreId, &id_));
+    if (!named || id_.size() != 32) return Corrupt("the store's id is missing");
+    if (format == kFormatVersion || rep_->read_only) return absl::OkStatus();
+  } else {
+    // In a new store nothing was ever written.
     if (rep_->db->GetLatestSequenceNumber() != 0 || rep_->read_only)
       return NotOurs(rep_->path);
-    return WriteIdentity();
+    id_ = rep_->id_if_new.empty() ? DrawStoreId() : rep_->id_if_new;
+    set.PutMeta(kMetaStoreId, id_);
   }
-  Reader in(value);
-  const uint64_t format = in.Varint();
-  if (!in.AtEnd()) return Corrupt("the store's format number is malformed");
-  if (format > kFormatVersion)
-    return Refused(
-        fmt::format("store {} has format {}, this version of expirer reads up to {}: run "
-                    "the newer version that wrote it",
-                    rep_->path, format, kFormatVersion));
-  ASSIGN_OR_RETURN(const bool named, GetMeta(kMetaStoreId, &id_));
-  if (!named || id_.size() != 32) return Corrupt("the store's id is missing");
-  if (format == kFormatVersion || rep_->read_only) return absl::OkStatus();
-  // Raise the format before writing anything that an older binary would misread.
-  WriteSet set;
-  set.PutMeta(kMetaFormat, Varints(kFormatVersion));
-  RETURN_IF_ERROR(Write(&set));
-  return Sync();
-}
-
-absl::Status Store::WriteIdentity() {
-  id_ = rep_->id_if_new.empty() ? DrawStoreId() : rep_->id_if_new;
-  WriteSet set;
-  set.PutMeta(kMetaFormat, Varints(kFormatVersion));
-  set.PutMeta(kMetaStoreId, id_);
   RETURN_IF_ERROR(Write(&set));
   return Sync();
 }

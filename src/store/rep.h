@@ -78,8 +78,4 @@ struct Store::Rep {
   int64_t asked_at_ms = 0;  // monotonic; when Writable last tried
 };
 
-struct WriteSet::Rep {
-  rocksdb::WriteBatch batch;
-};
-
 }  // namespace expirer

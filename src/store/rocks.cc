@@ -13,4 +13,25 @@ absl::Status FromRocks(const rocksdb::Status& status, std::string_view context) 
   return Internal(message);
 }
 
+rocksdb::IOStatus ReadFully(rocksdb::FSSequentialFile* file, std::string* buffer,
+                            std::string_view* bytes) {
+  rocksdb::IOStatus s;
+  size_t filled = 0;
+  for (rocksdb::Slice got; filled < buffer->size(); filled += got.size()) {
+    char* const at = buffer->data() + filled;
+    s = file->Read(buffer->size() - filled, rocksdb::IOOptions(), &got, at, nullptr);
+    if (!s.ok() || got.empty()) break;
+    if (got.data() != at) buffer->replace(filled, got.size(), got.data(), got.size());
+  }
+  *bytes = std::string_view(*buffer).substr(0, filled);
+  return s;
+}
+
+rocksdb::IOStatus SyncDirectory(rocksdb::FileSystem* files, const std::string& dir) {
+  std::unique_ptr<rocksdb::FSDirectory> directory;
+  rocksdb::IOStatus s =
+      files->NewDirectory(dir, rocksdb::IOOptions(), &directory, nullptr);
+  return s.ok() ? directory->Fsync(rocksdb::IOOptions(), nullptr) : s;
+}
+
 }  // namespace expirer

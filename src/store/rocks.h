@@ -1,11 +1,12 @@
-// Converts RocksDB's statuses and slices to ours. Only for files of src/store and its
-// tests.
+// Converts RocksDB's statuses and slices to ours, and uses its files. Only for files of
+// src/store and its tests.
 #pragma once
 
 #include <string>
 #include <string_view>
 
 #include "base/status.h"
+#include "rocksdb/file_system.h"
 #include "rocksdb/slice.h"
 #include "rocksdb/status.h"
 
@@ -23,5 +24,13 @@ namespace expirer {
 [[nodiscard]] inline std::string_view ToView(const rocksdb::Slice& slice) {
   return {slice.data(), slice.size()};
 }
+
+// Reads from `file`, which may read short, until `buffer` is full or the file ends.
+// Replaces `bytes` by what was read, a view of `buffer`.
+[[nodiscard]] rocksdb::IOStatus ReadFully(rocksdb::FSSequentialFile* file,
+                                          std::string* buffer, std::string_view* bytes);
+// Makes the names in a directory durable.
+[[nodiscard]] rocksdb::IOStatus SyncDirectory(rocksdb::FileSystem* files,
+                                              const std::string& dir);
 
 }  // namespace expirer

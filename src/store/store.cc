@@ -49,17 +49,11 @@ absl::StatusOr<std::optional<Register>> ReadRegister(const rocksdb::Status& s,
   return std::optional<Register>(std::move(reg));
 }
 
-absl::Status VisitFamily(rocksdb::DB* db, rocksdb::ColumnFamilyHandle* family,
-                         std::string_view prefix, const Store::Visit& visit) {
-  const std::string end = PrefixEnd(prefix);
-  const rocksdb::Slice bound = end;
-  rocksdb::ReadOptions read;
-  read.fill_cache = false;  // once through; the cache serves the core
-  if (!end.empty()) read.iterate_upper_bound = &bound;
-  std::unique_ptr<rocksdb::Iterator> it(db->NewIterator(read, family));
-  for (it->Seek(ToSlice(prefix)); it->Valid(); it->Next())
-    RETURN_IF_ERROR(visit(ToView(it->key()), ToView(it->value())));
-  return FromRocks(it->status(), "scanning " + family->GetName());
+absl::Status VisitAll(const std::unique_ptr<EntryScan>& scan, std::string_view prefix,
+                      const Store::Visit& visit) {
+  for (scan->Seek(prefix); scan->Valid(); scan->Next())
+    RETURN_IF_ERROR(visit(scan->key(), scan->value()));
+  return scan->status();
 }
 
 }  // namespace
@@ -161,11 +155,11 @@ absl::StatusOr<bool> Store::GetMeta(std::string_view key, std::string* value) co
 }
 
 absl::Status Store::VisitMeta(std::string_view prefix, const Visit& visit) const {
-  return VisitFamily(rep_->db.get(), rep_->family(kMeta), prefix, visit);
+  return VisitAll(Scan(kMeta, PrefixEnd(prefix), false), prefix, visit);
 }
 
 absl::Status Store::VisitDead(std::string_view prefix, const Visit& visit) const {
-  return VisitFamily(rep_->db.get(), rep_->family(kDead), prefix, visit);
+  return VisitAll(Scan(kDead, PrefixEnd(prefix), false), prefix, visit);
 }
 
 absl::Status Store::VisitRegisters(std::string_view prefix, const Visit& visit) const {
@@ -173,11 +167,11 @@ absl::Status Store::VisitRegisters(std::string_view prefix, const Visit& visit) 
     return rep_->present.Forgets(key, ExpiresMs(value)) ? absl::OkStatus()
                                                         : visit(key, value);
   };
-  return VisitFamily(rep_->db.get(), rep_->family(kIds), prefix, visit_known);
+  return VisitAll(Scan(kIds, PrefixEnd(prefix), false), prefix, visit_known);
 }
 
 absl::Status Store::VisitJobs(const Visit& visit) const {
-  return VisitFamily(rep_->db.get(), rep_->family(kDue), "", visit);
+  return VisitAll(Scan(kDue, "", false), "", visit);
 }
 
 absl::Status Store::VerifyTables() const {
@@ -187,65 +181,10 @@ absl::Status Store::VerifyTables() const {
   return FromRocks(rep_->db->VerifyChecksum(read), "checking the tables");
 }
 
-struct DueScan::Rep {
-  Lane lane = 0;
+struct EntryScan::Rep {
+  const char* family = nullptr;
   std::string end;  // bounds the iterator, so it must outlive it
   rocksdb::Slice bound;
-  std::unique_ptr<rocksdb::Iterator> it;
-  JobKey key;
-  absl::Status malformed;
-
-  void DecodeKey() {
-    if (!it->Valid()) return;
-    absl::StatusOr<JobKey> decoded = DecodeJobKey(ToView(it->key()));
-    if (decoded.ok()) key = *decoded;
-    malformed = decoded.status();
-  }
-};
-
-DueScan::DueScan(std::unique_ptr<Rep> rep) : rep_(std::move(rep)) {}
-DueScan::~DueScan() = default;
-
-void DueScan::Seek(const JobKey& key) {
-  CHECK(key.lane == rep_->lane);
-  char bytes[kJobKeyBytes];
-  EncodeJobKey(key, bytes);
-  rep_->it->Seek(rocksdb::Slice(bytes, kJobKeyBytes));
-  rep_->DecodeKey();
-}
-
-void DueScan::Next() {
-  CHECK(Valid());
-  rep_->it->Next();
-  rep_->DecodeKey();
-}
-
-bool DueScan::Valid() const { return rep_->it->Valid() && rep_->malformed.ok(); }
-JobKey DueScan::key() const { return rep_->key; }
-std::string_view DueScan::value() const { return ToView(rep_->it->value()); }
-
-absl::Status DueScan::status() const {
-  RETURN_IF_ERROR(rep_->malformed);
-  return FromRocks(rep_->it->status(), "scanning due");
-}
-
-std::unique_ptr<DueScan> Store::ScanDue(Lane lane, int64_t until_ms) const {
-  auto rep = std::make_unique<DueScan::Rep>();
-  rep->lane = lane;
-  rocksdb::ReadOptions read;
-  if (until_ms != kToEnd || lane != UINT16_MAX) {
-    rep->end =
-        EncodeJobKey(until_ms != kToEnd ? JobKey{lane, until_ms + 1, 0}
-                                        : JobKey{static_cast<Lane>(lane + 1), 0, 0});
-    rep->bound = rep->end;
-    read.iterate_upper_bound = &rep->bound;
-  }
-  rep->it.reset(rep_->db->NewIterator(read, rep_->family(kDue)));
-  return std::unique_ptr<DueScan>(new DueScan(std::move(rep)));
-}
-
-struct EntryScan::Rep {
-  const char* what = nullptr;
   std::unique_ptr<rocksdb::Iterator> it;
 };
 
@@ -257,24 +196,58 @@ bool EntryScan::Valid() const { return rep_->it->Valid(); }
 std::string_view EntryScan::key() const { return ToView(rep_->it->key()); }
 std::string_view EntryScan::value() const { return ToView(rep_->it->value()); }
 absl::Status EntryScan::status() const {
-  return FromRocks(rep_->it->status(), rep_->what);
+  return FromRocks(rep_->it->status(), std::string("scanning ") + rep_->family);
 }
 
-std::unique_ptr<EntryScan> Store::ScanDead() const {
-  return Scan(kDead, "scanning dead");
-}
-std::unique_ptr<EntryScan> Store::ScanRegisters() const {
-  return Scan(kIds, "scanning ids");
+void DueScan::Seek(const JobKey& key) {
+  CHECK(key.lane == lane_);
+  char bytes[kJobKeyBytes];
+  EncodeJobKey(key, bytes);
+  rows_->Seek({bytes, kJobKeyBytes});
+  DecodeKey();
 }
 
-std::unique_ptr<EntryScan> Store::Scan(uint32_t family, const char* what) const {
+void DueScan::Next() {
+  CHECK(Valid());
+  rows_->Next();
+  DecodeKey();
+}
+
+void DueScan::DecodeKey() {
+  if (!rows_->Valid()) return;
+  const absl::StatusOr<JobKey> decoded = DecodeJobKey(rows_->key());
+  if (decoded.ok()) key_ = *decoded;
+  malformed_ = decoded.status();
+}
+
+absl::Status DueScan::status() const {
+  return malformed_.ok() ? rows_->status() : malformed_;
+}
+
+std::unique_ptr<EntryScan> Store::Scan(uint32_t family, std::string end,
+                                       bool fill_cache) const {
   auto rep = std::make_unique<EntryScan::Rep>();
-  rep->what = what;
+  rep->family = kFamilyNames[family];
+  rep->end = std::move(end);
+  rep->bound = rep->end;
   rocksdb::ReadOptions read;
-  read.fill_cache = false;
+  read.fill_cache = fill_cache;
+  if (!rep->end.empty()) read.iterate_upper_bound = &rep->bound;
   rep->it.reset(rep_->db->NewIterator(read, rep_->families[family]));
   return std::unique_ptr<EntryScan>(new EntryScan(std::move(rep)));
 }
+
+std::unique_ptr<DueScan> Store::ScanDue(Lane lane, int64_t until_ms) const {
+  std::string end;
+  if (until_ms != kToEnd)
+    end = EncodeJobKey({lane, until_ms + 1, 0});
+  else if (lane != UINT16_MAX)
+    end = EncodeJobKey({static_cast<Lane>(lane + 1), 0, 0});
+  return std::unique_ptr<DueScan>(new DueScan(lane, Scan(kDue, std::move(end), true)));
+}
+
+std::unique_ptr<EntryScan> Store::ScanDead() const { return Scan(kDead, "", false); }
+std::unique_ptr<EntryScan> Store::ScanRegisters() const { return Scan(kIds, "", false); }
 
 absl::Status Store::Write(WriteSet* set) {
   CHECK(!rep_->read_only);
@@ -283,12 +256,12 @@ absl::Status Store::Write(WriteSet* set) {
     rep_->full = true;
     return NoSpaceOn(rep_->path, rep_->space);
   }
-  if (rep_->marked) RETURN_IF_ERROR(rep_->NoteReplaced(set->rep_->batch));
+  if (rep_->marked) RETURN_IF_ERROR(rep_->NoteReplaced(*set->batch_));
   rocksdb::WriteOptions write;
   write.no_slowdown = true;
   while (true) {
     RETURN_IF_ERROR(rep_->errors->fatal());
-    const rocksdb::Status s = rep_->db->Write(write, &set->rep_->batch);
+    const rocksdb::Status s = rep_->db->Write(write, set->batch_.get());
     if (s.ok()) {
       rep_->space.Wrote(bytes);
       return absl::OkStatus();

@@ -16,6 +16,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/status.h"
@@ -24,6 +25,7 @@
 
 namespace rocksdb {
 class FileSystem;
+class WriteBatch;
 }  // namespace rocksdb
 
 namespace expirer {
@@ -83,38 +85,18 @@ class WriteSet {
 
  private:
   friend class Store;
-  struct Rep;
-  std::unique_ptr<Rep> rep_;
+  std::unique_ptr<rocksdb::WriteBatch> batch_;
 };
 
-// Goes forward over one lane of `due`, in key order. It sees the store as it was when
-// the scan was created. key() and value() are valid until the next Seek or Next.
-class DueScan {
- public:
-  ~DueScan();
-  // Goes to the first row at or after `key`, which must be in the scan's lane.
-  void Seek(const JobKey& key);
-  void Next();
-  // False at the lane's end and after an error; status() says which.
-  [[nodiscard]] bool Valid() const;
-  [[nodiscard]] JobKey key() const;
-  [[nodiscard]] std::string_view value() const;
-  [[nodiscard]] absl::Status status() const;
-
- private:
-  friend class Store;
-  struct Rep;
-  explicit DueScan(std::unique_ptr<Rep> rep);
-  std::unique_ptr<Rep> rep_;
-};
-
-// Goes forward over all entries of one family, like DueScan over a lane.
+// Goes forward over entries of one family, in key order. It sees the store as it was
+// when the scan was created. key() and value() are valid until the next Seek or Next.
 class EntryScan {
  public:
   ~EntryScan();
   // Goes to the first entry at or after `key`.
   void Seek(std::string_view key);
   void Next();
+  // False at the end and after an error; status() says which.
   [[nodiscard]] bool Valid() const;
   [[nodiscard]] std::string_view key() const;
   [[nodiscard]] std::string_view value() const;
@@ -125,6 +107,29 @@ class EntryScan {
   struct Rep;
   explicit EntryScan(std::unique_ptr<Rep> rep);
   std::unique_ptr<Rep> rep_;
+};
+
+// Goes forward over one lane of `due`, like EntryScan over a family.
+class DueScan {
+ public:
+  // Goes to the first row at or after `key`, which must be in the scan's lane.
+  void Seek(const JobKey& key);
+  void Next();
+  [[nodiscard]] bool Valid() const { return rows_->Valid() && malformed_.ok(); }
+  [[nodiscard]] JobKey key() const { return key_; }
+  [[nodiscard]] std::string_view value() const { return rows_->value(); }
+  [[nodiscard]] absl::Status status() const;
+
+ private:
+  friend class Store;
+  DueScan(Lane lane, std::unique_ptr<EntryScan> rows)
+      : lane_(lane), rows_(std::move(rows)) {}
+  void DecodeKey();
+
+  const Lane lane_;
+  const std::unique_ptr<EntryScan> rows_;
+  JobKey key_;
+  absl::Status malformed_;
 };
 
 struct StoreSizes {
@@ -224,9 +229,12 @@ class Store {
  private:
   struct Rep;
   explicit Store(std::unique_ptr<Rep> rep);
-  [[nodiscard]] std::unique_ptr<EntryScan> Scan(uint32_t family, const char* what) const;
+  // A scan that ends before the key `end`; empty = at the family's end. Without
+  // `fill_cache` it leaves the cache to the core.
+  [[nodiscard]] std::unique_ptr<EntryScan> Scan(uint32_t family, std::string end,
+                                                bool fill_cache) const;
+  // Checks the format of the store; gives a new one its format and id.
   [[nodiscard]] absl::Status CheckFormat();
-  [[nodiscard]] absl::Status WriteIdentity();
 
   std::unique_ptr<Rep> rep_;
   std::string id_;

@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "base/coding.h"
 #include "store/rocks.h"
 #include "xxhash.h"
 
@@ -14,17 +15,6 @@ constexpr size_t kHeadBytes = 8 + 8 + 4;
 constexpr size_t kLogBytes = 24;
 // Live logs are few (wal_bytes_max over half a memtable); this is a fence.
 constexpr size_t kLogsMax = (kSlotBytes - kHeadBytes - 8) / kLogBytes;
-
-void PutLittle(std::string* out, uint64_t value, int bytes) {
-  for (int i = 0; i < bytes; ++i) out->push_back(static_cast<char>(value >> (8 * i)));
-}
-
-uint64_t Little(std::string_view bytes) {
-  uint64_t value = 0;
-  for (size_t i = bytes.size(); i > 0; --i)
-    value = value << 8 | static_cast<uint8_t>(bytes[i - 1]);
-  return value;
-}
 
 struct Slot {
   uint64_t sequence = 0;
@@ -68,19 +58,11 @@ std::string PathIn(const std::string& dir) {
 
 // Makes the name durable too.
 rocksdb::IOStatus Create(rocksdb::FileSystem* files, const std::string& dir) {
-  const rocksdb::IOOptions io;
-  std::unique_ptr<rocksdb::FSWritableFile> file;
-  rocksdb::IOStatus s =
-      files->NewWritableFile(PathIn(dir), rocksdb::FileOptions(), &file, nullptr);
   std::string bytes = EncodeSlot({});
   bytes.resize(2 * kSlotBytes, '\0');
-  if (s.ok()) s = file->Append(bytes, io, nullptr);
-  if (s.ok()) s = file->Fsync(io, nullptr);
-  if (s.ok()) s = file->Close(io, nullptr);
-  std::unique_ptr<rocksdb::FSDirectory> directory;
-  if (s.ok()) s = files->NewDirectory(dir, io, &directory, nullptr);
-  if (s.ok()) s = directory->Fsync(io, nullptr);
-  return s;
+  rocksdb::IOStatus s =
+      rocksdb::WriteStringToFile(files, bytes, PathIn(dir), /*should_sync=*/true);
+  return s.ok() ? SyncDirectory(files, dir) : s;
 }
 
 absl::StatusOr<Slot> ReadNewest(rocksdb::FileSystem* files, const std::string& dir) {
@@ -90,21 +72,14 @@ absl::StatusOr<Slot> ReadNewest(rocksdb::FileSystem* files, const std::string& d
   if (s.IsNotFound()) return NotFound(path + " is missing");
   std::unique_ptr<rocksdb::FSSequentialFile> file;
   if (s.ok()) s = files->NewSequentialFile(path, rocksdb::FileOptions(), &file, nullptr);
-  std::string bytes(2 * kSlotBytes, '\0');
-  size_t filled = 0;
-  while (s.ok() && filled < bytes.size()) {
-    rocksdb::Slice got;
-    s = file->Read(bytes.size() - filled, io, &got, bytes.data() + filled, nullptr);
-    if (!s.ok() || got.empty()) break;
-    if (got.data() != bytes.data() + filled)
-      bytes.replace(filled, got.size(), got.data(), got.size());
-    filled += got.size();
-  }
+  std::string buffer(2 * kSlotBytes, '\0');
+  std::string_view bytes;
+  if (s.ok()) s = ReadFully(file.get(), &buffer, &bytes);
   if (!s.ok()) return FromRocks(s, "reading " + path);
   std::optional<Slot> newest;
   for (size_t place = 0; place < 2; ++place) {
     auto slot =
-        DecodeSlot(std::string_view(bytes).substr(place * kSlotBytes, kSlotBytes));
+        DecodeSlot(std::string_view(buffer).substr(place * kSlotBytes, kSlotBytes));
     if (!slot || (newest && newest->sequence > slot->sequence)) continue;
     newest = std::move(slot);
     newest->place = place;

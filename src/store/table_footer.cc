@@ -12,13 +12,6 @@ constexpr uint8_t kXxh3 = 4;
 constexpr uint64_t kVersion = 5;
 constexpr uint64_t kMagic = 0x88e241b785f4cff7;
 
-uint64_t Little(std::string_view bytes) {
-  uint64_t value = 0;
-  for (size_t i = bytes.size(); i > 0; --i)
-    value = value << 8 | static_cast<uint8_t>(bytes[i - 1]);
-  return value;
-}
-
 std::optional<BlockHandle> ReadHandle(std::string_view bytes) {
   Reader in(bytes);
   BlockHandle handle;

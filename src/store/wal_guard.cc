@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/check.h"
+#include "base/decimal.h"
 #include "store/info_log.h"
 #include "store/rocks.h"
 #include "store/table_footer.h"
@@ -25,35 +26,35 @@ namespace {
 // Far more than a metaindex or the properties of a table take.
 constexpr uint64_t kFirstBlockMax = 1 << 20;
 
-// Reads a block of a table of `size` bytes with its trailer.
-IOStatus ReadBlock(const std::string& name, const rocksdb::FSRandomAccessFile& file,
-                   const std::optional<BlockHandle>& handle, uint64_t size,
-                   std::string* block) {
-  const auto damaged = [&name] {
-    return IOStatus::Corruption(name, "its metaindex or properties block is damaged");
+// Checks the footer of a table of `size` bytes, and the two blocks that RocksDB parses
+// before it checks their checksums.
+IOStatus CheckTable(const std::string& name, const rocksdb::FSRandomAccessFile& file,
+                    uint64_t size) {
+  std::string buffer;
+  Slice block;
+  // `block` is empty if the table has no such bytes.
+  const auto read = [&](uint64_t offset, uint64_t bytes) {
+    block.clear();
+    if (bytes > kFirstBlockMax || offset > size || bytes > size - offset)
+      return IOStatus::OK();
+    buffer.resize(bytes);
+    return file.Read(offset, bytes, IOOptions(), &block, buffer.data(), nullptr);
   };
-  if (!handle || handle->size > kFirstBlockMax || handle->offset > size ||
-      handle->size + kBlockTrailerBytes > size - handle->offset)
-    return damaged();
-  block->resize(handle->size + kBlockTrailerBytes);
-  Slice read;
-  IOStatus s = file.Read(handle->offset, block->size(), IOOptions(), &read, block->data(),
-                         nullptr);
+  const uint64_t footer_bytes = std::min<uint64_t>(size, kTableFooterBytes);
+  IOStatus s = read(size - footer_bytes, footer_bytes);
   if (!s.ok()) return s;
-  if (!BlockIsWhole(ToView(read))) return damaged();
-  if (read.data() != block->data()) block->assign(read.data(), read.size());
-  block->resize(handle->size);
+  const std::string_view damage = TableFooterDamage(ToView(block));
+  if (!damage.empty()) return IOStatus::Corruption(name, std::string(damage));
+  std::optional<BlockHandle> next = MetaIndexOf(ToView(block));
+  for (const bool metaindex : {true, false}) {
+    if (next) s = read(next->offset, next->size + kBlockTrailerBytes);
+    if (!s.ok()) return s;
+    if (!next || !BlockIsWhole(ToView(block)))
+      return IOStatus::Corruption(name, "its metaindex or properties block is damaged");
+    block.remove_suffix(kBlockTrailerBytes);
+    if (metaindex) next = PropertiesOf(ToView(block));
+  }
   return s;
-}
-
-// The blocks that RocksDB parses before it checks their checksums.
-IOStatus CheckFirstBlocks(const std::string& name,
-                          const rocksdb::FSRandomAccessFile& file,
-                          const std::optional<BlockHandle>& metaindex, uint64_t size) {
-  std::string block;
-  IOStatus s = ReadBlock(name, file, metaindex, size, &block);
-  if (!s.ok()) return s;
-  return ReadBlock(name, file, PropertiesOf(block), size, &block);
 }
 
 constexpr int64_t kDurableEveryMs = 1000;
@@ -62,14 +63,10 @@ constexpr std::string_view kWhatToDo =
     "restore a backup, or start once with --recover=point-in-time, which "
     "drops everything after that point";
 
-struct FreeDigest {
-  void operator()(XXH3_state_t* state) const { XXH3_freeState(state); }
-};
-
 // XXH3-64 of a stream.
 class Digest {
  public:
-  Digest() : state_(XXH3_createState()) {
+  Digest() : state_(XXH3_createState(), &XXH3_freeState) {
     CHECK(state_ != nullptr);
     XXH3_64bits_reset(state_.get());
   }
@@ -79,23 +76,12 @@ class Digest {
   [[nodiscard]] uint64_t value() const { return XXH3_64bits_digest(state_.get()); }
 
  private:
-  std::unique_ptr<XXH3_state_t, FreeDigest> state_;
+  std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state_;
 };
 
-std::string BaseName(const std::string& path) { return path.substr(path.rfind('/') + 1); }
-
-bool EndsWith(std::string_view text, std::string_view end) {
-  return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
-}
-
-uint64_t NumberOf(std::string_view digits) {
-  if (digits.size() > 18) return 0;
-  uint64_t number = 0;
-  for (const char c : digits) {
-    if (c < '0' || c > '9') return 0;
-    number = number * 10 + static_cast<uint64_t>(c - '0');
-  }
-  return number;
+uint64_t NumberOf(std::string_view text) {
+  const std::string_view digits = TakeDigits(&text);
+  return text.empty() && digits.size() <= 18 ? Scale({.whole = digits}, 1)->value : 0;
 }
 
 constexpr std::string_view kLogEnd = ".log";
@@ -103,9 +89,9 @@ constexpr std::string_view kManifestBegin = "MANIFEST-";
 
 // "000123.log" -> 123, "MANIFEST-000123" -> 123 with kManifestBit; else 0.
 uint64_t IdOfName(std::string_view name) {
-  if (EndsWith(name, kLogEnd))
+  if (name.ends_with(kLogEnd))
     return NumberOf(name.substr(0, name.size() - kLogEnd.size()));
-  if (name.substr(0, kManifestBegin.size()) != kManifestBegin) return 0;
+  if (!name.starts_with(kManifestBegin)) return 0;
   const uint64_t number = NumberOf(name.substr(kManifestBegin.size()));
   return number == 0 ? 0 : number | kManifestBit;
 }
@@ -121,12 +107,8 @@ class ShortenedFile final : public rocksdb::FSSequentialFileOwnerWrapper {
   IOStatus Read(size_t n, const IOOptions& options, Slice* result, char* scratch,
                 IODebugContext* dbg) override {
     n = static_cast<size_t>(std::min<uint64_t>(n, rest_));
-    if (n == 0) {
-      *result = Slice(scratch, 0);
-      return IOStatus::OK();
-    }
     IOStatus s = target()->Read(n, options, result, scratch, dbg);
-    if (s.ok()) rest_ -= std::min<uint64_t>(result->size(), rest_);
+    if (s.ok()) rest_ -= result->size();
     return s;
   }
   IOStatus Skip(uint64_t n) override {
@@ -158,15 +140,15 @@ class Wal {
     bytes_ += data.size();
   }
 
-  IOStatus Sync(bool metadata_too, const IOOptions& options, IODebugContext* dbg) {
+  IOStatus Sync(const IOOptions& options, IODebugContext* dbg) {
     MutexLock lock(&sync_mutex_);
-    return SyncLocked(metadata_too, options, dbg);
+    return SyncLocked(options, dbg);
   }
 
   IOStatus SyncIfNeeded() {
     MutexLock lock(&sync_mutex_);
     if (file_ == nullptr || bytes() == recorded_) return IOStatus::OK();
-    return SyncLocked(false, IOOptions(), nullptr);
+    return SyncLocked(IOOptions(), nullptr);
   }
 
   bool NeverSynced() {
@@ -174,7 +156,7 @@ class Wal {
     return recorded_ == 0;
   }
 
-  // After this the file is no longer touched.
+  // After this the file is no longer touched. A second call does nothing.
   IOStatus Detach() {
     IOStatus s = SyncIfNeeded();
     MutexLock lock(&sync_mutex_);
@@ -194,13 +176,13 @@ class Wal {
     return {id_, bytes_, digest_.value()};
   }
 
-  IOStatus SyncLocked(bool metadata_too, const IOOptions& options, IODebugContext* dbg)
+  IOStatus SyncLocked(const IOOptions& options, IODebugContext* dbg)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(sync_mutex_) {
     // RocksDB replaces a MANIFEST it could not sync; a log is not replaced.
     const bool final = !IsManifest(id_);
     if (IOStatus s = guard_->Failure(); final && !s.ok()) return s;
     const SyncedLog captured = Capture();
-    IOStatus s = metadata_too ? file_->Fsync(options, dbg) : file_->Sync(options, dbg);
+    IOStatus s = file_->Sync(options, dbg);
     if (s.ok() && captured.bytes > recorded_) s = guard_->Record(captured);
     if (!s.ok()) return final ? guard_->Fail(s) : s;
     recorded_ = captured.bytes;
@@ -226,9 +208,7 @@ class WalFile final : public rocksdb::FSWritableFileOwnerWrapper {
  public:
   WalFile(std::unique_ptr<rocksdb::FSWritableFile>&& file, std::shared_ptr<Wal> wal)
       : FSWritableFileOwnerWrapper(std::move(file)), wal_(std::move(wal)) {}
-  ~WalFile() override {
-    if (!detached_) wal_->Detach().PermitUncheckedError();
-  }
+  ~WalFile() override { wal_->Detach().PermitUncheckedError(); }
 
   IOStatus Append(const Slice& data, const IOOptions& options,
                   IODebugContext* dbg) override {
@@ -259,21 +239,20 @@ class WalFile final : public rocksdb::FSWritableFileOwnerWrapper {
     return target()->Truncate(size, options, dbg);
   }
   IOStatus Sync(const IOOptions& options, IODebugContext* dbg) override {
-    return wal_->Sync(false, options, dbg);
+    return wal_->Sync(options, dbg);
   }
+  // RocksDB calls it only with the option use_fsync, which we never set.
   IOStatus Fsync(const IOOptions& options, IODebugContext* dbg) override {
-    return wal_->Sync(true, options, dbg);
+    return Sync(options, dbg);
   }
   IOStatus Close(const IOOptions& options, IODebugContext* dbg) override {
-    IOStatus synced = IOStatus::OK();
-    if (!std::exchange(detached_, true)) synced = wal_->Detach();
+    const IOStatus synced = wal_->Detach();
     IOStatus s = target()->Close(options, dbg);
     return synced.ok() ? s : synced;
   }
 
  private:
   const std::shared_ptr<Wal> wal_;
-  bool detached_ = false;
 };
 
 }  // namespace
@@ -285,10 +264,7 @@ struct WalGuard::Found {
   bool exists = false;
   SyncedLog listed;    // bytes == 0: not listed, nothing of it was synced
   bool intact = true;  // the listed bytes are there, as they were
-  uint64_t whole_bytes = 0;
-  uint64_t first_sequence = 0;
-  uint64_t next_sequence = 0;
-  bool understood = true;
+  WalFound scan;
 };
 
 WalGuard::WalGuard(const std::shared_ptr<rocksdb::FileSystem>& target, std::string dir,
@@ -297,27 +273,22 @@ WalGuard::WalGuard(const std::shared_ptr<rocksdb::FileSystem>& target, std::stri
 
 WalGuard::~WalGuard() { Stop(); }
 
-absl::Status WalGuard::Lock() {
+absl::Status WalGuard::Lock(bool to_read) {
   const std::string path = dir_ + "/LOCK";
+  if (to_read && !target()->FileExists(path, IOOptions(), nullptr).ok())
+    return absl::OkStatus();
   const IOStatus s = target()->LockFile(path, IOOptions(), &lock_, nullptr);
   if (s.ok()) return absl::OkStatus();
   lock_ = nullptr;
-  if (s.IsNoSpace()) return FromRocks(s, "making " + path);
   const std::string words = s.ToString();
   // RocksDB's words for a lock held in this process and in another one.
-  in_use_ = words.find("lock hold by current process") != std::string::npos ||
-            words.find("While lock file") != std::string::npos;
-  if (in_use_)
+  if (words.find("lock hold by current process") != std::string::npos ||
+      words.find("While lock file") != std::string::npos)
     return Refused(
         fmt::format("store {} is in use by another process (lock file {})", dir_, path));
+  if (to_read) return absl::OkStatus();
+  if (s.IsNoSpace()) return FromRocks(s, "making " + path);
   return Refused(fmt::format("store {} is not writable: {}", dir_, words));
-}
-
-absl::Status WalGuard::LockToRead() {
-  if (!target()->FileExists(dir_ + "/LOCK", IOOptions(), nullptr).ok())
-    return absl::OkStatus();
-  const absl::Status status = Lock();
-  return in_use_ ? status : absl::OkStatus();
 }
 
 absl::Status WalGuard::Verify(bool recover) {
@@ -343,48 +314,38 @@ absl::StatusOr<std::vector<WalGuard::Found>> WalGuard::FindFiles(bool recover) {
   bool has_table = false;
   for (const std::string& name : names) {
     has_current |= name == "CURRENT";
-    has_table |= EndsWith(name, ".sst");
-    if (const uint64_t id = IdOfName(name); id != 0) {
-      found[id].id = id;
-      found[id].exists = true;
-      has_log |= !IsManifest(id);
-    }
+    has_table |= name.ends_with(".sst");
+    if (const uint64_t id = IdOfName(name); id != 0) found[id].exists = true;
   }
-  auto listed = SyncedFile::Read(target(), dir_);
-  if (!has_current) {
-    // A first start that was cut short leaves neither logs nor tables.
-    for (size_t i = 0; listed.ok() && i < listed->size(); ++i)
-      has_log |= !IsManifest((*listed)[i].id);
-    if (!has_log && !has_table) return std::vector<Found>();
+  const auto listed = SyncedFile::Read(target(), dir_);
+  if (listed.ok())
+    for (const SyncedLog& log : *listed) found[log.id].listed = log;
+  std::vector<Found> files;
+  for (auto& [id, file] : found) {
+    file.id = id;
+    has_log |= !IsManifest(id);
+    files.push_back(file);
+  }
+  // A first start that was cut short leaves neither logs nor tables.
+  if (!has_current && !has_log && !has_table) return std::vector<Found>();
+  if (!has_current)
     return Corrupt(
         fmt::format("store {} has data but no file CURRENT, which names its state; "
                     "restore a backup",
                     dir_));
-  }
-  if (!listed.ok()) {
-    const bool lost =
-        absl::IsNotFound(listed.status()) || absl::IsDataLoss(listed.status());
-    if (!lost) return listed.status();
-    if (!recover)
-      return Corrupt(
-          fmt::format("store {}: {}, so nothing proves its "
-                      "write-ahead logs whole; {}",
-                      dir_, Message(listed.status()), kWhatToDo));
-    note_ += Message(listed.status()) + "; ";
-    listed = std::vector<SyncedLog>();
-  }
-  for (const SyncedLog& log : *listed) {
-    found[log.id].id = log.id;
-    found[log.id].listed = log;
-  }
-  std::vector<Found> files;
-  for (auto& [id, file] : found) files.push_back(file);
+  if (listed.ok()) return files;
+  if (!absl::IsNotFound(listed.status()) && !absl::IsDataLoss(listed.status()))
+    return listed.status();
+  if (!recover)
+    return Corrupt(
+        fmt::format("store {}: {}, so nothing proves its write-ahead logs whole; {}",
+                    dir_, Message(listed.status()), kWhatToDo));
+  note_ += Message(listed.status()) + "; ";
   return files;
 }
 
 absl::Status WalGuard::Inspect(Found* found) {
   const std::string path = PathOf(found->id);
-  const IOOptions io;
   std::unique_ptr<rocksdb::FSSequentialFile> file;
   RETURN_IF_ERROR(
       FromRocks(target()->NewSequentialFile(path, FileOptions(), &file, nullptr), path));
@@ -393,32 +354,16 @@ absl::Status WalGuard::Inspect(Found* found) {
                trusted);
   Digest digest;
   std::string buffer(WalScan::kBlockBytes, '\0');
+  std::string_view block = buffer;
   bool scanning = true;
-  uint64_t at = 0;
-  for (size_t filled = buffer.size(); filled == buffer.size();) {
-    for (filled = 0; filled < buffer.size();) {
-      Slice got;
-      RETURN_IF_ERROR(FromRocks(
-          file->Read(buffer.size() - filled, io, &got, buffer.data() + filled, nullptr),
-          path));
-      if (got.empty()) break;
-      if (got.data() != buffer.data() + filled)
-        buffer.replace(filled, got.size(), got.data(), got.size());
-      filled += got.size();
-    }
-    const std::string_view block = std::string_view(buffer).substr(0, filled);
-    if (at < trusted)
-      digest.Add(block.substr(0, std::min<uint64_t>(filled, trusted - at)));
+  for (found->size = 0; block.size() == buffer.size(); found->size += block.size()) {
+    RETURN_IF_ERROR(FromRocks(ReadFully(file.get(), &buffer, &block), path));
+    if (found->size < trusted) digest.Add(block.substr(0, trusted - found->size));
     if (scanning) scanning = scan.Block(block);
-    at += filled;
   }
-  found->size = at;
-  found->intact = found->intact && at >= trusted &&
+  found->intact = found->intact && found->size >= trusted &&
                   (trusted == 0 || digest.value() == found->listed.digest);
-  found->whole_bytes = scan.whole_bytes();
-  found->first_sequence = scan.first_sequence();
-  found->next_sequence = scan.next_sequence();
-  found->understood = scan.understood();
+  found->scan = scan.found();
   return absl::OkStatus();
 }
 
@@ -439,7 +384,7 @@ absl::Status WalGuard::ChooseManifest(Found* manifest) {
   if (manifest->listed.bytes > 0) listed_at_open_[manifest->id] = manifest->listed;
   // RocksDB does not write to it once it has a newer one, so it never acted on the torn
   // part.
-  if (manifest->understood) visible_[manifest->id] = manifest->whole_bytes;
+  if (manifest->scan.understood) visible_[manifest->id] = manifest->scan.whole_bytes;
   return absl::OkStatus();
 }
 
@@ -461,7 +406,7 @@ absl::Status WalGuard::ChooseLogs(std::vector<Found>* logs, bool recover) {
       damaged = true;
       if (!log.exists) continue;
       RETURN_IF_ERROR(Inspect(&log));  // now by its own checksums
-      Hide(log, log.whole_bytes, "after the damage");
+      Hide(log, log.scan.whole_bytes, "after the damage");
       continue;
     }
     const bool synced = log.listed.bytes > 0;
@@ -473,13 +418,13 @@ absl::Status WalGuard::ChooseLogs(std::vector<Found>* logs, bool recover) {
     if (synced) listed_at_open_[log.id] = log.listed;
     // Taken off the list to be deleted: RocksDB needs no byte of it.
     if (!synced && followed) continue;
-    if (!log.understood) {
+    if (!log.scan.understood) {
       understood_ = false;
       next_sequence = 0;
       continue;
     }
-    const bool gap = next_sequence != 0 && log.first_sequence != 0 &&
-                     log.first_sequence != next_sequence;
+    const bool gap = next_sequence != 0 && log.scan.first_sequence != 0 &&
+                     log.scan.first_sequence != next_sequence;
     if (!synced && (torn || gap)) {
       torn = true;
       Hide(log, 0, "unsynced, after a hole");
@@ -489,12 +434,12 @@ absl::Status WalGuard::ChooseLogs(std::vector<Found>* logs, bool recover) {
     // is of an earlier process that was killed: then RocksDB flushed all that it
     // recovered of it before the next log began, and had no time to delete it.
     if (followed) {
-      visible_[log.id] = std::min(log.whole_bytes, log.listed.bytes);
-    } else if (log.whole_bytes < log.size) {
-      Hide(log, log.whole_bytes, "unsynced and torn");
+      visible_[log.id] = std::min(log.scan.whole_bytes, log.listed.bytes);
+    } else if (log.scan.whole_bytes < log.size) {
+      Hide(log, log.scan.whole_bytes, "unsynced and torn");
       torn = true;
     }
-    if (log.next_sequence != 0) next_sequence = log.next_sequence;
+    if (log.scan.next_sequence != 0) next_sequence = log.scan.next_sequence;
   }
   return absl::OkStatus();
 }
@@ -563,7 +508,7 @@ IOStatus WalGuard::Record(const SyncedLog& synced) {
   const bool first = list_.count(synced.id) == 0;
   // The log's name must be durable before SYNCED insists on it.
   if (first)
-    if (IOStatus s = SyncDirectory(); !s.ok()) return s;
+    if (IOStatus s = SyncDirectory(target(), dir_); !s.ok()) return s;
   list_[synced.id] = synced;
   const int64_t now_ms = clock_->MonotonicMs();
   return WriteList(first || now_ms - durable_at_ms_ >= kDurableEveryMs);
@@ -588,13 +533,6 @@ IOStatus WalGuard::Unlist(uint64_t id) {
   return WriteList(true);
 }
 
-IOStatus WalGuard::SyncDirectory() {
-  std::unique_ptr<rocksdb::FSDirectory> directory;
-  IOStatus s = target()->NewDirectory(dir_, IOOptions(), &directory, nullptr);
-  if (s.ok()) s = directory->Fsync(IOOptions(), nullptr);
-  return s;
-}
-
 // A sync that failed may not be tried again: the kernel may have dropped the
 // dirty pages and would say OK.
 IOStatus WalGuard::Failure() const {
@@ -610,7 +548,7 @@ uint64_t WalGuard::IdOf(const std::string& path) const {
   if (path.compare(0, dir_.size(), dir_) != 0 ||
       path.find_first_not_of('/', dir_.size()) != path.rfind('/') + 1)
     return 0;
-  return IdOfName(BaseName(path));
+  return IdOfName(std::string_view(path).substr(path.rfind('/') + 1));
 }
 
 std::string WalGuard::PathOf(uint64_t id) const {
@@ -655,18 +593,10 @@ IOStatus WalGuard::NewRandomAccessFile(
     const std::string& name, const FileOptions& options,
     std::unique_ptr<rocksdb::FSRandomAccessFile>* result, IODebugContext* dbg) {
   IOStatus s = target()->NewRandomAccessFile(name, options, result, dbg);
-  if (!s.ok() || !EndsWith(name, ".sst")) return s;
+  if (!s.ok() || !name.ends_with(".sst")) return s;
   uint64_t size = 0;
   s = target()->GetFileSize(name, IOOptions(), &size, dbg);
-  char scratch[kTableFooterBytes];
-  Slice footer;
-  if (s.ok() && size >= kTableFooterBytes)
-    s = (*result)->Read(size - kTableFooterBytes, kTableFooterBytes, IOOptions(), &footer,
-                        scratch, dbg);
-  if (!s.ok()) return s;
-  const std::string_view damage = TableFooterDamage(ToView(footer));
-  if (!damage.empty()) return IOStatus::Corruption(name, std::string(damage));
-  return CheckFirstBlocks(name, **result, MetaIndexOf(ToView(footer)), size);
+  return s.ok() ? CheckTable(name, **result, size) : s;
 }
 
 IOStatus WalGuard::DeleteFile(const std::string& name, const IOOptions& options,

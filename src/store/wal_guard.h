@@ -62,11 +62,9 @@ class WalGuard final : public rocksdb::FileSystemWrapper {
 
   // Takes the store's lock, and gives it to RocksDB when that asks for it.
   // kFailedPrecondition if another process has it, kResourceExhausted if there is no
-  // room for its file. Not for read-only.
-  [[nodiscard]] absl::Status Lock();
-  // Like Lock, for a reader, which must not write. Returns OK without the lock if the
-  // lock file is missing or cannot be opened.
-  [[nodiscard]] absl::Status LockToRead();
+  // room for its file. A reader must not write: with `to_read` it returns OK without
+  // the lock if the lock file is missing or cannot be opened.
+  [[nodiscard]] absl::Status Lock(bool to_read);
   // Checks the logs and decides how much of each RocksDB will see. If synced bytes are
   // missing or damaged: kDataLoss, or if `recover`, leaves out everything from the first
   // damage on, and note() says what.
@@ -134,7 +132,6 @@ class WalGuard final : public rocksdb::FileSystemWrapper {
   [[nodiscard]] rocksdb::IOStatus Record(const SyncedLog& synced);
   [[nodiscard]] rocksdb::IOStatus WriteList(bool durable)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(list_mutex_);
-  [[nodiscard]] rocksdb::IOStatus SyncDirectory();
   [[nodiscard]] rocksdb::IOStatus Failure() const;
   rocksdb::IOStatus Fail(const rocksdb::IOStatus& status);
 
@@ -146,7 +143,6 @@ class WalGuard final : public rocksdb::FileSystemWrapper {
   std::string note_;
   bool understood_ = true;
   rocksdb::FileLock* lock_ = nullptr;
-  bool in_use_ = false;  // why Lock failed
 
   std::atomic<bool> failed_ = false;
 

@@ -20,7 +20,18 @@
 
 namespace expirer {
 
-[[nodiscard]] uint32_t Crc32c(std::string_view bytes);
+// What a scan found.
+struct WalFound {
+  // The end of the last whole record; the file's size if all records are whole.
+  uint64_t whole_bytes = 0;
+  // The sequence number of the first whole record, and the number that must follow the
+  // last one; both 0 if there is no record.
+  uint64_t first_sequence = 0;
+  uint64_t next_sequence = 0;
+  // False if trusted bytes do not have the log format: then the other results are not
+  // valid, and RocksDB must decide.
+  bool understood = true;
+};
 
 class WalScan {
  public:
@@ -34,15 +45,7 @@ class WalScan {
   // rest of the file need not be read.
   bool Block(std::string_view block);
 
-  // The end of the last whole record; the file's size if all records are whole.
-  [[nodiscard]] uint64_t whole_bytes() const { return whole_bytes_; }
-  // The sequence number of the first whole record, and the number that must follow the
-  // last one; both 0 if there is no record.
-  [[nodiscard]] uint64_t first_sequence() const { return first_sequence_; }
-  [[nodiscard]] uint64_t next_sequence() const { return next_sequence_; }
-  // False if trusted bytes do not have the log format: then the results above are not
-  // valid, and RocksDB must decide.
-  [[nodiscard]] bool understood() const { return understood_; }
+  [[nodiscard]] const WalFound& found() const { return found_; }
 
  private:
   bool Fragment(std::string_view block, size_t* at);
@@ -52,10 +55,7 @@ class WalScan {
   const Of of_;
   const uint64_t trusted_;
   uint64_t offset_ = 0;  // of the block being read
-  uint64_t whole_bytes_ = 0;
-  uint64_t first_sequence_ = 0;
-  uint64_t next_sequence_ = 0;
-  bool understood_ = true;
+  WalFound found_;
   bool inside_ = false;      // between a first and a last fragment
   std::string record_head_;  // up to 12 bytes of the record being read
 };

@@ -44,7 +44,7 @@ void Delete(rocksdb::WriteBatch* batch, Family family, std::string_view key) {
 
 }  // namespace
 
-WriteSet::WriteSet() : rep_(std::make_unique<Rep>()) {}
+WriteSet::WriteSet() : batch_(std::make_unique<rocksdb::WriteBatch>()) {}
 WriteSet::~WriteSet() = default;
 WriteSet::WriteSet(WriteSet&&) noexcept = default;
 WriteSet& WriteSet::operator=(WriteSet&&) noexcept = default;
@@ -52,33 +52,33 @@ WriteSet& WriteSet::operator=(WriteSet&&) noexcept = default;
 void WriteSet::PutJob(const JobKey& key, std::string_view row) {
   char bytes[kJobKeyBytes];
   EncodeJobKey(key, bytes);
-  Put(&rep_->batch, kDue, {bytes, kJobKeyBytes}, row);
+  Put(batch_.get(), kDue, {bytes, kJobKeyBytes}, row);
 }
 
 void WriteSet::DeleteJob(const JobKey& key) {
   char bytes[kJobKeyBytes];
   EncodeJobKey(key, bytes);
-  Delete(&rep_->batch, kDue, {bytes, kJobKeyBytes});
+  Delete(batch_.get(), kDue, {bytes, kJobKeyBytes});
 }
 
 void WriteSet::PutRegister(std::string_view id, std::string_view value) {
-  Put(&rep_->batch, kIds, id, value);
+  Put(batch_.get(), kIds, id, value);
 }
-void WriteSet::DeleteRegister(std::string_view id) { Delete(&rep_->batch, kIds, id); }
+void WriteSet::DeleteRegister(std::string_view id) { Delete(batch_.get(), kIds, id); }
 void WriteSet::PutDead(std::string_view key, std::string_view value) {
-  Put(&rep_->batch, kDead, key, value);
+  Put(batch_.get(), kDead, key, value);
 }
-void WriteSet::DeleteDead(std::string_view key) { Delete(&rep_->batch, kDead, key); }
+void WriteSet::DeleteDead(std::string_view key) { Delete(batch_.get(), kDead, key); }
 void WriteSet::PutMeta(std::string_view key, std::string_view value) {
-  Put(&rep_->batch, kMeta, key, value);
+  Put(batch_.get(), kMeta, key, value);
 }
-void WriteSet::DeleteMeta(std::string_view key) { Delete(&rep_->batch, kMeta, key); }
+void WriteSet::DeleteMeta(std::string_view key) { Delete(batch_.get(), kMeta, key); }
 
-void WriteSet::Clear() { rep_->batch.Clear(); }
-bool WriteSet::empty() const { return rep_->batch.Count() == 0; }
-size_t WriteSet::bytes() const { return rep_->batch.GetDataSize(); }
+void WriteSet::Clear() { batch_->Clear(); }
+bool WriteSet::empty() const { return batch_->Count() == 0; }
+size_t WriteSet::bytes() const { return batch_->GetDataSize(); }
 std::string_view WriteSet::Value(size_t offset, size_t size) const {
-  return std::string_view(rep_->batch.Data()).substr(offset, size);
+  return std::string_view(batch_->Data()).substr(offset, size);
 }
 
 }  // namespace expirer

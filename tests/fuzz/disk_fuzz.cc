@@ -35,7 +35,7 @@ void ScanLog(std::string_view bytes) {
     WalScan scan(of, trusted);
     for (size_t at = 0;; at += WalScan::kBlockBytes)
       if (!scan.Block(bytes.substr(at, WalScan::kBlockBytes))) break;
-    CHECK(scan.whole_bytes() <= bytes.size());
+    CHECK(scan.found().whole_bytes <= bytes.size());
   }
 }
 
