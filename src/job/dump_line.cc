@@ -152,12 +152,9 @@ absl::Status AppendDead(std::string_view id, std::string_view value, std::string
 Position ReadPosition(std::string_view name, JsonFields* of) {
   Position position;
   of->Object(name, Need::kRequired, [&position](JsonFields* in) {
-    position.stream =
-        static_cast<uint16_t>(in->Unsigned("stream", Need::kRequired, UINT16_MAX));
-    position.epoch = in->Unsigned("epoch", Need::kRequired);
-    position.seq = in->Unsigned("seq", Need::kRequired);
-    position.time_ns = in->Signed("time_ns", Need::kRequired);
-    if (in->Has("version")) position.version = in->Signed("version", Need::kRequired);
+    in->Must("stream", &position.stream, "epoch", &position.epoch, "seq", &position.seq,
+             "time_ns", &position.time_ns);
+    if (in->Has("version")) in->Must("version", &position.version.emplace());
   });
   return position;
 }
@@ -165,10 +162,9 @@ Position ReadPosition(std::string_view name, JsonFields* of) {
 JobKey ReadJobKey(JsonFields* of) {
   JobKey key;
   of->Object("job", Need::kRequired, [&key](JsonFields* in) {
-    key.lane = static_cast<Lane>(in->Unsigned("lane", Need::kRequired, UINT16_MAX));
-    key.key_ms = static_cast<int64_t>(
-        in->Unsigned("key_ms", Need::kRequired, uint64_t{INT64_MAX}));
-    key.seq = in->Unsigned("seq", Need::kRequired);
+    in->Must("lane", &key.lane, "key_ms", &key.key_ms);
+    if (key.key_ms < 0) in->Fail("key_ms", Invalid("it is out of range"));
+    in->Must("seq", &key.seq);
   });
   return key;
 }
@@ -181,17 +177,17 @@ Headers ReadHeaders(JsonFields* of) {
   of->Fail("headers", items.status());
   for (const JsonValue& item : items.ok() ? *items : std::vector<JsonValue>()) {
     JsonFields in(item.raw);
-    std::string name = in.Text("name", Need::kRequired);
-    std::string value = in.Text("value", Need::kRequired);
+    auto& [name, value] = headers.emplace_back();
+    in.Must("name", &name, "value", &value);
     of->Fail("headers", in.Done());
-    headers.emplace_back(std::move(name), std::move(value));
   }
   return headers;
 }
 
 void ReadIdSource(JsonFields* in, Job* job) {
-  const bool plain = in->Flag("plain_id");
-  const std::string text = in->Text("id_source", Need::kOptional);
+  bool plain = false;
+  std::string text;
+  in->May("plain_id", &plain, "id_source", &text);
   if (plain) job->id_form = IdForm::kPlain;
   if (text.empty()) return;
   job->id_form = IdForm::kGiven;
@@ -203,19 +199,14 @@ void ReadIdSource(JsonFields* in, Job* job) {
 
 Job ReadJob(JsonFields* in) {
   Job job;
-  job.key = in->Text("key", Need::kRequired);
-  job.due_ms = in->Signed("due_ms", Need::kRequired);
-  job.sends = in->Unsigned("sends", Need::kOptional);
-  job.counted_attempts = in->Unsigned("counted_attempts", Need::kOptional);
-  job.late_judged = in->Flag("late_judged");
-  job.unanswered = in->Flag("unanswered");
+  in->Must("key", &job.key, "due_ms", &job.due_ms);
+  in->May("sends", &job.sends, "counted_attempts", &job.counted_attempts, "late_judged",
+          &job.late_judged, "unanswered", &job.unanswered);
   job.source = ReadPosition("source", in);
-  job.received_ms = in->Signed("received_ms", Need::kOptional);
-  job.stored_ms = in->Signed("stored_ms", Need::kOptional);
-  job.target = in->Text("target", Need::kRequired);
+  in->May("received_ms", &job.received_ms, "stored_ms", &job.stored_ms);
+  in->Must("target", &job.target);
   job.headers = ReadHeaders(in);
-  job.body = in->Text("body", Need::kOptional);
-  job.last_error = in->Text("last_error", Need::kOptional);
+  in->May("body", &job.body, "last_error", &job.last_error);
   ReadIdSource(in, &job);
   return job;
 }
@@ -229,30 +220,6 @@ JobState ReadState(JsonFields* in) {
   return JobState::kDead;
 }
 
-void ReadTimes(JsonFields* of, std::optional<Times>* times) {
-  of->Object("times", Need::kOptional, [times](JsonFields* in) {
-    *times = Times{.received_ms = in->Signed("received_ms", Need::kOptional),
-                   .stored_ms = in->Signed("stored_ms", Need::kOptional),
-                   .published_ms = in->Signed("published_ms", Need::kOptional),
-                   .acked_ms = in->Signed("acked_ms", Need::kOptional)};
-  });
-}
-
-void ReadBrief(JsonFields* of, std::optional<JobBrief>* brief) {
-  of->Object("brief", Need::kOptional, [brief](JsonFields* in) {
-    *brief = JobBrief{.target = in->Text("target", Need::kRequired),
-                      .sends = in->Unsigned("sends", Need::kOptional),
-                      .last_error = in->Text("last_error", Need::kOptional)};
-  });
-}
-
-void ReadSchedule(JsonFields* of, std::optional<RegisterSchedule>* schedule) {
-  of->Object("schedule", Need::kOptional, [schedule](JsonFields* in) {
-    *schedule = RegisterSchedule{.position = ReadPosition("source", in),
-                                 .due_ms = in->Signed("due_ms", Need::kRequired)};
-  });
-}
-
 // The name of a rule, which ends at its zero byte in a key.
 std::string ReadRule(std::string_view name, JsonFields* in) {
   std::string rule = in->Text(name, Need::kRequired);
@@ -261,22 +228,34 @@ std::string ReadRule(std::string_view name, JsonFields* in) {
   return rule;
 }
 
-void ReadRegisterLine(JsonFields* in, DumpLine* line) {
-  const std::string rule = ReadRule("register", in);
-  line->key = MakeId(rule, in->Text("key", Need::kRequired));
+void ReadRegisterLine(JsonFields* of, DumpLine* line) {
+  const std::string rule = ReadRule("register", of);
+  line->key = MakeId(rule, of->Text("key", Need::kRequired));
   Register reg;
-  reg.state = ReadState(in);
-  ReadSchedule(in, &reg.schedule);
-  if (in->Has("cancel")) reg.cancel = ReadPosition("cancel", in);
-  if (in->Has("job")) reg.job = ReadJobKey(in);
-  ReadTimes(in, &reg.times);
-  reg.collision = in->Flag("collision");
-  ReadBrief(in, &reg.brief);
+  reg.state = ReadState(of);
+  of->Object("schedule", Need::kOptional, [&reg](JsonFields* in) {
+    RegisterSchedule& schedule = reg.schedule.emplace();
+    schedule.position = ReadPosition("source", in);
+    in->Must("due_ms", &schedule.due_ms);
+  });
+  if (of->Has("cancel")) reg.cancel = ReadPosition("cancel", of);
+  if (of->Has("job")) reg.job = ReadJobKey(of);
+  of->Object("times", Need::kOptional, [&reg](JsonFields* in) {
+    Times& times = reg.times.emplace();
+    in->May("received_ms", &times.received_ms, "stored_ms", &times.stored_ms,
+            "published_ms", &times.published_ms, "acked_ms", &times.acked_ms);
+  });
+  of->May("collision", &reg.collision);
+  of->Object("brief", Need::kOptional, [&reg](JsonFields* in) {
+    JobBrief& brief = reg.brief.emplace();
+    in->Must("target", &brief.target);
+    in->May("sends", &brief.sends, "last_error", &brief.last_error);
+  });
   if (reg.brief && !IsLive(reg.state))
-    in->Fail("brief", Invalid("only a live key has one"));
+    of->Fail("brief", Invalid("only a live key has one"));
   if (IsLive(reg.state) && (!reg.schedule || !reg.job))
-    in->Fail("state", Invalid("a live key has `schedule` and `job`"));
-  reg.expires_ms = in->Signed("expires_ms", Need::kOptional);
+    of->Fail("state", Invalid("a live key has `schedule` and `job`"));
+  of->May("expires_ms", &reg.expires_ms);
   line->value = EncodeRegister(reg);
 }
 
@@ -285,42 +264,32 @@ void ReadJobLine(JsonFields* in, DumpLine* line) {
   line->value = EncodeJob(ReadJob(in));
 }
 
-void ReadDeadJob(JsonFields* of, Dead* dead) {
-  dead->job_row = of->Text("job_row", Need::kOptional);
-  if (!dead->job_row.empty() && of->Has("job"))
-    of->Fail("job", Invalid("`job_row` is there too"));
-  of->Object("job", Need::kOptional,
-             [dead](JsonFields* in) { dead->job_row = EncodeJob(ReadJob(in)); });
-}
-
-void ReadDeadLine(JsonFields* in, DumpLine* line) {
-  const std::string rule = ReadRule("dead", in);
+void ReadDeadLine(JsonFields* of, DumpLine* line) {
+  const std::string rule = ReadRule("dead", of);
   Position place;
-  const bool rejected = in->Object("rejected", Need::kOptional, [&place](JsonFields* at) {
-    place.stream =
-        static_cast<uint16_t>(at->Unsigned("stream", Need::kRequired, UINT16_MAX));
-    place.epoch = at->Unsigned("epoch", Need::kRequired);
-    place.seq = at->Unsigned("seq", Need::kRequired);
+  const bool rejected = of->Object("rejected", Need::kOptional, [&place](JsonFields* in) {
+    in->Must("stream", &place.stream, "epoch", &place.epoch, "seq", &place.seq);
   });
   line->key = rejected ? DeadRejectKey(rule, place)
-                       : DeadJobKey(rule, in->Text("key", Need::kRequired));
+                       : DeadJobKey(rule, of->Text("key", Need::kRequired));
   Dead dead;
-  dead.reason = in->Text("reason", Need::kRequired);
-  dead.at_ms = in->Signed("at_ms", Need::kRequired);
-  dead.reference_only = in->Flag("reference_only");
-  dead.source = ReadPosition("source", in);
-  dead.subject = in->Text("subject", Need::kOptional);
-  dead.headers = ReadHeaders(in);
-  dead.payload = in->Text("payload", Need::kOptional);
-  ReadDeadJob(in, &dead);
+  of->Must("reason", &dead.reason, "at_ms", &dead.at_ms);
+  of->May("reference_only", &dead.reference_only);
+  dead.source = ReadPosition("source", of);
+  of->May("subject", &dead.subject);
+  dead.headers = ReadHeaders(of);
+  of->May("payload", &dead.payload, "job_row", &dead.job_row);
+  if (!dead.job_row.empty() && of->Has("job"))
+    of->Fail("job", Invalid("`job_row` is there too"));
+  of->Object("job", Need::kOptional,
+             [&dead](JsonFields* in) { dead.job_row = EncodeJob(ReadJob(in)); });
   line->value = EncodeDead(dead);
 }
 
 absl::Status ReadHead(JsonFields* in, DumpLine* line) {
-  line->version = in->Unsigned("expirer_dump", Need::kRequired);
+  in->Must("expirer_dump", &line->version);
   if (line->version > kDumpVersion) return absl::OkStatus();
-  line->format = in->Unsigned("format", Need::kRequired);
-  line->store_id = in->Text("store", Need::kRequired);
+  in->Must("format", &line->format, "store", &line->store_id);
   const bool hex =
       line->store_id.find_first_not_of("0123456789abcdef") == std::string::npos;
   if (line->store_id.size() != 32 || !hex)
@@ -328,29 +297,21 @@ absl::Status ReadHead(JsonFields* in, DumpLine* line) {
   return in->Done();
 }
 
-void ReadEnd(JsonFields* of, DumpLine* line) {
-  of->Object("end", Need::kRequired, [line](JsonFields* in) {
-    line->counts.meta = in->Unsigned("meta", Need::kRequired);
-    line->counts.registers = in->Unsigned("registers", Need::kRequired);
-    line->counts.jobs = in->Unsigned("jobs", Need::kRequired);
-    line->counts.dead = in->Unsigned("dead", Need::kRequired);
+void ReadEnd(JsonFields* of, DumpCounts* counts) {
+  of->Object("end", Need::kRequired, [counts](JsonFields* in) {
+    in->Must("meta", &counts->meta, "registers", &counts->registers, "jobs",
+             &counts->jobs, "dead", &counts->dead);
   });
 }
 
-// What a line is of: the member that only such lines have.
+// The kind of a line, by a member that only lines of this kind have.
 std::optional<Kind> KindOf(const JsonFields& in) {
   constexpr std::pair<std::string_view, Kind> kNames[] = {
-      {"expirer_dump", Kind::kHead},
-      {"meta", Kind::kMeta},
-      {"meta_base64", Kind::kMeta},
-      {"register", Kind::kRegister},
-      {"register_base64", Kind::kRegister},
-      {"dead", Kind::kDead},
-      {"dead_base64", Kind::kDead},
-      {"end", Kind::kEnd},
-      {"job", Kind::kJob}};  // last: registers have one
+      {"expirer_dump", Kind::kHead}, {"meta", Kind::kMeta},
+      {"register", Kind::kRegister}, {"dead", Kind::kDead},
+      {"end", Kind::kEnd},           {"job", Kind::kJob}};  // last: registers have one
   for (const auto& [name, kind] : kNames)
-    if (in.Has(name)) return kind;
+    if (in.Has(name) || in.Has(std::string(name) + "_base64")) return kind;
   return {};
 }
 
@@ -391,14 +352,11 @@ absl::StatusOr<DumpLine> ParseDumpLine(std::string_view text) {
   line.kind = *kind;
   switch (*kind) {
     case Kind::kHead: RETURN_IF_ERROR(ReadHead(&in, &line)); return line;
-    case Kind::kMeta:
-      line.key = in.Text("meta", Need::kRequired);
-      line.value = in.Text("value", Need::kRequired);
-      break;
+    case Kind::kMeta: in.Must("meta", &line.key, "value", &line.value); break;
     case Kind::kRegister: ReadRegisterLine(&in, &line); break;
     case Kind::kJob: ReadJobLine(&in, &line); break;
     case Kind::kDead: ReadDeadLine(&in, &line); break;
-    case Kind::kEnd: ReadEnd(&in, &line); break;
+    case Kind::kEnd: ReadEnd(&in, &line.counts); break;
   }
   RETURN_IF_ERROR(in.Done());
   return line;

@@ -22,25 +22,15 @@ constexpr uint8_t kHasJob = 4;
 constexpr uint8_t kHasTimes = 8;
 constexpr uint8_t kCollision = 16;
 
-void PutMs(std::string* out, int64_t ms) { PutVarint(out, static_cast<uint64_t>(ms)); }
-
-int64_t ReadMs(Reader* in) { return static_cast<int64_t>(in->Varint()); }
-
 void PutPosition(std::string* out, const Position& position) {
-  PutVarint(out, position.stream);
-  PutVarint(out, position.epoch);
-  PutVarint(out, position.seq);
-  PutVarint(out, static_cast<uint64_t>(position.time_ns));
+  PutVarints(out, position.stream, position.epoch, position.seq, position.time_ns);
   out->push_back(position.version.has_value() ? 1 : 0);
   if (position.version) PutSigned(out, *position.version);
 }
 
 Position ReadPosition(Reader* in) {
   Position position;
-  position.stream = static_cast<uint16_t>(in->Varint());
-  position.epoch = in->Varint();
-  position.seq = in->Varint();
-  position.time_ns = static_cast<int64_t>(in->Varint());
+  in->Varints(&position.stream, &position.epoch, &position.seq, &position.time_ns);
   if (in->Byte() != 0) position.version = in->Signed();
   return position;
 }
@@ -53,22 +43,15 @@ void PutHeaders(std::string* out, const Headers& headers) {
   }
 }
 
-// `Out` is a vector of pairs of string or string_view.
-template <typename Out>
-void ReadHeaders(Reader* in, Out* headers) {
+template <typename Text>
+void ReadHeaders(Reader* in, std::vector<std::pair<Text, Text>>* headers) {
   const uint64_t count = in->Varint();
   headers->clear();
-  // Each header takes two bytes at least: a count past that is malformed and
-  // must not make us allocate for it.
-  if (count > in->rest().size() / 2) {
-    while (in->ok()) (void)in->Bytes();
-    return;
-  }
-  headers->reserve(count);
+  // Each takes two bytes at least: a malformed count must not make us allocate for it.
+  headers->reserve(std::min<uint64_t>(count, in->rest().size() / 2));
   for (uint64_t i = 0; i < count && in->ok(); ++i) {
     const std::string_view name = in->Bytes();
-    const std::string_view value = in->Bytes();
-    headers->emplace_back(name, value);
+    headers->emplace_back(name, in->Bytes());
   }
 }
 
@@ -79,9 +62,15 @@ absl::Status Malformed(std::string_view what, std::string_view bytes) {
                  ", expected a known version");
 }
 
-bool ValidState(uint8_t state) {
-  return state >= static_cast<uint8_t>(JobState::kPending) &&
-         state <= static_cast<uint8_t>(JobState::kDead);
+bool ValidState(JobState state) {
+  return state >= JobState::kPending && state <= JobState::kDead;
+}
+
+std::string Joined(std::string_view rule, char between, std::string_view key) {
+  std::string joined;
+  joined.reserve(rule.size() + 1 + key.size());
+  joined.append(rule).push_back(between);
+  return joined.append(key);
 }
 
 }  // namespace
@@ -120,10 +109,7 @@ std::string_view Name(JobState state) {
 }
 
 std::string MakeId(std::string_view rule, std::string_view key) {
-  std::string id;
-  id.reserve(rule.size() + 1 + key.size());
-  id.append(rule).push_back('\0');
-  return id.append(key);
+  return Joined(rule, '\0', key);
 }
 
 std::string_view RuleOfName(std::string_view name_or_id) {
@@ -131,16 +117,11 @@ std::string_view RuleOfName(std::string_view name_or_id) {
 }
 
 std::string JobName(std::string_view rule, std::string_view key) {
-  std::string name;
-  name.reserve(rule.size() + 1 + key.size());
-  name.append(rule).push_back('/');
-  return name.append(key);
+  return Joined(rule, '/', key);
 }
 
 std::string DeadRejectKey(std::string_view rule, const Position& position) {
-  std::string key(rule);
-  key.push_back('\0');
-  key.push_back('r');
+  std::string key = MakeId(rule, "r");
   PutBig16(&key, position.stream);
   PutBig64(&key, position.epoch);
   PutBig64(&key, position.seq);
@@ -148,10 +129,7 @@ std::string DeadRejectKey(std::string_view rule, const Position& position) {
 }
 
 std::string DeadJobKey(std::string_view rule, std::string_view job_key) {
-  std::string key(rule);
-  key.push_back('\0');
-  key.push_back('j');
-  return key.append(job_key);
+  return MakeId(rule, "j").append(job_key);
 }
 
 std::optional<DeadName> SplitDeadKey(std::string_view key) {
@@ -200,12 +178,9 @@ std::string EncodeJob(const Job& job) {
   out.push_back(static_cast<char>((job.late_judged ? kLateJudged : 0) |
                                   (job.unanswered ? kUnanswered : 0) |
                                   (given ? kIdGiven : 0)));
-  PutMs(&out, job.due_ms);
-  PutVarint(&out, job.sends);
-  PutVarint(&out, job.counted_attempts);
+  PutVarints(&out, job.due_ms, job.sends, job.counted_attempts);
   PutPosition(&out, job.source);
-  PutMs(&out, job.received_ms);
-  PutMs(&out, job.stored_ms);
+  PutVarints(&out, job.received_ms, job.stored_ms);
   PutBytes(&out, job.key);
   PutBytes(&out, job.target);
   PutHeaders(&out, job.headers);
@@ -219,31 +194,43 @@ void MarkUnanswered(std::string* job_row) {
   if (job_row->size() > 1) (*job_row)[1] = static_cast<char>((*job_row)[1] | kUnanswered);
 }
 
-absl::Status DecodeJob(std::string_view bytes, JobView* view) {
+namespace {
+
+template <typename Text>
+absl::Status ReadJob(std::string_view bytes, JobOf<Text>* job) {
   Reader in(bytes);
   const uint8_t version = in.Byte();
   const uint8_t flags = in.Byte();
-  view->late_judged = (flags & kLateJudged) != 0;
-  view->unanswered = (flags & kUnanswered) != 0;
-  view->due_ms = ReadMs(&in);
-  view->sends = in.Varint();
-  view->counted_attempts = in.Varint();
-  view->source = ReadPosition(&in);
-  view->received_ms = ReadMs(&in);
-  view->stored_ms = ReadMs(&in);
-  view->key = in.Bytes();
-  view->target = in.Bytes();
-  ReadHeaders(&in, &view->headers);
-  view->body = in.Bytes();
-  view->last_error = version >= kErrorVersion ? in.Bytes() : std::string_view();
+  job->late_judged = (flags & kLateJudged) != 0;
+  job->unanswered = (flags & kUnanswered) != 0;
+  in.Varints(&job->due_ms, &job->sends, &job->counted_attempts);
+  job->source = ReadPosition(&in);
+  in.Varints(&job->received_ms, &job->stored_ms);
+  job->key = in.Bytes();
+  job->target = in.Bytes();
+  ReadHeaders(&in, &job->headers);
+  job->body = in.Bytes();
+  job->last_error = version >= kErrorVersion ? in.Bytes() : std::string_view();
   const bool given = version >= kSourceVersion && (flags & kIdGiven) != 0;
-  view->id_form = version < kSourceVersion ? IdForm::kPlain
-                  : given                  ? IdForm::kGiven
-                                           : IdForm::kSource;
-  view->id_source = given ? in.ReadBig64() : 0;
+  job->id_form = version < kSourceVersion ? IdForm::kPlain
+                 : given                  ? IdForm::kGiven
+                                          : IdForm::kSource;
+  job->id_source = given ? in.ReadBig64() : 0;
   if (version < kVersion || version > kSourceVersion || !in.AtEnd())
     return Malformed("job", bytes);
   return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status DecodeJob(std::string_view bytes, JobView* view) {
+  return ReadJob(bytes, view);
+}
+
+absl::StatusOr<Job> DecodeJob(std::string_view bytes) {
+  Job job;
+  RETURN_IF_ERROR(ReadJob(bytes, &job));
+  return job;
 }
 
 bool SameContent(const JobView& a, const Job& b) {
@@ -254,29 +241,6 @@ bool SameContent(const JobView& a, const Job& b) {
                     });
 }
 
-absl::StatusOr<Job> DecodeJob(std::string_view bytes) {
-  JobView view;
-  RETURN_IF_ERROR(DecodeJob(bytes, &view));
-  Job job{view.due_ms,
-          view.sends,
-          view.counted_attempts,
-          view.late_judged,
-          view.unanswered,
-          view.source,
-          view.received_ms,
-          view.stored_ms,
-          std::string(view.key),
-          std::string(view.target),
-          {},
-          std::string(view.body),
-          std::string(view.last_error),
-          view.id_form,
-          view.id_source};
-  job.headers.reserve(view.headers.size());
-  for (const auto& [name, value] : view.headers) job.headers.emplace_back(name, value);
-  return job;
-}
-
 JobBrief BriefOf(const Job& job) { return {job.target, job.sends, job.last_error}; }
 
 std::string EncodeRegister(const Register& reg) {
@@ -285,27 +249,20 @@ std::string EncodeRegister(const Register& reg) {
   out.reserve(128);
   out.push_back(static_cast<char>(brief ? kBriefVersion : kVersion));
   out.push_back(static_cast<char>(reg.state));
-  PutMs(&out, reg.expires_ms);
+  PutVarints(&out, reg.expires_ms);
   out.push_back(static_cast<char>((reg.schedule ? kHasSchedule : 0) |
                                   (reg.cancel ? kHasCancel : 0) |
                                   (reg.job ? kHasJob : 0) | (reg.times ? kHasTimes : 0) |
                                   (reg.collision ? kCollision : 0)));
   if (reg.schedule) {
     PutPosition(&out, reg.schedule->position);
-    PutMs(&out, reg.schedule->due_ms);
+    PutVarints(&out, reg.schedule->due_ms);
   }
   if (reg.cancel) PutPosition(&out, *reg.cancel);
-  if (reg.job) {
-    PutVarint(&out, reg.job->lane);
-    PutMs(&out, reg.job->key_ms);
-    PutVarint(&out, reg.job->seq);
-  }
-  if (reg.times) {
-    PutMs(&out, reg.times->received_ms);
-    PutMs(&out, reg.times->stored_ms);
-    PutMs(&out, reg.times->published_ms);
-    PutMs(&out, reg.times->acked_ms);
-  }
+  if (reg.job) PutVarints(&out, reg.job->lane, reg.job->key_ms, reg.job->seq);
+  if (const auto& times = reg.times)
+    PutVarints(&out, times->received_ms, times->stored_ms, times->published_ms,
+               times->acked_ms);
   if (brief) {
     PutBytes(&out, reg.brief->target);
     PutVarint(&out, reg.brief->sends);
@@ -318,28 +275,24 @@ absl::StatusOr<Register> DecodeRegister(std::string_view bytes) {
   Reader in(bytes);
   Register reg;
   const uint8_t version = in.Byte();
-  const uint8_t state = in.Byte();
-  reg.state = static_cast<JobState>(state);
-  reg.expires_ms = ReadMs(&in);
+  reg.state = static_cast<JobState>(in.Byte());
+  in.Varints(&reg.expires_ms);
   const uint8_t has = in.Byte();
   reg.collision = (has & kCollision) != 0;
   if (has & kHasSchedule) {
-    const Position position = ReadPosition(&in);
-    reg.schedule = Register::Schedule{position, ReadMs(&in)};
+    auto& schedule = reg.schedule.emplace();
+    schedule.position = ReadPosition(&in);
+    in.Varints(&schedule.due_ms);
   }
   if (has & kHasCancel) reg.cancel = ReadPosition(&in);
   if (has & kHasJob) {
-    reg.job.emplace();
-    reg.job->lane = static_cast<Lane>(in.Varint());
-    reg.job->key_ms = ReadMs(&in);
-    reg.job->seq = in.Varint();
+    JobKey& row = reg.job.emplace();
+    in.Varints(&row.lane, &row.key_ms, &row.seq);
   }
   if (has & kHasTimes) {
-    reg.times.emplace();
-    reg.times->received_ms = ReadMs(&in);
-    reg.times->stored_ms = ReadMs(&in);
-    reg.times->published_ms = ReadMs(&in);
-    reg.times->acked_ms = ReadMs(&in);
+    Times& times = reg.times.emplace();
+    in.Varints(&times.received_ms, &times.stored_ms, &times.published_ms,
+               &times.acked_ms);
   }
   if (version == kBriefVersion) {
     reg.brief.emplace();
@@ -347,12 +300,12 @@ absl::StatusOr<Register> DecodeRegister(std::string_view bytes) {
     reg.brief->sends = in.Varint();
     reg.brief->last_error = in.Bytes();
   }
-  if ((version != kVersion && version != kBriefVersion) || !ValidState(state) ||
+  if ((version != kVersion && version != kBriefVersion) || !ValidState(reg.state) ||
       !in.AtEnd())
     return Malformed("register", bytes);
   if (IsLive(reg.state) && (!reg.job || !reg.schedule))
     return Corrupt("register of a live job names no row");
-  // What reads registers counts on these (sched/registers.cc).
+  // Readers of registers rely on these (sched/registers.cc).
   if (reg.state == JobState::kCancelled ? !reg.cancel : !reg.schedule)
     return Corrupt("register of a key that is " + std::string(Name(reg.state)) +
                    " does not say by which event");
@@ -368,7 +321,7 @@ std::string EncodeDead(const Dead& dead) {
   out.push_back(static_cast<char>(kVersion));
   out.push_back(dead.reference_only ? 1 : 0);
   PutBytes(&out, dead.reason);
-  PutMs(&out, dead.at_ms);
+  PutVarints(&out, dead.at_ms);
   PutPosition(&out, dead.source);
   PutBytes(&out, dead.subject);
   PutHeaders(&out, dead.headers);
@@ -383,7 +336,7 @@ absl::StatusOr<Dead> DecodeDead(std::string_view bytes) {
   const uint8_t version = in.Byte();
   dead.reference_only = (in.Byte() & 1) != 0;
   dead.reason = in.Bytes();
-  dead.at_ms = ReadMs(&in);
+  in.Varints(&dead.at_ms);
   dead.source = ReadPosition(&in);
   dead.subject = in.Bytes();
   ReadHeaders(&in, &dead.headers);
@@ -396,9 +349,8 @@ absl::StatusOr<Dead> DecodeDead(std::string_view bytes) {
 int64_t ExpiresMs(std::string_view register_bytes) {
   Reader in(register_bytes);
   if (in.Byte() != kVersion) return 0;
-  const uint8_t state = in.Byte();
-  if (!ValidState(state) || !IsClosed(static_cast<JobState>(state))) return 0;
-  const int64_t expires_ms = ReadMs(&in);
+  if (!IsClosed(static_cast<JobState>(in.Byte()))) return 0;
+  const auto expires_ms = static_cast<int64_t>(in.Varint());
   return in.ok() && expires_ms > 0 ? expires_ms : 0;
 }
 

@@ -105,17 +105,16 @@ inline constexpr uint64_t kEra = uint64_t{1} << 32;
 // JetStream's time.
 [[nodiscard]] int Compare(const Position& a, const Position& b);
 
-// What a fired message's Nats-Msg-Id ends with (job/fired.h).
+// The end of a fired message's Nats-Msg-Id (job/fired.h).
 enum class IdForm : uint8_t {
   kSource,  // the position of the job's schedule: stream, sequence, time
   kGiven,   // the position of an older schedule, which had the same content
   kPlain,   // no position: the row was written before ids had one
 };
 
-using Headers = std::vector<std::pair<std::string, std::string>>;
-
 // A future message, rendered and checked when it was scheduled.
-struct Job {
+template <typename Text>
+struct JobOf {
   int64_t due_ms = 0;             // the user's due time; JobKey::key_ms may be later
   uint64_t sends = 0;             // attempts begun and answered, or timed out
   uint64_t counted_attempts = 0;  // refused ones, which count for retry.attempts
@@ -124,35 +123,20 @@ struct Job {
   Position source;                // of the newest schedule
   int64_t received_ms = 0;
   int64_t stored_ms = 0;
-  std::string key;     // the user's own key, without the rule
-  std::string target;  // subject the job is published to
-  Headers headers;
-  std::string body;
-  std::string last_error;  // why the last attempt failed, at most kErrorBytesMax
+  Text key;     // the user's own key, without the rule
+  Text target;  // subject the job is published to
+  std::vector<std::pair<Text, Text>> headers;
+  Text body;
+  Text last_error;  // why the last attempt failed, at most kErrorBytesMax
   IdForm id_form = IdForm::kSource;
   uint64_t id_source = 0;  // kGiven: SourceHash of that schedule
 
-  bool operator==(const Job&) const = default;
+  bool operator==(const JobOf&) const = default;
 };
-
+using Job = JobOf<std::string>;
 // A decoded job row. Views are valid as long as the decoded bytes.
-struct JobView {
-  int64_t due_ms = 0;
-  uint64_t sends = 0;
-  uint64_t counted_attempts = 0;
-  bool late_judged = false;
-  bool unanswered = false;
-  Position source;
-  int64_t received_ms = 0;
-  int64_t stored_ms = 0;
-  std::string_view key;
-  std::string_view target;
-  std::vector<std::pair<std::string_view, std::string_view>> headers;
-  std::string_view body;
-  std::string_view last_error;
-  IdForm id_form = IdForm::kSource;
-  uint64_t id_source = 0;
-};
+using JobView = JobOf<std::string_view>;
+using Headers = decltype(Job::headers);
 
 // Whether both publish the same message to the same target.
 [[nodiscard]] bool SameContent(const JobView& a, const Job& b);

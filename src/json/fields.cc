@@ -1,6 +1,5 @@
 #include "json/fields.h"
 
-#include <optional>
 #include <utility>
 
 #include "absl/strings/escaping.h"
@@ -10,16 +9,6 @@ namespace expirer {
 namespace {
 
 constexpr std::string_view kBase64 = "_base64";
-
-template <typename Number>
-absl::Status ParseNumber(const JsonValue& value, Number* number) {
-  const std::optional<Number> integer = JsonInteger<Number>(value);
-  *number = integer.value_or(0);
-  if (integer) return absl::OkStatus();
-  return Invalid(value.IsInteger()
-                     ? "it is out of range"
-                     : "expected an integer, it is " + std::string(Name(value.kind)));
-}
 
 }  // namespace
 
@@ -57,27 +46,18 @@ JsonValue JsonFields::Take(std::string_view name, Need need) {
   return value;
 }
 
-uint64_t JsonFields::Unsigned(std::string_view name, Need need, uint64_t max) {
-  const JsonValue value = Take(name, need);
-  if (value.kind == JsonValue::Kind::kMissing) return 0;
-  uint64_t number = 0;
-  Fail(name, ParseNumber(value, &number));
-  if (number > max) Fail(name, Invalid("it is out of range"));
-  return status_.ok() ? number : 0;
+void JsonFields::FailInteger(std::string_view name, const JsonValue& found) {
+  if (found.kind == JsonValue::Kind::kMissing) return;
+  Fail(name, Invalid(found.IsInteger() ? "it is out of range"
+                                       : "expected an integer, it is " +
+                                             std::string(Name(found.kind))));
 }
 
-int64_t JsonFields::Signed(std::string_view name, Need need) {
-  const JsonValue value = Take(name, need);
-  int64_t number = 0;
-  if (value.kind != JsonValue::Kind::kMissing) Fail(name, ParseNumber(value, &number));
-  return number;
-}
-
-bool JsonFields::Flag(std::string_view name) {
-  const JsonValue value = Take(name, Need::kOptional);
-  if (value.kind != JsonValue::Kind::kMissing && value.kind != JsonValue::Kind::kBool)
-    Fail(name, Invalid("expected true or false, it is " + std::string(Name(value.kind))));
-  return status_.ok() && value.raw == "true";
+void JsonFields::Read(std::string_view name, Need need, bool* value) {
+  const JsonValue found = Take(name, need);
+  *value = found.raw == "true";
+  if (found.kind != JsonValue::Kind::kMissing && found.kind != JsonValue::Kind::kBool)
+    Fail(name, Invalid("expected true or false, it is " + std::string(Name(found.kind))));
 }
 
 std::string JsonFields::Text(std::string_view name, Need need) {

@@ -2,9 +2,9 @@
 // name is known. In the text the members may come in any order.
 #pragma once
 
-#include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -22,12 +22,19 @@ class JsonFields {
   explicit JsonFields(std::string_view object);
 
   [[nodiscard]] bool Has(std::string_view name) const;
-  // An integer from 0 to `max`.
-  [[nodiscard]] uint64_t Unsigned(std::string_view name, Need need,
-                                  uint64_t max = UINT64_MAX);
-  [[nodiscard]] int64_t Signed(std::string_view name, Need need);
-  // true or false; false if the member is absent.
-  [[nodiscard]] bool Flag(std::string_view name);
+  // Reads members: name, variable, name, variable and so on. Must refuses an object that
+  // lacks one; May makes its variable zero, false or empty. A variable is an integer of
+  // any type, whose range is checked, a bool, or a std::string, which is read like Text.
+  template <typename Value, typename... More>
+  void Must(std::string_view name, Value* value, const More&... more) {
+    Read(name, Need::kRequired, value);
+    if constexpr (sizeof...(more) > 0) Must(more...);
+  }
+  template <typename Value, typename... More>
+  void May(std::string_view name, Value* value, const More&... more) {
+    Read(name, Need::kOptional, value);
+    if constexpr (sizeof...(more) > 0) May(more...);
+  }
   // The string NAME, or the bytes that the string NAME_base64 encodes.
   [[nodiscard]] std::string Text(std::string_view name, Need need);
   // Calls `read` with the members of the object NAME, of which it must read every
@@ -46,6 +53,18 @@ class JsonFields {
  private:
   // Kind kMissing if it is absent, or after an error.
   JsonValue Take(std::string_view name, Need need);
+  template <typename Integer>
+  void Read(std::string_view name, Need need, Integer* value) {
+    const JsonValue found = Take(name, need);
+    const std::optional<Integer> integer = JsonInteger<Integer>(found);
+    *value = integer.value_or(0);
+    if (!integer) FailInteger(name, found);
+  }
+  void Read(std::string_view name, Need need, bool* value);
+  void Read(std::string_view name, Need need, std::string* value) {
+    *value = Text(name, need);
+  }
+  void FailInteger(std::string_view name, const JsonValue& found);
 
   absl::Status status_;
   std::map<std::string, JsonValue, std::less<>> left_;

@@ -1,7 +1,5 @@
 #include "json/writer.h"
 
-#include <fmt/format.h>
-
 #include "absl/strings/escaping.h"
 #include "base/coding.h"
 #include "base/visible.h"
@@ -74,16 +72,6 @@ void JsonWriter::AddOne(std::string_view name, JsonBytes value) {
   if (IsUtf8(value.bytes)) return AddOne(name, value.bytes);
   AddOne(std::string(name) + "_base64",
          absl::Base64Escape({value.bytes.data(), value.bytes.size()}));
-}
-
-void JsonWriter::PutSigned(int64_t number) {
-  const fmt::format_int digits(number);
-  out_.append(digits.data(), digits.size());
-}
-
-void JsonWriter::PutUnsigned(uint64_t number) {
-  const fmt::format_int digits(number);
-  out_.append(digits.data(), digits.size());
 }
 
 void JsonWriter::Separate() {

@@ -116,10 +116,8 @@ class JsonWriter {
   void Put(const Value& value) {
     if constexpr (std::is_same_v<Value, bool>)
       out_ += value ? "true" : "false";
-    else if constexpr (std::is_integral_v<Value> && std::is_signed_v<Value>)
-      PutSigned(value);
     else if constexpr (std::is_integral_v<Value>)
-      PutUnsigned(value);
+      out_ += std::to_string(value);
     else if constexpr (std::is_same_v<Value, Json>)
       out_ += value.text;
     else
@@ -131,8 +129,6 @@ class JsonWriter {
     for (const Value& value : values) Item(value);
     End();
   }
-  void PutSigned(int64_t number);
-  void PutUnsigned(uint64_t number);
 
   // The comma and line break before a member or item.
   void Separate();
