@@ -18,6 +18,12 @@
 namespace expirer {
 namespace {
 
+template <typename Value>
+absl::Status Move(absl::StatusOr<Value> from, Value* to) {
+  if (from.ok()) *to = *std::move(from);
+  return from.status();
+}
+
 absl::StatusOr<std::string> Unbase64(const JsonValue& value) {
   ASSIGN_OR_RETURN(const std::string text, JsonString(value));
   std::string bytes;
@@ -25,31 +31,19 @@ absl::StatusOr<std::string> Unbase64(const JsonValue& value) {
   return bytes;
 }
 
-absl::Status ReadAt(const JsonValue& value, TraceLine* line) {
-  ASSIGN_OR_RETURN(const std::string text, JsonString(value));
-  ASSIGN_OR_RETURN(line->at_ns, ParseRfc3339Ns(text));
-  return absl::OkStatus();
-}
-
-absl::Status ReadDo(const JsonValue& value, TraceLine* line) {
+absl::Status ReadDo(const std::string& text, TraceLine::What* to) {
   using What = TraceLine::What;
   static constexpr std::pair<std::string_view, What> kNames[] = {
       {"crash", What::kCrash},
       {"redeliver", What::kRedeliver},
       {"nats-down", What::kNatsDown},
       {"nats-up", What::kNatsUp}};
-  ASSIGN_OR_RETURN(const std::string text, JsonString(value));
   for (const auto& [name, what] : kNames) {
     if (text != name) continue;
-    line->what = what;
+    *to = what;
     return absl::OkStatus();
   }
   return Invalid("expected crash, redeliver, nats-down or nats-up");
-}
-
-absl::Status ReadSubject(const JsonValue& value, TraceLine* line) {
-  ASSIGN_OR_RETURN(line->subject, JsonString(value));
-  return CheckMessageSubject(line->subject);
 }
 
 absl::StatusOr<std::string> HeaderValue(const JsonValue& value) {
@@ -60,19 +54,15 @@ absl::StatusOr<std::string> HeaderValue(const JsonValue& value) {
   return Unbase64(members.front().second);
 }
 
+// `value` is one value or a list of them.
 absl::Status ReadHeader(const std::string& name, const JsonValue& value,
                         Headers* headers) {
   if (name.empty()) return Invalid("a name is empty");
-  if (value.kind != JsonValue::Kind::kArray) {
-    ASSIGN_OR_RETURN(std::string text, HeaderValue(value));
-    headers->emplace_back(name, std::move(text));
-    return absl::OkStatus();
-  }
-  ASSIGN_OR_RETURN(const std::vector<JsonValue> items, JsonItems(value.raw));
-  for (const JsonValue& item : items) {
-    ASSIGN_OR_RETURN(std::string text, HeaderValue(item));
-    headers->emplace_back(name, std::move(text));
-  }
+  const bool list = value.kind == JsonValue::Kind::kArray;
+  const auto values = list ? JsonItems(value.raw) : std::vector<JsonValue>{value};
+  RETURN_IF_ERROR(values.status());
+  for (const JsonValue& one : *values)
+    RETURN_IF_ERROR(Move(HeaderValue(one), &headers->emplace_back(name, "").second));
   return absl::OkStatus();
 }
 
@@ -84,72 +74,60 @@ absl::Status ReadHeaderPairs(const JsonValue& value, Headers* headers) {
     ASSIGN_OR_RETURN(const std::vector<JsonValue> pair,
                      JsonItems(array ? item.raw : "[]"));
     if (pair.size() != 2) return Invalid("expected arrays of a name and a value");
-    ASSIGN_OR_RETURN(std::string name, JsonString(pair[0]));
+    auto& [name, text] = headers->emplace_back();
+    RETURN_IF_ERROR(Move(JsonString(pair[0]), &name));
     if (name.empty()) return Invalid("a name is empty");
-    ASSIGN_OR_RETURN(std::string text, HeaderValue(pair[1]));
-    headers->emplace_back(std::move(name), std::move(text));
+    RETURN_IF_ERROR(Move(HeaderValue(pair[1]), &text));
   }
   return absl::OkStatus();
 }
 
-absl::Status ReadHeaders(const JsonValue& value, TraceLine* line) {
-  if (value.kind == JsonValue::Kind::kArray)
-    return ReadHeaderPairs(value, &line->headers);
+absl::Status ReadHeaders(const JsonValue& value, Headers* headers) {
+  if (value.kind == JsonValue::Kind::kArray) return ReadHeaderPairs(value, headers);
   if (value.kind != JsonValue::Kind::kObject)
     return Invalid("expected an object, or an array of names and values");
   ASSIGN_OR_RETURN(const std::vector<JsonMember> members, JsonMembers(value.raw));
   if (members.size() == 1 && members[0].first.empty()) {
     ASSIGN_OR_RETURN(const std::string block, HeaderValue(members[0].second));
-    (void)ReadHeaderBlock(block, &line->headers);  // the rules say what is wrong
+    (void)ReadHeaderBlock(block, headers);  // the rules say what is wrong
     return absl::OkStatus();
   }
-  for (const auto& [name, one] : members)
-    RETURN_IF_ERROR(ReadHeader(name, one, &line->headers));
+  for (const auto& [name, one] : members) RETURN_IF_ERROR(ReadHeader(name, one, headers));
   return absl::OkStatus();
 }
 
-absl::Status ReadJson(const JsonValue& value, TraceLine* line) {
-  line->payload = value.raw;
-  return absl::OkStatus();
-}
+enum : size_t { kAt, kDo, kSubject, kHeaders, kJson, kPayload, kBase64, kStream, kSeq };
+constexpr std::string_view kNames[] = {"at",   "do",      "subject",        "headers",
+                                       "json", "payload", "payload_base64", "stream",
+                                       "seq"};
 
-absl::Status ReadPayload(const JsonValue& value, TraceLine* line) {
-  ASSIGN_OR_RETURN(line->payload, JsonString(value));
-  return absl::OkStatus();
-}
-
-absl::Status ReadBase64(const JsonValue& value, TraceLine* line) {
-  ASSIGN_OR_RETURN(line->payload, Unbase64(value));
-  return absl::OkStatus();
-}
-
-absl::Status ReadStream(const JsonValue& value, TraceLine* line) {
-  ASSIGN_OR_RETURN(line->stream, JsonString(value));
+absl::Status ReadMember(size_t member, const JsonValue& value, TraceLine* line) {
+  switch (member) {
+    case kHeaders: return ReadHeaders(value, &line->headers);
+    case kJson: line->payload = value.raw; return absl::OkStatus();
+    case kBase64: return Move(Unbase64(value), &line->payload);
+    case kSeq:
+      line->seq = JsonInteger<uint64_t>(value).value_or(0);
+      if (line->seq > 0) return absl::OkStatus();
+      return Invalid("expected an integer from 1 on");
+    default: break;
+  }
+  ASSIGN_OR_RETURN(std::string text, JsonString(value));
+  switch (member) {
+    case kAt: return Move(ParseRfc3339Ns(text), &line->at_ns);
+    case kDo: return ReadDo(text, &line->what);
+    case kSubject:
+      line->subject = std::move(text);
+      return CheckMessageSubject(line->subject);
+    case kPayload: line->payload = std::move(text); return absl::OkStatus();
+    default: break;
+  }
+  line->stream = std::move(text);
   const bool named = !line->stream.empty() && line->stream != kFileStream;
   return named ? absl::OkStatus() : Invalid("expected the name of a stream");
 }
 
-absl::Status ReadSeq(const JsonValue& value, TraceLine* line) {
-  line->seq = JsonInteger<uint64_t>(value).value_or(0);
-  return line->seq > 0 ? absl::OkStatus() : Invalid("expected an integer from 1 on");
-}
-
-struct Member {
-  std::string_view name;
-  absl::Status (*read)(const JsonValue& value, TraceLine* line);
-};
-enum : size_t { kAt, kDo, kSubject, kHeaders, kJson, kPayload, kBase64, kStream, kSeq };
-constexpr Member kMembers[] = {{"at", ReadAt},
-                               {"do", ReadDo},
-                               {"subject", ReadSubject},
-                               {"headers", ReadHeaders},
-                               {"json", ReadJson},
-                               {"payload", ReadPayload},
-                               {"payload_base64", ReadBase64},
-                               {"stream", ReadStream},
-                               {"seq", ReadSeq}};
-
-using Seen = std::bitset<std::size(kMembers)>;  // the members that a line has
+using Seen = std::bitset<std::size(kNames)>;  // the members that a line has
 
 absl::Status CheckTogether(const Seen& seen) {
   if (!seen[kAt]) return Invalid("it has no `at`");
@@ -191,12 +169,12 @@ absl::Status ParseTraceLine(std::string_view text, TraceLine* line) {
   ASSIGN_OR_RETURN(const std::vector<JsonMember> members, JsonMembers(text));
   Seen seen;
   for (const auto& [name, value] : members) {
-    size_t at = 0;
-    while (at < std::size(kMembers) && kMembers[at].name != name) ++at;
-    if (at == std::size(kMembers)) return Invalid("`" + name + "` is not known");
-    if (seen[at]) return Invalid("`" + name + "` is there twice");
-    seen.set(at);
-    const absl::Status read = kMembers[at].read(value, line);
+    size_t member = 0;
+    while (member < std::size(kNames) && kNames[member] != name) ++member;
+    if (member == std::size(kNames)) return Invalid("`" + name + "` is not known");
+    if (seen[member]) return Invalid("`" + name + "` is there twice");
+    seen.set(member);
+    const absl::Status read = ReadMember(member, value, line);
     if (!read.ok()) return Annotate(read, "`" + name + "`");
   }
   return CheckTogether(seen);
