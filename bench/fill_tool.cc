@@ -18,7 +18,7 @@
 #include "base/duration.h"
 #include "base/log.h"
 #include "load/scattered_key.h"
-#include "net/memory_bus.h"
+#include "net/instant_bus.h"
 #include "sched/scheduler.h"
 
 namespace expirer {
@@ -50,9 +50,7 @@ class Filler {
         spread_ms_(spread_ms),
         rules_(OneRule(flags.rule)),
         scheduler_(Options(), rules_, store, &committer_, &bus_, &bus_),
-        store_(store) {
-    bus_.SetRecording(false);
-  }
+        store_(store) {}
 
   absl::Status Run(int64_t first_in_ms) {
     RETURN_IF_ERROR(scheduler_.Load(Now()));
@@ -116,7 +114,7 @@ class Filler {
   std::mt19937_64 random_{std::random_device()()};
   const std::vector<Rule> rules_;
   Inbox inbox_{1, [] {}};
-  MemoryBus bus_{&inbox_};
+  InstantBus bus_{&inbox_};
   ManualCommitter committer_;
   Scheduler scheduler_;
   Store* const store_;

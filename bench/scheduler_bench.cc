@@ -15,10 +15,10 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "benchmark/benchmark.h"
-#include "net/memory_bus.h"
 #include "sched/scheduler.h"
 #include "store/committer.h"
 #include "support/commands.h"
+#include "support/memory_bus.h"
 
 namespace expirer {
 namespace {

@@ -15,7 +15,7 @@ namespace expirer {
 namespace {
 
 std::string Fired(const Fire& fire) {
-  const MemoryBus::Published& message = *fire.message;
+  const InstantBus::Published& message = *fire.message;
   std::string text = Visible(fmt::format("  {} fires at {} to {}", fire.job,
                                          FormatRfc3339Ms(fire.at_ms), message.target)) +
                      "\n";

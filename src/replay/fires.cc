@@ -8,7 +8,7 @@
 
 namespace expirer {
 
-Fire FireOf(int64_t at_ms, const MemoryBus::Published& message) {
+Fire FireOf(int64_t at_ms, const InstantBus::Published& message) {
   Fire fire;
   fire.at_ms = at_ms;
   fire.job = PercentDecoded(message.Header("Expirer-Job"));
@@ -20,7 +20,7 @@ Fire FireOf(int64_t at_ms, const MemoryBus::Published& message) {
   return fire;
 }
 
-const Headers& SentHeaders(const MemoryBus::Published& message) {
+const Headers& SentHeaders(const InstantBus::Published& message) {
   static const Headers kNone;
   return message.via == Transport::kStan ? kNone : message.headers;
 }

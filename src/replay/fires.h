@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "net/memory_bus.h"
+#include "net/instant_bus.h"
 
 namespace expirer {
 
@@ -17,15 +17,15 @@ struct Fire {
   int64_t due_ms = 0;
   std::string job;  // <rule>/<key>, decoded
   std::string attempt;
-  const MemoryBus::Published* message = nullptr;
+  const InstantBus::Published* message = nullptr;
 };
 
 // The fire that was published at `at_ms`. REQUIRES: a Scheduler published it, so that it
 // has all headers.
-[[nodiscard]] Fire FireOf(int64_t at_ms, const MemoryBus::Published& message);
+[[nodiscard]] Fire FireOf(int64_t at_ms, const InstantBus::Published& message);
 
 // The headers that reach a subscriber: over NATS Streaming none.
-[[nodiscard]] const Headers& SentHeaders(const MemoryBus::Published& message);
+[[nodiscard]] const Headers& SentHeaders(const InstantBus::Published& message);
 
 // Appends {"at":…,"job":…,"due":…,"lateness_ms":…,"attempt":…,"subject":…,
 // "headers":{…},"payload":"…"} without a newline; headers and payload as in

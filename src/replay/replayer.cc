@@ -30,13 +30,11 @@ struct Replayer::Process {
   Process(const SchedulerOptions& options, const std::vector<Rule>& rules, Store* store)
       : inbox(0, [] {}),
         bus(&inbox),
-        scheduler(options, rules, store, &committer, &bus, &bus) {
-    bus.SetRecording(false);  // of all that was ever published nothing is kept
-  }
+        scheduler(options, rules, store, &committer, &bus, &bus) {}
   ManualCommitter committer;
   uint64_t synced = 0;
   Inbox inbox;  // of completions; messages are handed over as they are made
-  MemoryBus bus;
+  InstantBus bus;
   Scheduler scheduler;
   std::vector<Completion> completions;
   std::vector<Request> requests;
@@ -65,7 +63,7 @@ absl::Status Replayer::Open() {
   store.path = options_.store;
   ASSIGN_OR_RETURN(store_, Store::Open(store));
   process_ = std::make_unique<Process>(options_.scheduler, rules_, store_.get());
-  process_->bus.OnPublish([this](const MemoryBus::Published& message) {
+  process_->bus.OnPublish([this](const InstantBus::Published& message) {
     ++summary_.attempts;
     Noticed(clock_.NowMs());
     if (options_.on_fire) options_.on_fire(FireOf(clock_.NowMs(), message));

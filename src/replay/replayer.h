@@ -34,7 +34,7 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "net/memory_bus.h"
+#include "net/instant_bus.h"
 #include "replay/fires.h"
 #include "replay/trace.h"
 #include "sched/scheduler.h"

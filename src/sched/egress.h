@@ -16,7 +16,7 @@ namespace expirer {
 
 using HeaderViews = std::vector<std::pair<std::string_view, std::string_view>>;
 
-// Publishes jobs. Forms: net/nats_egress (real), net/memory_bus (in memory).
+// Publishes jobs. Forms: net/nats_egress (real), net/instant_bus (in memory).
 class Egress {
  public:
   virtual ~Egress() = default;

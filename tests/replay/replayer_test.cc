@@ -163,7 +163,7 @@ TEST(Replayer, LeavesAWholeStore) {
 }
 
 TEST(FireDiff, KeepsOnlyWhatDiffers) {
-  MemoryBus::Published message;
+  InstantBus::Published message;
   message.target = "out";
   message.headers = {{"Expirer-Job", "r/k"},
                      {"Expirer-Due", "2027-02-01T10:15:00.000Z"},

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "net/memory_bus.h"
 #include "sched/queues.h"
 #include "sim/event.h"
+#include "support/memory_bus.h"
 
 namespace expirer::sim {
 

@@ -18,10 +18,10 @@
 #include <vector>
 
 #include "api/dead.h"
-#include "net/memory_bus.h"
 #include "sched/queues.h"
 #include "sched/scheduler.h"
 #include "sim/ids.h"
+#include "support/memory_bus.h"
 
 namespace expirer::sim {
 

@@ -8,10 +8,10 @@
 #include <utility>
 #include <vector>
 
-#include "net/memory_bus.h"
 #include "sched/scheduler.h"
 #include "sim/world.h"
 #include "store/committer.h"
+#include "support/memory_bus.h"
 
 namespace expirer::sim {
 

@@ -21,12 +21,12 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "net/memory_bus.h"
 #include "sched/gap_watch.h"
 #include "sched/scheduler.h"
 #include "sim/oracle.h"
 #include "sim/streams.h"
 #include "store/committer.h"
+#include "support/memory_bus.h"
 #include "support/page_fs.h"
 #include "support/seed.h"
 

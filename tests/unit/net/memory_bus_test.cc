@@ -1,4 +1,4 @@
-#include "net/memory_bus.h"
+#include "support/memory_bus.h"
 
 #include <gtest/gtest.h>
 

@@ -6,8 +6,8 @@
 #include <variant>
 
 #include "base/clock.h"
-#include "net/memory_bus.h"
 #include "net/stan.h"
+#include "support/memory_bus.h"
 #include "support/nats_server.h"
 
 namespace expirer {

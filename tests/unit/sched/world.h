@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "net/memory_bus.h"
 #include "sched/audit.h"
 #include "sched/rename.h"
 #include "sched/scheduler.h"
+#include "support/memory_bus.h"
 #include "support/temp_dir.h"
 
 namespace expirer {
