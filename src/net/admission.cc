@@ -158,20 +158,18 @@ absl::StatusOr<Admission::Verdict> Admission::Judge(
 absl::Status Admission::Replace(const std::vector<WishedSource>& sources) {
   for (const WishedSource& source : sources) {
     const auto info = js_->Consumer(source.stream.name, source.wish.durable);
-    const bool there = info.ok();
-    if (!there && JetStreamCode(info.status()) != kConsumerNotFound) return info.status();
-    if (there && !replace_all_) {
+    if (!info.ok() && JetStreamCode(info.status()) != kConsumerNotFound)
+      return info.status();
+    if (info.ok() && !replace_all_) {
       ASSIGN_OR_RETURN(const std::string objection, Examine(source));
       if (objection.empty()) continue;
     }
-    if (there)
+    if (info.ok())
       RETURN_IF_ERROR(js_->DeleteConsumer(source.stream.name, source.wish.durable));
     ConsumerWish wish = source.wish;
     wish.floor.reset();
-    if (const std::string was = std::exchange(wish.was, ""); !was.empty()) {
-      absl::Status gone = js_->DeleteConsumer(source.stream.name, was);
-      if (!gone.ok() && JetStreamCode(gone) != kConsumerNotFound) return gone;
-    }
+    if (const std::string was = std::exchange(wish.was, ""); !was.empty())
+      RETURN_IF_ERROR(js_->DeleteConsumer(source.stream.name, was));
     // Nobody knows where the consumer of a rule with `deliver: new` began.
     if (wish.deliver.from == Deliver::From::kNew) wish.deliver = Deliver();
     RETURN_IF_ERROR(EnsureConsumer(js_, source.stream, wish).status());

@@ -249,26 +249,26 @@ void Connection::Tick() {
 }
 
 absl::Status Connection::SetHandlers(natsOptions* options) {
-  // A nats.c connection must not reconnect: Run makes a new one.
-  natsStatus s = natsOptions_SetAllowReconnect(options, false);
-  // Lets nats.c's pool have one delivery thread with one list of messages.
-  if (s == NATS_OK) s = natsOptions_UseGlobalMessageDelivery(options, options_.ordered);
-  // Makes the server send something regularly. Serve checks that it does, because nats.c
-  // only counts unanswered pings, and an answer may wait behind many pulled messages.
-  if (s == NATS_OK) s = natsOptions_SetPingInterval(options, kPingMs);
-  if (s == NATS_OK) s = natsOptions_SetMaxPingsOut(options, kPingsOutMax);
-  // With an event loop "as soon as possible" means: call WantWrite at once
-  // instead of after up to a millisecond, from a flusher thread.
-  if (s == NATS_OK) s = natsOptions_SetSendAsap(options, true);
-  if (s == NATS_OK) s = natsOptions_SetIOBufSize(options, kIoBufferBytes);
-  if (s == NATS_OK) {
-    s = natsOptions_SetEventLoop(options, this, Callbacks::Attach, Callbacks::Read,
-                                 Callbacks::WantWrite, Callbacks::Detach);
-  }
-  if (s == NATS_OK) s = natsOptions_SetErrorHandler(options, Callbacks::OnError, link_);
-  if (s == NATS_OK)
-    s = natsOptions_SetLameDuckModeCB(options, Callbacks::OnLameDuck, link_);
-  return FromNats(s, "connection options");
+  return FromNats(
+      FirstError(
+          // A nats.c connection must not reconnect: Run makes a new one.
+          natsOptions_SetAllowReconnect(options, false),
+          // Lets nats.c's pool have one delivery thread with one list of messages.
+          natsOptions_UseGlobalMessageDelivery(options, options_.ordered),
+          // Makes the server send something regularly. Serve checks that it does, because
+          // nats.c only counts unanswered pings, and an answer may wait behind many
+          // pulled messages.
+          natsOptions_SetPingInterval(options, kPingMs),
+          natsOptions_SetMaxPingsOut(options, kPingsOutMax),
+          // With an event loop "as soon as possible" means: call WantWrite at once
+          // instead of after up to a millisecond, from a flusher thread.
+          natsOptions_SetSendAsap(options, true),
+          natsOptions_SetIOBufSize(options, kIoBufferBytes),
+          natsOptions_SetEventLoop(options, this, Callbacks::Attach, Callbacks::Read,
+                                   Callbacks::WantWrite, Callbacks::Detach),
+          natsOptions_SetErrorHandler(options, Callbacks::OnError, link_),
+          natsOptions_SetLameDuckModeCB(options, Callbacks::OnLameDuck, link_)),
+      "connection options");
 }
 
 absl::Status Connection::Connect() {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <fstream>
 #include <set>
 #include <utility>
 
@@ -27,15 +26,15 @@ absl::StatusOr<std::string> Read(const std::string& what, const std::string& pat
   return text;
 }
 
-// Whether a line of `text` is a word of `length` (0: any) that begins so.
-bool HasLine(std::string_view text, std::string_view begin, size_t length) {
+// The first line of `text` that is a word of `length` (0: any) and begins so; "" = none.
+std::string FindLine(std::string_view text, std::string_view begin, size_t length) {
   while (!text.empty()) {
     const size_t end = std::min(text.find('\n'), text.size());
-    const std::string line = Trimmed(text.substr(0, end));
-    if (line.starts_with(begin) && (length == 0 || line.size() == length)) return true;
+    std::string line = Trimmed(text.substr(0, end));
+    if (line.starts_with(begin) && (length == 0 || line.size() == length)) return line;
     text.remove_prefix(std::min(end + 1, text.size()));
   }
-  return false;
+  return "";
 }
 
 constexpr size_t kSeedLength = 58;
@@ -44,14 +43,15 @@ constexpr size_t kPublicKeyLength = 56;
 absl::Status CheckIdentityFiles(const ConnectionOptions& options) {
   if (!options.creds.empty()) {
     ASSIGN_OR_RETURN(const std::string text, Read("credentials file", options.creds));
-    if (!HasLine(text, "eyJ", 0) || !HasLine(text, "SU", kSeedLength))
+    if (FindLine(text, "eyJ", 0).empty() || FindLine(text, "SU", kSeedLength).empty())
       return Unavailable("credentials file " + options.creds +
                          " needs a user's JWT (eyJ...) and the seed of its key (SU...), "
                          "as `nsc generate creds` writes them");
   }
   if (options.nkey.empty()) return absl::OkStatus();
   ASSIGN_OR_RETURN(const std::string text, Read("nkey file", options.nkey));
-  if (!HasLine(text, "SU", kSeedLength) || !HasLine(text, "U", kPublicKeyLength))
+  if (FindLine(text, "SU", kSeedLength).empty() ||
+      FindLine(text, "U", kPublicKeyLength).empty())
     return Unavailable("nkey file " + options.nkey +
                        " needs a user's seed (SU...) and, on a line of its own, the "
                        "public key (U...), as `nsc generate nkey --user` writes them");
@@ -62,24 +62,18 @@ absl::Status CheckIdentityFiles(const ConnectionOptions& options) {
 // of the nkey file.
 natsStatus SignNonce(char** error, unsigned char** signature, int* length,
                      const char* nonce, void* closure) {
-  std::string seed;
-  std::ifstream file(*static_cast<const std::string*>(closure));
-  for (std::string line; std::getline(file, line);) {
-    if (line = Trimmed(line); line.rfind("SU", 0) == 0) seed = line;
-  }
+  std::string text = ReadFile(*static_cast<const std::string*>(closure)).value_or("");
+  std::string seed = FindLine(text, "SU", kSeedLength);
   const natsStatus s = nats_Sign(seed.c_str(), nonce, signature, length);
-  std::fill(seed.begin(), seed.end(), '\0');
+  for (std::string* secret : {&text, &seed})
+    std::fill(secret->begin(), secret->end(), '\0');
   if (s != NATS_OK) *error = strdup("cannot sign with the nkey file's seed");
   return s;
 }
 
 absl::Status ApplyNKey(const std::string& path, natsOptions* out) {
-  std::string public_key;
-  std::ifstream file(path);
-  for (std::string line; std::getline(file, line);) {
-    if (line = Trimmed(line); line.size() == kPublicKeyLength && line[0] == 'U')
-      public_key = line;
-  }
+  const std::string public_key =
+      FindLine(ReadFile(path).value_or(""), "U", kPublicKeyLength);
   if (public_key.empty()) {
     return Unavailable(
         "nkey file " + path +
@@ -229,10 +223,11 @@ absl::Status ApplyOptions(const ConnectionOptions& options,
   }
   std::vector<const char*> urls;
   for (const std::string& server : servers) urls.push_back(server.c_str());
-  natsStatus s = natsOptions_SetServers(out, urls.data(), static_cast<int>(urls.size()));
-  if (s == NATS_OK) s = natsOptions_SetName(out, name.c_str());
-  if (s == NATS_OK) s = natsOptions_SetTimeout(out, options.connect_timeout_ms);
-  RETURN_IF_ERROR(FromNats(s, "connection options"));
+  RETURN_IF_ERROR(FromNats(
+      FirstError(natsOptions_SetServers(out, urls.data(), static_cast<int>(urls.size())),
+                 natsOptions_SetName(out, name.c_str()),
+                 natsOptions_SetTimeout(out, options.connect_timeout_ms)),
+      "connection options"));
   RETURN_IF_ERROR(
       ApplyIdentity(options, differ ? UrlLogin() : LoginOf(options.servers), out));
   return *secure ? ApplyTls(options, out) : absl::OkStatus();

@@ -20,6 +20,11 @@ namespace {
 constexpr std::string_view kStorePrefix = "expirer store ";
 constexpr char kForeignPayload[] = "expirer/foreign-consumer";
 
+// How this store describes its consumers.
+std::string Ours(const ConsumerWish& wish) {
+  return std::string(kStorePrefix) + wish.store_id;
+}
+
 bool CoversAll(const std::vector<std::string>& outer,
                const std::vector<std::string>& inner) {
   if (outer.empty()) return true;
@@ -72,7 +77,7 @@ absl::StatusOr<ConsumerInfo> Create(JetStream* js, const StreamInfo& stream,
     return JsonWriter()
         .Object()
         .Add("durable_name", wish.durable, "name", wish.durable, "description",
-             std::string(kStorePrefix) + wish.store_id)
+             Ours(wish))
         .Members(policy)
         .Add("ack_policy", "explicit", "ack_wait", kAckWaitNs, "max_deliver", -1,
              "max_ack_pending", wish.max_ack_pending, "max_waiting", 512, "replay_policy",
@@ -126,7 +131,7 @@ absl::StatusOr<ConsumerInfo> TakePlace(JetStream* js, const StreamInfo& stream,
     if (JetStreamCode(old.status()) != kConsumerNotFound) return old.status();
     return EnsureConsumer(js, stream, wish);
   }
-  if (old->description != std::string(kStorePrefix) + wish.store_id && !wish.adopt)
+  if (old->description != Ours(wish) && !wish.adopt)
     return Foreign("consumer " + was + " of stream " + stream.name +
                    " belongs to another store: " + old->description);
   wish.floor = StoredFloor{stream.created, old->ack_floor_stream_seq};
@@ -199,7 +204,7 @@ Standing Inspect(const StreamInfo& stream, const ConsumerWish& wish,
   const auto unfit = [&](const std::string& why) {
     return Standing{Standing::Kind::kUnfit, who + why};
   };
-  const std::string ours = std::string(kStorePrefix) + wish.store_id;
+  const std::string ours = Ours(wish);
   if (!info.description.empty() && info.description != ours) {
     const bool store = info.description.starts_with(kStorePrefix);
     return {Standing::Kind::kForeign,
@@ -230,7 +235,7 @@ absl::StatusOr<ConsumerInfo> EnsureConsumer(JetStream* js, const StreamInfo& str
     if (JetStreamCode(found.status()) != kConsumerNotFound) return found.status();
     return Create(js, stream, wish);
   }
-  const std::string ours = std::string(kStorePrefix) + wish.store_id;
+  const std::string ours = Ours(wish);
   const bool claimed = found->description == ours;
   Standing standing = Inspect(stream, wish, *found);
   if (standing.kind == Standing::Kind::kForeign) {
@@ -277,8 +282,7 @@ absl::StatusOr<ConsumerInfo> ReadAnew(JetStream* js, const StreamInfo& stream,
   if (wish.deliver.from == Deliver::From::kNew)
     wish.deliver = {Deliver::From::kTime,
                     ParseRfc3339Ns(old.created).value_or(0) / 1'000'000};
-  const absl::Status gone = js->DeleteConsumer(stream.name, wish.durable);
-  if (!gone.ok() && JetStreamCode(gone) != kConsumerNotFound) return gone;
+  RETURN_IF_ERROR(js->DeleteConsumer(stream.name, wish.durable));
   return Create(js, stream, wish);
 }
 

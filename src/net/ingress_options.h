@@ -28,8 +28,6 @@ struct IngressOptions {
   std::map<std::string, uint64_t> read_marks;
   std::vector<StreamSpec> streams;
   JobLimits job_limits;
-  size_t batch = 1'000;  // largest; less when many readers share the inbox
-  int outstanding = 3;
   int64_t max_ack_pending = 20'000;  // of a consumer that is made
 
   // The durable of a rule named `rule`, and the queue group of one over core NATS.

@@ -287,7 +287,9 @@ absl::StatusOr<ConsumerInfo> JetStream::AddConsumer(const std::string& stream,
 
 absl::Status JetStream::DeleteConsumer(const std::string& stream,
                                        const std::string& consumer) {
-  return ReadError(Call("CONSUMER.DELETE." + stream + "." + consumer, ""));
+  absl::Status deleted =
+      ReadError(Call("CONSUMER.DELETE." + stream + "." + consumer, ""));
+  return JetStreamCode(deleted) == kConsumerNotFound ? absl::OkStatus() : deleted;
 }
 
 }  // namespace expirer

@@ -118,6 +118,7 @@ class JetStream {
   [[nodiscard]] absl::StatusOr<ConsumerInfo> AddConsumer(const std::string& stream,
                                                          const std::string& consumer,
                                                          const std::string& config);
+  // Also OK if there is no such consumer.
   [[nodiscard]] absl::Status DeleteConsumer(const std::string& stream,
                                             const std::string& consumer);
 

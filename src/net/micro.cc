@@ -13,6 +13,7 @@
 #include "json/places.h"
 #include "json/writer.h"
 #include "net/random_id.h"
+#include "net/requests.h"
 
 namespace expirer {
 namespace {
@@ -25,15 +26,6 @@ std::string HeaderText(std::string_view text) {
   std::string out;
   for (const char c : text) out.push_back(c >= 0x20 && c < 0x7F ? c : '?');
   return out;
-}
-
-std::string_view Why(Connection::Sent sent) {
-  switch (sent) {
-    case Connection::Sent::kTooLarge: return "it exceeds the server's max_payload";
-    case Connection::Sent::kFull: return "too much waits for the socket";
-    case Connection::Sent::kDown: return "not connected to NATS";
-    default: return "nats.c does not take it";
-  }
 }
 
 }  // namespace
@@ -123,13 +115,22 @@ int Micro::Send(const std::string& reply, std::string_view endpoint, int code,
   constexpr int kAtLimit = 429;
   constexpr size_t kTextShort = 100;
   if (!MayReplyTo(reply, options_.name, options_.no_replies_to)) {
-    NoteRefused(endpoint, reply);
+    ++replies_refused_;
+    LogGathered(Level::kWarn,
+                "a request asked for its reply on a subject that is not for replies: it "
+                "is not answered",
+                "", "", {{"endpoint", endpoint}, {"reply", reply}});
     return code;
   }
   const Connection::Sent sent =
       code == 0 ? connection_->Publish(reply, "", body) : SendError(reply, code, body);
   if (sent == Connection::Sent::kOk) return code;
-  NoteFailed(endpoint, body.size(), sent);
+  ++replies_failed_;
+  LogGathered(Level::kWarn, "a reply could not be sent", "",
+              WhyNotSent(sent, "it exceeds the server's max_payload"),
+              {{"endpoint", endpoint},
+               {"bytes", body.size()},
+               {"max_payload", connection_->max_payload()}});
   if (sent != Connection::Sent::kTooLarge) return code;
   std::string text = body.substr(0, kTextShort) + "...";
   if (code == 0) {
@@ -141,38 +142,6 @@ int Micro::Send(const std::string& reply, std::string_view endpoint, int code,
   }
   (void)SendError(reply, code, text);
   return code;
-}
-
-void Micro::NoteRefused(std::string_view endpoint, const std::string& reply) {
-  {
-    MutexLock lock(&mutex_);
-    ++replies_refused_;
-  }
-  LogGathered(Level::kWarn,
-              "a request asked for its reply on a subject that is not for replies: it is "
-              "not answered",
-              "", "", {{"endpoint", endpoint}, {"reply", reply}});
-}
-
-void Micro::NoteFailed(std::string_view endpoint, size_t bytes, Connection::Sent sent) {
-  {
-    MutexLock lock(&mutex_);
-    ++replies_failed_;
-  }
-  LogGathered(Level::kWarn, "a reply could not be sent", "", Why(sent),
-              {{"endpoint", endpoint},
-               {"bytes", bytes},
-               {"max_payload", connection_->max_payload()}});
-}
-
-uint64_t Micro::replies_failed() const {
-  MutexLock lock(&mutex_);
-  return replies_failed_;
-}
-
-uint64_t Micro::replies_refused() const {
-  MutexLock lock(&mutex_);
-  return replies_refused_;
 }
 
 void Micro::Reply(const Caller& caller, int code, const std::string& body) {

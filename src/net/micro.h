@@ -3,6 +3,7 @@
 // here by hand, the same for all versions.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -47,11 +48,11 @@ class Micro {
   void Reply(const Caller& caller, int code, const std::string& body);
   // Any thread. Replies that did not leave as they were: too large, too much waiting
   // for the socket, no connection. Each is logged, at most one a minute.
-  [[nodiscard]] uint64_t replies_failed() const;
+  [[nodiscard]] uint64_t replies_failed() const { return replies_failed_; }
 
   // Any thread. Replies not sent because of their subject: a request could have made
   // the service publish what its sender may not. Logged likewise.
-  [[nodiscard]] uint64_t replies_refused() const;
+  [[nodiscard]] uint64_t replies_refused() const { return replies_refused_; }
 
   // The three answers of discovery, as JSON.
   [[nodiscard]] std::string PingJson() const;
@@ -85,19 +86,17 @@ class Micro {
            const std::string& body);
   [[nodiscard]] Connection::Sent SendError(const std::string& reply, int code,
                                            const std::string& text);
-  void NoteRefused(std::string_view endpoint, const std::string& reply);
-  void NoteFailed(std::string_view endpoint, size_t bytes, Connection::Sent sent);
 
   const Options options_;
   Connection* const connection_;
   const std::string id_;
   const std::string started_;
   std::vector<Endpoint> endpoints_;
+  std::atomic<uint64_t> replies_failed_ = 0;
+  std::atomic<uint64_t> replies_refused_ = 0;
 
   mutable Mutex mutex_;
   std::vector<Count> counts_ ABSL_GUARDED_BY(mutex_);
-  uint64_t replies_failed_ ABSL_GUARDED_BY(mutex_) = 0;
-  uint64_t replies_refused_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 // Whether a request's reply may go there: to inboxes, and elsewhere not to $…,

@@ -150,18 +150,9 @@ bool NatsEgress::Began(uint64_t attempt, Connection::Sent sent, const char* erro
 }
 
 // Nothing was sent, and yet there is an answer.
-bool NatsEgress::Refuse(uint64_t attempt, PubAnswer::Kind kind, std::string why) {
-  if (Take(attempt)) inbox_->Complete(PubAnswer{attempt, kind, 0, std::move(why)});
+bool NatsEgress::Refuse(uint64_t attempt, PubAnswer::Kind kind, const std::string& why) {
+  if (Take(attempt)) Answer({attempt}, kind, why);
   return true;
-}
-
-void NatsEgress::OnEcho(std::string_view token) {
-  uint64_t attempt = 0;
-  const char* const end = token.data() + token.size();
-  const auto [stop, error] = std::from_chars(token.data(), end, attempt);
-  if (error != std::errc() || stop != end) return;
-  MutexLock lock(&mutex_);
-  if (in_flight_.contains(attempt)) echoed_.emplace_back(attempt, MonotonicMs());
 }
 
 void NatsEgress::JudgeTooLarge() {
@@ -195,8 +186,13 @@ void NatsEgress::OnTick() {
       if (in_flight_.erase(echoed_.front().first) > 0)
         confirmed.push_back(echoed_.front().first);
   }
-  for (const uint64_t attempt : confirmed)
-    inbox_->Complete(PubAnswer{attempt, PubAnswer::Kind::kAck, 0, ""});
+  Answer(confirmed, PubAnswer::Kind::kAck, "");
+}
+
+void NatsEgress::Answer(const std::vector<uint64_t>& attempts, PubAnswer::Kind kind,
+                        const std::string& text) {
+  for (const uint64_t attempt : attempts)
+    inbox_->Complete(PubAnswer{.attempt = attempt, .kind = kind, .text = text});
 }
 
 void NatsEgress::Flush() { connection_.Flush(); }
@@ -214,14 +210,17 @@ bool NatsEgress::Take(uint64_t attempt) {
 void NatsEgress::OnAnswer(const Delivery& delivery) {
   std::string_view token = delivery.subject();
   token.remove_prefix(std::min(token.size(), reply_prefix_.size()));
-  if (token.starts_with('c')) {
-    OnEcho(token.substr(1));
+  const bool echo = token.starts_with('c');
+  if (echo) token.remove_prefix(1);
+  uint64_t attempt = 0;
+  const char* const end = token.data() + token.size();
+  const auto [stop, error] = std::from_chars(token.data(), end, attempt);
+  if (error != std::errc() || stop != end) return;
+  if (echo) {
+    MutexLock lock(&mutex_);
+    if (in_flight_.contains(attempt)) echoed_.emplace_back(attempt, MonotonicMs());
     return;
   }
-  uint64_t attempt = 0;
-  const auto [stop, error] =
-      std::from_chars(token.data(), token.data() + token.size(), attempt);
-  if (error != std::errc() || stop != token.data() + token.size()) return;
   PubAnswer answer = pub_ack_.Read(attempt, delivery.status(), delivery.payload());
   std::string target;
   {
@@ -270,13 +269,10 @@ void NatsEgress::OnDown(const std::string& why) {
     echoed_.clear();
   }
   if (too_long)
-    inbox_->Complete(PubAnswer{*too_long, PubAnswer::Kind::kNever, 0,
-                               "its subject is too long for max_control_line of the "
-                               "NATS server"});
+    Answer({*too_long}, PubAnswer::Kind::kNever,
+           "its subject is too long for max_control_line of the NATS server");
   std::sort(lost.begin(), lost.end());
-  for (const uint64_t attempt : lost) {
-    inbox_->Complete(PubAnswer{attempt, PubAnswer::Kind::kLost, 0, "connection lost"});
-  }
+  Answer(lost, PubAnswer::Kind::kLost, "connection lost");
   inbox_->Complete(EgressChanged{false});
 }
 
@@ -298,12 +294,10 @@ void NatsEgress::OnError(const std::string& text) {
   }
   if (denied.empty()) return;
   LogGathered(Level::kWarn, "no permission to publish", "", "", {{"target", subject}});
-  if (!echo) routes_.Deny(subject, "no permission to publish to " + subject, kDeniedMs);
+  const std::string why = "no permission to publish to " + subject;
+  if (!echo) routes_.Deny(subject, why, kDeniedMs);
   std::sort(denied.begin(), denied.end());
-  for (const uint64_t attempt : denied) {
-    inbox_->Complete(PubAnswer{attempt, PubAnswer::Kind::kRefused, 0,
-                               "no permission to publish to " + subject});
-  }
+  Answer(denied, PubAnswer::Kind::kRefused, why);
 }
 
 }  // namespace expirer

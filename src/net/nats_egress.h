@@ -75,7 +75,6 @@ class NatsEgress final : public Egress, public TargetLimits {
   void OnError(const std::string& text);
   void OnAnswer(const Delivery& delivery);
   void OnTick();
-  void OnEcho(std::string_view attempt);
   // Judges what nats.c took for too large: it knows the limit of when it connected.
   void JudgeTooLarge();
   void SetReply(std::string_view before, uint64_t attempt);
@@ -87,7 +86,9 @@ class NatsEgress final : public Egress, public TargetLimits {
   [[nodiscard]] absl::Status FitsUnasked(std::string_view target,
                                          const HeaderViews& headers,
                                          std::string_view body);
-  bool Refuse(uint64_t attempt, PubAnswer::Kind kind, std::string why);
+  bool Refuse(uint64_t attempt, PubAnswer::Kind kind, const std::string& why);
+  void Answer(const std::vector<uint64_t>& attempts, PubAnswer::Kind kind,
+              const std::string& text);
   // False when the attempt was not in flight (any more).
   bool Take(uint64_t attempt);
 

@@ -25,6 +25,14 @@ using NatsMessage = NatsHandle<natsMsg, natsMsg_Destroy>;
 using NatsSubscription = NatsHandle<natsSubscription, natsSubscription_Destroy>;
 using NatsConnection = NatsHandle<natsConnection, natsConnection_Destroy>;
 
+// The first error of several calls, all of which are made; NATS_OK if none failed.
+template <typename... More>
+[[nodiscard]] natsStatus FirstError(natsStatus first, More... more) {
+  if constexpr (sizeof...(more) > 0)
+    if (first == NATS_OK) return FirstError(more...);
+  return first;
+}
+
 // Whether the error of a call means that the connection is lost. Other errors concern the
 // call itself.
 [[nodiscard]] inline bool IsLinkGone(natsStatus status) {

@@ -124,9 +124,7 @@ void PullSource::Pump() {
   const Pull next = Next();
   // As many messages asked for as there would be without a limit.
   const size_t most =
-      next.large ? 1
-                 : std::min(kPullsMax, static_cast<size_t>(options_.outstanding) *
-                                           batch_ / next.batch);
+      next.large ? 1 : std::min(kPullsMax, kOutstanding * batch_ / next.batch);
   bool sent = false;
   while (credit_.places <= (most - 1) * next.batch) {
     starved_ = !inbox_->Reserve(next.batch, next.bytes);
@@ -163,7 +161,7 @@ PullSource::Pull PullSource::Next() {
   Pull pull;
   pull.batch = std::min(batch_, limits_.batch);
   pull.bytes = std::min(std::max(bytes_ * pull.batch / batch_, kBytesMin), limits_.bytes);
-  pull.expires_ms = std::min(options_.expires_ms, limits_.expires_ms);
+  pull.expires_ms = std::min(kExpiresMs, limits_.expires_ms);
   if (larges_ == 0 || grown_bytes_ <= pull.bytes) return pull;
   return {0, 1, grown_bytes_, true, std::min(kLargeExpiresMs, limits_.expires_ms), 0};
 }
@@ -171,7 +169,7 @@ PullSource::Pull PullSource::Next() {
 void PullSource::Send(Pull pull) {
   pull.token = next_token_++;
   // Servers take no heartbeat above half of the duration.
-  const int64_t heartbeat_ms = std::min(options_.heartbeat_ms, pull.expires_ms / 2);
+  const int64_t heartbeat_ms = std::min(kHeartbeatMs, pull.expires_ms / 2);
   const std::string body =
       JsonObject("batch", pull.batch, "max_bytes", pull.bytes, "expires",
                  pull.expires_ms * 1'000'000, "idle_heartbeat", heartbeat_ms * 1'000'000);
@@ -205,9 +203,9 @@ void PullSource::Tick() {
     // Time in which our own threads did not run does not count as silence.
     silent_ms_ += std::min(now_ms - std::exchange(ticked_ms_, now_ms), kTickMaxMs);
     const bool asked = open_ && credit_.places > 0;
-    if (asked && silent_ms_ > options_.heartbeat_ms * 5 / 4)
+    if (asked && silent_ms_ > kHeartbeatMs * 5 / 4)
       unheard = !std::exchange(unheard_, true);
-    if (asked && silent_ms_ > options_.heartbeat_ms * 5 / 2) {
+    if (asked && silent_ms_ > kHeartbeatMs * 5 / 2) {
       why = "no heartbeat from the consumer";
       open_ = false;
       unused = Drop();

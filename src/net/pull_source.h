@@ -50,13 +50,13 @@ class PullSource {
     const std::atomic<int64_t>* created_ns = nullptr;  // of the stream, now
     std::string consumer;
     std::string api_prefix;  // as JetStream::prefix
-    int outstanding = 3;     // pulls at a time
-    int64_t expires_ms = 30'000;
-    // An idle consumer sends a heartbeat so often. If none comes for 1.25 times as long,
-    // `unheard` is called; for 2.5 times, which is before a cluster chooses another
-    // leader, `broken`.
-    int64_t heartbeat_ms = 1'000;
   };
+  static constexpr size_t kOutstanding = 3;  // pulls at a time
+  static constexpr int64_t kExpiresMs = 30'000;
+  // An idle consumer sends a heartbeat so often. If none comes for 1.25 times as long,
+  // `unheard` is called; for 2.5 times, which is before a cluster chooses another
+  // leader, `broken`.
+  static constexpr int64_t kHeartbeatMs = 1'000;
 
   // `replies` belongs to `connection`; `evaluate` is called only on the replies' thread.
   PullSource(Options options, Connection* connection, PullReplies* replies, Inbox* inbox,

@@ -20,6 +20,7 @@ constexpr int64_t kSetupBackOffMaxMs = 2'000;
 // A rule in order is looked at again for streams made meanwhile.
 constexpr int64_t kRediscoverMs = 60'000;
 constexpr int64_t kIdleMs = 1'000;
+constexpr size_t kBatchMax = 1'000;  // messages of one pull
 // A stream or consumer that cannot be looked at keeps all rules from starting
 // for this long at most.
 constexpr int64_t kAdmissionMaxMs = 30'000;
@@ -341,10 +342,9 @@ void ReadControl::Open(const std::vector<RuleReader*>& ready) {
   if (ready.empty()) return;
   // Half the inbox at most is promised, so that a stream found later finds
   // room before the pulls of the others expire.
-  const IngressOptions& options = reading_->options;
-  const size_t shares = 2 * ready.size() * static_cast<size_t>(options.outstanding);
+  const size_t shares = 2 * ready.size() * PullSource::kOutstanding;
   const size_t batch =
-      std::clamp<size_t>(reading_->inbox->capacity() / shares, 1, options.batch);
+      std::clamp<size_t>(reading_->inbox->capacity() / shares, 1, kBatchMax);
   for (RuleReader* reader : ready)
     reader->Open(batch, reading_->inbox->bytes_max() / shares, epoch_);
 }

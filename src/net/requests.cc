@@ -8,6 +8,15 @@
 
 namespace expirer {
 
+std::string_view WhyNotSent(Connection::Sent sent, std::string_view too_large) {
+  switch (sent) {
+    case Connection::Sent::kTooLarge: return too_large;
+    case Connection::Sent::kFull: return "too much waits for the socket";
+    case Connection::Sent::kDown: return "not connected to NATS";
+    default: return "nats.c does not take it";
+  }
+}
+
 Requests::Requests(Connection* connection)
     : connection_(connection), prefix_(connection->inbox() + ".q.") {
   connection_->Subscribe(prefix_ + "*", [this](const Delivery& d) { OnReply(d); });
@@ -33,11 +42,8 @@ void Requests::Ask(const std::string& subject, const std::string& body,
     failed = std::move(found->second.done);
     pending_.erase(found);
   }
-  failed(Unavailable(sent == Connection::Sent::kTooLarge
-                         ? "the request exceeds the server's max_payload"
-                     : sent == Connection::Sent::kFull ? "too much waits for the socket"
-                     : sent == Connection::Sent::kDown ? "not connected to NATS"
-                                                       : "nats.c does not take it"));
+  failed(Unavailable(
+      std::string(WhyNotSent(sent, "the request exceeds the server's max_payload"))));
 }
 
 absl::StatusOr<std::string> Requests::Call(const std::string& subject,

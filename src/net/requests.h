@@ -56,4 +56,9 @@ class Requests {
   absl::flat_hash_map<uint64_t, Pending> pending_ ABSL_GUARDED_BY(mutex_);
 };
 
+// Why a publish sent nothing, for people; `too_large` is the reason for kTooLarge.
+// REQUIRED: it is not kOk.
+[[nodiscard]] std::string_view WhyNotSent(Connection::Sent sent,
+                                          std::string_view too_large);
+
 }  // namespace expirer

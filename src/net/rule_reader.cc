@@ -58,8 +58,7 @@ RuleReader::RuleReader(Reading* reading, RuleIndex rule, std::string stream)
              .stream = &stream_,
              .created_ns = &created_ns_,
              .consumer = durable_,
-             .api_prefix = reading->js->prefix(),
-             .outstanding = reading->options.outstanding},
+             .api_prefix = reading->js->prefix()},
             reading->connection, reading->replies, reading->inbox, reading->clock,
             [this](const EventView& event, int64_t now_ms) {
               EventView placed = event;
