@@ -223,9 +223,9 @@ class Sheet {
   std::vector<std::string> labels_;  // of the family begun last
 };
 
-// "RocksDB 7.8.3" -> "7.8.3".
+// "RocksDB 7.8.3" -> "7.8.3"; "nats.c 3.4.1, with NATS Streaming" -> "3.4.1".
 std::string VersionOf(const std::string& library) {
-  return library.substr(library.rfind(' ') + 1);
+  return library.substr(0, library.find(',')).substr(library.find(' ') + 1);
 }
 
 // Queues that are counted: none before the core's first turn.

@@ -18,6 +18,7 @@
 namespace expirer {
 namespace {
 
+using ::testing::ContainsRegex;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -131,6 +132,13 @@ TEST(Metrics, TellOfNatsStreamingWhereARuleUsesIt) {
   status.stan_connects = 4;
   EXPECT_EQ(Value(Text(status), connected), "1");
   EXPECT_EQ(Value(Text(status), again), "3");
+}
+
+TEST(Metrics, TellTheVersionsOfTheLinkedLibraries) {
+  const std::string number = "[0-9]+[.][0-9]+[.][0-9]+";
+  EXPECT_THAT(Text(Example()),
+              ContainsRegex("expirer_build_info[{].*rocksdb=\"" + number +
+                            "\".*nats_c=\"" + number + "[^ ]*\"[}] 1"));
 }
 
 TEST(Metrics, IngestedAddsUpToWhatCameIn) {
