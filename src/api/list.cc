@@ -6,7 +6,6 @@
 
 #include "api/verb.h"
 #include "base/coding.h"
-#include "base/mutant.h"
 #include "json/writer.h"
 #include "sched/core.h"
 #include "sched/streams.h"
@@ -162,8 +161,7 @@ absl::Status ListCommand::Read(const Store& store) {
         job.key.starts_with(query.prefix) && job.due_ms < query.due_before_ms &&
         (query.state != "held" || least->held)) {
       Row row = MakeRow(*least, job, streams, bytes_max);
-      full =
-          !jobs.empty() && bytes + BytesOf(row) > bytes_max && !Mutant("pages_unbounded");
+      full = !jobs.empty() && bytes + BytesOf(row) > bytes_max;
       if (!full) {
         bytes += BytesOf(row);
         jobs.push_back(std::move(row));

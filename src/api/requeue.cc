@@ -4,7 +4,6 @@
 
 #include "api/dead.h"
 #include "api/verb.h"
-#include "base/mutant.h"
 #include "sched/core.h"
 
 namespace expirer {
@@ -49,7 +48,7 @@ absl::StatusOr<Outcome> RequeueReject(Core& core, std::string_view rule,
   Requeue requeue;
   requeue.stale = stale;
   RETURN_IF_ERROR(RunAgain(core, rule, entry, dead, &requeue));
-  if (!requeue.refusal.empty() && !Mutant("requeue_drops"))
+  if (!requeue.refusal.empty())
     return Outcome{End::kStill, "still rejected: " + requeue.refusal};
   DropReject(core, entry->key, rule, dead);
   return Outcome();

@@ -5,7 +5,6 @@
 #include <xxhash.h>
 
 #include "base/coding.h"
-#include "base/mutant.h"
 #include "base/rfc3339.h"
 
 namespace expirer {
@@ -24,7 +23,7 @@ void AppendSource(uint64_t source, std::string* out) {
 
 void AppendMsgId(const FiredNames& names, std::string_view stream, const JobView& job,
                  std::string* out) {
-  const bool plain = job.id_form == IdForm::kPlain || Mutant("id_without_source");
+  const bool plain = job.id_form == IdForm::kPlain;
   if (!plain) {
     AppendPercentEncoded(names.service, out);
     out->push_back('/');

@@ -4,7 +4,6 @@
 
 #include <fmt/format.h>
 
-#include "base/mutant.h"
 #include "job/template.h"
 
 namespace expirer {
@@ -42,7 +41,6 @@ std::string_view AddLine(std::string_view line, Headers* headers) {
   const size_t colon = line.find(':');
   if (colon == line.npos) return "has no colon";
   if (colon == 0) return "has no name before its colon";
-  if (colon + 2 >= line.size() && Mutant("empty_header_unread")) return "has no value";
   headers->emplace_back(line.substr(0, colon), Trimmed(line.substr(colon + 1)));
   return "";
 }

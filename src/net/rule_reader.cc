@@ -7,7 +7,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/mutant.h"
 #include "net/rule_streams.h"
 #include "sched/streams.h"
 
@@ -261,7 +260,7 @@ bool RuleReader::EndsWell(const ConsumerInfo& consumer) {
     broken_ = true;  // another stream of that name
     return false;
   }
-  if (consumer.delivered_stream_seq <= stream->last_seq || Mutant("ahead_unseen")) {
+  if (consumer.delivered_stream_seq <= stream->last_seq) {
     life_.ahead_since_ms = 0;
     return true;
   }

@@ -4,7 +4,6 @@
 #include <string>
 
 #include "base/coding.h"
-#include "base/mutant.h"
 #include "store/meta.h"
 
 namespace expirer {
@@ -59,7 +58,6 @@ void AheadRows::NotePutBack(int64_t key_ms) {
 }
 
 void AheadRows::Begin(int64_t until_ms) {
-  if (Mutant("times_kept")) return;
   // What a look that has not ended was to find is found by this one.
   until_ms_ = scanning_ ? std::max(until_ms_, until_ms) : until_ms;
   scanning_ = true;

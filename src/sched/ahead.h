@@ -2,7 +2,7 @@
 // time of writing), or the time of its next attempt. If the clock was ahead when we set
 // that time, the row must not wait until the clock shows it again. So each start, and
 // each step back of the clock, begins a scan of all rows that may lie ahead, a bounded
-// part per turn: of retry lanes all later rows, of the others those up to the latest
+// part per turn: in retry lanes all later rows, in the others those up to the latest
 // time that the clock has shown.
 #pragma once
 

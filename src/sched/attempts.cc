@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/log.h"
-#include "base/mutant.h"
 #include "sched/core.h"
 
 namespace expirer {
@@ -51,8 +50,7 @@ absl::Status Attempts::Apply(const PubAnswer& answer) {
   }
   if (answer.kind != PubAnswer::Kind::kAck)
     return Retry(*attempt, EndOf(answer.kind), answer.text);
-  ++core_.stats.fired;
-  ++core_.OutcomesOf(lane.queue).fired;
+  core_.Count(&Outcomes::fired, lane.queue);
   core_.stats.acked_late_ms.Add(core_.now.wall_ms - attempt->due_ms);
   core_.stats.answer_ms.Add(core_.now.wall_ms - attempt->published_ms);
   NoteCollision(answer, attempt.get());
@@ -62,8 +60,6 @@ absl::Status Attempts::Apply(const PubAnswer& answer) {
     core_.jobs.Close(*attempt, {JobState::kFired});
   else if (attempt->fate == InFlight::Fate::kCancelled)
     RETURN_IF_ERROR(CloseCancelledAsFired(*attempt));
-  else if (Mutant("answer_closes_newer"))
-    return CloseNewer(*attempt);
   return DecideLateCancel(*attempt, true);
 }
 
@@ -91,20 +87,6 @@ void Attempts::NoteCollision(const PubAnswer& answer, InFlight* attempt) {
       "did not store this one",
       queue.name, "",
       {{"job", JobName(queue.name, attempt->key)}, {"target", attempt->target}});
-}
-
-// A control's fault: the answer to a replaced job closes the one that replaced it.
-absl::Status Attempts::CloseNewer(InFlight attempt) {
-  const LaneState& lane = core_.lanes.Numbered(attempt.row.lane);
-  ASSIGN_OR_RETURN(const std::optional<Register> known,
-                   core_.turn.Known(MakeId(core_.queues[lane.queue].name, attempt.key)));
-  if (!known || !IsLive(known->state)) return absl::OkStatus();
-  attempt.row = *known->job;
-  attempt.due_ms = known->schedule->due_ms;
-  attempt.source = known->schedule->position;
-  core_.in_flight.SetFate(attempt.row.seq, InFlight::Fate::kReplaced);
-  core_.jobs.Close(attempt, {JobState::kFired});
-  return absl::OkStatus();
 }
 
 absl::Status Attempts::TimeOut() {
@@ -173,8 +155,7 @@ void Attempts::MoveToRetry(const InFlight& attempt, Job job, const RetryAt& when
   const LaneState& lane = core_.lanes.Numbered(attempt.row.lane);
   LaneState& retry = core_.lanes.Retry(lane.queue);
   const Register from = core_.jobs.RegisterOf(attempt);
-  ++core_.stats.retries;
-  ++core_.OutcomesOf(lane.queue).retries;
+  core_.Count(&Outcomes::retries, lane.queue);
   job.counted_attempts += when.counted ? 1 : 0;
   core_.turn.DropRow(attempt.row);
   // The due time, too: the clock may have stepped back behind it (I6).
@@ -183,7 +164,7 @@ void Attempts::MoveToRetry(const InFlight& attempt, Job job, const RetryAt& when
 }
 
 void Attempts::CountFailure(QueueIndex queue, FailureKind kind) {
-  ++core_.OutcomesOf(queue).failed_by[static_cast<size_t>(kind)];
+  ++core_.stats.outcomes[queue].failed_by[static_cast<size_t>(kind)];
 }
 
 // A cancel came while the attempt was in flight, and the attempt succeeded:

@@ -22,7 +22,8 @@ class Attempts {
  public:
   explicit Attempts(Core* core) : core_(*core) {}
 
-  // The answer to one attempt. It closes only that attempt's own generation (I9).
+  // The answer to one attempt. It closes only the schedule that the attempt sent, never
+  // a newer one (I9).
   [[nodiscard]] absl::Status Apply(const PubAnswer& answer);
   // Gives up the attempts that got no answer in time.
   [[nodiscard]] absl::Status TimeOut();
@@ -34,7 +35,6 @@ class Attempts {
  private:
   // Null for one that is unknown or given up.
   [[nodiscard]] std::unique_ptr<InFlight> Take(uint64_t number);
-  [[nodiscard]] absl::Status CloseNewer(InFlight attempt);
   void NoteCollision(const PubAnswer& answer, InFlight* attempt);
   [[nodiscard]] absl::Status CloseCancelledAsFired(const InFlight& attempt);
   [[nodiscard]] absl::Status DecideLateCancel(const InFlight& attempt, bool fired);

@@ -4,7 +4,7 @@
 //   Read    before the core gets it, on a thread of the API: slow reads of the store
 //   Apply   core thread, in its turn: changes
 //   Answer  core thread, after the write of that turn: makes the reply, which leaves
-//           once everything that it may tell of is durable (P1)
+//           once everything that it may be based on is durable (I1)
 #pragma once
 
 #include <cstddef>
@@ -44,8 +44,8 @@ struct Piece {
   [[nodiscard]] bool full() const { return entries >= kEntriesMax || bytes >= kBytesMax; }
 };
 
-// Errors of Read, Apply and Answer are the disk's. What is wrong with the request is
-// said by Answer.
+// Errors of Read, Apply and Answer are the disk's. Answer reports what is wrong with
+// the request.
 class Command {
  public:
   enum class Kind : uint8_t {

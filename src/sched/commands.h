@@ -1,10 +1,10 @@
 // Runs commands (sched/command.h): takes them in, applies them in their turns, and
-// answers them once what they may tell of is durable.
+// answers them once everything is durable that they may be based on.
 //
-// A command counts by arrival: its position is stream 0, numbered by Turn::TakeSeq, at
-// the time of this host's clock, but always after what is known of its key, so it also
-// has the highest version known of it. An older schedule that comes again, or late, does
-// not revive the job, and one with a later JetStream time opens it anew.
+// A command's position is stream 0, the next number of Turn::TakeSeq and this host's
+// time, raised above everything known of the key if that is later. Its version is the
+// highest known of the key. So an older schedule that comes again, or late, does not
+// revive the job, and one with a later JetStream time opens it anew.
 #pragma once
 
 #include <deque>

@@ -1,6 +1,6 @@
-// What the parts of the core work on: time, store and network, the nouns that hold the
-// state, and the parts themselves. Each part has one duty and keeps to itself what no
-// other part needs:
+// What the parts of the core work on: time, store and network, the objects that hold
+// the state, and the parts themselves. Each part has one duty and keeps to itself what
+// no other part needs:
 //
 //   Messages   what a message asks for
 //   Lifecycle  what becomes of a job and its key: opened, moved, taken away, closed
@@ -42,16 +42,16 @@ namespace expirer {
 
 // Limits with their defaults; see the table in README.md.
 struct SchedulerOptions {
-  std::string name = "expirer";            // prefixes announcements' subjects
-  size_t window = 1'000'000;               // entries of 16 bytes in memory
-  size_t in_flight = 4'096;                // attempts not answered yet
-  size_t batch = 1'024;                    // attempts begun in one Step
-  uint64_t dead = 100'000;                 // entries of the dead store kept whole
-  uint64_t dead_bytes = 1'000'000'000;     // bytes of the dead store, likewise
-  uint64_t history_keys = 10'000'000;      // closed keys remembered
+  std::string name = "expirer";         // prefixes announcements' subjects
+  size_t window = 1'000'000;            // entries of 16 bytes in memory
+  size_t in_flight = 4'096;             // attempts not answered yet
+  size_t batch = 1'024;                 // messages applied and attempts begun in a Step
+  uint64_t dead = 100'000;              // entries of the dead store kept whole
+  uint64_t dead_bytes = 1'000'000'000;  // bytes of the dead store, likewise
+  uint64_t history_keys = 10'000'000;   // closed keys remembered
   int64_t history_ms = 168LL * 3'600'000;  // how long closed keys are remembered
   int64_t unsynced_ms = 50;                // a write waits for its sync at most
-  int64_t settle_ms = 30'000;              // an overdue job waits for cancels at most
+  int64_t settle_ms = 30'000;              // a closed gate waits for cancels at most
   int64_t publish_timeout_ms = 3'000;      // for an answer to an attempt
   uint64_t disk_free = 512'000'000;        // below it no more input is taken
   Orphans orphans = Orphans::kRefuse;      // jobs of rules that are gone
@@ -86,7 +86,11 @@ struct Core {
   [[nodiscard]] RuleIndex RuleOf(const LaneState& lane) const {
     return queues[lane.queue].rule;
   }
-  [[nodiscard]] Outcomes& OutcomesOf(QueueIndex queue) { return stats.outcomes[queue]; }
+  // Counts what became of a job or message of the queue.
+  void Count(uint64_t Outcomes::*what, QueueIndex queue) {
+    ++(stats.*what);
+    ++(stats.outcomes[queue].*what);
+  }
 
   const SchedulerOptions options;
   const std::vector<Rule>& rules;

@@ -51,7 +51,7 @@ class Counts {
   [[nodiscard]] uint64_t dead_bytes() const { return dead_bytes_.value; }
   void AddDeadBytes(int64_t change) { dead_bytes_.Add(change); }
 
-  // A key's register goes from one state to another; nullopt = unknown.
+  // A key's register goes from one state to another; null = unknown.
   void Move(std::string_view rule, const Register* from, const Register* to);
 
   // Closed keys still in history.
@@ -82,7 +82,7 @@ class Counts {
   // it. `meta` has a note under "count/recount" until that is done.
   [[nodiscard]] bool recount_wished() const { return recount_wished_; }
   void WishRecount();
-  // A recount begins. REQUIRED: all counted changes are written to the store.
+  // A recount begins. REQUIRES: all counted changes are written to the store.
   void BeginRecount();
   // The recount found `seen`. Adds what changed since BeginRecount, and logs each count
   // that it corrects.

@@ -5,7 +5,6 @@
 #include <memory>
 
 #include "absl/container/flat_hash_map.h"
-#include "base/mutant.h"
 #include "sched/core.h"
 #include "sched/share.h"
 
@@ -19,7 +18,7 @@ constexpr TimerEntry kLast{kNever, std::numeric_limits<uint64_t>::max()};
 
 absl::Status Dispatch::Run() {
   pushed_back_ = false;
-  if (!MayFire() || WaitingLaneBlocks()) return absl::OkStatus();
+  if (!MayFire()) return absl::OkStatus();
   size_t budget = core_.options.batch;
   // One scan a lane, kept while lanes take turns. It ends where this turn does: beyond,
   // rows that were moved away before their time stand by the hundred thousand.
@@ -132,21 +131,16 @@ absl::Status Dispatch::Send(LaneState* lane, const JobKey& key, std::string_view
   }
   lane->window.Pop();
   lane->out.insert(TimerEntry{key.key_ms, key.seq});
-  auto attempt = std::make_unique<InFlight>(core_.jobs.Describe(key, view_));
-  if (Mutant("delete_before_puback")) {
-    core_.jobs.Close(*attempt, {JobState::kFired});
-    attempt->fate = InFlight::Fate::kReplaced;
-  }
-  core_.past.Forget(key.seq);
-  core_.in_flight.Begin(std::move(attempt),
+  core_.in_flight.Begin(std::make_unique<InFlight>(core_.jobs.Describe(key, view_)),
                         core_.now.mono_ms + core_.options.publish_timeout_ms);
+  core_.past.Forget(key.seq);
   core_.gates.Begin(queue.rule);
   CountSent(lane->queue);
   return absl::OkStatus();
 }
 
 int64_t Dispatch::NextMs() const {
-  if (!MayFire() || pushed_back_ || WaitingLaneBlocks()) return kNever;
+  if (!MayFire() || pushed_back_) return kNever;
   int64_t next_ms = kNever;
   for (const LaneState& lane : core_.lanes.all())
     next_ms = std::min(next_ms, std::max(FireMs(lane), core_.now.wall_ms));
@@ -154,17 +148,6 @@ int64_t Dispatch::NextMs() const {
 }
 
 bool Dispatch::MayFire() const { return core_.gates.open() && core_.ledger.MayFire(); }
-
-// As if all jobs stood in one lane.
-bool Dispatch::WaitingLaneBlocks() const {
-  return Mutant("one_lane") &&
-         std::any_of(core_.lanes.all().begin(), core_.lanes.all().end(),
-                     [this](const LaneState& lane) {
-                       return !lane.window.empty() &&
-                              lane.window.top().key_ms > OpenTo(lane) &&
-                              lane.window.top().key_ms <= core_.now.wall_ms;
-                     });
-}
 
 // The latest row of the lane that may be sent at present.
 int64_t Dispatch::OpenTo(const LaneState& lane) const {
@@ -190,8 +173,7 @@ int64_t Dispatch::FireMs(const LaneState& lane) const {
 // ran, and was found too late.
 bool Dispatch::JudgeLate(LaneState* lane, const JobKey& key, std::string_view row) {
   const LatePolicy& late = core_.queues[lane->queue].late;
-  if (late.action == LateAction::kFire || view_.late_judged || Mutant("late_fires"))
-    return false;
+  if (late.action == LateAction::kFire || view_.late_judged) return false;
   const int64_t late_ms = core_.past.LatenessMs(view_.due_ms);
   if (late_ms == 0 || late_ms <= late.after_ms) return false;
   if (late.action == LateAction::kDead && core_.DeadFull()) return false;
@@ -232,7 +214,7 @@ void Dispatch::CountSent(QueueIndex queue) {
       (core_.queues[queue].late_cancels ? view_.stored_ms : view_.due_ms);
   core_.stats.sent_late_ms.Add(late_ms);
   // Else one job that fails for hours would look like many that are late.
-  if (view_.sends == 0) core_.OutcomesOf(queue).lateness_ms.Add(late_ms);
+  if (view_.sends == 0) core_.stats.outcomes[queue].lateness_ms.Add(late_ms);
 }
 
 }  // namespace expirer

@@ -27,8 +27,8 @@ class Dispatch {
   [[nodiscard]] absl::Status Run();
   // Whether the last Run ended because the socket's buffer was full.
   [[nodiscard]] bool pushed_back() const { return pushed_back_; }
-  // The wall time when the next row may be sent, now at the earliest; INT64_MAX if an
-  // event decides about that.
+  // The wall time when the next row may be sent, now at the earliest; INT64_MAX if only
+  // an event can release one.
   [[nodiscard]] int64_t NextMs() const;
   // There is an answer about this target ("": about all): rows that waited for it are
   // looked at again, each in its turn.
@@ -40,7 +40,6 @@ class Dispatch {
   [[nodiscard]] absl::Status Send(LaneState* lane, const JobKey& key,
                                   std::string_view row);
   [[nodiscard]] bool MayFire() const;
-  [[nodiscard]] bool WaitingLaneBlocks() const;
   [[nodiscard]] int64_t OpenTo(const LaneState& lane) const;
   [[nodiscard]] int64_t FireMs(const LaneState& lane) const;
   [[nodiscard]] bool JudgeLate(LaneState* lane, const JobKey& key, std::string_view row);

@@ -34,11 +34,11 @@ class Egress {
   [[nodiscard]] virtual Target Resolve(Transport via, std::string_view target,
                                        std::string* why) = 0;
 
-  // Begins an attempt. At most one PubAnswer with this number will be posted; if none
-  // is, the core times the attempt out. Returns false, and no answer comes, if nothing
-  // was sent: not connected, or the socket's buffer is full. Over core NATS, and for a
-  // stream that never confirms (no_ack), the answer is kAck once the server has the
-  // message and did not refuse it; nobody needs to receive it.
+  // Begins an attempt; copies what it is given. At most one PubAnswer with this number
+  // will be posted; if none is, the core times the attempt out. Returns false, and no
+  // answer comes, if nothing was sent: not connected, or the socket's buffer is full.
+  // Over core NATS, and for a stream that never confirms (no_ack), the answer is kAck
+  // once the server has the message and did not refuse it; nobody needs to receive it.
   [[nodiscard]] virtual bool Publish(uint64_t attempt, Transport via,
                                      std::string_view target, const HeaderViews& headers,
                                      std::string_view body) = 0;
@@ -56,6 +56,7 @@ class Egress {
 class Inbound {
  public:
   virtual ~Inbound() = default;
+  // Without a connection an ack is lost: the message comes again and changes nothing.
   virtual void Ack(const std::string& reply) = 0;
   // Tells the broker never to deliver the message again; `reason` is for its log.
   virtual void Term(const std::string& reply, std::string_view reason) = 0;
@@ -67,7 +68,7 @@ class Inbound {
   virtual void Announce(const std::string& subject, const std::string& payload) = 0;
   // Flushes the answers to the socket; called once per Step.
   virtual void Flush() = 0;
-  // Whether new messages may be asked for (limits.disk_free).
+  // Whether new messages may be asked for (limits.disk_free); initially they may.
   virtual void SetIntake(bool open) = 0;
   // Begins a look: RuleRead is posted again for every rule, from answers to questions
   // that are asked after this call. kAnew: the consumers are also checked and opened

@@ -36,7 +36,7 @@ struct RawMessage {
 // A rejected message that is run through its rule again.
 struct Requeue {
   bool stale = false;   // it may become a job however long ago it was due
-  std::string refusal;  // set where it is rejected once more; it stays as it is kept
+  std::string refusal;  // why it is rejected again; then the entry stays
 };
 
 inline const std::string kCoreStream;  // the stream's name of core NATS
@@ -90,7 +90,7 @@ struct EgressChanged {
 // How far a rule's streams have been read.
 struct RuleRead {
   enum class State {
-    kAway,      // since `at` not at all: what is known of the streams is that old
+    kAway,      // not since `at`
     kReading,   // everything published before `at` is applied, or nothing is known
     kCaughtUp,  // likewise, and what comes from now on is read as it comes
   };
@@ -105,8 +105,7 @@ struct RuleRead {
 struct StoodStill {
   int64_t ms = 0;
 };
-// From here on it is an event of its own: told in the log, and the store hears
-// of the new time before anything is sent.
+// A standstill this long is logged, and a sign of life is stored before anything is sent.
 inline constexpr int64_t kStandstillMs = 2'000;
 
 // Egress::Resolve has a new answer for this target; "": for any.

@@ -4,7 +4,6 @@
 #include <limits>
 
 #include "base/log.h"
-#include "base/mutant.h"
 #include "sched/share.h"
 
 namespace expirer {
@@ -41,10 +40,7 @@ void Gates::Set(Reason reason, bool holds) {
   reasons_ = holds ? reasons_ | Bit(reason) : reasons_ & ~Bit(reason);
 }
 
-bool Gates::open() const {
-  const unsigned but = Mutant("rebuild_unawaited") ? Bit(Reason::kRebuilding) : 0;
-  return (reasons_ & ~but) == 0;
-}
+bool Gates::open() const { return reasons_ == 0; }
 
 void Gates::Apply(const RuleRead& event) {
   Gate& gate = gates_[event.rule];
@@ -53,8 +49,7 @@ void Gates::Apply(const RuleRead& event) {
   // By the clock of today: it may have stepped back since.
   const int64_t ago_ms = std::max<int64_t>(now_.mono_ms - event.at.mono_ms, 0);
   gate.read_to_ms = std::min(event.at.wall_ms, now_.wall_ms - ago_ms);
-  const bool caught_up = event.state == RuleRead::State::kCaughtUp ||
-                         (event.at.mono_ms > 0 && Mutant("first_mark_opens"));
+  const bool caught_up = event.state == RuleRead::State::kCaughtUp;
   // What was found out before the gate closed says nothing of the time up to then.
   if (!caught_up || event.at.mono_ms < gate.closed_mono_ms) return;
   gate.open = true;
@@ -68,17 +63,14 @@ void Gates::Close(bool outage) {
 }
 
 void Gates::Close(Gate* gate, int64_t mono_ms) {
-  gate->open = Mutant("settle_off");
+  gate->open = false;
   gate->gave_up = false;
-  if (Mutant("settle_begins_anew")) gate->waited_ms = 0;
   gate->closed_mono_ms = std::max(gate->closed_mono_ms, mono_ms);
 }
 
 bool Gates::Waits(const Gate& gate) const {
   if (gate.open || Holds(Reason::kRebuilding)) return false;
-  return (!Holds(Reason::kNoConnection) && !Holds(Reason::kNotAdmitted) &&
-          gate.reading) ||
-         Mutant("settle_counts_offline");
+  return !Holds(Reason::kNoConnection) && !Holds(Reason::kNotAdmitted) && gate.reading;
 }
 
 size_t Gates::OpenOverdue() {
@@ -121,7 +113,7 @@ bool Gates::HasRoom(RuleIndex rule, size_t used) const {
 }
 
 void Gates::Begin(RuleIndex rule) {
-  if (!Mutant("rate_off")) gates_[rule].pace.Take(now_.mono_ms);
+  gates_[rule].pace.Take(now_.mono_ms);
   ++gates_[rule].in_flight;
 }
 

@@ -49,18 +49,19 @@ class Gates {
   // The number of rules whose gates are closed.
   [[nodiscard]] size_t closed() const;
 
-  // The gate lets rows pass whose time is not later than this.
+  // The gate lets rows pass whose time in the store is not later than this.
   [[nodiscard]] int64_t OpenTo(RuleIndex rule) const;
   // Whether the rule may begin another attempt, if `used` of limits.inflight are taken.
   // Rules that share it leave room for each other, so that none waits for another's
   // time-outs.
   [[nodiscard]] bool HasRoom(RuleIndex rule, size_t used) const;
+  // Whether they do; initially not. Call when the process starts.
   void ShareRoom(bool shares) { shares_ = shares; }
-  // The wall time when the rule's rate allows its next attempt.
+  // The wall time from which on the rule's rate allows its next attempt; may be past.
   [[nodiscard]] int64_t NextAttemptMs(RuleIndex rule) const {
     return now_.wall_ms + gates_[rule].pace.NextMs() - now_.mono_ms;
   }
-  // An attempt of the rule began, or one ended.
+  // An attempt of the rule began, which HasRoom and NextAttemptMs allowed, or one ended.
   void Begin(RuleIndex rule);
   void End(RuleIndex rule) { --gates_[rule].in_flight; }
 

@@ -2,18 +2,11 @@
 
 #include <limits>
 
-#include "base/mutant.h"
-
 namespace expirer {
-
-uint64_t InFlightTable::next() const {
-  return Mutant("reused_reply_numbers") ? next_ % 2 + 1 : next_;
-}
 
 uint64_t InFlightTable::Begin(std::unique_ptr<InFlight> attempt,
                               int64_t deadline_mono_ms) {
-  const uint64_t number = next();
-  ++next_;
+  const uint64_t number = next_++;
   by_seq_[attempt->row.seq] = number;
   attempts_[number] = std::move(attempt);
   deadlines_.emplace_back(deadline_mono_ms, number);

@@ -32,7 +32,7 @@ struct InFlight {
   int64_t published_ms = 0;
   // A late cancel's job waits until this attempt ends.
   bool has_late_cancel = false;
-  // The row of a newer schedule of the same due time, which waits for that, too.
+  // The row of a newer schedule of the same due time. It waits for this attempt's end.
   std::optional<JobKey> successor = std::nullopt;
   // The answer said that the stream already has another message with its id.
   bool collision = false;
@@ -44,7 +44,8 @@ class InFlightTable {
   [[nodiscard]] size_t size() const { return attempts_.size(); }
   [[nodiscard]] bool Holds(uint64_t seq) const { return by_seq_.contains(seq); }
 
-  // Attempt numbers are never used again within a process (I9).
+  // Adds an attempt and returns its number, which is never used again within a process
+  // (I9). Its deadline must not be earlier than that of the attempt before it.
   uint64_t Begin(std::unique_ptr<InFlight> attempt, int64_t deadline_mono_ms);
   // Removes and returns the attempt; null if it is unknown or given up.
   [[nodiscard]] std::unique_ptr<InFlight> End(uint64_t attempt);
@@ -53,12 +54,13 @@ class InFlightTable {
   [[nodiscard]] InFlight* OfRow(uint64_t seq);
   // Marks the attempt of the row with this seq, if there is one.
   bool SetFate(uint64_t seq, InFlight::Fate fate);
-  // The next attempt whose deadline is at or before `mono_ms`, if any.
+  // The number of an attempt whose deadline is at or before `mono_ms`, if there is one.
+  // It stays in flight until End.
   [[nodiscard]] std::optional<uint64_t> Overdue(int64_t mono_ms);
-  // When Overdue may next have one; INT64_MAX when nothing is in flight.
+  // The monotonic time when Overdue may next have one; INT64_MAX if nothing is in flight.
   [[nodiscard]] int64_t NextDeadline();
   // The number Begin gives next.
-  [[nodiscard]] uint64_t next() const;
+  [[nodiscard]] uint64_t next() const { return next_; }
 
  private:
   uint64_t next_ = 1;

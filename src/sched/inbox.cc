@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "base/check.h"
-#include "base/mutant.h"
 
 namespace expirer {
 namespace {
@@ -154,7 +153,6 @@ void Inbox::Drain(size_t requests_max, std::vector<Completion>* completions,
       bytes += Bytes(requests_.front());
       requests->push_back(std::move(requests_.front()));
       requests_.pop_front();
-      if (Mutant("drained_slots_stay")) (void)new Request;
     }
     for (; !reads_.empty() && reads_.front().ahead <= count; reads_.pop_front())
       completions->push_back(reads_.front().read);

@@ -37,8 +37,8 @@ class Inbox {
   // Adds a message. REQUIRES: a reserved place and reserved bytes for it, which it uses.
   void Push(Request request, size_t bytes = 0);
   // A RuleRead waits behind the messages that were pushed before it: it says that they
-  // are applied, and a Drain may leave some of them here. kAway comes at once, in the
-  // place of those of its rule that wait.
+  // are applied, and a Drain may leave some of them here. kAway does not wait: it
+  // replaces those of its rule that do.
   void Complete(Completion completion);
 
   // Takes a place for a request of the API; false if the limit is reached. The place is

@@ -5,7 +5,6 @@
 
 #include "base/check.h"
 #include "base/coding.h"
-#include "base/mutant.h"
 #include "store/meta.h"
 
 namespace expirer {
@@ -178,8 +177,7 @@ void Lanes::LowerBound(LaneState* lane, int64_t key_ms, WriteSet* set) {
 
 void Lanes::RaiseBounds(int64_t now_ms, WriteSet* set) {
   for (LaneState& lane : lanes_) {
-    int64_t bound = std::min(lane.Lowest().key_ms, now_ms);
-    if (Mutant("bound_ahead")) bound += 60'000;
+    const int64_t bound = std::min(lane.Lowest().key_ms, now_ms);
     if (bound < lane.stored_bound_ms + kBoundLagMs) continue;
     lane.stored_bound_ms = bound;
     set->PutMeta(BoundKey(lane.lane), Varints(bound));

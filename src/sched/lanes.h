@@ -1,6 +1,6 @@
-// The lanes of the configured queues: for each one of first attempts and one
-// of retries, each with its own window, bound and gates, so that a rule
-// that is paused, refused or catching up never blocks another's jobs.
+// The lanes of the configured queues: for each one of first attempts and one of
+// retries, each with its own window and bound, so that a rule that is paused, refused
+// or catching up never blocks another's jobs.
 #pragma once
 
 #include <cstdint>
@@ -68,10 +68,10 @@ class Lanes {
 
   // The number of entries in all windows.
   [[nodiscard]] size_t held() const;
-  // Loads a block of rows for each lane that runs low, or, while all rows fit into
-  // `window_max`, for every lane; trims the largest lane if they do not fit. False =
-  // there is nothing to load now. Adds rows that were due before their time in the store
-  // to `overdue`.
+  // Loads a block of rows for each lane that runs low. While all rows fit into
+  // `window_max`, it loads one for every lane. If they do not fit, trims the largest
+  // lane. False = there is nothing to load now. Adds rows that were due before their
+  // time in the store to `overdue`.
   [[nodiscard]] absl::StatusOr<bool> Refill(const Store& store, size_t window_max,
                                             OverdueRows* overdue);
 

@@ -10,7 +10,6 @@
 #include <utility>
 #include <vector>
 
-#include "base/mutant.h"
 #include "base/status.h"
 #include "sched/turn.h"
 #include "store/committer.h"
@@ -34,31 +33,25 @@ class Ledger {
   // Adds an effect, to be done once everything is durable that this turn writes or could
   // have read.
   void OnceDurable(Effect effect) { waiting_.push_back(std::move(effect)); }
-  // Nothing more may be sent until the next write is durable, because a later process
-  // must know what it contains.
+  // Nothing more may be sent until the next write is durable, because the next process
+  // must find that write.
   void FireAfterNextWrite() {
     fire_after_ = ticket_ + 1;
     sync_now_ = true;
   }
-  [[nodiscard]] bool MayFire() const {
-    return durable_ >= fire_after_ || Mutant("disconnected_unsynced");
-  }
+  [[nodiscard]] bool MayFire() const { return durable_ >= fire_after_; }
 
   // Writes the turn, gives a ticket to its effects and requests a sync if one is due.
   // Without replicas, proposing a turn means writing it. After kResourceExhausted nothing
   // has happened, and the call may be repeated; any other error is final (I7).
   [[nodiscard]] absl::Status Write(Turn* turn, int64_t now_ms);
-  // False, unless a control test injects the fault.
-  [[nodiscard]] bool HoldsWrite(const Turn& turn, int64_t now_ms) const;
   // The committer reports that everything up to `ticket` is durable.
   void Synced(uint64_t ticket);
   // Does the effects whose tickets are durable now, in order.
   void Release();
 
   // Whether the write that added the row with this number is durable (I8).
-  [[nodiscard]] bool Durable(uint64_t seq) const {
-    return seq < durable_seq_ || Mutant("dispatch_unsynced");
-  }
+  [[nodiscard]] bool Durable(uint64_t seq) const { return seq < durable_seq_; }
   // Whether everything written is durable and every effect is released.
   [[nodiscard]] bool idle() const {
     return effects_.empty() && waiting_.empty() && durable_ == ticket_;

@@ -4,7 +4,6 @@
 
 #include "base/check.h"
 #include "base/log.h"
-#include "base/mutant.h"
 #include "sched/core.h"
 
 namespace expirer {
@@ -19,11 +18,9 @@ void Lifecycle::Open(QueueIndex queue, const std::string& id, Job job,
   if (attempt != nullptr && attempt->due_ms != job.due_ms) attempt = nullptr;
   if (known && !IsClosed(known->state)) {
     TakeAway(core_.queues[queue].name, job.key, *known, InFlight::Fate::kReplaced);
-    ++core_.stats.moved;
-    ++core_.OutcomesOf(queue).moved;
+    core_.Count(&Outcomes::moved, queue);
   }
-  ++core_.stats.scheduled;
-  ++core_.OutcomesOf(queue).scheduled;
+  core_.Count(&Outcomes::scheduled, queue);
   job.stored_ms = core_.now.wall_ms;
   const LatePolicy& late = core_.queues[queue].late;
   const int64_t late_ms = core_.now.wall_ms - job.due_ms;
@@ -146,9 +143,12 @@ absl::StatusOr<bool> Lifecycle::CloseCancelled(std::string_view rule,
   if (InFlight* const attempt = known.job ? AttemptOf(*known.job) : nullptr)
     to->job = attempt->row;
   TakeAway(rule, key, known, InFlight::Fate::kCancelled);
-  ++(sent ? core_.stats.too_late : core_.stats.cancelled);
-  const std::optional<QueueIndex> queue = core_.queues.Find(rule);
-  if (!sent && queue) ++core_.OutcomesOf(*queue).cancelled;
+  if (sent)
+    ++core_.stats.too_late;
+  else if (const std::optional<QueueIndex> queue = core_.queues.Find(rule))
+    core_.Count(&Outcomes::cancelled, *queue);
+  else
+    ++core_.stats.cancelled;
   return sent;
 }
 
@@ -158,8 +158,7 @@ Position Lifecycle::PositionNow(const Register& known) {
   position.time_ns = core_.now.wall_ms * 1'000'000;
   const auto follow = [&position](const Position& other) {
     position.time_ns = std::max(position.time_ns, other.time_ns + 1);
-    if (!Mutant("cancel_hides_version"))
-      position.version = std::max(position.version, other.version);  // none is the least
+    position.version = std::max(position.version, other.version);  // none is the least
   };
   if (known.schedule) follow(known.schedule->position);
   if (known.cancel) follow(*known.cancel);
@@ -209,10 +208,7 @@ void Lifecycle::Close(const InFlight& attempt, const Register* from, Register to
   if (IsClosed(end.state))
     to.expires_ms = ExpiryMs(core_.now.wall_ms, attempt.due_ms, core_.Policy(queue));
   if (end.state == JobState::kFired) NoteFire(attempt, &to);
-  if (end.state == JobState::kSkipped) {
-    ++core_.stats.skipped;
-    ++core_.OutcomesOf(queue).skipped;
-  }
+  if (end.state == JobState::kSkipped) core_.Count(&Outcomes::skipped, queue);
   if (end.state == JobState::kDead) {
     CountDead(queue, end.kind);
     if (end.kind == DeadKind::kMayHaveFired) ++core_.stats.may_have_fired;
@@ -253,10 +249,8 @@ void Lifecycle::Quarantine(const LaneState& lane, const JobKey& key, std::string
 }
 
 void Lifecycle::CountDead(QueueIndex queue, DeadKind kind) {
-  ++core_.stats.dead;
-  Outcomes& outcomes = core_.OutcomesOf(queue);
-  ++outcomes.dead;
-  ++outcomes.dead_by[static_cast<size_t>(kind)];
+  core_.Count(&Outcomes::dead, queue);
+  ++core_.stats.outcomes[queue].dead_by[static_cast<size_t>(kind)];
 }
 
 void Lifecycle::NoteFire(const InFlight& attempt, Register* reg) const {

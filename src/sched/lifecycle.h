@@ -48,7 +48,7 @@ class Lifecycle {
             const std::optional<Register>& known, Register reg,
             int64_t not_before_ms = 0);
   // If the schedule has the due time and content of the key's job, only notes its newer
-  // position and returns true.
+  // position and returns true; otherwise changes nothing.
   [[nodiscard]] absl::StatusOr<bool> ReuseIfSame(const std::string& id, const Job& job,
                                                  const Register& known);
   // Puts a job into a lane, to be sent at `at_ms` at the earliest. `from`: the register
@@ -70,14 +70,14 @@ class Lifecycle {
   [[nodiscard]] absl::StatusOr<bool> CloseCancelled(std::string_view rule,
                                                     std::string_view key,
                                                     const Register& known, Register* to);
-  // The place in the order of events of a command that changes this key.
+  // The position, in the order of events, of a command that changes this key.
   [[nodiscard]] Position PositionNow(const Register& known);
   // A command cancels a key that is known. True: too late, its job may have been sent.
   [[nodiscard]] absl::StatusOr<bool> CancelNow(std::string_view rule,
                                                std::string_view key,
                                                const Register& known);
 
-  // The job that the attempt is described by ends.
+  // Ends the job that `attempt` describes.
   void Close(const InFlight& attempt, JobEnd end);
   // The same where the key has another register than the attempt's own. `from`: the
   // register so far, null = none; `to`: its new one, to which Close adds how the job
@@ -93,9 +93,10 @@ class Lifecycle {
   // Notes in `reg` when the attempt's message was received, stored, sent and confirmed.
   void NoteFire(const InFlight& attempt, Register* reg) const;
 
-  // A newer schedule of a key may ask for the due time of an attempt that has no answer.
-  // Its row then waits for that. These decide about it when the attempt ends: what it
-  // asked for has happened, or has not.
+  // A newer schedule of a key may ask for the due time of an attempt that has no
+  // answer. Its row then waits for that. If the attempt was confirmed, CloseSuccessor
+  // closes the row, since the key has fired; otherwise ReleaseSuccessor lets it fire.
+  // Without such a row ReleaseSuccessor does nothing.
   [[nodiscard]] absl::Status CloseSuccessor(const InFlight& attempt);
   void ReleaseSuccessor(const InFlight& attempt);
   // Whether the row with this number waits for an attempt of another row.

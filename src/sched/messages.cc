@@ -6,7 +6,6 @@
 #include "base/check.h"
 #include "base/duration.h"
 #include "base/log.h"
-#include "base/mutant.h"
 #include "base/rfc3339.h"
 #include "json/writer.h"
 #include "sched/core.h"
@@ -185,11 +184,10 @@ absl::Status Messages::ApplyCancelIntent(MessageRequest* message, CancelIntent* 
   }
   // What they hold must not fire when such an entry is put back.
   for (const std::string& name : core_.queues.Removed(message->rule)) {
-    if (Mutant("removed_entry_kept")) continue;
     RETURN_IF_ERROR(CancelJob(name, message->rule, intent->key, position, &found));
   }
   const bool too_late = !found.in_time && (found.fired_ms || found.attempt != nullptr);
-  if (too_late && intent->late && !Mutant("late_cancel_forgotten"))
+  if (too_late && intent->late)
     RETURN_IF_ERROR(OpenLateCancel(message, intent->late.get(), position, found));
   Answer(message, "");
   return absl::OkStatus();
@@ -221,7 +219,6 @@ absl::Status Messages::CancelJob(const std::string& name, RuleIndex rule,
     if (!policy.reopen || Compare(position, known->schedule->position) > 0)
       found->fired_ms = std::max(found->fired_ms.value_or(0), known->schedule->due_ms);
   }
-  if (!known && Mutant("cancel_forgotten")) return absl::OkStatus();
   if (result.effect != CancelEffect::kNone)
     core_.turn.Put(id, known ? &*known : nullptr, result.reg);
   return absl::OkStatus();
@@ -279,24 +276,24 @@ absl::Status Messages::KeepReject(MessageRequest* message, std::string_view name
   ASSIGN_OR_RETURN(const bool known, core_.turn.FindDead(key, &existing));
   const uint64_t dead = core_.counts.dead();
   const bool stale = reject.kind == RejectKind::kStale;
+  const auto kind = static_cast<size_t>(reject.kind);
+  const auto log = [&](Level level, std::string_view text) {
+    LogGathered(level, text, rule, kRejectReasons[kind],
+                {{"stream", stream}, {"sequence", position.seq}, {"why", reject.reason}});
+  };
   if (known) {
     ++core_.stats.unchanged;
-  } else if (stale && !Mutant("stale_unbounded") &&
+  } else if (stale &&
              (core_.counts.stale() >= core_.options.dead / 10 || core_.DeadFull())) {
     DropStale(stream, position.seq);
   } else if (dead >= 2 * core_.options.dead) {
     ++core_.stats.dropped;
-    LogGathered(Level::kError, "the dead store is full: a rejected message is dropped",
-                rule, kRejectReasons[static_cast<size_t>(reject.kind)],
-                {{"stream", stream}, {"sequence", position.seq}, {"why", reject.reason}});
+    log(Level::kError, "the dead store is full: a rejected message is dropped");
   } else {
-    ++core_.stats.rejected;
-    LogGathered(Level::kWarn, "an event was rejected and is kept in the dead store", rule,
-                kRejectReasons[static_cast<size_t>(reject.kind)],
-                {{"stream", stream}, {"sequence", position.seq}, {"why", reject.reason}});
-    Outcomes& outcomes = core_.OutcomesOf(core_.queues.Entries(message->rule).first);
-    ++outcomes.rejected;
-    ++outcomes.rejected_by[static_cast<size_t>(reject.kind)];
+    log(Level::kWarn, "an event was rejected and is kept in the dead store");
+    const QueueIndex first = core_.queues.Entries(message->rule).first;
+    core_.Count(&Outcomes::rejected, first);
+    ++core_.stats.outcomes[first].rejected_by[kind];
     Dead entry;
     entry.reference_only = core_.DeadFull();
     entry.reason = reject.reason;

@@ -1,6 +1,7 @@
 // What may have happened that the store does not know: what earlier processes may have
-// sent, when none ran, what a lost volume's process fired, and what this one sent and
-// lost the answer of.
+// sent, when none ran, what was fired before the volume was lost, and which attempts of
+// this process got no answer. It also keeps the notes that a later process needs for the
+// same: signs of life, spans without a connection, rebuilds.
 #pragma once
 
 #include <cstddef>
@@ -49,8 +50,8 @@ class Past {
   // Adds a sign of life to the turn, if it is time for one.
   void StageSignOfLife();
 
-  // Begins a rebuild. What an open one had found stays; the time up to which somebody
-  // else may have fired moves on.
+  // Begins a rebuild. If one is open its rows stay, and the time up to which somebody
+  // else may have fired moves to now.
   [[nodiscard]] absl::Status BeginRebuild();
   // All streams are read. Does nothing if no rebuild is open.
   void EndRebuild();
@@ -58,7 +59,7 @@ class Past {
   [[nodiscard]] bool MayHaveFired(int64_t due_ms) const {
     return rebuild_.began_ms > 0 && due_ms <= rebuild_.began_ms;
   }
-  // The same for a row, which the rebuild must have written.
+  // The same for a row; false unless the rebuild wrote it.
   [[nodiscard]] bool MayHaveFired(uint64_t seq, int64_t due_ms) const {
     return rebuild_.MayHaveFired(seq, due_ms);
   }

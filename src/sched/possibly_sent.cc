@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/coding.h"
-#include "base/mutant.h"
 #include "store/meta.h"
 
 namespace expirer {
@@ -84,7 +83,7 @@ void PossiblySent::StageDisconnected(int64_t now_ms, WriteSet* set) {
 }
 
 bool PossiblySent::EndDisconnected(WriteSet* set) {
-  if (!disconnected_noted_ || Mutant("disconnected_kept")) return false;
+  if (!disconnected_noted_) return false;
   set->DeleteMeta(kMetaDisconnected);
   disconnected_noted_ = false;
   return true;

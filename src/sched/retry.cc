@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "base/mutant.h"
-
 namespace expirer {
 namespace {
 
@@ -38,7 +36,7 @@ int64_t BackoffMs(const RetryPolicy& retry, std::string_view id, uint64_t sends)
 Decision Decide(const RetryPolicy& retry, const Attempt& attempt, AttemptEnd end,
                 std::string_view why, int64_t now_ms) {
   if (end == AttemptEnd::kAck) return Done{};
-  if (end == AttemptEnd::kNever && !Mutant("never_tried_again"))
+  if (end == AttemptEnd::kNever)
     return MoveToDead{"can never be delivered: " + std::string(why)};
   const bool counted = end == AttemptEnd::kRefused;
   if (counted && retry.attempts > 0 && attempt.counted_attempts + 1 >= retry.attempts)

@@ -4,7 +4,6 @@
 #include <limits>
 
 #include "base/log.h"
-#include "base/mutant.h"
 #include "store/meta.h"
 
 namespace expirer {
@@ -112,7 +111,6 @@ void Scheduler::ApplyRead(const RuleRead& event) {
 // that time. After a long gap they also wait for a sign of life.
 void Scheduler::ApplyStoodStill(int64_t ms) {
   if (ms < kStandstillMs) {
-    if (Mutant("short_freeze_unseen")) return;
     ++core_.stats.gaps;
     return LookAgain(/*outage=*/false, Inbound::LookHow::kQuick);
   }
@@ -232,8 +230,8 @@ uint64_t Scheduler::pending() const {
 }
 
 int64_t Scheduler::NextWork(bool refilling) {
-  if ((!core_.turn.empty() && !core_.ledger.HoldsWrite(core_.turn, core_.now.mono_ms)) ||
-      commands_.unfinished() || refilling || recount_ != nullptr || core_.past.judging())
+  if (!core_.turn.empty() || commands_.unfinished() || refilling || recount_ != nullptr ||
+      core_.past.judging())
     return core_.now.wall_ms;
   int64_t mono = std::min({core_.in_flight.NextDeadline(), core_.ledger.NextSyncMs(),
                            core_.gates.NextOverdueMs()});

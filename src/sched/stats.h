@@ -56,43 +56,36 @@ inline constexpr std::array<int64_t, 13> kAnswerBoundsMs = {
 inline constexpr std::array<int64_t, 12> kBatchBounds = {1,  2,   4,   8,   16,    32,
                                                          64, 128, 256, 512, 1'024, 4'096};
 
-// The counts of one queue.
+// The counts of one queue, or of all.
 struct Outcomes {
-  uint64_t scheduled = 0;
-  uint64_t moved = 0;
-  uint64_t cancelled = 0;
-  uint64_t fired = 0;
-  uint64_t skipped = 0;
-  uint64_t dead = 0;
-  uint64_t rejected = 0;  // a rule's rejected events, counted at its first queue
-  uint64_t retries = 0;
+  uint64_t scheduled = 0;  // new jobs, replaced ones included
+  uint64_t moved = 0;      // of these, the ones that replaced a pending job
+  uint64_t cancelled = 0;  // jobs taken away before they fired
+  uint64_t fired = 0;      // confirmed
+  uint64_t skipped = 0;    // too late by the rule's `late`
+  uint64_t dead = 0;       // could not be delivered
+  uint64_t rejected = 0;   // a rule's rejected events, counted at its first queue
+  uint64_t retries = 0;    // moves to the retry lane
   std::array<uint64_t, kDeadKinds> dead_by{};        // sums to dead
   std::array<uint64_t, kRejectKinds> rejected_by{};  // sums to rejected
   std::array<uint64_t, kFailureKinds> failed_by{};
   Buckets lateness_ms{kLatenessBoundsMs};  // due -> handed to the socket, first attempts
 };
 
-// Counts since the process started, unless said otherwise.
-struct Stats {
+// Counts since the process started, unless said otherwise. The inherited ones are those
+// of all queues; `cancelled` counts jobs of rules that are not configured, too.
+struct Stats : Outcomes {
   // Input.
-  uint64_t scheduled = 0;  // new jobs, replaced ones included
-  uint64_t moved = 0;      // of these, the ones that replaced a pending job
-  uint64_t cancelled = 0;  // jobs taken away before they fired
-  uint64_t too_late = 0;   // cancels that found the job in flight or fired
-  uint64_t unchanged = 0;  // events that changed nothing
-  uint64_t ignored = 0;    // messages that concern no entry of their rule
-  uint64_t markers = 0;    // messages with kMarkerHeader that no entry asks for
-  uint64_t rejected = 0;
-  uint64_t dropped = 0;        // rejects beyond twice limits.dead
-  uint64_t stale_dropped = 0;  // stale messages beyond a tenth of it
+  uint64_t too_late = 0;       // cancels that found the job in flight or fired
+  uint64_t unchanged = 0;      // events that changed nothing
+  uint64_t ignored = 0;        // messages that concern no entry of their rule
+  uint64_t markers = 0;        // messages with kMarkerHeader that no entry asks for
+  uint64_t dropped = 0;        // rejects, because the dead store held 2 x limits.dead
+  uint64_t stale_dropped = 0;  // stale messages beyond limits.dead / 10
   uint64_t rewinds = 0;        // streams rewound or created again, counted per rule
   // Output.
   uint64_t published = 0;       // attempts begun
-  uint64_t fired = 0;           // confirmed
-  uint64_t skipped = 0;         // too late by the rule's `late`
-  uint64_t dead = 0;            // could not be delivered
-  uint64_t may_have_fired = 0;  // of these, due before a rebuild began
-  uint64_t retries = 0;         // moves to the retry lane
+  uint64_t may_have_fired = 0;  // of the dead ones, due before a rebuild began
   uint64_t timeouts = 0;
   uint64_t lost = 0;             // attempts whose connection dropped
   uint64_t strange_answers = 0;  // answers to attempts that are unknown or given up

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/coding.h"
-#include "base/mutant.h"
 #include "store/meta.h"
 
 namespace expirer {
@@ -99,7 +98,7 @@ bool Turn::Dropped(uint64_t seq) const {
 absl::StatusOr<bool> Turn::FindDead(const std::string& key, std::string* value) const {
   for (auto level = levels_.rbegin(); level != levels_.rend(); ++level) {
     const auto at = level->dead.find(key);
-    if (at == level->dead.end() || Mutant("dead_as_stored")) continue;
+    if (at == level->dead.end()) continue;
     if (at->second) *value = *at->second;
     return at->second.has_value();
   }

@@ -3,9 +3,9 @@
 // changes are not in the store yet. Counts change together with what they count, so they
 // are written in the same batch.
 //
-// Turns can be stacked: after Propose the changes so far wait for Write, later
-// changes accumulate above them, and reads see both. Alone, the core writes each
-// turn without proposing it.
+// Turns can be stacked: after Propose the changes so far wait for Write, later changes
+// accumulate above them, and reads see both. Without replicas the core writes each turn
+// and proposes none.
 #pragma once
 
 #include <cstdint>
@@ -54,8 +54,8 @@ class Turn {
   // large store's filters and index. REQUIRES: EndReadAhead before the next write.
   [[nodiscard]] absl::Status ReadAhead(std::vector<std::string> ids);
   void EndReadAhead() { ahead_.clear(); }
-  // Replaces the key's register, also one of a rule that is not configured. `from` is
-  // the register known so far; null = none.
+  // Replaces the key's register, also one of a rule that is not configured, and counts
+  // the change. `from` is the register known so far; null = none.
   void Put(const std::string& id, const Register* from, Register to);
 
   // Copies a row to `row`; false if there is none.
@@ -63,8 +63,10 @@ class Turn {
   // Adds a row, which enters its lane's window when it is written. REQUIRES: `key` has
   // the newest number of TakeSeq. `due_ms`: of its job.
   void PutRow(LaneState* lane, const JobKey& key, int64_t due_ms, std::string_view row);
-  // Replaces the value of a row.
+  // Replaces the value of a row, which exists.
   void RewriteRow(const JobKey& key, std::string_view row);
+  // Deletes a row. The caller takes it out of its lane's window (Lanes::Forget) unless it
+  // has left that already.
   void DropRow(const JobKey& key);
   // Whether the turn deletes the row with this number, which the store may still have.
   [[nodiscard]] bool Dropped(uint64_t seq) const;
@@ -72,6 +74,7 @@ class Turn {
   // Copies an entry of the dead store; false if there is none.
   [[nodiscard]] absl::StatusOr<bool> FindDead(const std::string& key,
                                               std::string* value) const;
+  // These count the entry's bytes; the caller counts the entry.
   void PutDead(std::string key, const Dead& dead);
   void DropDead(std::string key);
 
@@ -79,8 +82,9 @@ class Turn {
   [[nodiscard]] WriteSet* meta() { return &levels_.back().set; }
   // Adds the next number to `meta`, if it has changed.
   void StageNextSeq();
-  // Raises the lanes' low bounds, but not past a row that is in no window yet, since the
-  // clock may have leapt past it. Does nothing if there is nothing to write.
+  // Raises the lanes' low bounds to `now_ms`, a wall time, but not past a row that is
+  // in no window yet, since the clock may have leapt past it. Does nothing if there is
+  // nothing to write.
   void StageBounds(int64_t now_ms);
 
   // Whether nothing waits to be written.

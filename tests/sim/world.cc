@@ -11,7 +11,7 @@
 #include <fmt/format.h>
 
 #include "base/check.h"
-#include "base/mutant.h"
+#include "controls/mutant.h"
 #include "rocksdb/env.h"
 #include "sched/rename.h"
 #include "sched/share.h"

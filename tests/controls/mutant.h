@@ -1,7 +1,7 @@
 // Deliberate faults for control tests: a test that guards a promise must fail
-// when the promise is broken on purpose. Compiled in only with
-// -DEXPIRER_MUTANTS=ON and then chosen by the environment variable
-// EXPIRER_MUTANT; otherwise every Mutant() is the constant false.
+// when the promise is broken on purpose. faults.patch puts them into copies of the
+// sources, only with -DEXPIRER_MUTANTS=ON; the environment variable EXPIRER_MUTANT
+// then chooses one. Without that option every Mutant() is the constant false.
 #pragma once
 
 #include <string_view>
