@@ -1,7 +1,7 @@
-// The API over NATS request and reply (docs/api.md): makes commands of requests, hands
-// them to the core within a credit of their own (limits.requests), those that read many
-// rows after that on a thread of its own, and sends the replies. Every request is
-// answered; one over the limit with 429.
+// The API over NATS request and reply (docs/api.md): parses requests into commands,
+// lets a thread of its own do their slow reads, hands them to the core, and sends the
+// replies. At most limits.requests are open. Every request is answered, one over that
+// limit with 429.
 #pragma once
 
 #include <atomic>

@@ -16,7 +16,7 @@ struct ApiContext;
 struct DeadQuery : Query {  // prefix: of a dead job's key; leaves out what has none
   std::string entry;        // the key that `id` is the hex form of
   std::string after;        // key of the last entry of the page before; "" = none
-  bool one = false;         // job or id names it: what stands against it is an error
+  bool one = false;         // job or id names it: what cannot be done is an error
 };
 [[nodiscard]] absl::StatusOr<DeadQuery> DeadQueryOf(Query query);
 // Dead entries are named to users by the hex form of their key.
@@ -38,8 +38,8 @@ using VisitDead = std::function<bool(std::string_view key, const Dead& dead)>;
 [[nodiscard]] std::string FormatDeadEntry(std::string_view key, const Dead& dead,
                                           const StreamNames& streams, size_t bytes_max);
 
-// Takes dead entries back, or removes them. Of what is named or found by filters, the
-// entries are read before; what they hold is looked at again in the core's turn.
+// Takes dead entries back, or removes them. Read collects the entries; Apply reads each
+// again before it changes it.
 struct DeadCommand : Command {
   struct Entry {
     std::string key;               // of the dead family

@@ -29,13 +29,13 @@ inline constexpr uint64_t kPageMax = 1'000;
 
 // A page touches at most kPageRowsMax rows and kPageScanBytesMax of their bytes,
 // whatever the store holds and the filters leave out, and is no longer than
-// kPageBytesMax and what its caller's server takes: it may therefore hold fewer
-// items than asked for, or none, and still have a cursor. What alone is too long
-// for a page is shortened, and says so; so a page always leads on.
+// kPageBytesMax and what its caller's server takes: it may therefore hold fewer items
+// than asked for, or none, and still have a cursor. An item that is too long for a page
+// is shortened and marked, so that a page always leads on.
 inline constexpr size_t kPageRowsMax = 10'000;
 inline constexpr size_t kPageScanBytesMax = 16 << 20;
 inline constexpr size_t kPageBytesMax = 256 << 10;
-// The longest that stands around the items of a page: the cursor and the members' names.
+// Room for the cursor and the names of members: the cursor and the members' names.
 inline constexpr size_t kPageEndBytes = 64;
 
 // A job by its name: everything before the first '/' is the rule (it may hold
@@ -106,7 +106,7 @@ struct JobInfo {
 };
 // Where it would be longer than `bytes_max`: without the last error, then without
 // target and stream, then with the beginning of the job's name alone, and with
-// "shortened":true. Of less than 1 KB it takes up to that all the same.
+// "shortened":true. A `bytes_max` below 1 KB counts as 1 KB.
 [[nodiscard]] std::string FormatJobInfo(const JobInfo& info, size_t bytes_max);
 
 }  // namespace expirer

@@ -21,8 +21,8 @@ class Client {
   Client(ConnectionOptions options, std::string service, int64_t timeout_ms);
   ~Client();
 
-  // Waits until connected; one sentence when that fails within the time-out, or
-  // once `stopped` says so, which is asked now and then.
+  // Waits until connected. Errors, in one sentence: no connection within the time-out,
+  // or `stopped`, which is called now and then, returned true.
   [[nodiscard]] absl::Status Connect(bool (*stopped)() = nullptr);
   // Asks <service>.v1.<endpoint>. Errors: kUnavailable when no service
   // answers, with one sentence; what the service refused as

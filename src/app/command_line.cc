@@ -185,10 +185,12 @@ void AddServeCommand(CLI::App* app, Flags* flags, int* code) {
   serve
       ->add_option(
           "--adopt", flags->adopt,
-          "start even if the consumers belong to another store, are unfit, or have acked "
-          "events that this store has not read; rebuild: replace them, and fire nothing "
-          "until the streams are read again; new: go on from their position, without the "
-          "jobs of earlier events, and without streams that are gone")
+          "start even if the consumers belong to another store, cannot be used as they "
+          "are, or have acked events that this store has not read; rebuild: replace "
+          "them, "
+          "and fire nothing until the streams are read again; new: go on from their "
+          "position, without the jobs of earlier events, and without streams that are "
+          "gone")
       ->check(CLI::IsMember({"rebuild", "new"}));
   serve->add_flag("--fire-overdue", flags->fire_overdue,
                   "with --adopt=rebuild: also fire jobs that were due before, which may "
