@@ -46,10 +46,8 @@ int64_t AgeMs(const Status& s) {
 double CpuSeconds(const Status& /*status*/) {
   rusage used{};
   getrusage(RUSAGE_SELF, &used);
-  const auto seconds = [](const timeval& t) {
-    return Number(t.tv_sec) + Number(t.tv_usec) / 1e6;
-  };
-  return seconds(used.ru_utime) + seconds(used.ru_stime);
+  return Number(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+         Number(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
 }
 
 double OpenDescriptors(const Status& /*status*/) {
@@ -292,6 +290,8 @@ void AddOutcomes(const Status& status, Sheet* sheet) {
   };
   add("expirer_jobs_scheduled_total", &Outcomes::scheduled,
       "Jobs scheduled, those that replaced a pending one included.");
+  add("expirer_jobs_moved_total", &Outcomes::moved,
+      "Jobs that replaced a pending one of their key.");
   add("expirer_jobs_cancelled_total", &Outcomes::cancelled,
       "Jobs removed before they fired.");
   add("expirer_jobs_dispatched_total", &Outcomes::fired,

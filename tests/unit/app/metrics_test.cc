@@ -84,11 +84,13 @@ TEST(Metrics, TellOutcomesByQueueAndReasonsByRule) {
   Status status = Example();
   Outcomes& first = status.stats.outcomes[1];
   first.scheduled = 9;
+  first.moved = 4;
   first.fired = 5;
   first.rejected_by[static_cast<size_t>(RejectKind::kHorizon)] = 3;
   status.stats.outcomes[2].dead_by[static_cast<size_t>(DeadKind::kTooLate)] = 2;
   const std::string text = Text(status);
   EXPECT_EQ(Value(text, R"(expirer_jobs_scheduled_total{rule="trial.first"})"), "9");
+  EXPECT_EQ(Value(text, R"(expirer_jobs_moved_total{rule="trial.first"})"), "4");
   EXPECT_EQ(Value(text, R"(expirer_jobs_dispatched_total{rule="trial.first"})"), "5");
   EXPECT_EQ(Value(text, R"(expirer_jobs_rejected_total{rule="trial",reason="too_far"})"),
             "3");
@@ -221,9 +223,9 @@ TEST(Metrics, HaveNoMoreSeriesThanTheConfigHasQueues) {
   status.queues.push_back("more");
   status.queue_rules.push_back("more");
   status.stats.outcomes.resize(5);
-  // pending, retrying, 2 dead, 5 outcomes, 9 reject reasons, 5 dead reasons, 5 of
+  // pending, retrying, 2 dead, 6 outcomes, 9 reject reasons, 5 dead reasons, 5 of
   // failures, 21 of the lateness.
-  EXPECT_EQ(lines(Text(status)) - before, 49);
+  EXPECT_EQ(lines(Text(status)) - before, 50);
   EXPECT_LT(before, 500);
 }
 
