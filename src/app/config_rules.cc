@@ -216,9 +216,7 @@ void CheckStanEntry(const Section& section, const Entry& entry) {
   refuse_if(std::any_of(entry.key.begin(), entry.key.end(), is_header), "key");
   refuse_if(entry.due && is_header(*entry.due), "due");
   refuse_if(entry.delay && is_header(*entry.delay), "delay");
-  refuse_if(std::any_of(entry.match.begin(), entry.match.end(),
-                        [&](const Match& match) { return is_header(match.source); }),
-            "match");
+  refuse_if(std::ranges::any_of(entry.match, is_header, &Match::source), "match");
 }
 
 Entry ReadEntry(const Section& section, bool schedule, const Rule& rule,
@@ -439,6 +437,8 @@ Rule ReadRule(const Section& section, const Config& config) {
     section.Fail("reopen",
                  "with a store.history of 0s no closed key is remembered, so each may be "
                  "scheduled again; expected a longer store.history");
+  for (const std::string& event : section.Texts("events"))
+    section.Check("events", AddEvent(event, &rule.events), event);
   ReadDeliver(section, &rule);
   CheckStan(config, rule, section);
   CheckVersions(section, rule);

@@ -295,6 +295,10 @@ constexpr Key kKeys[] = {
         "Allows a target that a filter of this config matches.", {}),
     Integer("rules[].rate", Of<&Rule::rate>, 0, kMega,
             "Attempts a second to publish for this rule; 0 = no limit."),
+    Row("rules[].events", KeyType::kTexts, kByCode,
+        "What is announced of the rule's jobs: scheduled, moved, cancelled, fired, late, "
+        "dead, skipped.",
+        {}),
     Text("rules[].deliver", kByCode,
          "Where a new consumer of the rule starts to read: all, new or an RFC 3339 time.",
          {.fallback = "all"}),

@@ -2,6 +2,7 @@
 // "rejected, because". Pure: no time of its own, no state, no I/O.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -83,6 +84,29 @@ struct Deliver {
   int64_t time_ms = 0;  // for kTime
 };
 
+// What happens to a job. A rule may have it announced.
+enum class JobEvent : uint8_t {
+  kScheduled,  // a new job
+  kMoved,      // a job that replaced a pending one of its key
+  kCancelled,  // before it was sent
+  kFired,      // confirmed
+  kLate,       // `late` of its rule fires it or closes it
+  kDead,       // given up, and kept in the dead store
+  kSkipped,    // closed by `late: skip`
+};
+inline constexpr std::array<std::string_view, 7> kJobEvents = {
+    "scheduled", "moved", "cancelled", "fired", "late", "dead", "skipped"};
+
+// Adds the event of this name to a rule's `events`.
+inline absl::Status AddEvent(std::string_view name, unsigned* events) {
+  for (size_t i = 0; i < kJobEvents.size(); ++i)
+    if (kJobEvents[i] == name) {
+      *events |= 1U << i;
+      return absl::OkStatus();
+    }
+  return Invalid("expected scheduled, moved, cancelled, fired, late, dead or skipped");
+}
+
 struct Rule {
   std::string name;
   std::string was;  // the name whose jobs and consumers it takes over; "" = none
@@ -93,7 +117,8 @@ struct Rule {
   // jobs, <rule>.<name>/<key>. Never empty.
   std::vector<Publish> publish = std::vector<Publish>(1);
   RetryPolicy retry;
-  int64_t rate = 0;  // attempts a second, over all entries; 0 = no limit
+  int64_t rate = 0;     // attempts a second, over all entries; 0 = no limit
+  unsigned events = 0;  // to announce; bit 1 << JobEvent
   Deliver deliver;
   bool loop = false;
   // kCore: events come through a queue group, each at most once, and the one that

@@ -205,7 +205,7 @@ void Dispatch::EndResolving(std::string_view target) {
   }
 }
 
-// The job of view_.
+// The job of view_; says so if its rule's `late` fires it.
 void Dispatch::CountSent(QueueIndex queue) {
   ++core_.stats.published;
   // A late cancel's due time is that of the fire it came after.
@@ -214,7 +214,18 @@ void Dispatch::CountSent(QueueIndex queue) {
       (core_.queues[queue].late_cancels ? view_.stored_ms : view_.due_ms);
   core_.stats.sent_late_ms.Add(late_ms);
   // Else one job that fails for hours would look like many that are late.
-  if (view_.sends == 0) core_.stats.outcomes[queue].lateness_ms.Add(late_ms);
+  if (view_.sends > 0) return;
+  core_.stats.outcomes[queue].lateness_ms.Add(late_ms);
+  const LatePolicy& late = core_.queues[queue].late;
+  if (late.action != LateAction::kFire || view_.late_judged ||
+      !core_.jobs.Announces(JobEvent::kLate, queue))
+    return;
+  const int64_t found_late_ms = core_.past.LatenessMs(view_.due_ms);
+  if (found_late_ms > late.after_ms)
+    core_.jobs.Announce(JobEvent::kLate, queue, view_.key, view_.due_ms,
+                        {.target = view_.target,
+                         .reason = "found late after a restart",
+                         .lateness_ms = found_late_ms});
 }
 
 }  // namespace expirer

@@ -2,8 +2,12 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include "base/check.h"
 #include "base/log.h"
+#include "base/rfc3339.h"
+#include "json/writer.h"
 #include "sched/core.h"
 
 namespace expirer {
@@ -16,11 +20,14 @@ void Lifecycle::Open(QueueIndex queue, const std::string& id, Job job,
   // this process end before that, it is a job like any other.
   InFlight* attempt = known && known->job ? AttemptOf(*known->job) : nullptr;
   if (attempt != nullptr && attempt->due_ms != job.due_ms) attempt = nullptr;
-  if (known && !IsClosed(known->state)) {
+  const bool moved = known && !IsClosed(known->state);
+  if (moved) {
     TakeAway(core_.queues[queue].name, job.key, *known, InFlight::Fate::kReplaced);
     core_.Count(&Outcomes::moved, queue);
   }
   core_.Count(&Outcomes::scheduled, queue);
+  Announce(moved ? JobEvent::kMoved : JobEvent::kScheduled, queue, job.key, job.due_ms,
+           {.target = job.target});
   job.stored_ms = core_.now.wall_ms;
   const LatePolicy& late = core_.queues[queue].late;
   const int64_t late_ms = core_.now.wall_ms - job.due_ms;
@@ -28,6 +35,10 @@ void Lifecycle::Open(QueueIndex queue, const std::string& id, Job job,
                         late.action != LateAction::kFire && late_ms > 0 &&
                         late_ms > late.after_ms &&
                         (late.action != LateAction::kDead || !core_.DeadFull());
+  if (late.action == LateAction::kFire && !job.late_judged && late_ms > 0 &&
+      late_ms > late.after_ms)
+    Announce(JobEvent::kLate, queue, job.key, job.due_ms,
+             {.target = job.target, .reason = "came too late", .lateness_ms = late_ms});
   job.late_judged = job.late_judged || late_ms > 0;
   LaneState& lane = core_.lanes.First(queue);
   const int64_t at_ms = std::max({job.due_ms, core_.now.wall_ms, not_before_ms});
@@ -35,6 +46,7 @@ void Lifecycle::Open(QueueIndex queue, const std::string& id, Job job,
     InFlight never;
     never.row = {lane.lane, at_ms, core_.turn.TakeSeq()};
     never.key = job.key;
+    never.target = job.target;
     never.due_ms = job.due_ms;
     never.source = job.source;
     Close(never, from, std::move(reg), AsLate(late, EncodeJob(job), "came too late"));
@@ -143,12 +155,15 @@ absl::StatusOr<bool> Lifecycle::CloseCancelled(std::string_view rule,
   if (InFlight* const attempt = known.job ? AttemptOf(*known.job) : nullptr)
     to->job = attempt->row;
   TakeAway(rule, key, known, InFlight::Fate::kCancelled);
-  if (sent)
+  if (sent) {
     ++core_.stats.too_late;
-  else if (const std::optional<QueueIndex> queue = core_.queues.Find(rule))
+  } else if (const std::optional<QueueIndex> queue = core_.queues.Find(rule)) {
     core_.Count(&Outcomes::cancelled, *queue);
-  else
+    Announce(JobEvent::kCancelled, *queue, key, known.schedule->due_ms,
+             {.target = known.brief ? known.brief->target : std::string_view()});
+  } else {
     ++core_.stats.cancelled;
+  }
   return sent;
 }
 
@@ -208,18 +223,30 @@ void Lifecycle::Close(const InFlight& attempt, const Register* from, Register to
   if (IsClosed(end.state))
     to.expires_ms = ExpiryMs(core_.now.wall_ms, attempt.due_ms, core_.Policy(queue));
   if (end.state == JobState::kFired) NoteFire(attempt, &to);
-  if (end.state == JobState::kSkipped) core_.Count(&Outcomes::skipped, queue);
-  if (end.state == JobState::kDead) {
+  const int64_t late_ms = core_.now.wall_ms - attempt.due_ms;
+  const auto announce = [&](JobEvent what) {
+    Announce(what, queue, attempt.key, attempt.due_ms,
+             {.target = attempt.target, .reason = end.reason, .lateness_ms = late_ms});
+  };
+  const bool dead = end.state == JobState::kDead;
+  if (end.state == JobState::kSkipped || (dead && end.kind == DeadKind::kTooLate))
+    announce(JobEvent::kLate);
+  if (end.state == JobState::kSkipped) {
+    core_.Count(&Outcomes::skipped, queue);
+    announce(JobEvent::kSkipped);
+  }
+  if (dead) {
     CountDead(queue, end.kind);
+    announce(JobEvent::kDead);
     if (end.kind == DeadKind::kMayHaveFired) ++core_.stats.may_have_fired;
     if (attempt.unanswered || end.kind == DeadKind::kMayHaveFired)
       MarkUnanswered(&end.row);
-    Dead dead;
-    dead.reason = std::move(end.reason);
-    dead.at_ms = core_.now.wall_ms;
-    dead.source = attempt.source;
-    dead.job_row = std::move(end.row);
-    core_.turn.PutDead(DeadJobKey(core_.queues[queue].name, attempt.key), dead);
+    Dead entry;
+    entry.reason = std::move(end.reason);
+    entry.at_ms = core_.now.wall_ms;
+    entry.source = attempt.source;
+    entry.job_row = std::move(end.row);
+    core_.turn.PutDead(DeadJobKey(core_.queues[queue].name, attempt.key), entry);
   }
   core_.turn.Put(IdOf(attempt), from, std::move(to));
 }
@@ -259,6 +286,34 @@ void Lifecycle::NoteFire(const InFlight& attempt, Register* reg) const {
                 .published_ms = attempt.published_ms,
                 .acked_ms = core_.now.wall_ms};
   reg->collision = attempt.collision;
+  const QueueIndex queue = core_.lanes.Numbered(attempt.row.lane).queue;
+  Announce(
+      JobEvent::kFired, queue, attempt.key, attempt.due_ms,
+      {.target = attempt.target, .lateness_ms = attempt.published_ms - attempt.due_ms});
+}
+
+bool Lifecycle::Announces(JobEvent what, QueueIndex queue) const {
+  const RuleIndex rule = core_.queues[queue].rule;  // none for an orphan
+  return rule < core_.rules.size() &&
+         (core_.rules[rule].events >> static_cast<unsigned>(what) & 1U) != 0;
+}
+
+void Lifecycle::Announce(JobEvent what, QueueIndex queue, std::string_view key,
+                         int64_t due_ms, const EventDetails& details) const {
+  if (!Announces(what, queue)) return;
+  const Queue& of = core_.queues[queue];
+  const std::string& rule = core_.rules[of.rule].name;
+  const std::string_view kind = kJobEvents[static_cast<size_t>(what)];
+  Json body =
+      JsonObject("kind", kind, "at", FormatRfc3339Ms(core_.now.wall_ms), "job",
+                 JobName(of.name, key), "rule", rule, "due", FormatRfc3339Ms(due_ms),
+                 "target", IfAny(details.target), "reason", IfAny(details.reason),
+                 "lateness_ms", details.lateness_ms);
+  core_.ledger.OnceDurable(
+      [&inbound = core_.inbound, body = std::move(body.text),
+       to = fmt::format("{}.v1.event.{}.{}", core_.options.name, kind, rule)] {
+        inbound.Announce(to, body);
+      });
 }
 
 absl::Status Lifecycle::CloseSuccessor(const InFlight& attempt) {

@@ -37,6 +37,13 @@ struct JobEnd {
   }
 };
 
+// What is announced of an event, beside its kind and its job.
+struct EventDetails {
+  std::string_view target = {};  // "" = not known
+  std::string_view reason = {};
+  std::optional<int64_t> lateness_ms = std::nullopt;  // how long after its due time
+};
+
 // Core thread only. Errors are the disk's, or kDataLoss if an entry is malformed.
 class Lifecycle {
  public:
@@ -90,8 +97,15 @@ class Lifecycle {
   // lost and nothing else is stopped.
   void Quarantine(const LaneState& lane, const JobKey& key, std::string_view row,
                   const absl::Status& why);
-  // Notes in `reg` when the attempt's message was received, stored, sent and confirmed.
+  // The attempt was confirmed: notes in `reg` when its message was received, stored, sent
+  // and confirmed.
   void NoteFire(const InFlight& attempt, Register* reg) const;
+  // Whether the queue's rule has such events announced (`events`).
+  [[nodiscard]] bool Announces(JobEvent what, QueueIndex queue) const;
+  // Announces what happened to a job, over core NATS, once it is durable. Does nothing
+  // unless the rule asks for it.
+  void Announce(JobEvent what, QueueIndex queue, std::string_view key, int64_t due_ms,
+                const EventDetails& details) const;
 
   // A newer schedule of a key may ask for the due time of an attempt that has no
   // answer. Its row then waits for that. If the attempt was confirmed, CloseSuccessor

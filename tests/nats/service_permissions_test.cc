@@ -66,6 +66,8 @@ World::Options Granting(const Permissions& granted) {
   const std::string before = "nats: { ";
   options.config.insert(options.config.find(before) + before.size(),
                         "inbox_prefix: _INBOX_expirer, ");
+  const std::string reopen = "    reopen: false";
+  options.config.insert(options.config.find(reopen), "    events: [scheduled, fired]\n");
   options.environment = {{"NATS_USER", "expirer"}, {"NATS_PASSWORD", "e"}};
   options.user = "admin";
   options.password = "a";

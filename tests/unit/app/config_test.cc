@@ -201,6 +201,7 @@ rules:
       headers: { X-Key: "${key}", X-Fix: fix }
       late: { after: 10m, action: skip }
     retry: { initial: 2s, max: 1m, attempts: 4 }
+    events: [fired, late]
     loop: true
 )",
                                           "f");
@@ -224,6 +225,23 @@ rules:
   EXPECT_EQ(rule.retry.initial_ms, 2'000);
   EXPECT_EQ(rule.retry.max_ms, 60'000);
   EXPECT_EQ(rule.retry.attempts, 4u);
+  EXPECT_EQ(rule.events, 1U << static_cast<unsigned>(JobEvent::kFired) |
+                             1U << static_cast<unsigned>(JobEvent::kLate));
+}
+
+TEST(Config, AnUnknownEventIsRefusedWithThoseThatThereAre) {
+  const ConfigResult result = ParseConfig(R"(
+rules:
+  - name: a
+    schedule: { subject: in, key: /id, delay: 1s }
+    publish: { subject: out }
+    events: [fired, sent]
+)",
+                                          "f");
+  ASSERT_THAT(result.errors, SizeIs(1));
+  EXPECT_THAT(result.errors[0],
+              HasSubstr("expected scheduled, moved, cancelled, fired, late, dead or "
+                        "skipped, found \"sent\""));
 }
 
 TEST(Config, OfARuleOnlyWhatMustBeIsNeeded) {
