@@ -21,7 +21,7 @@ struct WishedSource {
   ConsumerWish wish;
 };
 
-// A floor of no stream: it was gone, and --adopt=new went on without it.
+// Marks a read mark whose stream was gone when --adopt=new went on.
 inline const StoredFloor kGivenUp{"", 0};
 
 // The control thread only.

@@ -1,5 +1,5 @@
-// Makes the streams of the configuration that are not there: those that a rule reads
-// when it looks for them, and by itself those that only targets go to.
+// Makes the streams of the configuration that are not there: one that a rule reads when
+// the rule looks for it, one for targets only by KeepTargets.
 #pragma once
 
 #include <map>
@@ -27,7 +27,7 @@ class ConfiguredStreams {
   // The name of the configured stream that was made to carry `filter`, or that is
   // called `name` unless that is ""; "" when no such stream is configured. Errors:
   // kFailedPrecondition when another stream carries one of its subjects, kUnavailable
-  // when it was there and is not gone for long enough, and those of JetStream.
+  // if it disappeared too recently to be made again, and those of JetStream.
   [[nodiscard]] absl::StatusOr<std::string> MakeFor(const std::string& filter,
                                                     const std::string& name,
                                                     int64_t mono_ms);

@@ -50,7 +50,7 @@ class Ingress final : public Inbound {
   void RebuildBegun() override { control_.RebuildBegun(); }
 
   [[nodiscard]] bool up() const { return connection_.up(); }
-  // As Connection's, the latter of the core connection, too. Any thread.
+  // See Connection; slow_consumers counts those of core NATS, too. Any thread.
   [[nodiscard]] uint64_t connects() const { return connection_.generation(); }
   [[nodiscard]] uint64_t slow_consumers() const;
   // Announcements that could not be sent. Any thread.

@@ -99,7 +99,7 @@ class JetStream {
   [[nodiscard]] absl::Status CreateStream(const StreamSpec& config);
   [[nodiscard]] absl::StatusOr<ConsumerInfo> Consumer(const std::string& stream,
                                                       const std::string& consumer);
-  // The same for many subjects, asked at once.
+  // The same for many consumers, asked at once.
   struct ConsumerName {
     std::string stream;
     std::string consumer;

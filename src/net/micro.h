@@ -42,9 +42,9 @@ class Micro {
   // Subscribes to all. Once.
   void Listen();
 
-  // Any thread. `code` 0: `body` is the reply; else an error, told by header
-  // and body. A reply over the server's max_payload is answered by an error of 429,
-  // an error over it with the beginning of its sentence.
+  // Any thread. `code` 0: `body` is the reply; else an error, told by header and body.
+  // A reply over the server's max_payload becomes an error 429; an error over it is
+  // cut.
   void Reply(const Caller& caller, int code, const std::string& body);
   // Any thread. Replies that did not leave as they were: too large, too much waiting
   // for the socket, no connection. Each is logged, at most one a minute.

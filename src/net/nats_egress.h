@@ -1,5 +1,5 @@
-// Publishes jobs to JetStream over a connection of its own, so that neither
-// acks nor pulls stand before a fire.
+// Publishes jobs to JetStream over a connection of its own, so that neither acks nor
+// pulls delay a fire.
 //
 // Every attempt asks for its PubAck at <inbox>.<random>.a.<attempt>: the
 // random part is new in each process, so an answer meant for another process,

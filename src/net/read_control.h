@@ -25,9 +25,9 @@ class ReadControl {
   // null if there are none.
   ReadControl(Reading* reading, Requests* requests, const Connection* core);
 
-  // What came of admission. Each is called at most once, on the control thread; `refused`
-  // also when a consumer is found to be another store's later: the process is to end, and
-  // nothing more is read.
+  // What came of admission. Each is called at most once, on the control thread;
+  // `refused` may come later, too, if a consumer then belongs to another store. Nothing
+  // is read after it, and the owner must end the process.
   struct Outcome {
     std::function<void()> admitted;
     std::function<void(const std::string& why)> refused;

@@ -1,8 +1,8 @@
 // What the threads of an ingress share about its connection: whether it is up, in which
 // epoch, and so what may still be posted and pulled over it. Each connect and each loss
-// begins an epoch: what was learned in an earlier one is old. Of all pulls together it
-// lets each have room in turn, and asks for less where the server ends the connection
-// because it has to keep too much for us.
+// begins an epoch: what was learned in an earlier one is old. It gives the sources room
+// in turn, and pulls less after the server ended the connection because too much waited
+// for us.
 #pragma once
 
 #include <string>

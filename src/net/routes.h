@@ -73,7 +73,7 @@ class Routes {
     int64_t refresh_ms = 0;  // when to ask again
     uint64_t asked = 0;      // like Route's; 0 = no question is open
   };
-  // A std::map, which can be searched by a view without a copy (on Debian 12 Abseil's
+  // Lets a std::unordered_map be searched by a view without a copy (on Debian 12 Abseil's
   // maps accept only Abseil's own views).
   struct TextHash {
     using is_transparent = void;

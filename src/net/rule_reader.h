@@ -78,7 +78,7 @@ class RuleReader {
   [[nodiscard]] bool caught_up() const { return life_.caught_up; }
   // What was published by then is applied.
   [[nodiscard]] Instant read_to() const { return life_.read_to; }
-  // Why messages wait and none comes; "" = they do.
+  // Why messages wait and none comes; "" = none waits, or they come.
   [[nodiscard]] const std::string& hindrance() const { return hindrance_; }
 
  private:
@@ -87,7 +87,7 @@ class RuleReader {
     uint64_t seq = 0;
     Instant at;
   };
-  // What it was delivered and has not acked is delivered again, soon or in ack_wait.
+  // Makes the server deliver messages without an ack again, soon or after ack_wait.
   absl::Status AskBack(const ConsumerInfo& info, bool soon);
   void AskBackWhatIsStuck(const ConsumerInfo& info);
   [[nodiscard]] std::string Hindrance(const ConsumerInfo& info);

@@ -1,7 +1,6 @@
-// NATS Streaming (STAN) beside JetStream: reads the rules with `source: stan`
-// and publishes what goes `via: stan`, over one connection (the server takes a
-// client's id once). All else is passed to the egress and inbound it stands
-// before, which know nothing of it.
+// NATS Streaming (STAN) beside JetStream: reads the rules with `source: stan` and
+// publishes what goes `via: stan`, over one connection (the server takes a client's id
+// once). It forwards all other calls to the egress and inbound that it wraps.
 //
 // What is different from JetStream: there are no headers and no message ids, so
 // a second copy after a crash is told by its content only, and never made but

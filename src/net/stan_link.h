@@ -1,8 +1,8 @@
 // A connection to a server of NATS Streaming (STAN), by nats.c's own client.
 //
-// It lives, is lost and is made anew by its owner; nothing of one life reaches
-// the next. Durables are closed and never unsubscribed, which would delete them.
-// Compiled only where nats.c has its streaming API (EXPIRER_STAN).
+// Its owner makes a new one after each loss; no state survives that. Durables are
+// closed and never unsubscribed, which would delete them. Compiled only where nats.c
+// has its streaming API (EXPIRER_STAN).
 #pragma once
 
 #include <cstdint>

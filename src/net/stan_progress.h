@@ -31,8 +31,8 @@ class StanProgress {
   // It ended: the channel's last message has this sequence; 0 = there is none.
   void LookEnded(uint64_t last_seq);
 
-  // A message came, and will be acked once it is applied. Not told of one that
-  // comes again while it is being applied.
+  // A message came, and will be acked once it is applied. Do not call it for a message
+  // that comes again while it is being applied.
   void Delivered(uint64_t seq);
   void Acked(uint64_t seq);
 

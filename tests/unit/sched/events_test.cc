@@ -1,7 +1,7 @@
 // `events` of a rule: what is announced of its jobs, and when.
 #include <gmock/gmock.h>
 
-#include "sched/world.h"
+#include "unit/sched/world.h"
 
 namespace expirer {
 namespace {
