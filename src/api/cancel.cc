@@ -9,8 +9,8 @@ namespace {
 struct CancelCommand : JobCommand {
   using JobCommand::JobCommand;
   [[nodiscard]] Kind kind() const override { return Kind::kChanges; }
-  [[nodiscard]] absl::StatusOr<bool> Apply(Core& core, Piece*) override;
-  [[nodiscard]] absl::StatusOr<Reply> Answer(Core& core) override;
+  absl::StatusOr<bool> Apply(Core& core, Piece*) override;
+  absl::StatusOr<Reply> Answer(Core& core) override;
 
   std::string_view outcome = "unknown";
 };

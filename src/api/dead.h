@@ -18,7 +18,7 @@ struct DeadQuery : Query {  // prefix: of a dead job's key; leaves out what has 
   std::string after;        // key of the last entry of the page before; "" = none
   bool one = false;         // job or id names it: what cannot be done is an error
 };
-[[nodiscard]] absl::StatusOr<DeadQuery> DeadQueryOf(Query query);
+absl::StatusOr<DeadQuery> DeadQueryOf(Query query);
 // Dead entries are named to users by the hex form of their key.
 [[nodiscard]] inline std::string FormatDeadId(std::string_view key) { return ToHex(key); }
 
@@ -26,8 +26,8 @@ struct DeadQuery : Query {  // prefix: of a dead job's key; leaves out what has 
 // their keys, and sets `*cursor`, "" on the last page. False from `visit` ends the
 // page before this entry; it must take the first.
 using VisitDead = std::function<bool(std::string_view key, const Dead& dead)>;
-[[nodiscard]] absl::Status ReadDead(const Store& store, const DeadQuery& query,
-                                    const VisitDead& visit, std::string* cursor);
+absl::Status ReadDead(const Store& store, const DeadQuery& query, const VisitDead& visit,
+                      std::string* cursor);
 
 // What the items of a page of dead entries may take of a reply of `bytes_max`. Where
 // a server takes so little that the longest cursor would leave no room, the reply
@@ -54,9 +54,9 @@ struct DeadCommand : Command {
   };
 
   [[nodiscard]] Kind kind() const override { return Kind::kChangesInPieces; }
-  [[nodiscard]] absl::Status Read(const Store& store) override;
-  [[nodiscard]] absl::StatusOr<bool> Apply(Core& core, Piece* piece) override;
-  [[nodiscard]] absl::StatusOr<Reply> Answer(Core& core) override;
+  absl::Status Read(const Store& store) override;
+  absl::StatusOr<bool> Apply(Core& core, Piece* piece) override;
+  absl::StatusOr<Reply> Answer(Core& core) override;
 
   DeadQuery query;
   const ApiContext* context = nullptr;  // for Read
@@ -65,8 +65,7 @@ struct DeadCommand : Command {
   std::string cursor;
 
  private:
-  [[nodiscard]] absl::StatusOr<Outcome> ApplyEntry(Core& core, Entry* entry,
-                                                   Piece* piece);
+  absl::StatusOr<Outcome> ApplyEntry(Core& core, Entry* entry, Piece* piece);
 
   size_t next_ = 0;  // of the entries
   uint64_t done_ = 0;
@@ -87,17 +86,15 @@ absl::StatusOr<std::unique_ptr<Command>> MakeDead(Query query,
 }
 
 // Requeue: what the rules make now of rejected messages, each the entry at its place.
-[[nodiscard]] absl::Status RunThroughRules(const Store& store, const ApiContext& context,
-                                           const std::vector<Dead>& rejected,
-                                           std::vector<DeadCommand::Entry>* entries);
+absl::Status RunThroughRules(const Store& store, const ApiContext& context,
+                             const std::vector<Dead>& rejected,
+                             std::vector<DeadCommand::Entry>* entries);
 // One entry, in the core's turn.
-[[nodiscard]] absl::StatusOr<DeadCommand::Outcome> RequeueEntry(Core& core,
-                                                                DeadCommand::Entry* entry,
-                                                                const DeadName& name,
-                                                                const Dead& dead,
-                                                                bool stale);
-[[nodiscard]] absl::Status PurgeEntry(Core& core, const std::string& dead_key,
-                                      const DeadName& name, const Dead& dead);
+absl::StatusOr<DeadCommand::Outcome> RequeueEntry(Core& core, DeadCommand::Entry* entry,
+                                                  const DeadName& name, const Dead& dead,
+                                                  bool stale);
+absl::Status PurgeEntry(Core& core, const std::string& dead_key, const DeadName& name,
+                        const Dead& dead);
 // Removes a rejected message.
 void DropReject(Core& core, const std::string& dead_key, std::string_view rule,
                 const Dead& dead);

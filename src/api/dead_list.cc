@@ -44,8 +44,8 @@ std::string DeadEntryJson(std::string_view key, const Dead& dead,
 }
 
 struct DeadListCommand : Command {
-  [[nodiscard]] absl::Status Read(const Store& store) override;
-  [[nodiscard]] absl::StatusOr<Reply> Answer(Core&) override { return reply; }
+  absl::Status Read(const Store& store) override;
+  absl::StatusOr<Reply> Answer(Core&) override { return reply; }
 
   DeadQuery query;
   Reply reply;

@@ -7,7 +7,7 @@ namespace {
 
 struct GetCommand : JobCommand {
   using JobCommand::JobCommand;
-  [[nodiscard]] absl::StatusOr<Reply> Answer(Core& core) override;
+  absl::StatusOr<Reply> Answer(Core& core) override;
 };
 
 // What the row or the dead entry of a job tells beside its register.

@@ -17,7 +17,7 @@ using ListPlace = TimerEntry;
 struct ListQuery : Query {  // state: pending, in_flight, retrying, held; "" = all
   std::optional<ListPlace> after;
 };
-[[nodiscard]] absl::StatusOr<ListQuery> ListQueryOf(Query query);
+absl::StatusOr<ListQuery> ListQueryOf(Query query);
 [[nodiscard]] std::string FormatListPlace(const ListPlace& place);
 
 struct ListCommand : Command {
@@ -33,8 +33,8 @@ struct ListCommand : Command {
   // `jobs` come by the time at which they stand in the store (due, or a next attempt).
   // Jobs of no queue in `queues` are held. The clock must not lie before the newest
   // write's by more than a minute. Errors: kDataLoss, and the disk's.
-  [[nodiscard]] absl::Status Read(const Store& store) override;
-  [[nodiscard]] absl::StatusOr<Reply> Answer(Core& core) override;
+  absl::Status Read(const Store& store) override;
+  absl::StatusOr<Reply> Answer(Core& core) override;
 
   ListQuery query;
   const Queues* queues = nullptr;

@@ -45,7 +45,7 @@ struct JobRef {
   std::string key;
   bool operator==(const JobRef&) const = default;
 };
-[[nodiscard]] absl::StatusOr<JobRef> ParseJobName(std::string_view name);
+absl::StatusOr<JobRef> ParseJobName(std::string_view name);
 
 // What a request can say; each verb takes some of it (Verb::members). A member that is
 // absent or null leaves its field as it is here.
@@ -67,8 +67,7 @@ struct Query {
 // other than the words of `members` are refused, since a mistyped filter of a purge would
 // otherwise be no filter at all; so are names that stand twice. Errors: kInvalidArgument,
 // with one sentence for the caller.
-[[nodiscard]] absl::StatusOr<Query> ParseQuery(std::string_view text,
-                                               std::string_view members);
+absl::StatusOr<Query> ParseQuery(std::string_view text, std::string_view members);
 // The words of a text that has one space between them.
 [[nodiscard]] std::vector<std::string> Words(std::string_view text);
 
@@ -82,7 +81,7 @@ struct JobCommand : Command {
 // The name of a stream by its number; "" for one that the store has not read.
 using StreamNames = std::function<std::string(uint16_t number)>;
 // The streams that the store has read so far. Any thread.
-[[nodiscard]] absl::StatusOr<StreamNames> NamesOfStreams(const Store& store);
+absl::StatusOr<StreamNames> NamesOfStreams(const Store& store);
 
 // Cursors and ids are shown as hex. Nullopt for what ToHex does not write.
 [[nodiscard]] std::string ToHex(std::string_view bytes);

@@ -16,8 +16,8 @@ namespace {
 // A job like any other: stored, synced, fired when it is due, closed.
 struct RoundTripCommand : Command {
   [[nodiscard]] Kind kind() const override { return Kind::kChanges; }
-  [[nodiscard]] absl::StatusOr<bool> Apply(Core& core, Piece*) override;
-  [[nodiscard]] absl::StatusOr<Reply> Answer(Core&) override { return reply; }
+  absl::StatusOr<bool> Apply(Core& core, Piece*) override;
+  absl::StatusOr<Reply> Answer(Core&) override { return reply; }
 
   std::string key;
   uint64_t in_ms = 0;  // until it is due

@@ -34,7 +34,7 @@ Json RuleJson(const Rule& rule) {
 }
 
 struct RulesCommand : Command {
-  [[nodiscard]] absl::StatusOr<Reply> Answer(Core&) override {
+  absl::StatusOr<Reply> Answer(Core&) override {
     JsonWriter out;
     out.Object().Array("rules");
     size_t bytes = kPageEndBytes;

@@ -9,7 +9,7 @@ namespace expirer {
 namespace {
 
 struct StatsCommand : Command {
-  [[nodiscard]] absl::StatusOr<Reply> Answer(Core& core) override;
+  absl::StatusOr<Reply> Answer(Core& core) override;
 
   std::string more;   // members that the asker knows, a fragment of json/writer.h
   std::string after;  // the page has the rules that follow this one

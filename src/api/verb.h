@@ -53,8 +53,9 @@ struct Verb {
 
 // The command that a request of `verb` asks for. Errors: kInvalidArgument, with one
 // sentence for the caller. Any thread.
-[[nodiscard]] absl::StatusOr<std::unique_ptr<Command>> ParseRequest(
-    const Verb& verb, std::string_view text, const ApiContext& context);
+absl::StatusOr<std::unique_ptr<Command>> ParseRequest(const Verb& verb,
+                                                      std::string_view text,
+                                                      const ApiContext& context);
 
 // Verb::make of a JobCommand.
 template <typename AnyCommand>

@@ -23,16 +23,14 @@ class Client {
 
   // Waits until connected. Errors, in one sentence: no connection within the time-out,
   // or `stopped`, which is called now and then, returned true.
-  [[nodiscard]] absl::Status Connect(bool (*stopped)() = nullptr);
+  absl::Status Connect(bool (*stopped)() = nullptr);
   // Asks <service>.v1.<endpoint>. Errors: kUnavailable when no service
   // answers, with one sentence; what the service refused as
   // kInvalidArgument (400), kNotFound (404) or kFailedPrecondition, with its
   // own words.
-  [[nodiscard]] absl::StatusOr<std::string> Ask(const std::string& endpoint,
-                                                const std::string& body);
+  absl::StatusOr<std::string> Ask(const std::string& endpoint, const std::string& body);
   // Any subject; the raw reply.
-  [[nodiscard]] absl::StatusOr<std::string> Call(const std::string& subject,
-                                                 const std::string& body);
+  absl::StatusOr<std::string> Call(const std::string& subject, const std::string& body);
 
   // Collects what comes on `subject` from now on; the first of it, or nothing
   // within `timeout_ms`. Once.

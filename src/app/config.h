@@ -110,12 +110,11 @@ using Environment = std::function<const char*(const char* name)>;
 [[nodiscard]] std::vector<std::string> ApplyOverrides(
     Config* config, const std::vector<ConfigOverride>& overrides);
 // Checks that certificate and key are both set or both not, wherever they came from.
-[[nodiscard]] absl::Status CheckTls(const Config& config);
+absl::Status CheckTls(const Config& config);
 
 // A comma-separated list of servers: host[:port] with nats://, tls:// or
 // no scheme; http:// is treated as nats://. An error's message says what was
 // expected.
-[[nodiscard]] absl::StatusOr<std::vector<std::string>> ParseServers(
-    std::string_view text);
+absl::StatusOr<std::vector<std::string>> ParseServers(std::string_view text);
 
 }  // namespace expirer

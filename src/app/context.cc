@@ -3,7 +3,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <iterator>
-#include <string_view>
 #include <utility>
 
 #include <fmt/format.h>

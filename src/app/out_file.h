@@ -25,19 +25,19 @@ class OutFile {
   OutFile& operator=(const OutFile&) = delete;
 
   // Call it once, before the others. Fails if the place cannot be written to.
-  [[nodiscard]] absl::Status Open();
+  absl::Status Open();
   // Commit reports a failure; good() is false if one was noticed already.
   void Write(std::string_view bytes);
   [[nodiscard]] bool good() const { return good_; }
-  [[nodiscard]] absl::Status Commit() { return CommitAs(target_); }
+  absl::Status Commit() { return CommitAs(target_); }
   // Call it instead of Commit to leave an incomplete file: its path plus ".part", or
   // ".part.2" and so on if that exists. Returns that name; "" for stdout, and the path if
   // it was written to directly.
-  [[nodiscard]] absl::StatusOr<std::string> CommitPart();
+  absl::StatusOr<std::string> CommitPart();
 
  private:
-  [[nodiscard]] absl::Status CommitAs(const std::string& name);
-  [[nodiscard]] absl::Status Failed(const std::string& what) const;
+  absl::Status CommitAs(const std::string& name);
+  absl::Status Failed(const std::string& what) const;
 
   const std::string path_;
   const FileAccess access_;
@@ -52,6 +52,6 @@ class OutFile {
 [[nodiscard]] std::string RegularFilePath(const std::string& path);
 
 // Syncs a directory, so that the names in it are durable.
-[[nodiscard]] absl::Status SyncDirectory(const std::string& path);
+absl::Status SyncDirectory(const std::string& path);
 
 }  // namespace expirer

@@ -1,7 +1,6 @@
 #include "app/section.h"
 
 #include <algorithm>
-#include <utility>
 
 #include <fmt/format.h>
 

@@ -73,7 +73,7 @@ struct Status {
 [[nodiscard]] std::string FormatShortStatus(const Status& status);
 // Replaces the file at `path`. If there is no room for another file, overwrites the old
 // one, with the short form if the full one does not fit.
-[[nodiscard]] absl::Status WriteStatusFile(const std::string& path, const Status& status);
+absl::Status WriteStatusFile(const std::string& path, const Status& status);
 // The status of a start that failed; it counts as not live.
 void RemoveStatusFile(const std::string& path);
 

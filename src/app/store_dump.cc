@@ -109,7 +109,7 @@ class Lines {
     *line = std::string_view(buffer_, static_cast<size_t>(count));
     return true;
   }
-  [[nodiscard]] absl::Status Wrong(const std::string& what) const {
+  absl::Status Wrong(const std::string& what) const {
     return Invalid(fmt::format("{}:{}: {}", name_, number_, what));
   }
   [[nodiscard]] const std::string& name() const { return name_; }

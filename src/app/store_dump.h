@@ -13,8 +13,8 @@ namespace expirer {
 
 // Calls `write` with the whole store in pieces of many lines. If an entry cannot be read:
 // kDataLoss, naming it; the dump then has no last line, so LoadStore refuses it.
-[[nodiscard]] absl::StatusOr<DumpCounts> DumpStore(
-    const Store& store, const std::function<void(std::string_view)>& write);
+absl::StatusOr<DumpCounts> DumpStore(const Store& store,
+                                     const std::function<void(std::string_view)>& write);
 
 struct LoadOptions {
   std::string file;  // "-" = stdin
@@ -28,6 +28,6 @@ struct LoadOptions {
 // last, without which no store can be opened. So `dir` gets a whole store, or does not
 // change if there is an error. Errors: kFailedPrecondition if `dir` is not empty;
 // kInvalidArgument "FILE:line: what was wrong"; those of Store::Open and Store::Write.
-[[nodiscard]] absl::StatusOr<DumpCounts> LoadStore(const LoadOptions& options);
+absl::StatusOr<DumpCounts> LoadStore(const LoadOptions& options);
 
 }  // namespace expirer

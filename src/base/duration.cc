@@ -4,7 +4,6 @@
 #include <iterator>
 #include <optional>
 #include <span>
-#include <string>
 
 #include <fmt/format.h>
 

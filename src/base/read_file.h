@@ -9,6 +9,6 @@ namespace expirer {
 
 // The content of the file at `path`. Error kNotFound if it cannot be read or is a
 // directory, with the message "PATH cannot be read: why".
-[[nodiscard]] absl::StatusOr<std::string> ReadFile(const std::string& path);
+absl::StatusOr<std::string> ReadFile(const std::string& path);
 
 }  // namespace expirer

@@ -21,11 +21,11 @@ namespace expirer {
 // by rounding, after 9999: the caller checks its own range. An error's message
 // is only the reason ("there is no such day"); the caller adds what it read.
 // Never allocates on success.
-[[nodiscard]] absl::StatusOr<int64_t> ParseRfc3339(std::string_view text);
+absl::StatusOr<int64_t> ParseRfc3339(std::string_view text);
 
 // Like ParseRfc3339, but exact, in nanoseconds: for traces, which have
 // JetStream's times. Years 1970 to 2261; a finer fraction is an error.
-[[nodiscard]] absl::StatusOr<int64_t> ParseRfc3339Ns(std::string_view text);
+absl::StatusOr<int64_t> ParseRfc3339Ns(std::string_view text);
 
 // "2026-11-22T17:48:44.123Z". Years outside 0000-9999 keep all their digits,
 // and ParseRfc3339 does not read them back.

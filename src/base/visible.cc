@@ -1,7 +1,6 @@
 #include "base/visible.h"
 
 #include <cstddef>
-#include <cstdint>
 
 #include <fmt/format.h>
 

@@ -56,12 +56,12 @@ struct DumpLine {
 // Each appends one line without its newline. AppendDumpEntry takes the stored bytes;
 // if they cannot be read it returns kDataLoss and appends nothing.
 void AppendDumpHead(uint64_t format, std::string_view store_id, std::string* out);
-[[nodiscard]] absl::Status AppendDumpEntry(DumpLine::Kind kind, std::string_view key,
-                                           std::string_view value, std::string* out);
+absl::Status AppendDumpEntry(DumpLine::Kind kind, std::string_view key,
+                             std::string_view value, std::string* out);
 void AppendDumpEnd(const DumpCounts& counts, std::string* out);
 
 // Reads one line. An error's message is only the reason. If a head has a higher
 // `expirer_dump` than kDumpVersion, only that member is read.
-[[nodiscard]] absl::StatusOr<DumpLine> ParseDumpLine(std::string_view text);
+absl::StatusOr<DumpLine> ParseDumpLine(std::string_view text);
 
 }  // namespace expirer

@@ -19,13 +19,13 @@ namespace expirer {
 
 // Replaces `headers` by those of `block`, in their order. If a line cannot be read,
 // the error's message names the first one, and `headers` is UnreadHeaders(block).
-[[nodiscard]] absl::Status ReadHeaderBlock(std::string_view block, Headers* headers);
+absl::Status ReadHeaderBlock(std::string_view block, Headers* headers);
 
 // A substitute for headers that cannot be read, so that the message does not look like
 // one without headers: a single header without a name, whose value is the block.
 [[nodiscard]] Headers UnreadHeaders(std::string_view block);
 // An error with the reason if `headers` (may be null) are UnreadHeaders; otherwise OK.
-[[nodiscard]] absl::Status CheckHeadersRead(const Headers* headers);
+absl::Status CheckHeadersRead(const Headers* headers);
 
 // The status in the block's first line, such as "503" or "100 Idle Heartbeat"; "" if
 // it has none.

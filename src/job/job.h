@@ -248,11 +248,11 @@ void MarkUnanswered(std::string* job_row);
 
 // Each returns kDataLoss, naming the malformed part, for bytes that no version of
 // expirer wrote. None crashes, whatever the input (fuzzed).
-[[nodiscard]] absl::StatusOr<JobKey> DecodeJobKey(std::string_view bytes);
-[[nodiscard]] absl::Status DecodeJob(std::string_view bytes, JobView* view);
-[[nodiscard]] absl::StatusOr<Job> DecodeJob(std::string_view bytes);
-[[nodiscard]] absl::StatusOr<Register> DecodeRegister(std::string_view bytes);
-[[nodiscard]] absl::StatusOr<Dead> DecodeDead(std::string_view bytes);
+absl::StatusOr<JobKey> DecodeJobKey(std::string_view bytes);
+absl::Status DecodeJob(std::string_view bytes, JobView* view);
+absl::StatusOr<Job> DecodeJob(std::string_view bytes);
+absl::StatusOr<Register> DecodeRegister(std::string_view bytes);
+absl::StatusOr<Dead> DecodeDead(std::string_view bytes);
 
 // Only Register::expires_ms, for the compaction filter. 0, so that the entry stays, if
 // the key is live, or the value is malformed or of an unknown version.

@@ -25,16 +25,14 @@ class JobRenderer {
   // Fills target, headers and body of `job`. REQUIRED: its key and due time are set.
   // An error's message names the part; kOutOfRange: the job is over limits.payload or
   // too large for its target. After an error the content of `job` is undefined.
-  [[nodiscard]] absl::Status Render(const EventView& event, const JsonReader& json,
-                                    Job* job) const;
+  absl::Status Render(const EventView& event, const JsonReader& json, Job* job) const;
 
  private:
-  [[nodiscard]] absl::Status RenderTarget(const RenderContext& context,
-                                          std::string* out) const;
-  [[nodiscard]] absl::Status RenderHeaders(const RenderContext& context,
-                                           const Headers* passing, Headers* out) const;
-  [[nodiscard]] absl::Status CheckSize(const Job& job) const;
-  [[nodiscard]] absl::Status Fits(const Job& job, size_t bytes) const;
+  absl::Status RenderTarget(const RenderContext& context, std::string* out) const;
+  absl::Status RenderHeaders(const RenderContext& context, const Headers* passing,
+                             Headers* out) const;
+  absl::Status CheckSize(const Job& job) const;
+  absl::Status Fits(const Job& job, size_t bytes) const;
 
   const JobLimits limits_;
   const size_t queue_bytes_;

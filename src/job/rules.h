@@ -134,8 +134,7 @@ class TargetLimits {
   virtual ~TargetLimits() = default;
   // kOutOfRange, naming the size and the limit, if a message of `bytes`, headers
   // included, can never reach `target`. OK if no limit is known.
-  [[nodiscard]] virtual absl::Status Fits(Transport via, std::string_view target,
-                                          size_t bytes) = 0;
+  virtual absl::Status Fits(Transport via, std::string_view target, size_t bytes) = 0;
 };
 
 // Limits of a job; a message whose job breaks one is rejected.
@@ -252,11 +251,11 @@ inline constexpr size_t kTargetBytesMax = 1024;
 [[nodiscard]] bool SubjectCovers(std::string_view outer, std::string_view inner);
 // OK for a well-formed filter: non-empty tokens, no white space or control
 // bytes, * and > whole tokens, > last.
-[[nodiscard]] absl::Status CheckSubjectFilter(std::string_view filter);
+absl::Status CheckSubjectFilter(std::string_view filter);
 // OK for a subject a message can be published to: non-empty tokens, no
 // wildcards, white space or control bytes, not $... or _INBOX..., at most
 // kTargetBytesMax.
-[[nodiscard]] absl::Status CheckTarget(std::string_view subject);
+absl::Status CheckTarget(std::string_view subject);
 // The narrowest single filter that matches everything that `filters` match; ">" if
 // `filters` is empty.
 [[nodiscard]] std::string CommonFilter(const std::vector<std::string>& filters);

@@ -26,7 +26,7 @@ struct Source {
 
   // Parses the form in a config: "/a/b", "subject:2" or "header:Name". An error's
   // message says what was expected.
-  [[nodiscard]] static absl::StatusOr<Source> Parse(std::string_view text);
+  static absl::StatusOr<Source> Parse(std::string_view text);
   [[nodiscard]] std::string Spelling() const;
   // The subject's token or the header's value; empty if the message lacks it, and for
   // other kinds. `headers` may be null. Valid as long as both.

@@ -8,7 +8,6 @@
 #include "base/check.h"
 #include "base/coding.h"
 #include "base/rfc3339.h"
-#include "json/reader.h"
 #include "json/writer.h"
 
 namespace expirer {

@@ -47,7 +47,7 @@ class Template {
   Template() = default;
 
   // An error's message names the column (from 1) and what was expected.
-  [[nodiscard]] static absl::StatusOr<Template> Parse(std::string_view text, Place place);
+  static absl::StatusOr<Template> Parse(std::string_view text, Place place);
 
   [[nodiscard]] bool uses_json() const { return Uses(Source::Kind::kPointer); }
   [[nodiscard]] bool uses_due() const { return Uses(Source::Kind::kDue); }
@@ -65,7 +65,7 @@ class Template {
   void Bind(JsonPointers* pointers);
   // Appends to `out`. Error kInvalidArgument, naming the value, if the event lacks it
   // or it does not fit its place; then `out` has only a part of the text.
-  [[nodiscard]] absl::Status Render(const RenderContext& context, std::string* out) const;
+  absl::Status Render(const RenderContext& context, std::string* out) const;
 
  private:
   enum class Form : uint8_t { kJson, kJsonString, kHeader, kSubject };
@@ -75,15 +75,14 @@ class Template {
     Form form = Form::kJson;
     size_t slot = 0;  // of the pointer, once bound
     // `${...}: reason`
-    [[nodiscard]] absl::Status Wrong(std::string_view reason) const;
+    absl::Status Wrong(std::string_view reason) const;
   };
   class Parser;
   [[nodiscard]] bool Uses(Source::Kind kind) const;
-  [[nodiscard]] static absl::Status RenderJson(const Value& value,
-                                               const RenderContext& context,
-                                               std::string* out);
-  [[nodiscard]] static absl::Status RenderText(const Value& value, std::string_view text,
-                                               std::string* out);
+  static absl::Status RenderJson(const Value& value, const RenderContext& context,
+                                 std::string* out);
+  static absl::Status RenderText(const Value& value, std::string_view text,
+                                 std::string* out);
 
   std::vector<Value> values_;
   std::string tail_;  // literal text after the last value

@@ -15,9 +15,9 @@ namespace expirer {
 
 // A number ("1800000000000", "1.8E12") or an RFC 3339 time. A number below 10^11 ms
 // (March 1973) is rejected, because it is probably in seconds.
-[[nodiscard]] absl::StatusOr<int64_t> DueMs(std::string_view text, int64_t unit_ms);
+absl::StatusOr<int64_t> DueMs(std::string_view text, int64_t unit_ms);
 // A number or a duration ("15m", "PT15M"). Negative ones become 0: now.
-[[nodiscard]] absl::StatusOr<int64_t> DelayMs(std::string_view text, int64_t unit_ms);
+absl::StatusOr<int64_t> DelayMs(std::string_view text, int64_t unit_ms);
 
 // For error messages: the forms that DueMs and DelayMs read.
 [[nodiscard]] std::string_view DueForm(int64_t unit_ms);

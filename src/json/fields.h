@@ -48,7 +48,7 @@ class JsonFields {
   // Notes `status` as the error of the member `name`; ignored if it is OK.
   void Fail(std::string_view name, const absl::Status& status);
   // The first error, or an error that names a member nobody read.
-  [[nodiscard]] absl::Status Done() const;
+  absl::Status Done() const;
 
  private:
   // Kind kMissing if it is absent, or after an error.

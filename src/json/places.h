@@ -28,7 +28,6 @@ struct JsonPlace {
 
 // Error kInvalidArgument, with the reason, if JsonReader rejects `text`; then no
 // variable is changed. REQUIRED: CheckJsonPointer is OK for each pointer.
-[[nodiscard]] absl::Status ReadPlaces(std::string_view text,
-                                      const std::vector<JsonPlace>& places);
+absl::Status ReadPlaces(std::string_view text, const std::vector<JsonPlace>& places);
 
 }  // namespace expirer

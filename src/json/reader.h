@@ -28,7 +28,7 @@
 namespace expirer {
 
 // OK for a pointer of RFC 6901 with at least one token ("/a/0/b~1c").
-[[nodiscard]] absl::Status CheckJsonPointer(std::string_view pointer);
+absl::Status CheckJsonPointer(std::string_view pointer);
 
 // A set of pointers, merged into a tree so that one pass answers all of them.
 class JsonPointers {
@@ -70,7 +70,7 @@ class JsonReader {
   // Reads `text`, which need not outlive the call: values are valid until the next
   // Read. On error no value is found, and the message is the reason ("it ends too
   // early").
-  [[nodiscard]] absl::Status Read(std::string_view text, const JsonPointers& pointers);
+  absl::Status Read(std::string_view text, const JsonPointers& pointers);
   // Reads one level: the members of an object, or the items of an array, which have no
   // name. Views are valid as long as `text`; a name is not decoded. After an error the
   // content of `parts` is undefined.
@@ -78,7 +78,7 @@ class JsonReader {
     std::string_view name;
     JsonValue value;
   };
-  [[nodiscard]] absl::Status ReadParts(std::string_view text, std::vector<Part>* parts);
+  absl::Status ReadParts(std::string_view text, std::vector<Part>* parts);
   // The value of a slot of the last Read's pointers.
   [[nodiscard]] const JsonValue& value(size_t slot) const { return values_[slot]; }
 

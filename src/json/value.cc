@@ -1,7 +1,6 @@
 #include "json/value.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include <fmt/format.h>
 #include <simdjson.h>

@@ -29,15 +29,14 @@ struct JsonValue {
 // The text of a string, number or boolean: a view of `value.raw`, or of `scratch`
 // if escapes had to be decoded. For other kinds, and for strings with a lone
 // surrogate: kInvalidArgument, whose message names what the value is.
-[[nodiscard]] absl::StatusOr<std::string_view> JsonText(const JsonValue& value,
-                                                        std::string* scratch);
+absl::StatusOr<std::string_view> JsonText(const JsonValue& value, std::string* scratch);
 // Like JsonText, as a string; `otherwise` if the value has no text.
 [[nodiscard]] std::string JsonTextOr(const JsonValue& value,
                                      std::string_view otherwise = "");
 
 // The text of a string. For any other kind: kInvalidArgument, whose message names
 // what the value is.
-[[nodiscard]] absl::StatusOr<std::string> JsonString(const JsonValue& value);
+absl::StatusOr<std::string> JsonString(const JsonValue& value);
 
 // No value unless `value` is an integer within the range of `Integer`.
 template <typename Integer>

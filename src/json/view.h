@@ -17,8 +17,8 @@ using JsonMember = std::pair<std::string, JsonValue>;  // the name decoded
 
 // Views are valid as long as `text`. The whole text is checked as strictly as by
 // JsonReader. An error's message is the reason ("it ends too early").
-[[nodiscard]] absl::StatusOr<std::vector<JsonMember>> JsonMembers(std::string_view text);
-[[nodiscard]] absl::StatusOr<std::vector<JsonValue>> JsonItems(std::string_view text);
+absl::StatusOr<std::vector<JsonMember>> JsonMembers(std::string_view text);
+absl::StatusOr<std::vector<JsonValue>> JsonItems(std::string_view text);
 
 // `object`, the text of a JSON object, with the member `name` set to `value` (JSON
 // text), or without it if `value` is empty. All other bytes stay the same. REQUIRED:

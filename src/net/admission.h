@@ -41,10 +41,10 @@ class Admission {
   // Asks who else uses the name, unless that was answered; asks whether every stream that
   // `rules` have read exists; and checks the consumers of `sources`, which include those
   // that have no consumer yet. Errors, such as kUnavailable: call again.
-  [[nodiscard]] absl::StatusOr<Verdict> Judge(const std::vector<Rule>& rules,
-                                              const std::vector<WishedSource>& sources);
+  absl::StatusOr<Verdict> Judge(const std::vector<Rule>& rules,
+                                const std::vector<WishedSource>& sources);
   // Replaces the old consumers by new ones. Errors: call again.
-  [[nodiscard]] absl::Status Replace(const std::vector<WishedSource>& sources);
+  absl::Status Replace(const std::vector<WishedSource>& sources);
 
   [[nodiscard]] const std::string& why() const { return why_; }
   // Admitted: those of the read marks whose streams are gone. Each gets kGivenUp for its
@@ -54,12 +54,12 @@ class Admission {
  private:
   // If an answer to PING comes within this time, another service is running.
   static constexpr int64_t kPingMs = 1'000;
-  [[nodiscard]] absl::Status FindOthers();
+  absl::Status FindOthers();
   // The objection if a read mark's stream is gone; "" = none.
-  [[nodiscard]] absl::StatusOr<std::string> ExamineMark(
-      const std::string& rule, const std::vector<WishedSource>& sources);
+  absl::StatusOr<std::string> ExamineMark(const std::string& rule,
+                                          const std::vector<WishedSource>& sources);
   // The objection to a source's consumer; "" = none.
-  [[nodiscard]] absl::StatusOr<std::string> Examine(const WishedSource& source);
+  absl::StatusOr<std::string> Examine(const WishedSource& source);
 
   const IngressOptions& options_;
   Requests* const requests_;

@@ -28,9 +28,8 @@ class ConfiguredStreams {
   // called `name` unless that is ""; "" when no such stream is configured. Errors:
   // kFailedPrecondition when another stream carries one of its subjects, kUnavailable
   // if it disappeared too recently to be made again, and those of JetStream.
-  [[nodiscard]] absl::StatusOr<std::string> MakeFor(const std::string& filter,
-                                                    const std::string& name,
-                                                    int64_t mono_ms);
+  absl::StatusOr<std::string> MakeFor(const std::string& filter, const std::string& name,
+                                      int64_t mono_ms);
   // The stream is there: should it go, it is not made again at once.
   void NoteThere(const std::string& stream) { gone_since_ms_[stream] = 0; }
 
@@ -42,7 +41,7 @@ class ConfiguredStreams {
     std::string subject = {};
     int64_t wait_ms = 0;
   };
-  [[nodiscard]] absl::StatusOr<Made> Make(const StreamSpec& spec, int64_t mono_ms);
+  absl::StatusOr<Made> Make(const StreamSpec& spec, int64_t mono_ms);
 
   JetStream* const js_;
   const std::vector<StreamSpec> specs_;

@@ -13,7 +13,6 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/thread.h"
 #include "net/greeting.h"
 #include "net/nats_handle.h"

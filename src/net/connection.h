@@ -179,10 +179,10 @@ class Connection {
   struct Link;       // outlives the connection: the context of its late calls
 
   void Run();
-  [[nodiscard]] absl::Status Connect();
-  [[nodiscard]] absl::Status SetHandlers(__natsOptions* options);
+  absl::Status Connect();
+  absl::Status SetHandlers(__natsOptions* options);
   // Also OK if the connection closes at this moment: the next one subscribes.
-  [[nodiscard]] absl::Status SubscribeNow(Subscription* subscription)
+  absl::Status SubscribeNow(Subscription* subscription)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Polls and moves bytes until the connection closes or Stop is called.
   void Serve();

@@ -53,7 +53,7 @@ struct UrlLogin {
 // Checks without connecting that the files of identity and TLS can be read and have the
 // right content. The error names the first that fails. Whether the server accepts them is
 // only known after a connect.
-[[nodiscard]] absl::Status CheckSecretFiles(const ConnectionOptions& options);
+absl::Status CheckSecretFiles(const ConnectionOptions& options);
 
 // Sets addresses (the configured and the `discovered` ones), identity, TLS, name and
 // time-out of `out`. A login in a URL overrides user and token. It is used for all
@@ -61,9 +61,8 @@ struct UrlLogin {
 // by nats.c at the connect, so a rotated secret is used from the next connect on.
 // `options` must outlive `out`'s connect. `*secure` says whether the options require TLS;
 // a server may require it, too.
-[[nodiscard]] absl::Status ApplyOptions(const ConnectionOptions& options,
-                                        const std::vector<std::string>& discovered,
-                                        const std::string& name, __natsOptions* out,
-                                        bool* secure);
+absl::Status ApplyOptions(const ConnectionOptions& options,
+                          const std::vector<std::string>& discovered,
+                          const std::string& name, __natsOptions* out, bool* secure);
 
 }  // namespace expirer

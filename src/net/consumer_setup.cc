@@ -10,7 +10,6 @@
 
 #include "base/log.h"
 #include "base/rfc3339.h"
-#include "job/rules.h"
 #include "json/view.h"
 #include "json/writer.h"
 

@@ -55,20 +55,17 @@ struct Standing {
 // Returns the consumer as it is now. If it is foreign or unfit: kFailedPrecondition with
 // the reason, unless `adopt` is set. With `adopt` a foreign one is claimed, and an unfit
 // one is replaced by one that begins at its ack floor.
-[[nodiscard]] absl::StatusOr<ConsumerInfo> EnsureConsumer(JetStream* js,
-                                                          const StreamInfo& stream,
-                                                          const ConsumerWish& wish);
+absl::StatusOr<ConsumerInfo> EnsureConsumer(JetStream* js, const StreamInfo& stream,
+                                            const ConsumerWish& wish);
 // Replaces `old`, whose ack floor is above the stream's last sequence, because the stream
 // was rewound. New messages may have sequences that `old` has passed, so the new consumer
 // reads all messages of the rule from the stream's beginning.
-[[nodiscard]] absl::StatusOr<ConsumerInfo> ReadAnew(JetStream* js,
-                                                    const StreamInfo& stream,
-                                                    ConsumerWish wish,
-                                                    const ConsumerInfo& old);
+absl::StatusOr<ConsumerInfo> ReadAnew(JetStream* js, const StreamInfo& stream,
+                                      ConsumerWish wish, const ConsumerInfo& old);
 // Changes only ack_wait. Does nothing if it has this value already.
-[[nodiscard]] absl::Status SetAckWait(JetStream* js, const std::string& stream,
-                                      const std::string& durable, const ConsumerInfo& now,
-                                      int64_t ack_wait_ns);
+absl::Status SetAckWait(JetStream* js, const std::string& stream,
+                        const std::string& durable, const ConsumerInfo& now,
+                        int64_t ack_wait_ns);
 
 // `filters`, sorted, without those that another one covers.
 [[nodiscard]] std::vector<std::string> NarrowFilters(std::vector<std::string> filters);

@@ -54,9 +54,10 @@ class HttpServer {
 
   // Begins to listen on `address` (net/listen_address.h) and to answer. The error names
   // the address and the reason. `clock` must outlive the server.
-  [[nodiscard]] static absl::StatusOr<std::unique_ptr<HttpServer>> Listen(
-      const std::string& address, const Options& options, Handler handler,
-      const Clock* clock);
+  static absl::StatusOr<std::unique_ptr<HttpServer>> Listen(const std::string& address,
+                                                            const Options& options,
+                                                            Handler handler,
+                                                            const Clock* clock);
   // Drops every client and joins the thread.
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;

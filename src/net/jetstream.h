@@ -86,19 +86,17 @@ class JetStream {
   JetStream(Requests* requests, const std::string& domain, int64_t timeout_ms = 2'000);
 
   // The server's API level: 1 from 2.11 on, 2 from 2.12 on, 0 before.
-  [[nodiscard]] absl::StatusOr<int> Level();
+  absl::StatusOr<int> Level();
   // The streams with a subject that overlaps `filter`. If `filter` is "": all streams; if
   // there are very many, only the first ones.
-  [[nodiscard]] absl::StatusOr<std::vector<std::string>> StreamNames(
-      const std::string& filter);
-  [[nodiscard]] absl::StatusOr<StreamInfo> Stream(const std::string& stream);
+  absl::StatusOr<std::vector<std::string>> StreamNames(const std::string& filter);
+  absl::StatusOr<StreamInfo> Stream(const std::string& stream);
   // The first sequence from `from` on whose subject matches `filter`; 0 = none.
-  [[nodiscard]] absl::StatusOr<uint64_t> NextSequence(const std::string& stream,
-                                                      const std::string& filter,
-                                                      uint64_t from);
-  [[nodiscard]] absl::Status CreateStream(const StreamSpec& config);
-  [[nodiscard]] absl::StatusOr<ConsumerInfo> Consumer(const std::string& stream,
-                                                      const std::string& consumer);
+  absl::StatusOr<uint64_t> NextSequence(const std::string& stream,
+                                        const std::string& filter, uint64_t from);
+  absl::Status CreateStream(const StreamSpec& config);
+  absl::StatusOr<ConsumerInfo> Consumer(const std::string& stream,
+                                        const std::string& consumer);
   // The same for many consumers, asked at once.
   struct ConsumerName {
     std::string stream;
@@ -111,31 +109,28 @@ class JetStream {
   // Creates the durable `consumer`, or updates it if it exists. `config` is the JSON of
   // its config. If the account or the server allows less max_ack_pending, it gets their
   // limit.
-  [[nodiscard]] absl::StatusOr<ConsumerInfo> PutConsumer(const std::string& stream,
-                                                         const std::string& consumer,
-                                                         const std::string& config);
+  absl::StatusOr<ConsumerInfo> PutConsumer(const std::string& stream,
+                                           const std::string& consumer,
+                                           const std::string& config);
   // Creates an ephemeral consumer, named as in `config`.
-  [[nodiscard]] absl::StatusOr<ConsumerInfo> AddConsumer(const std::string& stream,
-                                                         const std::string& consumer,
-                                                         const std::string& config);
+  absl::StatusOr<ConsumerInfo> AddConsumer(const std::string& stream,
+                                           const std::string& consumer,
+                                           const std::string& config);
   // Also OK if there is no such consumer.
-  [[nodiscard]] absl::Status DeleteConsumer(const std::string& stream,
-                                            const std::string& consumer);
+  absl::Status DeleteConsumer(const std::string& stream, const std::string& consumer);
 
   // "$JS.API." or "$JS.<domain>.API.".
   [[nodiscard]] const std::string& prefix() const { return prefix_; }
   // Parse replies, for callers that send requests themselves.
-  [[nodiscard]] static absl::StatusOr<std::vector<std::string>> ReadStreamNames(
-      std::string_view reply);
-  [[nodiscard]] static absl::StatusOr<StreamInfo> ReadStream(std::string_view reply);
-  [[nodiscard]] static absl::StatusOr<ConsumerInfo> ReadConsumer(std::string_view reply);
+  static absl::StatusOr<std::vector<std::string>> ReadStreamNames(std::string_view reply);
+  static absl::StatusOr<StreamInfo> ReadStream(std::string_view reply);
+  static absl::StatusOr<ConsumerInfo> ReadConsumer(std::string_view reply);
 
  private:
-  [[nodiscard]] absl::StatusOr<ConsumerInfo> PutOnce(const std::string& stream,
-                                                     const std::string& consumer,
-                                                     const std::string& config);
-  [[nodiscard]] absl::StatusOr<std::string> Call(const std::string& verb,
-                                                 const std::string& body);
+  absl::StatusOr<ConsumerInfo> PutOnce(const std::string& stream,
+                                       const std::string& consumer,
+                                       const std::string& config);
+  absl::StatusOr<std::string> Call(const std::string& verb, const std::string& body);
   Requests* const requests_;
   const std::string prefix_;
   const int64_t timeout_ms_;

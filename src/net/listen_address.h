@@ -14,6 +14,6 @@ struct ListenAddress {
 };
 
 // Parses HOST:PORT, [IPV6]:PORT or :PORT. An error's message says what was expected.
-[[nodiscard]] absl::StatusOr<ListenAddress> ParseListenAddress(std::string_view text);
+absl::StatusOr<ListenAddress> ParseListenAddress(std::string_view text);
 
 }  // namespace expirer

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <utility>
-#include <vector>
 
 #include <fmt/format.h>
 

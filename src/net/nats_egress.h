@@ -57,8 +57,7 @@ class NatsEgress final : public Egress, public TargetLimits {
 
   // Any thread. For a message that is too large it may wait for the server, up to
   // Connection::kGreetingMs every Connection::kPayloadCheckMs.
-  [[nodiscard]] absl::Status Fits(Transport via, std::string_view target,
-                                  size_t bytes) override;
+  absl::Status Fits(Transport via, std::string_view target, size_t bytes) override;
   [[nodiscard]] bool up() const { return connection_.up(); }
   // Why it is not connected; "" while it is. Any thread.
   [[nodiscard]] std::string Disconnected() const { return connection_.trouble(); }
@@ -83,9 +82,8 @@ class NatsEgress final : public Egress, public TargetLimits {
                            const HeaderViews& headers, std::string_view body);
   [[nodiscard]] std::optional<uint64_t> TakeTooLong(const std::string& why)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  [[nodiscard]] absl::Status FitsUnasked(std::string_view target,
-                                         const HeaderViews& headers,
-                                         std::string_view body);
+  absl::Status FitsUnasked(std::string_view target, const HeaderViews& headers,
+                           std::string_view body);
   bool Refuse(uint64_t attempt, PubAnswer::Kind kind, const std::string& why);
   void Answer(const std::vector<uint64_t>& attempts, PubAnswer::Kind kind,
               const std::string& text);

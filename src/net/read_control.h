@@ -57,20 +57,20 @@ class ReadControl {
 
   // One step of admission; true when it is over.
   [[nodiscard]] bool ContinueAdmission();
-  [[nodiscard]] absl::Status Admit();
+  absl::Status Admit();
   void EndAdmission();
   void Refuse(const std::string& why);
-  [[nodiscard]] absl::StatusOr<std::vector<WishedSource>> WishedSources();
+  absl::StatusOr<std::vector<WishedSource>> WishedSources();
 
   // Each returns the monotonic time at which it wants to be called again.
   int64_t MaintainRule(RuleIndex index);
   int64_t MaintainCoreRule(RuleIndex index);
   int64_t ServeReaders();
-  [[nodiscard]] absl::Status SetUpRule(RuleIndex index, std::string* missing);
+  absl::Status SetUpRule(RuleIndex index, std::string* missing);
   // The streams that carry what the rule reads. If `missing` is given, makes those that
   // are configured and not there; `missing` gets a sentence about what cannot be had.
-  [[nodiscard]] absl::StatusOr<std::vector<std::string>> FindStreams(
-      const Rule& rule, std::string* missing);
+  absl::StatusOr<std::vector<std::string>> FindStreams(const Rule& rule,
+                                                       std::string* missing);
   [[nodiscard]] RuleReader* ReaderOf(RuleIndex index, const std::string& stream);
   void Open(const std::vector<RuleReader*>& ready);
   // For each stream whose readers want one, at once for all of them.

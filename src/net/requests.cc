@@ -2,7 +2,6 @@
 
 #include <charconv>
 #include <utility>
-#include <vector>
 
 #include "base/clock.h"
 

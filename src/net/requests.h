@@ -30,9 +30,8 @@ class Requests {
   void Ask(const std::string& subject, const std::string& body, int64_t timeout_ms,
            Done done);
   // Asks and waits. Not from a handler of the connection.
-  [[nodiscard]] absl::StatusOr<std::string> Call(const std::string& subject,
-                                                 const std::string& body,
-                                                 int64_t timeout_ms);
+  absl::StatusOr<std::string> Call(const std::string& subject, const std::string& body,
+                                   int64_t timeout_ms);
   // Likewise, all at once, with the same body; the replies in the same order.
   [[nodiscard]] std::vector<absl::StatusOr<std::string>> CallAll(
       const std::vector<std::string>& subjects, int64_t timeout_ms,

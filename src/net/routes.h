@@ -34,7 +34,7 @@ class Routes {
   // Whether the stream that takes `target` is known never to confirm a message.
   [[nodiscard]] bool NoAck(std::string_view target);
   // Like TargetLimits::Fits, by the limits of the stream that takes `target`.
-  [[nodiscard]] absl::Status Fits(std::string_view target, size_t bytes);
+  absl::Status Fits(std::string_view target, size_t bytes);
   // A warning if NoAck(target); "" = it confirms, or nothing is known.
   [[nodiscard]] std::string Warning(std::string_view target);
   // Asks the questions that are due, a few per call. Call it often while connected.

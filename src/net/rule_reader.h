@@ -46,7 +46,7 @@ class RuleReader {
 
   // Makes the consumer fit, so that Open may be called. Errors: as EnsureConsumer's, and
   // kNotFound, kFailedPrecondition when the stream stores nothing for the rule.
-  [[nodiscard]] absl::Status SetUp();
+  absl::Status SetUp();
   // Pulls, `batch` messages and `bytes` at a time, if it is set up and not broken.
   void Open(size_t batch, size_t bytes, uint64_t epoch);
   // Gives up its pulls; to be set up again.

@@ -41,8 +41,7 @@ struct RuleFilters {
                                                       const StreamInfo& stream);
 // OK if the stream may store messages that `filter` matches. Otherwise the message says
 // what it stores, and what to write in the config.
-[[nodiscard]] absl::Status CheckStores(const StreamInfo& stream,
-                                       const std::vector<std::string>& stored,
-                                       const std::string& filter);
+absl::Status CheckStores(const StreamInfo& stream, const std::vector<std::string>& stored,
+                         const std::string& filter);
 
 }  // namespace expirer

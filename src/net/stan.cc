@@ -172,11 +172,11 @@ class Bus final : public StanBus {
 
   // Control thread.
   void Run();
-  [[nodiscard]] absl::Status Connect();
+  absl::Status Connect();
   void Serve();
   void TakeDown();
-  [[nodiscard]] absl::Status MaintainReading();
-  [[nodiscard]] absl::Status MaintainLooks();
+  absl::Status MaintainReading();
+  absl::Status MaintainLooks();
   void PostCaughtUp();
   void Complain(const std::string& why);
   void Wait(int64_t ms);

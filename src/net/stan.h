@@ -61,8 +61,9 @@ class StanBus : public Egress, public Inbound {
 
 // Everything given outlives it. Errors: kFailedPrecondition where it is not
 // compiled in.
-[[nodiscard]] absl::StatusOr<std::unique_ptr<StanBus>> MakeStan(
-    StanOptions options, const std::vector<Rule>* rules, Inbox* inbox, const Clock* clock,
-    Egress* egress, Inbound* inbound);
+absl::StatusOr<std::unique_ptr<StanBus>> MakeStan(StanOptions options,
+                                                  const std::vector<Rule>* rules,
+                                                  Inbox* inbox, const Clock* clock,
+                                                  Egress* egress, Inbound* inbound);
 
 }  // namespace expirer

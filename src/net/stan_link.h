@@ -73,7 +73,7 @@ class StanLink {
   StanLink& operator=(const StanLink&) = delete;
 
   // Errors: kUnavailable. REQUIRES: not connected.
-  [[nodiscard]] absl::Status Connect();
+  absl::Status Connect();
   // Tells the server and closes; durables stay. Harmless when not connected.
   void Close();
   // Cuts the connection: whatever waits for the server, Close too, ends with an
@@ -83,11 +83,11 @@ class StanLink {
 
   // Resumes or makes the channel's durable; what it delivered before and was not
   // acked comes again. Errors: kUnavailable.
-  [[nodiscard]] absl::Status Read(size_t channel);
+  absl::Status Read(size_t channel);
   void StopReading(size_t channel);
   // Asks where the channel ends; `end` is called unless it holds nothing. Begins
   // after what Read began before. Errors: kUnavailable.
-  [[nodiscard]] absl::Status Look(size_t channel);
+  absl::Status Look(size_t channel);
   void EndLook(size_t channel);
 
   // `published` follows for kOk, unless the link is closed before; else `error`
@@ -110,7 +110,7 @@ class StanLink {
     std::map<uint64_t, __stanMsg*> held;  // delivered and not acked
   };
 
-  [[nodiscard]] absl::Status Open(__stanConnection* sc);
+  absl::Status Open(__stanConnection* sc);
   [[nodiscard]] __stanConnection* Connected();
   void Receive(size_t channel, __stanMsg* message);
   void DropHeld(Reading* reading) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

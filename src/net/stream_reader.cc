@@ -9,7 +9,6 @@
 #include "base/duration.h"
 #include "base/rfc3339.h"
 #include "json/writer.h"
-#include "net/pull_status.h"
 #include "net/random_id.h"
 
 namespace expirer {

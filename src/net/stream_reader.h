@@ -50,7 +50,7 @@ class StreamReader {
   // Reads the next message into `*message`; false at the end. Skips deleted messages.
   // Errors: JetStream's refusals; kUnavailable if reading does not resume within
   // patience_ms; kCancelled if stopped.
-  [[nodiscard]] absl::StatusOr<bool> Next(StreamMessage* message);
+  absl::StatusOr<bool> Next(StreamMessage* message);
   // Deletes the consumer on the server.
   void Close();
 
@@ -60,11 +60,11 @@ class StreamReader {
  private:
   [[nodiscard]] bool Take(StreamMessage* message);
   [[nodiscard]] bool AllRead();
-  [[nodiscard]] absl::Status Mend();
-  [[nodiscard]] absl::Status Begin();
+  absl::Status Mend();
+  absl::Status Begin();
   [[nodiscard]] std::string Config(const std::string& name);
   void Wait();
-  [[nodiscard]] absl::Status GivenUp(const absl::Status& last);
+  absl::Status GivenUp(const absl::Status& last);
   void LookForTrouble() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Pump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnMessage(const Delivery& delivery, const AckSubject& ack);

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "base/rfc3339.h"
-#include "json/writer.h"
 
 namespace expirer {
 void FireDiff::Add(Side side, const Fire& fire) {

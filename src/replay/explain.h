@@ -12,8 +12,8 @@ namespace expirer {
 
 // Runs the event `line` alone through an empty store, and says in sentences what each
 // rule does with it. Ignores the hooks of `options`.
-[[nodiscard]] absl::StatusOr<std::string> ExplainEvent(ReplayOptions options,
-                                                       const std::vector<Rule>& rules,
-                                                       const TraceLine& line);
+absl::StatusOr<std::string> ExplainEvent(ReplayOptions options,
+                                         const std::vector<Rule>& rules,
+                                         const TraceLine& line);
 
 }  // namespace expirer

@@ -102,10 +102,10 @@ class Replayer {
 
   // Adds the next line. REQUIRES: it is not before the last one. Returns false and does
   // nothing if it lies after the end. An error comes from the store or the disk.
-  [[nodiscard]] absl::StatusOr<bool> Take(TraceLine line);
+  absl::StatusOr<bool> Take(TraceLine line);
   // Runs until nothing is pending, until the end that was set, or, if the link is down,
   // until nothing more can fire. Then closes the store.
-  [[nodiscard]] absl::Status Finish();
+  absl::Status Finish();
   // After Finish.
   [[nodiscard]] const ReplaySummary& summary() const { return summary_; }
 
@@ -119,21 +119,21 @@ class Replayer {
   // The parts of a process that are only in memory.
   struct Process;
 
-  [[nodiscard]] absl::Status Open();
+  absl::Status Open();
   void MarkDurable();
-  [[nodiscard]] absl::Status Crash();
+  absl::Status Crash();
   void CountProcess(const Stats& stats);
   [[nodiscard]] Instant Now() const;
   void JumpTo(int64_t ms);
 
-  [[nodiscard]] absl::Status RunMillisecond();
-  [[nodiscard]] absl::Status RunBefore(int64_t end_ms);
+  absl::Status RunMillisecond();
+  absl::Status RunBefore(int64_t end_ms);
   [[nodiscard]] bool Owes() const;
   [[nodiscard]] bool MayWait() const;
-  [[nodiscard]] absl::Status Pass();
-  [[nodiscard]] absl::Status PassWhole();
-  [[nodiscard]] absl::Status Work();
-  [[nodiscard]] absl::Status Turn();
+  absl::Status Pass();
+  absl::Status PassWhole();
+  absl::Status Work();
+  absl::Status Turn();
   void ApplyLine(const LinePtr& line);
   void Deliver(const Waiting& waiting);
   [[nodiscard]] bool DeliverTo(RuleIndex rule, const Waiting& waiting);
@@ -143,7 +143,7 @@ class Replayer {
   void MendLink();
   void PostCaughtUp(bool caught_up);
   void Noticed(int64_t ms);
-  [[nodiscard]] absl::Status TellPending() const;
+  absl::Status TellPending() const;
 
   const ReplayOptions options_;
   const std::vector<Rule>& rules_;

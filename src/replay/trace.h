@@ -49,17 +49,16 @@ inline constexpr std::string_view kFileStream = "of the file";
 
 // OK for a subject that a stored message may have: no empty token, no white space, and no
 // token that is a wildcard (`a>b` is not one).
-[[nodiscard]] absl::Status CheckMessageSubject(std::string_view subject);
+absl::Status CheckMessageSubject(std::string_view subject);
 
 // Parses one line into `*line`, whose memory is reused. Does not change the number, and
 // sets `seq` to 0 for an event of kFileStream. An error's message is only the reason.
-[[nodiscard]] absl::Status ParseTraceLine(std::string_view text, TraceLine* line);
+absl::Status ParseTraceLine(std::string_view text, TraceLine* line);
 
 // Reads a file from its beginning, one line at a time, so it may be of any size.
 class TraceReader {
  public:
-  [[nodiscard]] static absl::StatusOr<std::unique_ptr<TraceReader>> Open(
-      const std::string& path);
+  static absl::StatusOr<std::unique_ptr<TraceReader>> Open(const std::string& path);
   ~TraceReader();
   TraceReader(const TraceReader&) = delete;
   TraceReader& operator=(const TraceReader&) = delete;
@@ -67,7 +66,7 @@ class TraceReader {
   // Reads the next line into `*line`, whose memory is reused; false at the end. Errors
   // have the form "FILE:line: what was wrong". A line with an earlier time than the line
   // before is an error.
-  [[nodiscard]] absl::StatusOr<bool> Next(TraceLine* line);
+  absl::StatusOr<bool> Next(TraceLine* line);
 
   // Bytes read so far, and the size of the file (0 if it has none).
   [[nodiscard]] uint64_t bytes_read() const { return bytes_read_; }
@@ -76,7 +75,7 @@ class TraceReader {
  private:
   TraceReader(std::string path, std::FILE* file, uint64_t bytes)
       : path_(std::move(path)), file_(file), bytes_(bytes) {}
-  [[nodiscard]] absl::Status Wrong(const std::string& what) const;
+  absl::Status Wrong(const std::string& what) const;
 
   const std::string path_;
   std::FILE* const file_;

@@ -19,7 +19,7 @@ class TraceMerge {
   // Reads the earliest event of all sources; if times are equal, that of the earlier
   // source. False if no source has any. An error comes from a source; after it the call
   // may be repeated.
-  [[nodiscard]] absl::StatusOr<bool> Next(TraceLine* line);
+  absl::StatusOr<bool> Next(TraceLine* line);
 
   // The number of events whose time was changed to that of the event before in their
   // stream, since it was earlier because a server's clock had stepped back. The order of
@@ -34,7 +34,7 @@ class TraceMerge {
     bool ended = false;
     int64_t last_ns = 0;
   };
-  [[nodiscard]] absl::Status Fill(Head* head);
+  absl::Status Fill(Head* head);
 
   std::vector<Head> heads_;
   uint64_t raised_ = 0;

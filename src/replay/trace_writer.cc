@@ -6,7 +6,6 @@
 #include "absl/strings/escaping.h"
 #include "base/rfc3339.h"
 #include "json/view.h"
-#include "json/writer.h"
 
 namespace expirer {
 namespace {

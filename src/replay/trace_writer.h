@@ -10,7 +10,7 @@ namespace expirer {
 
 // OK if a line can represent the event; otherwise the error names the part that cannot be
 // represented.
-[[nodiscard]] absl::Status CheckTraceable(const TraceLine& line);
+absl::Status CheckTraceable(const TraceLine& line);
 
 // Appends the event without a newline. A payload becomes `json` if it is a JSON value on
 // one line, `payload` if it is other text, and `payload_base64` if it is not UTF-8. An

@@ -22,8 +22,7 @@ class AheadRows {
  public:
   // A process starts at `now_ms`; the last sign of life of the one before was
   // `alive_ms`, 0 = none. Errors: kDataLoss for a malformed note.
-  [[nodiscard]] absl::Status Load(const Store& store, int64_t now_ms, int64_t alive_ms,
-                                  WriteSet* set);
+  absl::Status Load(const Store& store, int64_t now_ms, int64_t alive_ms, WriteSet* set);
   // The clock shows `now_ms`. If it stepped back a scan begins, and `set` gets a note, so
   // that later starts scan, too, until the clock shows that time again.
   void Note(int64_t now_ms, WriteSet* set);
@@ -38,8 +37,8 @@ class AheadRows {
   using Judge = absl::FunctionRef<absl::StatusOr<bool>(
       const LaneState& lane, const JobKey& key, std::string_view row)>;
   // Scans the next part of the store. Returns how many rows were moved.
-  [[nodiscard]] absl::StatusOr<size_t> Scan(const Store& store, const Lanes& lanes,
-                                            int64_t now_ms, Judge judge);
+  absl::StatusOr<size_t> Scan(const Store& store, const Lanes& lanes, int64_t now_ms,
+                              Judge judge);
 
  private:
   // Rows read in a turn, and moved in one: 4,096 are read in ~2 ms.

@@ -24,20 +24,19 @@ class Attempts {
 
   // The answer to one attempt. It closes only the schedule that the attempt sent, never
   // a newer one (I9).
-  [[nodiscard]] absl::Status Apply(const PubAnswer& answer);
+  absl::Status Apply(const PubAnswer& answer);
   // Gives up the attempts that got no answer in time.
-  [[nodiscard]] absl::Status TimeOut();
+  absl::Status TimeOut();
   // An attempt, which is no longer in flight, ended without a confirmation. Its job is
   // to be tried again, or given up.
-  [[nodiscard]] absl::Status Retry(const InFlight& attempt, AttemptEnd end,
-                                   std::string_view why);
+  absl::Status Retry(const InFlight& attempt, AttemptEnd end, std::string_view why);
 
  private:
   // Null for one that is unknown or given up.
   [[nodiscard]] std::unique_ptr<InFlight> Take(uint64_t number);
   void NoteCollision(const PubAnswer& answer, InFlight* attempt);
-  [[nodiscard]] absl::Status CloseCancelledAsFired(const InFlight& attempt);
-  [[nodiscard]] absl::Status DecideLateCancel(const InFlight& attempt, bool fired);
+  absl::Status CloseCancelledAsFired(const InFlight& attempt);
+  absl::Status DecideLateCancel(const InFlight& attempt, bool fired);
   void MoveToRetry(const InFlight& attempt, Job job, const RetryAt& when);
   void CountFailure(QueueIndex queue, FailureKind kind);
 

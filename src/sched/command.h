@@ -65,11 +65,11 @@ class Command {
   // those of several commands are read together; "" = none.
   [[nodiscard]] virtual std::string id() const { return ""; }
 
-  [[nodiscard]] virtual absl::Status Read(const Store&) { return absl::OkStatus(); }
+  virtual absl::Status Read(const Store&) { return absl::OkStatus(); }
   // False: there is more to do, in the next turn. Of kChangesInPieces only; it adds to
   // `*piece` what it did, and begins nothing more once that is full.
-  [[nodiscard]] virtual absl::StatusOr<bool> Apply(Core&, Piece*) { return true; }
-  [[nodiscard]] virtual absl::StatusOr<Reply> Answer(Core& core) = 0;
+  virtual absl::StatusOr<bool> Apply(Core&, Piece*) { return true; }
+  virtual absl::StatusOr<Reply> Answer(Core& core) = 0;
 
   Caller caller;
 };

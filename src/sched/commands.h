@@ -24,13 +24,13 @@ class Commands {
 
   // Reads at once the registers that the commands among these will ask for. End the
   // reading with Turn::EndReadAhead.
-  [[nodiscard]] absl::Status ReadAhead(const std::vector<Request>& requests);
+  absl::Status ReadAhead(const std::vector<Request>& requests);
   // Takes a command in. One of Kind::kChanges is applied.
-  [[nodiscard]] absl::Status Take(std::unique_ptr<Command> command);
+  absl::Status Take(std::unique_ptr<Command> command);
   // Applies those of Kind::kChangesInPieces, as much of them as a turn may.
-  [[nodiscard]] absl::Status ApplyPieces();
+  absl::Status ApplyPieces();
   // Answers all that were applied. Call it after the write.
-  [[nodiscard]] absl::Status Answer();
+  absl::Status Answer();
   // Whether a later turn has to go on with one.
   [[nodiscard]] bool unfinished() const { return !unfinished_.empty(); }
 

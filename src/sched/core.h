@@ -69,7 +69,7 @@ struct Core {
 
   // Reads the state from the store, when a process starts at `at`. Errors are the disk's,
   // or kFailedPrecondition for an orphan (Lanes::Load).
-  [[nodiscard]] absl::Status Load(Instant at);
+  absl::Status Load(Instant at);
 
   // All counts except `overdue`.
   [[nodiscard]] Stats Snapshot(int64_t now_ms) const;

@@ -1,7 +1,6 @@
 #include "sched/counts.h"
 
 #include <algorithm>
-#include <utility>
 
 #include <fmt/format.h>
 

@@ -35,7 +35,7 @@ using CountsByRule = std::map<std::string, RuleCounts, std::less<>>;
 class Counts {
  public:
   explicit Counts(uint64_t history_max) : history_max_(history_max) {}
-  [[nodiscard]] absl::Status Load(const Store& store);
+  absl::Status Load(const Store& store);
 
   // Changes one count of a rule, even if it is no longer configured. A count that would
   // go below zero stays 0; this is a miscount.
@@ -100,7 +100,7 @@ class Counts {
     void Recounted(uint64_t seen);
     void Stage(std::string_view key, WriteSet* set);
   };
-  [[nodiscard]] absl::Status LoadTotals(const Store& store);
+  absl::Status LoadTotals(const Store& store);
   RuleCounts& Change(std::string_view rule);
   // Closed keys by the time when they expire, in spans of ten minutes. In `meta`: the sum
   // over all rules under "count/h/" be64 span: varint count, and each rule's count under
@@ -119,7 +119,7 @@ class Counts {
     std::map<int64_t, Span> spans;
   };
   using Histories = std::map<std::string, History, std::less<>>;
-  [[nodiscard]] absl::Status LoadHistory(const Store& store);
+  absl::Status LoadHistory(const Store& store);
   void Close(std::string_view queue, int64_t expires_ms, int64_t change);
   void ForgetOldest(std::vector<Forgotten>* forgotten);
   void TakeOut(Histories::iterator rule, int64_t span, uint64_t keys);

@@ -24,7 +24,7 @@ class Dispatch {
   explicit Dispatch(Core* core) : core_(*core) {}
 
   // Begins at most limits.batch attempts.
-  [[nodiscard]] absl::Status Run();
+  absl::Status Run();
   // Whether the last Run ended because the socket's buffer was full.
   [[nodiscard]] bool pushed_back() const { return pushed_back_; }
   // The wall time when the next row may be sent, now at the earliest; INT64_MAX if only
@@ -35,10 +35,8 @@ class Dispatch {
   void EndResolving(std::string_view target);
 
  private:
-  [[nodiscard]] absl::Status RunLane(LaneState* lane, TimerEntry until, DueScan* scan,
-                                     size_t* budget);
-  [[nodiscard]] absl::Status Send(LaneState* lane, const JobKey& key,
-                                  std::string_view row);
+  absl::Status RunLane(LaneState* lane, TimerEntry until, DueScan* scan, size_t* budget);
+  absl::Status Send(LaneState* lane, const JobKey& key, std::string_view row);
   [[nodiscard]] bool MayFire() const;
   [[nodiscard]] int64_t OpenTo(const LaneState& lane) const;
   [[nodiscard]] int64_t FireMs(const LaneState& lane) const;

@@ -51,8 +51,7 @@ class Lanes {
   // returns kFailedPrecondition, naming one. kHold: orphans stay untouched on disk.
   // kFire: `queues` gets an orphan queue for each. `queues` also gets the publish entries
   // that the rules once had.
-  [[nodiscard]] absl::Status Load(const Store& store, Queues* queues, Orphans orphans,
-                                  WriteSet* set);
+  absl::Status Load(const Store& store, Queues* queues, Orphans orphans, WriteSet* set);
 
   [[nodiscard]] LaneState& First(QueueIndex queue) { return lanes_[2 * size_t{queue}]; }
   [[nodiscard]] LaneState& Retry(QueueIndex queue) {
@@ -72,8 +71,8 @@ class Lanes {
   // `window_max`, it loads one for every lane. If they do not fit, trims the largest
   // lane. False = there is nothing to load now. Adds rows that were due before their
   // time in the store to `overdue`.
-  [[nodiscard]] absl::StatusOr<bool> Refill(const Store& store, size_t window_max,
-                                            OverdueRows* overdue);
+  absl::StatusOr<bool> Refill(const Store& store, size_t window_max,
+                              OverdueRows* overdue);
 
   // Call before a row is written at `key_ms`: lowers the stored bound if the clock
   // stepped back below it.

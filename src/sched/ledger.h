@@ -44,7 +44,7 @@ class Ledger {
   // Writes the turn, gives a ticket to its effects and requests a sync if one is due.
   // Without replicas, proposing a turn means writing it. After kResourceExhausted nothing
   // has happened, and the call may be repeated; any other error is final (I7).
-  [[nodiscard]] absl::Status Write(Turn* turn, int64_t now_ms);
+  absl::Status Write(Turn* turn, int64_t now_ms);
   // The committer reports that everything up to `ticket` is durable.
   void Synced(uint64_t ticket);
   // Does the effects whose tickets are durable now, in order.

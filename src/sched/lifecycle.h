@@ -56,8 +56,8 @@ class Lifecycle {
             int64_t not_before_ms = 0);
   // If the schedule has the due time and content of the key's job, only notes its newer
   // position and returns true; otherwise changes nothing.
-  [[nodiscard]] absl::StatusOr<bool> ReuseIfSame(const std::string& id, const Job& job,
-                                                 const Register& known);
+  absl::StatusOr<bool> ReuseIfSame(const std::string& id, const Job& job,
+                                   const Register& known);
   // Puts a job into a lane, to be sent at `at_ms` at the earliest. `from`: the register
   // of its key so far, null = none; `to`: its new one, whose state and job Place sets.
   // The row gets a number of its own, so that the row itself says whether an earlier
@@ -65,8 +65,8 @@ class Lifecycle {
   JobKey Place(LaneState* lane, int64_t at_ms, const Job& job, const std::string& id,
                const Register* from, Register to);
   // Moves a row that is later than if it were written now. Returns whether it moved it.
-  [[nodiscard]] absl::StatusOr<bool> JudgeTimeAnew(const LaneState& of, const JobKey& key,
-                                                   std::string_view row);
+  absl::StatusOr<bool> JudgeTimeAnew(const LaneState& of, const JobKey& key,
+                                     std::string_view row);
 
   // Takes away the row or dead entry of a key that is about to get another register.
   // REQUIRES: the key is not closed.
@@ -74,15 +74,13 @@ class Lifecycle {
                 InFlight::Fate fate);
   // A cancel removes the key's job; `to` is the key's new register. Returns whether an
   // attempt of the job may have been stored.
-  [[nodiscard]] absl::StatusOr<bool> CloseCancelled(std::string_view rule,
-                                                    std::string_view key,
-                                                    const Register& known, Register* to);
+  absl::StatusOr<bool> CloseCancelled(std::string_view rule, std::string_view key,
+                                      const Register& known, Register* to);
   // The position, in the order of events, of a command that changes this key.
   [[nodiscard]] Position PositionNow(const Register& known);
   // A command cancels a key that is known. True: too late, its job may have been sent.
-  [[nodiscard]] absl::StatusOr<bool> CancelNow(std::string_view rule,
-                                               std::string_view key,
-                                               const Register& known);
+  absl::StatusOr<bool> CancelNow(std::string_view rule, std::string_view key,
+                                 const Register& known);
 
   // Ends the job that `attempt` describes.
   void Close(const InFlight& attempt, JobEnd end);
@@ -111,7 +109,7 @@ class Lifecycle {
   // answer. Its row then waits for that. If the attempt was confirmed, CloseSuccessor
   // closes the row, since the key has fired; otherwise ReleaseSuccessor lets it fire.
   // Without such a row ReleaseSuccessor does nothing.
-  [[nodiscard]] absl::Status CloseSuccessor(const InFlight& attempt);
+  absl::Status CloseSuccessor(const InFlight& attempt);
   void ReleaseSuccessor(const InFlight& attempt);
   // Whether the row with this number waits for an attempt of another row.
   [[nodiscard]] bool Waits(uint64_t seq) const { return waiting_.contains(seq); }
@@ -131,9 +129,8 @@ class Lifecycle {
   // Whether the target's stream may hold the job's message although no PubAck said so,
   // also when the connection or the process went in between: a job is in flight until a
   // PubAck or an explicit refusal.
-  [[nodiscard]] absl::StatusOr<bool> MaybeSent(std::string_view rule,
-                                               std::string_view key,
-                                               const Register& known) const;
+  absl::StatusOr<bool> MaybeSent(std::string_view rule, std::string_view key,
+                                 const Register& known) const;
   void CountDead(QueueIndex queue, DeadKind kind);
 
   Core& core_;

@@ -24,13 +24,12 @@ class Messages {
   explicit Messages(Core* core) : core_(*core) {}
 
   // Applies a message that has just come, at the next position.
-  [[nodiscard]] absl::Status Apply(MessageRequest* message);
+  absl::Status Apply(MessageRequest* message);
   // Applies it at this position.
-  [[nodiscard]] absl::Status Apply(MessageRequest* message, Position position);
+  absl::Status Apply(MessageRequest* message, Position position);
   // One of the jobs that a message asks for. Returns why it is kept as rejected, or "".
-  [[nodiscard]] absl::StatusOr<std::string> ScheduleJob(MessageRequest* message,
-                                                        QueueIndex queue, Job job,
-                                                        const Position& position);
+  absl::StatusOr<std::string> ScheduleJob(MessageRequest* message, QueueIndex queue,
+                                          Job job, const Position& position);
   // Logs the stale messages that were dropped: of each stream the first time at once,
   // then all of `every_ms` together.
   void LogStale(int64_t every_ms);
@@ -52,26 +51,21 @@ class Messages {
 
   [[nodiscard]] Position PositionOf(MessageRequest* message);
   void Answer(MessageRequest* message, std::string why);
-  [[nodiscard]] absl::Status ApplyScheduleIntent(MessageRequest* message,
-                                                 ScheduleIntent intent,
-                                                 const Position& position);
-  [[nodiscard]] absl::StatusOr<bool> IsOldToAnEntry(QueueIndex queue,
-                                                    const std::string& key,
-                                                    const Position& position) const;
-  [[nodiscard]] absl::Status TakeFromRemoved(RuleIndex rule, const std::string& key,
-                                             const Position& position);
-  [[nodiscard]] absl::Status ApplyCancelIntent(MessageRequest* message,
-                                               CancelIntent* intent,
-                                               const Position& position);
-  [[nodiscard]] absl::Status CancelJob(const std::string& name, RuleIndex rule,
-                                       const std::string& key, const Position& position,
-                                       CancelFindings* found);
-  [[nodiscard]] absl::Status OpenLateCancel(MessageRequest* message, LateCancel* late,
-                                            const Position& position,
-                                            const CancelFindings& found);
-  [[nodiscard]] absl::Status KeepReject(MessageRequest* message, std::string_view name,
-                                        const Position& position,
-                                        const RejectIntent& reject, std::string job_row);
+  absl::Status ApplyScheduleIntent(MessageRequest* message, ScheduleIntent intent,
+                                   const Position& position);
+  absl::StatusOr<bool> IsOldToAnEntry(QueueIndex queue, const std::string& key,
+                                      const Position& position) const;
+  absl::Status TakeFromRemoved(RuleIndex rule, const std::string& key,
+                               const Position& position);
+  absl::Status ApplyCancelIntent(MessageRequest* message, CancelIntent* intent,
+                                 const Position& position);
+  absl::Status CancelJob(const std::string& name, RuleIndex rule, const std::string& key,
+                         const Position& position, CancelFindings* found);
+  absl::Status OpenLateCancel(MessageRequest* message, LateCancel* late,
+                              const Position& position, const CancelFindings& found);
+  absl::Status KeepReject(MessageRequest* message, std::string_view name,
+                          const Position& position, const RejectIntent& reject,
+                          std::string job_row);
   void DropStale(const std::string& stream, uint64_t seq);
 
   Core& core_;

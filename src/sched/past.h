@@ -24,7 +24,7 @@ class Past {
   explicit Past(Core* core) : core_(*core) {}
 
   // Reads the store. Call it when the turn has been loaded.
-  [[nodiscard]] absl::Status Load();
+  absl::Status Load();
 
   // Whether the row, which has no attempt now, may have been sent.
   [[nodiscard]] bool MayHaveSent(uint64_t seq, int64_t key_ms) const {
@@ -52,7 +52,7 @@ class Past {
 
   // Begins a rebuild. If one is open its rows stay, and the time up to which somebody
   // else may have fired moves to now.
-  [[nodiscard]] absl::Status BeginRebuild();
+  absl::Status BeginRebuild();
   // All streams are read. Does nothing if no rebuild is open.
   void EndRebuild();
   // Whether a job due at `due_ms` may have been fired before the last rebuild began.
@@ -72,7 +72,7 @@ class Past {
   [[nodiscard]] bool judging() const { return ahead_rows_.scanning(); }
   // Judges the next part of them. Only rows in the store can be judged, so it does
   // nothing while changes are staged.
-  [[nodiscard]] absl::Status JudgeTimesAnew();
+  absl::Status JudgeTimesAnew();
 
  private:
   Core& core_;

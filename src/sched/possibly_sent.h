@@ -22,8 +22,8 @@ class PossiblySent {
   // Errors: kDataLoss for a malformed entry.
   // Undetected: the clock stepped back during a process gap, by less than the time
   // between the last sign of life and the end of that process.
-  [[nodiscard]] absl::Status Load(const Store& store, int64_t now_ms, int64_t alive_ms,
-                                  uint64_t next_seq, WriteSet* set);
+  absl::Status Load(const Store& store, int64_t now_ms, int64_t alive_ms,
+                    uint64_t next_seq, WriteSet* set);
 
   // Whether an earlier process may have sent the row at `key_ms`.
   [[nodiscard]] bool MayHaveSent(uint64_t seq, int64_t key_ms) const;

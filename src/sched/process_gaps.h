@@ -16,7 +16,7 @@ namespace expirer {
 class ProcessGaps {
  public:
   // Reads the stored gaps and adds the one that ends now.
-  [[nodiscard]] absl::Status Load(const Store& store, int64_t now_ms, WriteSet* set);
+  absl::Status Load(const Store& store, int64_t now_ms, WriteSet* set);
   // How late a job with this due time was found; 0 if a process ran at that time.
   [[nodiscard]] int64_t LatenessMs(int64_t due_ms) const;
   // The last sign of life of the processes before, as Load found it; 0 = none.

@@ -63,7 +63,7 @@ class Queues {
   // Sets every first_name. Call once, after the orphans were added. If a rule takes the
   // first name of another rule, it gets a first name of its own (`name~2`), since ids of
   // the two would collide; `set` notes it.
-  [[nodiscard]] absl::Status LoadFirstNames(const Store& store, WriteSet* set);
+  absl::Status LoadFirstNames(const Store& store, WriteSet* set);
 
   // The queues of a rule's publish entries, in their order: [first, first + count).
   struct Range {

@@ -18,7 +18,7 @@ struct Rebuild {
   int64_t began_ms = 0;  // jobs due by then may have fired before
   uint64_t end_seq = 0;  // the rows that it wrote have lower numbers
 
-  [[nodiscard]] static absl::StatusOr<Rebuild> Load(const Store& store);
+  static absl::StatusOr<Rebuild> Load(const Store& store);
   void Stage(WriteSet* set) const;
 
   // Whether a job in a row numbered `seq` may have fired before the rebuild.

@@ -18,7 +18,7 @@ class Recount {
   explicit Recount(const Store& store);
 
   // Reads the next part; true at the end. Does not count entries that cannot be read.
-  [[nodiscard]] absl::StatusOr<bool> Read();
+  absl::StatusOr<bool> Read();
   [[nodiscard]] const CountsByRule& seen() const { return seen_; }
   [[nodiscard]] uint64_t stale() const { return stale_; }
   [[nodiscard]] uint64_t dead_bytes() const { return dead_bytes_; }

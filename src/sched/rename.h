@@ -18,6 +18,6 @@ namespace expirer {
 // If the process ends in between, a note stays ("rename/" in store/meta.h), and the next
 // start with the same rules goes on. kFailedPrecondition if the rules do not ask for the
 // rename in the note, or if the store knows both names.
-[[nodiscard]] absl::Status TakeOverRenamed(const std::vector<Rule>& rules, Store* store);
+absl::Status TakeOverRenamed(const std::vector<Rule>& rules, Store* store);
 
 }  // namespace expirer

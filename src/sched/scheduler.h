@@ -30,16 +30,15 @@ class Scheduler {
   ~Scheduler() { core_.messages.LogStale(0); }
 
   // Reads lanes, counts, streams and times from the store. Call it once, before Step.
-  [[nodiscard]] absl::Status Load(Instant now) { return core_.Load(now); }
+  absl::Status Load(Instant now) { return core_.Load(now); }
 
   // Applies the events, writes the changes, releases the effects that are durable,
   // dispatches due jobs and refills the windows. Removes the events from the vectors,
   // except while the disk has no space: then pass them again. Returns the wall time when
   // it must be called again at the latest. After an error, which is the disk's, the
   // caller must end the process (I7).
-  [[nodiscard]] absl::StatusOr<int64_t> Step(Instant now,
-                                             std::vector<Completion>* completions,
-                                             std::vector<Request>* requests);
+  absl::StatusOr<int64_t> Step(Instant now, std::vector<Completion>* completions,
+                               std::vector<Request>* requests);
 
   // Stops beginning attempts (drain).
   void StopDispatch() { core_.gates.Set(Gates::Reason::kDraining, true); }
@@ -60,8 +59,8 @@ class Scheduler {
   }
 
  private:
-  [[nodiscard]] absl::Status ApplyCompletions(std::vector<Completion>* completions);
-  [[nodiscard]] absl::Status ApplyRequests(std::vector<Request>* requests);
+  absl::Status ApplyCompletions(std::vector<Completion>* completions);
+  absl::Status ApplyRequests(std::vector<Request>* requests);
   void ApplyEgress(bool up);
   void ApplyRead(const RuleRead& event);
   void ApplyStoodStill(int64_t ms);
@@ -69,7 +68,7 @@ class Scheduler {
   // Closes the gates, because messages published before now may be unread.
   void LookAgain(bool outage, Inbound::LookHow how);
   void StageHousekeeping();
-  [[nodiscard]] absl::Status Write();
+  absl::Status Write();
   void CountAnew();
   [[nodiscard]] int64_t NextWork(bool refilling);
 

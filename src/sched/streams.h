@@ -46,19 +46,17 @@ class Streams {
   explicit Streams(const std::vector<Rule>* rules) : rules_(rules) {}
 
   // Every read mark, by SourceKey. Errors: kDataLoss. Any thread.
-  [[nodiscard]] static absl::StatusOr<std::map<std::string, ReadMark>> Marks(
-      const Store& store);
+  static absl::StatusOr<std::map<std::string, ReadMark>> Marks(const Store& store);
   // The highest applied sequence of each read mark, by SourceKey. Errors and thread as
   // for Marks.
-  [[nodiscard]] static absl::StatusOr<std::map<std::string, uint64_t>> ReadUpTo(
-      const Store& store);
+  static absl::StatusOr<std::map<std::string, uint64_t>> ReadUpTo(const Store& store);
   // Number (Position::stream) and name of every stream ever read, in the order of
   // the names. Errors: kDataLoss. Any thread.
-  [[nodiscard]] static absl::StatusOr<std::vector<std::pair<uint16_t, std::string>>>
-  Names(const Store& store);
+  static absl::StatusOr<std::vector<std::pair<uint16_t, std::string>>> Names(
+      const Store& store);
 
   // Reads what was stored. Errors: kDataLoss for malformed entries.
-  [[nodiscard]] absl::Status Load(const Store& store);
+  absl::Status Load(const Store& store);
 
   // Returns the position of a message that the rule read, and updates the read mark.
   // `created_ns`: when the message's stream was created; 0 = unknown. A new life of the
@@ -86,7 +84,7 @@ class Streams {
   void Stage(WriteSet* set);
 
   [[nodiscard]] static std::string Encode(const ReadMark& mark);
-  [[nodiscard]] static absl::StatusOr<ReadMark> Decode(std::string_view bytes);
+  static absl::StatusOr<ReadMark> Decode(std::string_view bytes);
 
  private:
   struct Source {

@@ -59,7 +59,7 @@ class TimerWindow {
   using Seen = absl::FunctionRef<void(const JobKey& key, std::string_view row)>;
   // Loads at most `rows_max` further rows, from the horizon on, and calls `seen` with
   // each.
-  [[nodiscard]] absl::Status Refill(const Store& store, size_t rows_max, Seen seen);
+  absl::Status Refill(const Store& store, size_t rows_max, Seen seen);
   // Forgets all but the `count` earliest entries and lowers the horizon to the
   // last of them. REQUIRES: 0 < count <= size().
   void Trim(size_t count) {

@@ -36,7 +36,7 @@ class Turn {
       : store_(store), lanes_(lanes), counts_(counts), overdue_(overdue) {}
 
   // Reads the next row number from the store. Call it once, before all others.
-  [[nodiscard]] absl::Status Load();
+  absl::Status Load();
 
   // Takes a number for a new row, or for an event that has no sequence. Numbers only
   // rise, over the whole life of the store.
@@ -48,18 +48,17 @@ class Turn {
   [[nodiscard]] uint64_t next_seq() const { return next_seq_; }
 
   // The register of a key; empty if the key is unknown.
-  [[nodiscard]] absl::StatusOr<std::optional<Register>> Known(
-      const std::string& id) const;
+  absl::StatusOr<std::optional<Register>> Known(const std::string& id) const;
   // Reads these registers, for Known: one by one each would make its own way through a
   // large store's filters and index. REQUIRES: EndReadAhead before the next write.
-  [[nodiscard]] absl::Status ReadAhead(std::vector<std::string> ids);
+  absl::Status ReadAhead(std::vector<std::string> ids);
   void EndReadAhead() { ahead_.clear(); }
   // Replaces the key's register, also one of a rule that is not configured, and counts
   // the change. `from` is the register known so far; null = none.
   void Put(const std::string& id, const Register* from, Register to);
 
   // Copies a row to `row`; false if there is none.
-  [[nodiscard]] absl::StatusOr<bool> ReadRow(const JobKey& key, std::string* row) const;
+  absl::StatusOr<bool> ReadRow(const JobKey& key, std::string* row) const;
   // Adds a row, which enters its lane's window when it is written. REQUIRES: `key` has
   // the newest number of TakeSeq. `due_ms`: of its job.
   void PutRow(LaneState* lane, const JobKey& key, int64_t due_ms, std::string_view row);
@@ -72,8 +71,7 @@ class Turn {
   [[nodiscard]] bool Dropped(uint64_t seq) const;
 
   // Copies an entry of the dead store; false if there is none.
-  [[nodiscard]] absl::StatusOr<bool> FindDead(const std::string& key,
-                                              std::string* value) const;
+  absl::StatusOr<bool> FindDead(const std::string& key, std::string* value) const;
   // These count the entry's bytes; the caller counts the entry.
   void PutDead(std::string key, const Dead& dead);
   void DropDead(std::string key);
@@ -96,7 +94,7 @@ class Turn {
   // Writes the oldest changes: those proposed first, or those that have accumulated.
   // After kResourceExhausted nothing was written, and the call may be repeated; any other
   // error is final (I7).
-  [[nodiscard]] absl::Status Write();
+  absl::Status Write();
 
  private:
   struct Span {

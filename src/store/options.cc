@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "job/job.h"
-#include "rocksdb/compaction_filter.h"
 #include "rocksdb/filter_policy.h"
 #include "rocksdb/table.h"
 #include "rocksdb/utilities/table_properties_collectors.h"

@@ -33,7 +33,7 @@ class BackgroundErrors final : public rocksdb::EventListener {
   [[nodiscard]] bool no_space() const { return no_space_; }
   void ClearNoSpace() { no_space_ = false; }
   // OK, or the reason why the database stopped for good.
-  [[nodiscard]] absl::Status fatal() const;
+  absl::Status fatal() const;
 
  private:
   std::atomic<bool> no_space_ = false;
@@ -69,7 +69,7 @@ struct Store::Rep {
   // For each key written since SetSavepoint: its value before; empty = it had none.
   using Marked = std::map<std::pair<uint32_t, std::string>, std::optional<std::string>>;
   // Call before a write: adds the values that `batch` will replace to `marked`.
-  [[nodiscard]] absl::Status NoteReplaced(const rocksdb::WriteBatch& batch);
+  absl::Status NoteReplaced(const rocksdb::WriteBatch& batch);
 
   // Core thread only.
   std::optional<Marked> marked;

@@ -15,8 +15,7 @@ namespace expirer {
 // The status with the message "context: RocksDB's own words". kDataLoss, with advice,
 // for corruption and missing files; kResourceExhausted if there is no space left;
 // kNotFound; kInternal for other errors.
-[[nodiscard]] absl::Status FromRocks(const rocksdb::Status& status,
-                                     std::string_view context);
+absl::Status FromRocks(const rocksdb::Status& status, std::string_view context);
 
 [[nodiscard]] inline rocksdb::Slice ToSlice(std::string_view bytes) {
   return {bytes.data(), bytes.size()};

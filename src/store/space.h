@@ -43,8 +43,7 @@ struct VolumeRoom {
 };
 
 // The free space of the volume of `path`. `files` null = the host's.
-[[nodiscard]] absl::StatusOr<VolumeRoom> RoomOn(rocksdb::FileSystem* files,
-                                                const std::string& path);
+absl::StatusOr<VolumeRoom> RoomOn(rocksdb::FileSystem* files, const std::string& path);
 // A sentence for the operator: why nothing is written to `path`, and how much must be
 // free.
 [[nodiscard]] std::string NoRoomOn(const std::string& path, const VolumeRoom& room);
@@ -62,9 +61,7 @@ class SpaceGauge {
   // be asked: then the write itself fails if there is no room.
   [[nodiscard]] bool HasRoom(uint64_t bytes);
   void Wrote(uint64_t bytes) { since_ += bytes; }
-  [[nodiscard]] absl::StatusOr<VolumeRoom> Room() const {
-    return RoomOn(files_.get(), path_);
-  }
+  absl::StatusOr<VolumeRoom> Room() const { return RoomOn(files_.get(), path_); }
 
  private:
   const std::shared_ptr<rocksdb::FileSystem> files_;

@@ -100,7 +100,7 @@ class EntryScan {
   [[nodiscard]] bool Valid() const;
   [[nodiscard]] std::string_view key() const;
   [[nodiscard]] std::string_view value() const;
-  [[nodiscard]] absl::Status status() const;
+  absl::Status status() const;
 
  private:
   friend class Store;
@@ -118,7 +118,7 @@ class DueScan {
   [[nodiscard]] bool Valid() const { return rows_->Valid() && malformed_.ok(); }
   [[nodiscard]] JobKey key() const { return key_; }
   [[nodiscard]] std::string_view value() const { return rows_->value(); }
-  [[nodiscard]] absl::Status status() const;
+  absl::Status status() const;
 
  private:
   friend class Store;
@@ -149,8 +149,7 @@ class Store {
   // process has the store open, its format is newer, the directory holds something
   // else, or permission is missing; kDataLoss if files are damaged; kResourceExhausted
   // if the volume is full (nothing was lost, the call may be repeated).
-  [[nodiscard]] static absl::StatusOr<std::unique_ptr<Store>> Open(
-      const StoreOptions& options);
+  static absl::StatusOr<std::unique_ptr<Store>> Open(const StoreOptions& options);
   // Makes all writes durable, then closes the store.
   ~Store();
   Store(const Store&) = delete;
@@ -164,30 +163,25 @@ class Store {
 
   // Empty if the register is absent or expired. Expired: closed, and its expires_ms is
   // not above SetNow's time or a floor of ForgetEarly.
-  [[nodiscard]] absl::StatusOr<std::optional<Register>> GetRegister(
-      std::string_view id) const;
+  absl::StatusOr<std::optional<Register>> GetRegister(std::string_view id) const;
   // Replaces `found` by the registers of `ids`, in their order. Cheaper than single
   // reads, because RocksDB looks up filters and index for all together.
-  [[nodiscard]] absl::Status GetRegisters(
-      const std::vector<std::string>& ids,
-      std::vector<std::optional<Register>>* found) const;
+  absl::Status GetRegisters(const std::vector<std::string>& ids,
+                            std::vector<std::optional<Register>>* found) const;
   // False if the row is absent.
-  [[nodiscard]] absl::StatusOr<bool> GetJob(const JobKey& key, std::string* row) const;
-  [[nodiscard]] absl::StatusOr<bool> GetDead(std::string_view key,
-                                             std::string* value) const;
-  [[nodiscard]] absl::StatusOr<bool> GetMeta(std::string_view key,
-                                             std::string* value) const;
+  absl::StatusOr<bool> GetJob(const JobKey& key, std::string* row) const;
+  absl::StatusOr<bool> GetDead(std::string_view key, std::string* value) const;
+  absl::StatusOr<bool> GetMeta(std::string_view key, std::string* value) const;
   using Visit = std::function<absl::Status(std::string_view key, std::string_view value)>;
   // Calls `visit` for every entry whose key begins with `prefix`, in key order. Stops
   // at the first status that is not OK and returns it. Leaves out expired registers.
-  [[nodiscard]] absl::Status VisitMeta(std::string_view prefix, const Visit& visit) const;
-  [[nodiscard]] absl::Status VisitDead(std::string_view prefix, const Visit& visit) const;
-  [[nodiscard]] absl::Status VisitRegisters(std::string_view prefix,
-                                            const Visit& visit) const;
+  absl::Status VisitMeta(std::string_view prefix, const Visit& visit) const;
+  absl::Status VisitDead(std::string_view prefix, const Visit& visit) const;
+  absl::Status VisitRegisters(std::string_view prefix, const Visit& visit) const;
   // Visits every row of every lane; the key is the encoded JobKey.
-  [[nodiscard]] absl::Status VisitJobs(const Visit& visit) const;
+  absl::Status VisitJobs(const Visit& visit) const;
   // Reads all tables. kDataLoss, naming the first bad file, if a checksum is wrong.
-  [[nodiscard]] absl::Status VerifyTables() const;
+  absl::Status VerifyTables() const;
   // The scan ends at `until_ms`, inclusive. Set it if you need no later row, because a
   // Seek or Next walks over all deleted rows before the row that it finds.
   static constexpr int64_t kToEnd = std::numeric_limits<int64_t>::max();
@@ -201,20 +195,20 @@ class Store {
   // kResourceExhausted if there is no space: nothing was applied, and the same set may
   // be written again once Writable(). After any other error, which is the disk's, the
   // caller must end the process (I7).
-  [[nodiscard]] absl::Status Write(WriteSet* set);
+  absl::Status Write(WriteSet* set);
   // False after a write found no space, until there is space and RocksDB has
   // recovered. Checks at most once a second.
   [[nodiscard]] bool Writable();
   // Makes durable every write that returned before the call. After an error the caller
   // must end the process (I7).
-  [[nodiscard]] absl::Status Sync();
+  absl::Status Sync();
 
   // For replay, whose crashes must lose the same writes in every run. After
   // SetSavepoint each Write first notes the values that it replaces, which costs a read
   // per key. TakeBack writes those values back, as if the writes had been lost, and ends
   // the savepoint. The disk does not know of it. Same thread as Write.
   void SetSavepoint();
-  [[nodiscard]] absl::Status TakeBack();
+  absl::Status TakeBack();
 
   // Sets the present time for the compaction filter and for reads of registers.
   void SetNow(int64_t now_ms);
@@ -223,7 +217,7 @@ class Store {
   void ForgetEarly(std::string_view rule, int64_t floor_ms);
 
   // The free space of the store's volume.
-  [[nodiscard]] absl::StatusOr<VolumeRoom> Room() const;
+  absl::StatusOr<VolumeRoom> Room() const;
   [[nodiscard]] StoreSizes Sizes() const;
 
  private:
@@ -234,7 +228,7 @@ class Store {
   [[nodiscard]] std::unique_ptr<EntryScan> Scan(uint32_t family, std::string end,
                                                 bool fill_cache) const;
   // Checks the format of the store; gives a new one its format and id.
-  [[nodiscard]] absl::Status CheckFormat();
+  absl::Status CheckFormat();
 
   std::unique_ptr<Rep> rep_;
   std::string id_;

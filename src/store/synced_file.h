@@ -39,12 +39,12 @@ class SyncedFile {
 
   // Reads the list that was written last. kNotFound if the file is missing, kDataLoss
   // if neither slot is valid.
-  [[nodiscard]] static absl::StatusOr<std::vector<SyncedLog>> Read(
-      rocksdb::FileSystem* files, const std::string& dir);
+  static absl::StatusOr<std::vector<SyncedLog>> Read(rocksdb::FileSystem* files,
+                                                     const std::string& dir);
 
   // Opens or creates the file; it is durable when the call returns.
-  [[nodiscard]] static absl::StatusOr<std::unique_ptr<SyncedFile>> Open(
-      rocksdb::FileSystem* files, const std::string& dir);
+  static absl::StatusOr<std::unique_ptr<SyncedFile>> Open(rocksdb::FileSystem* files,
+                                                          const std::string& dir);
 
   // Writes the list. It survives the end of the process at once, and a power loss
   // after the next Sync.

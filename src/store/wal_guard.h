@@ -64,19 +64,19 @@ class WalGuard final : public rocksdb::FileSystemWrapper {
   // kFailedPrecondition if another process has it, kResourceExhausted if there is no
   // room for its file. A reader must not write: with `to_read` it returns OK without
   // the lock if the lock file is missing or cannot be opened.
-  [[nodiscard]] absl::Status Lock(bool to_read);
+  absl::Status Lock(bool to_read);
   // Checks the logs and decides how much of each RocksDB will see. If synced bytes are
   // missing or damaged: kDataLoss, or if `recover`, leaves out everything from the first
   // damage on, and note() says what.
-  [[nodiscard]] absl::Status Verify(bool recover);
+  absl::Status Verify(bool recover);
   // Begins to update SYNCED. Call after Verify, before RocksDB opens for writing.
-  [[nodiscard]] absl::Status Start();
+  absl::Status Start();
   // Makes SYNCED durable and releases the lock. Call after RocksDB was closed.
   void Stop();
 
   // Makes everything durable that was appended to any log before the call. After the
   // first failure every later sync of a log fails, too.
-  [[nodiscard]] absl::Status SyncAll();
+  absl::Status SyncAll();
 
   // Bytes in all logs that are not deleted yet.
   [[nodiscard]] uint64_t LogBytes();
@@ -119,10 +119,10 @@ class WalGuard final : public rocksdb::FileSystemWrapper {
   [[nodiscard]] std::string PathOf(uint64_t id) const;
   // The logs being written, oldest first.
   [[nodiscard]] std::vector<std::shared_ptr<Wal>> OpenLogs();
-  [[nodiscard]] absl::StatusOr<std::vector<Found>> FindFiles(bool recover);
-  [[nodiscard]] absl::Status Inspect(Found* found);
-  [[nodiscard]] absl::Status ChooseManifest(Found* manifest);
-  [[nodiscard]] absl::Status ChooseLogs(std::vector<Found>* logs, bool recover);
+  absl::StatusOr<std::vector<Found>> FindFiles(bool recover);
+  absl::Status Inspect(Found* found);
+  absl::Status ChooseManifest(Found* manifest);
+  absl::Status ChooseLogs(std::vector<Found>* logs, bool recover);
   [[nodiscard]] rocksdb::IOStatus Unlist(uint64_t id);
   [[nodiscard]] std::string Damage(const Found& found) const;
   void Hide(const Found& found, uint64_t visible, const std::string& why);
