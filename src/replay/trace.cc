@@ -20,8 +20,9 @@ namespace {
 
 template <typename Value>
 absl::Status Move(absl::StatusOr<Value> from, Value* to) {
-  if (from.ok()) *to = *std::move(from);
-  return from.status();
+  if (!from.ok()) return from.status();
+  *to = *std::move(from);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::string> Unbase64(const JsonValue& value) {
