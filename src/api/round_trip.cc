@@ -2,6 +2,7 @@
 // on <name>.v1.round-trip.<id>.
 #include <algorithm>
 #include <cctype>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -28,7 +29,7 @@ struct RoundTripCommand : Command {
 absl::StatusOr<std::unique_ptr<Command>> Make(Query query, const ApiContext&) {
   constexpr size_t kIdMax = 40;
   auto command = std::make_unique<RoundTripCommand>();
-  command->key = query.id.value_or("");
+  command->key = std::move(query.id).value_or("");
   command->in_ms = query.in_ms;
   const std::string& id = command->key;
   const bool plain = std::all_of(id.begin(), id.end(), [](unsigned char c) {

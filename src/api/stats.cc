@@ -1,5 +1,6 @@
 // `stats`: the numbers of the core, and of a page of rules.
 #include <algorithm>
+#include <utility>
 
 #include "api/verb.h"
 #include "json/writer.h"
@@ -19,7 +20,7 @@ Json UseJson(uint64_t used, uint64_t max) { return JsonObject("used", used, "max
 
 absl::StatusOr<std::unique_ptr<Command>> Make(Query query, const ApiContext& context) {
   auto command = std::make_unique<StatsCommand>();
-  command->after = query.cursor.value_or("");
+  command->after = std::move(query.cursor).value_or("");
   if (context.more_stats) command->more = context.more_stats();
   return command;
 }
